@@ -1,0 +1,1 @@
+"""PAL: the towers that align frozen content vectors with preference."""

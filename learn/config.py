@@ -1,0 +1,343 @@
+"""Every setting of LEARN: typed, checked, one docstring a field with the reason for its default.
+
+A run reads them from one TOML file (``--config settings FILE``); each section below is one table of
+that file. What a person changes from run to run (data, split, encoder, seed …) is an option of the
+command line instead and wins over the file.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+
+from learn.errors import SettingsError
+
+
+class _Section(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class DataSettings(_Section):
+    """How the tables are read."""
+
+    item_columns: dict[str, str] = Field(default_factory=dict)
+    """Contract name -> name in your file, e.g. ``{title = "product_name"}``. Empty: the names are the contract's own."""
+
+    interaction_columns: dict[str, str] = Field(default_factory=dict)
+    """The same for the interactions, e.g. ``{user_id = "customer"}``."""
+
+    push: bool = True
+    """Push each recorded data version where a DVC remote is set: a version that only one laptop holds cannot be
+    repeated."""
+
+
+class ValidationSettings(_Section):
+    """What a row must be to be trained on."""
+
+    max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
+    """Share of a table's rows that may be quarantined before the run stops: above one row in twenty it is the export
+    that is broken, not the rows."""
+
+    min_title_characters: int = Field(default=3, ge=1)
+    """Shorter titles carry nothing an encoder could read; real product names of three letters exist."""
+
+    max_text_characters: int = Field(default=100_000, ge=100)
+    """Longer texts are pages, logs or binary data by mistake; the encoder reads the first few hundred words alone."""
+
+    placeholders: tuple[str, ...] = (
+        "?", "??", "???", "-", "--", "n/a", "na", "nan", "none", "null", "nil", "unknown", "undefined", "tbd", "todo",
+        "test", "untitled", "no title", "no name", "check", "damaged", "damages", "damage", "missing", "lost", "found",
+        "broken", "faulty", "mixed up", "wrong code", "thrown away", "sold as set", "adjustment", "adjust", "error",
+    )  # fmt: skip
+    """Titles (case-blind, punctuation at the ends ignored) that stand where a title should: null markers of databases,
+    and what warehouse staff type into the field."""
+
+    earliest: str = "1995-01-01"
+    """Interactions before this day are clock faults (the epoch's zero, above all): e-commerce is not older."""
+
+    latest: str = ""
+    """Interactions after this day are clock faults; empty: tomorrow. The two bounds hold for timestamps that are dates
+    (see ``timestamps``)."""
+
+    timestamps: Literal["auto", "unix", "order"] = "auto"
+    """What the numbers in ``timestamp`` are: Unix time (seconds, milliseconds, micro- or nanoseconds), or only an
+    order. ``auto`` calls them Unix time when their median lies after 1990."""
+
+    max_duplicate_text_share: float = Field(default=0.2, ge=0, le=1)
+    """Above this share of items with another item's exact text the report warns: variants of one product are common, a
+    fifth of the catalogue is an export fault."""
+
+    max_other_script_share: float = Field(default=0.1, ge=0, le=1)
+    """Above this share of titles outside the catalogue's main script the report warns: the default encoder reads
+    English best."""
+
+
+class SplitSettings(_Section):
+    """What is training, validation and test."""
+
+    method: Literal["by_date", "leave_one_out"] = "by_date"
+    """``by_date``: two cut dates for everybody, as in production, nothing after a cut is seen before it.
+    ``leave_one_out``: each user's last item is test, the one before validation, as in the published benchmarks."""
+
+    validation_from: str = ""
+    """First moment of the validation window, a date or a number; empty: by ``validation_share``."""
+
+    test_from: str = ""
+    """First moment of the test window; empty: by ``test_share``."""
+
+    validation_share: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of all interactions in the validation window: a tenth gives stable metrics and keeps the training part
+    recent."""
+
+    test_share: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of all interactions in the test window, the newest."""
+
+
+class ContentSettings(_Section):
+    """CEX: how each item's text becomes a frozen vector."""
+
+    encoder: str = "all-MiniLM-L6-v2"
+    """Name of a packaged encoder, or the folder of one. MiniLM comes by the package index alone, fits any laptop, and
+    larger encoders bought little (BLaIR's table)."""
+
+    pooling: Literal["mean", "last", "cls"] = "mean"
+    """Mean over real tokens, as in the paper's code and MiniLM's own training."""
+
+    max_tokens: int = Field(default=256, ge=8)
+    """Tokens read of each text: MiniLM was trained on at most 256."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the encoder: float32 is exact everywhere; bfloat16 is faster where the processor has it."""
+
+    fields: tuple[str, ...] = ("title", "brand", "category", "price", "keywords", "attributes", "description")
+    """Columns in the prompt, in this order; the title first, because the end is what truncation cuts. The paper's six
+    industrial fields, and the description last."""
+
+    max_field_characters: int = Field(default=1_000, ge=10)
+    """Characters kept of each field but the title, so that a long description never pushes another field out."""
+
+    tokens_per_batch: int = Field(default=2_048, ge=64)
+    """Padded tokens of one forward pass: small batches of like lengths beat large ones on a processor (measured: 8-32
+    texts)."""
+
+    part_items: int = Field(default=4_096, ge=1)
+    """Vectors per part of the store: what a kill can lose at most, about half a minute's work on two cores."""
+
+    shards: int = Field(default=0, ge=0)
+    """Parallel encoding tasks; 0: one for each 50,000 missing items, since on one machine they share the same cores."""
+
+
+class TowerSettings(_Section):
+    """PAL: the shape of the towers."""
+
+    item_tower: Literal["adaptor", "shared", "shared_sequence", "frozen"] = "adaptor"
+    """What makes an item's vector: the user tower's own adaptor; ``shared``: the whole user tower, each item alone
+    (the paper's b); ``shared_sequence``: the same, the target sequence under causal attention in training (a);
+    ``frozen``: the content vector through a linear head alone (c)."""
+
+    dimension: int = Field(default=256, ge=4)
+    """Width of the towers and of the vectors served: 256 beat 128 on validation by .003 NDCG@10, above it nothing was
+    gained."""
+
+    blocks: int = Field(default=1, ge=1)
+    """Transformer blocks: two were no better than one on short histories."""
+
+    heads: int = Field(default=1, ge=1)
+    """Attention heads: one is enough for one block (eSASRec, RecSys'25)."""
+
+    max_history: int = Field(default=50, ge=1)
+    """Newest interactions the user tower reads."""
+
+    dropout: float = Field(default=0.5, ge=0, lt=1)
+    """Inside the blocks: shop data is sparse, .5 beat .2 on validation."""
+
+    input_dropout: float = Field(default=0.3, ge=0, lt=1)
+    """On the content vectors before the adaptor: keeps the towers from leaning on single directions of the text space."""
+
+    positions: bool = True
+    """Learned positions, counted from the newest item; the paper's Amazon code has none."""
+
+    recent_items: int = Field(default=10, ge=0)
+    """Newest items whose own vectors are mixed into the user vector with learned weights: the largest single gain on
+    validation (+.016 Recall@10). 0 switches it off."""
+
+    id_embeddings: bool = True
+    """A regularised table beside the frozen text, so that behaviour can correct what the text says; an item without
+    training interactions is read by its text alone."""
+
+    id_dropout: float = Field(default=0.1, ge=0, lt=1)
+    """On the table's rows, so that the text is not forgotten."""
+
+    whitening: bool = True
+    """Centre and whiten the content vectors on training items: frozen LLM vectors are anisotropic (WhitenRec,
+    ICDE'24)."""
+
+    @model_validator(mode="after")
+    def _heads_divide_the_width(self) -> TowerSettings:
+        if self.dimension % self.heads:
+            raise ValueError(f"dimension {self.dimension} cannot be divided by {self.heads} heads")
+        return self
+
+
+class TrainingSettings(_Section):
+    """PAL: how the towers are trained."""
+
+    loss: Literal["full_softmax", "dense_all_action"] = "full_softmax"
+    """Full softmax over the catalogue at every position, or the paper's dense all-action loss with negatives from the
+    batch."""
+
+    mask_seen: bool = True
+    """Take items already in the history out of the softmax: the service does not recommend them either."""
+
+    epochs: int = Field(default=30, ge=1)
+    """At most; early stopping ends it sooner."""
+
+    patience: int = Field(default=3, ge=1)
+    """Epochs without a better validation NDCG@10 before training stops."""
+
+    batch_users: int = Field(default=256, ge=1)
+    """Users per step."""
+
+    learning_rate: float = Field(default=1e-3, gt=0)
+    """AdamW's usual rate for small transformers from scratch."""
+
+    weight_decay: float = Field(default=0.01, ge=0)
+    """Also what holds the ID table near zero where data is thin."""
+
+    temperature: float = Field(default=0.07, gt=0)
+    """Start of the softmax temperature, learned from there under ``full_softmax``; fixed under ``dense_all_action``
+    (.05 in the paper's code)."""
+
+    clip_norm: float = Field(default=5.0, gt=0)
+    """Gradient norm at which steps are clipped."""
+
+    history_positions: int = Field(default=10, ge=1)
+    """Dense all-action: history positions sampled per user (the paper's code: 10)."""
+
+    target_positions: int = Field(default=10, ge=1)
+    """Dense all-action: target positions sampled per user (the paper's code: 10)."""
+
+
+class EvaluationSettings(_Section):
+    """How models are compared."""
+
+    cutoffs: tuple[int, ...] = (10, 50)
+    """The k of Recall@k and NDCG@k."""
+
+    bootstrap_samples: int = Field(default=1_000, ge=100)
+    """Resamples of the users behind each 95 % interval; more change its third digit."""
+
+    block_users: int = Field(default=512, ge=1)
+    """Users scored at a time: 512 x 100,000 items x 4 bytes are 200 MB."""
+
+    short_history: int = Field(default=5, ge=1)
+    """Users with at most this many items make the slice of short histories."""
+
+    tail_share: float = Field(default=0.2, gt=0, lt=1)
+    """Items that together hold this last share of training interactions make the tail slice."""
+
+
+class DriftSettings(_Section):
+    """When the newest window counts as different from the training window."""
+
+    sample_rows: int = Field(default=5_000, ge=100)
+    """Rows drawn (seeded) from each window for the column tests: more make every difference significant."""
+
+    sample_vectors: int = Field(default=1_000, ge=50)
+    """Vectors drawn from each side for the embedding test: its kernel grows with the square."""
+
+    significance: float = Field(default=0.01, gt=0, lt=1)
+    """Family-wise false-alarm rate over all tests of one report, after correction."""
+
+    min_effect: float = Field(default=0.1, ge=0)
+    """Smallest effect (a distance from 0 to 1) that counts: with enough rows anything is significant."""
+
+    permutations: int = Field(default=500, ge=100)
+    """Permutations behind the embedding test's p-value."""
+
+
+class ServingSettings(_Section):
+    """What is packed, and how it is checked before it counts."""
+
+    model_name: str = "learn_user_tower"
+    """Name in BentoML's model store and of the bento."""
+
+    parity_users: int = Field(default=100, ge=1)
+    """Users whose served top-10 is compared with the offline ranking before the run succeeds."""
+
+    max_history: int = Field(default=10_000, ge=1)
+    """Longest history a request may carry; longer ones get a 4xx."""
+
+    max_k: int = Field(default=1_000, ge=1)
+    """Largest k a request may ask for."""
+
+
+class Settings(_Section):
+    """The whole settings file."""
+
+    workspace: Path = Path(".learn")
+    """Folder for everything a run keeps beside its reports: tables, content store, checkpoints, bundles."""
+
+    reports: Path = Path("reports")
+    """Folder of the reports, one sub-folder a run."""
+
+    seed: int = 0
+    """Seed of every random draw; ``--seed`` wins over it."""
+
+    data: DataSettings = DataSettings()
+    validation: ValidationSettings = ValidationSettings()
+    split: SplitSettings = SplitSettings()
+    content: ContentSettings = ContentSettings()
+    towers: TowerSettings = TowerSettings()
+    training: TrainingSettings = TrainingSettings()
+    evaluation: EvaluationSettings = EvaluationSettings()
+    drift: DriftSettings = DriftSettings()
+    serving: ServingSettings = ServingSettings()
+
+    @classmethod
+    def from_toml(cls, text: str, *, where: str = "settings file") -> Settings:
+        """Read settings from the text of a TOML file.
+
+        Raises:
+            SettingsError: The text is not TOML, a name is unknown, or a value is out of range.
+        """
+        try:
+            return cls.from_mapping(tomllib.loads(text), where=where)
+        except tomllib.TOMLDecodeError as fault:
+            raise SettingsError(f"This is not TOML: {fault}.", where=where, fix="mend the line it names") from fault
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, Any], *, where: str = "settings") -> Settings:
+        """Check a nested mapping of settings.
+
+        Raises:
+            SettingsError: A name is unknown or a value is out of range.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as fault:
+            first = fault.errors(include_url=False)[0]
+            path = [str(part) for part in first["loc"]]
+            what = _said(path, first["type"], first["msg"])
+            raise SettingsError(what, where=where, fix=_nearest(path)) from fault
+
+
+def _said(path: list[str], kind: str, message: str) -> str:
+    name = ".".join(path)
+    return f"There is no setting `{name}`." if kind == "extra_forbidden" else f"Setting `{name}`: {message}."
+
+
+def _nearest(path: list[str]) -> str:
+    section: type[BaseModel] = Settings
+    for part in path[:-1]:
+        field = section.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        section = field.annotation
+    near = difflib.get_close_matches(path[-1], section.model_fields, n=1)
+    known = ", ".join(section.model_fields)
+    return f"did you mean `{near[0]}`?" if near and near[0] != path[-1] else f"the settings here are: {known}"

@@ -1,0 +1,1 @@
+"""Tables, versions, validation, splits and histories: from a folder to integer arrays."""

@@ -1,0 +1,1 @@
+"""Full ranking, baselines, slices and the intervals around every figure."""

@@ -1,0 +1,1 @@
+"""Is today's data still what the towers were trained on?"""

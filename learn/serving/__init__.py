@@ -1,0 +1,1 @@
+"""The bundle, its registry and the served user tower."""
