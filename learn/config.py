@@ -25,7 +25,7 @@ class DataSettings(_Section):
     """How the tables are read."""
 
     item_columns: dict[str, str] = Field(default_factory=dict)
-    """Contract name -> name in your file, e.g. ``{title = "product_name"}``. Empty: the names are the contract's own."""
+    """Contract name -> name in your file, e.g. ``{title = "product_name"}``; empty: the names are the contract's."""
 
     interaction_columns: dict[str, str] = Field(default_factory=dict)
     """The same for the interactions, e.g. ``{user_id = "customer"}``."""
@@ -33,6 +33,10 @@ class DataSettings(_Section):
     push: bool = True
     """Push each recorded data version where a DVC remote is set: a version that only one laptop holds cannot be
     repeated."""
+
+    lock_wait_seconds: float = Field(default=60, ge=0)
+    """How long a run waits while another process works in the same DVC repository: longer than a usual `dvc add`, short
+    enough to notice a stale lock."""
 
 
 class ValidationSettings(_Section):
@@ -52,9 +56,16 @@ class ValidationSettings(_Section):
         "?", "??", "???", "-", "--", "n/a", "na", "nan", "none", "null", "nil", "unknown", "undefined", "tbd", "todo",
         "test", "untitled", "no title", "no name", "check", "damaged", "damages", "damage", "missing", "lost", "found",
         "broken", "faulty", "mixed up", "wrong code", "thrown away", "sold as set", "adjustment", "adjust", "error",
+        "n.a", "throw away", "destroyed", "unsaleable", "ebay",
     )  # fmt: skip
     """Titles (case-blind, punctuation at the ends ignored) that stand where a title should: null markers of databases,
     and what warehouse staff type into the field."""
+
+    placeholder_starts: tuple[str, ...] = (
+        "thrown away", "throw away", "unsaleable", "sold as set on", "adjust bad debt", "wrongly coded",
+    )  # fmt: skip
+    """First words that make a staff note of whatever follows (``thrown away-rusty``): none of them begins a product's
+    name."""
 
     earliest: str = "1995-01-01"
     """Interactions before this day are clock faults (the epoch's zero, above all): e-commerce is not older."""
@@ -79,9 +90,10 @@ class ValidationSettings(_Section):
 class SplitSettings(_Section):
     """What is training, validation and test."""
 
-    method: Literal["by_date", "leave_one_out"] = "by_date"
+    method: Literal["auto", "by_date", "leave_one_out"] = "auto"
     """``by_date``: two cut dates for everybody, as in production, nothing after a cut is seen before it.
-    ``leave_one_out``: each user's last item is test, the one before validation, as in the published benchmarks."""
+    ``leave_one_out``: each user's last item is test, the one before validation, as in the published benchmarks.
+    ``auto``: by date, and leave one out where the timestamps are only an order and no date exists."""
 
     validation_from: str = ""
     """First moment of the validation window, a date or a number; empty: by ``validation_share``."""
@@ -130,6 +142,10 @@ class ContentSettings(_Section):
     shards: int = Field(default=0, ge=0)
     """Parallel encoding tasks; 0: one for each 50,000 missing items, since on one machine they share the same cores."""
 
+    threads: int = Field(default=0, ge=0)
+    """Cores for encoding, one text batch on each; 0: all that the process may use (``OMP_NUM_THREADS`` counts). The
+    vectors are the same bytes whatever stands here."""
+
 
 class TowerSettings(_Section):
     """PAL: the shape of the towers."""
@@ -156,7 +172,7 @@ class TowerSettings(_Section):
     """Inside the blocks: shop data is sparse, .5 beat .2 on validation."""
 
     input_dropout: float = Field(default=0.3, ge=0, lt=1)
-    """On the content vectors before the adaptor: keeps the towers from leaning on single directions of the text space."""
+    """On the content vectors before the adaptor: keeps the towers from leaning on single directions of the text."""
 
     positions: bool = True
     """Learned positions, counted from the newest item; the paper's Amazon code has none."""
@@ -221,6 +237,16 @@ class TrainingSettings(_Section):
     target_positions: int = Field(default=10, ge=1)
     """Dense all-action: target positions sampled per user (the paper's code: 10)."""
 
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the towers train; ``auto`` takes a CUDA device where there is one."""
+
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    """Arithmetic of the matrix products; ``auto`` takes bfloat16 where the processor computes in it, since a processor
+    without it is four times slower in bfloat16 than in float32."""
+
+    reuse: bool = True
+    """Take the finished towers of an earlier run over the same histories, vectors, settings and seed."""
+
 
 class EvaluationSettings(_Section):
     """How models are compared."""
@@ -240,6 +266,23 @@ class EvaluationSettings(_Section):
     tail_share: float = Field(default=0.2, gt=0, lt=1)
     """Items that together hold this last share of training interactions make the tail slice."""
 
+    baselines: tuple[
+        Literal["popularity", "content_neighbours", "transitions", "tfidf_neighbours", "ease", "blend"], ...
+    ] = ("popularity", "content_neighbours", "transitions", "tfidf_neighbours", "ease", "blend")
+    """What the towers are compared with; the blend mixes ``transitions``, ``tfidf_neighbours`` and ``ease``."""
+
+    ease_regularisation: float = Field(default=100.0, gt=0)
+    """EASE's only parameter: best of 5 to 200 on validation, and flat around it."""
+
+    ease_max_items: int = Field(default=20_000, ge=1)
+    """Trained items above which EASE (and its part in the blend) is left out: 20,000 take 5 GB and minutes."""
+
+    tuning_users: int = Field(default=4_000, ge=1)
+    """Validation users on whom the blend's weights are chosen: three shares need no more."""
+
+    list_users: int = Field(default=2_000, ge=1)
+    """Users whose lists are looked at for coverage, popularity bias and diversity: lists need sorting, ranks do not."""
+
 
 class DriftSettings(_Section):
     """When the newest window counts as different from the training window."""
@@ -250,14 +293,18 @@ class DriftSettings(_Section):
     sample_vectors: int = Field(default=1_000, ge=50)
     """Vectors drawn from each side for the embedding test: its kernel grows with the square."""
 
+    on_drift: Literal["warn", "fail"] = "warn"
+    """What a drift does to the run; ``--on-drift`` wins over it. A warning, because a new season is drift as well."""
+
     significance: float = Field(default=0.01, gt=0, lt=1)
     """Family-wise false-alarm rate over all tests of one report, after correction."""
 
     min_effect: float = Field(default=0.1, ge=0)
     """Smallest effect (a distance from 0 to 1) that counts: with enough rows anything is significant."""
 
-    permutations: int = Field(default=500, ge=100)
-    """Permutations behind the embedding test's p-value."""
+    permutations: int = Field(default=10_000, ge=100)
+    """Permutations behind each p-value: they cost milliseconds, since only bin counts are drawn. Fewer than the
+    correction over the report's columns needs are raised to what it needs."""
 
 
 class ServingSettings(_Section):
@@ -297,6 +344,26 @@ class Settings(_Section):
     evaluation: EvaluationSettings = EvaluationSettings()
     drift: DriftSettings = DriftSettings()
     serving: ServingSettings = ServingSettings()
+
+    def overridden(self, **options: object) -> Settings:
+        """Return these settings with options of the command line put in, those not given (None, empty) left out.
+
+        Args:
+            options: Dotted names with ``__`` for the dot, e.g. ``split__method="by_date"``.
+
+        Raises:
+            SettingsError: A value is out of range.
+        """
+        values = self.model_dump(mode="python")
+        for name, value in options.items():
+            if value in (None, ""):
+                continue
+            *sections, field = name.split("__")
+            place = values
+            for section in sections:
+                place = place[section]
+            place[field] = value
+        return self.from_mapping(values, where="command line")
 
     @classmethod
     def from_toml(cls, text: str, *, where: str = "settings file") -> Settings:
