@@ -1,0 +1,121 @@
+"""Histories: every user's interactions as flat, memory-mapped integer arrays, oldest first.
+
+Shape legend: N interactions, U users, E examples.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from learn.errors import DataError
+
+Part = Literal["validation", "test"]
+
+_ARRAYS = ("offsets", "items", "timestamps", "train_stops")
+_EXAMPLE_ARRAYS = ("users", "starts", "stops", "targets")
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What is asked of a model in one part: after this history, which item came next?
+
+    The history of example e is ``histories.items[starts[e]:stops[e]]``; it is empty for a new user.
+
+    Attributes:
+        name: ``validation`` or ``test``.
+        users: (E,) int64, index of the user.
+        starts: (E,) int64, where the history begins in ``Histories.items``.
+        stops: (E,) int64, where it ends (exclusive).
+        targets: (E,) int32, the item that came next.
+    """
+
+    name: str
+    users: NDArray[np.int64]
+    starts: NDArray[np.int64]
+    stops: NDArray[np.int64]
+    targets: NDArray[np.int32]
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def with_history(self) -> Examples:
+        """Return the examples whose history is not empty."""
+        kept = np.flatnonzero(self.stops > self.starts)
+        return Examples(self.name, self.users[kept], self.starts[kept], self.stops[kept], self.targets[kept])
+
+
+@dataclass(frozen=True)
+class Histories:
+    """All users' interactions, flat and in time order, with the border of the training part.
+
+    Attributes:
+        folder: Where the arrays lie.
+        offsets: (U + 1,) int64; user u owns ``items[offsets[u]:offsets[u + 1]]``.
+        items: (N,) int32 item indices.
+        timestamps: (N,) float64, in the table's own unit.
+        train_stops: (U,) int64; the training part of user u is ``items[offsets[u]:train_stops[u]]``.
+        item_count: Items in the catalogue, seen or not.
+        split: What the split was made by, for people.
+    """
+
+    folder: Path
+    offsets: NDArray[np.int64]
+    items: NDArray[np.int32]
+    timestamps: NDArray[np.float64]
+    train_stops: NDArray[np.int64]
+    item_count: int
+    split: dict[str, Any]
+
+    @classmethod
+    def open(cls, folder: Path) -> Histories:
+        """Open what :func:`learn.data.splits.build_histories` wrote; the arrays stay on disk.
+
+        Raises:
+            DataError: The folder holds no complete histories.
+        """
+        try:
+            meta = json.loads((folder / "histories.json").read_text(encoding="utf-8"))
+            offsets, items, timestamps, train_stops = (
+                np.load(folder / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in _ARRAYS
+            )
+        except (OSError, ValueError) as fault:
+            raise DataError(f"Histories cannot be read: {fault}.", where=folder, fix="run the split again") from fault
+        return cls(folder, offsets, items, timestamps, train_stops, int(meta["item_count"]), meta["split"])
+
+    @property
+    def user_count(self) -> int:
+        """Users, in any part."""
+        return len(self.train_stops)
+
+    @property
+    def user_ids(self) -> list[str]:
+        """Users' ids as in the table, by user index."""
+        return pl.read_parquet(self.folder / "users.parquet")["user_id"].to_list()
+
+    @property
+    def item_ids(self) -> list[str]:
+        """Items' ids as in the table, by item index."""
+        return pl.read_parquet(self.folder / "item_ids.parquet")["item_id"].to_list()
+
+    def examples(self, part: Part) -> Examples:
+        """Open the examples of one part."""
+        arrays = (
+            np.load(self.folder / f"{part}_{name}.npy", mmap_mode="r", allow_pickle=False) for name in _EXAMPLE_ARRAYS
+        )
+        return Examples(part, *arrays)
+
+    def training_mask(self) -> NDArray[np.bool_]:
+        """Return (N,) bool: which interactions belong to the training part."""
+        position = np.arange(len(self.items), dtype=np.int64)
+        return position < np.repeat(self.train_stops, np.diff(self.offsets))
+
+    def popularity(self) -> NDArray[np.int64]:
+        """Return (item_count,) int64: interactions of each item in the training part alone."""
+        return np.bincount(self.items[self.training_mask()], minlength=self.item_count).astype(np.int64)

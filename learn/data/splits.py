@@ -1,0 +1,222 @@
+"""The two splits: by two cut dates for everybody, or each user's last items.
+
+Whatever the split, a user's interactions stand in time order and each part is a run of them, so a split is
+a few positions per user and an example's history is a slice.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from learn.config import SplitSettings
+from learn.data.histories import Examples, Histories
+from learn.data.timestamps import TimestampScale, timestamp_scale
+from learn.errors import SplitError, storage_faults
+
+_Long = NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class SplitSummary:
+    """What a split gave, small enough to travel between steps."""
+
+    folder: Path
+    method: str
+    described: str
+    users: int
+    items: int
+    interactions: int
+    training_interactions: int
+    validation_examples: int
+    test_examples: int
+
+
+@dataclass(frozen=True)
+class _Parts:
+    train_stops: _Long
+    validation: Examples
+    test: Examples
+    meta: dict[str, Any]
+
+
+def build_histories(tables: Path, destination: Path, *, settings: SplitSettings) -> SplitSummary:
+    """Turn valid tables into histories with a split, written whole or not at all.
+
+    Args:
+        tables: Folder of the valid ``items.parquet`` and ``interactions.parquet``.
+        destination: Folder to write; what stood there is replaced.
+        settings: Which split, and its cuts.
+
+    Raises:
+        SplitError: Nobody has two interactions, or a part would be empty.
+        SettingsError: A cut is neither a date nor a number.
+        StorageError: The disk is full or closed.
+    """
+    item_ids = pl.read_parquet(tables / "items.parquet", columns=["item_id"])
+    rows, users = _sorted_interactions(tables / "interactions.parquet", item_ids)
+    counts = np.bincount(rows["user"].to_numpy(), minlength=len(users)).astype(np.int64)
+    if len(counts) == 0 or counts.max() < 2:
+        raise SplitError(
+            "No user has two interactions, so there is nothing to learn an order from.",
+            where=tables / "interactions.parquet",
+            fix="check that `user_id` names the person and not the order or the session",
+        )
+    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
+    items = rows["item"].to_numpy().astype(np.int32)
+    timestamps = rows["timestamp"].to_numpy()
+    parts = _split(offsets, items, timestamps, settings)
+    _check_parts(parts, offsets, where=tables)
+    arrays = {"offsets": offsets, "items": items, "timestamps": timestamps, "train_stops": parts.train_stops}
+    with storage_faults(destination):
+        _write(destination, arrays, parts, users=users, item_ids=item_ids)
+    return _summary(Histories.open(destination), parts)
+
+
+def _sorted_interactions(path: Path, item_ids: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
+    rows = pl.read_parquet(path, columns=["user_id", "item_id", "timestamp", "row"])
+    users = rows.select("user_id").unique().sort("user_id")
+    indexed = (
+        rows.join(item_ids.with_row_index("item"), on="item_id", how="inner")
+        .join(users.with_row_index("user"), on="user_id", how="inner")
+        # The row breaks ties: a file's own order is the best witness within one moment.
+        .sort("user", "timestamp", "row")
+        .select("user", "item", pl.col("timestamp").cast(pl.Float64))
+    )
+    return indexed, users
+
+
+def _split(
+    offsets: _Long, items: NDArray[np.int32], timestamps: NDArray[np.float64], settings: SplitSettings
+) -> _Parts:
+    scale = timestamp_scale(float(np.median(timestamps)))
+    method = settings.method
+    if method == "auto":
+        method = "by_date" if scale.is_clock else "leave_one_out"
+    if method == "leave_one_out":
+        return _leave_one_out(offsets, items)
+    if not scale.is_clock and not (settings.validation_from and settings.test_from):
+        raise SplitError(
+            "The timestamps are only an order (their median is "
+            f"{np.median(timestamps):g}), so no date divides all users' histories.",
+            where="interactions, column `timestamp`",
+            fix="use `--split leave_one_out`, or give `split.validation_from` and `split.test_from` as numbers",
+        )
+    return _by_date(offsets, items, timestamps, scale, settings)
+
+
+def _leave_one_out(offsets: _Long, items: NDArray[np.int32]) -> _Parts:
+    starts, ends = offsets[:-1], offsets[1:]
+    counts = ends - starts
+    # A user of two interactions has one to learn from and one to be asked about.
+    train_stops = np.where(counts >= 3, ends - 2, np.where(counts == 2, ends - 1, ends))
+    validation = _examples("validation", np.flatnonzero(counts >= 3), starts, ends - 2, items)
+    test = _examples("test", np.flatnonzero(counts >= 2), starts, ends - 1, items)
+    described = "each user's last item is test, the one before validation"
+    return _Parts(train_stops, validation, test, {"method": "leave_one_out", "described": described})
+
+
+def _by_date(
+    offsets: _Long,
+    items: NDArray[np.int32],
+    timestamps: NDArray[np.float64],
+    scale: TimestampScale,
+    settings: SplitSettings,
+) -> _Parts:
+    first_cut, second_cut = _cuts(timestamps, scale, settings)
+    starts, ends = offsets[:-1], offsets[1:]
+    before_first = starts + _count_before(offsets, timestamps, first_cut)
+    before_second = starts + _count_before(offsets, timestamps, second_cut)
+    validation = _examples("validation", np.flatnonzero(before_second > before_first), starts, before_first, items)
+    test = _examples("test", np.flatnonzero(ends > before_second), starts, before_second, items)
+    said = [str(scale.moment(cut)) if scale.is_clock else f"{cut:g}" for cut in (first_cut, second_cut)]
+    meta = {
+        "method": "by_date",
+        "described": f"training before {said[0]}, validation before {said[1]}, test from there on",
+        "validation_from": first_cut,
+        "test_from": second_cut,
+    }
+    return _Parts(before_first, validation, test, meta)
+
+
+def _cuts(timestamps: NDArray[np.float64], scale: TimestampScale, settings: SplitSettings) -> tuple[float, float]:
+    shares = (1 - settings.validation_share - settings.test_share, 1 - settings.test_share)
+    texts = (settings.validation_from, settings.test_from)
+    names = ("split.validation_from", "split.test_from")
+    first, second = (
+        scale.parse(text, setting=name) if text else float(np.quantile(timestamps, share, method="higher"))
+        for text, name, share in zip(texts, names, shares, strict=True)
+    )
+    if not first < second:
+        raise SplitError(
+            f"The validation window is empty: it would begin at {first:g} and end at {second:g}.",
+            where="settings, section `split`",
+            fix="set `validation_from` before `test_from`, or use `--split leave_one_out`",
+        )
+    return first, second
+
+
+def _count_before(offsets: _Long, timestamps: NDArray[np.float64], cut: float) -> _Long:
+    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(timestamps < cut)])
+    counted: _Long = before[offsets[1:]] - before[offsets[:-1]]
+    return counted
+
+
+def _examples(name: str, users: _Long, starts: _Long, stops: _Long, items: NDArray[np.int32]) -> Examples:
+    return Examples(name, users, starts[users], stops[users], items[stops[users]])
+
+
+def _check_parts(parts: _Parts, offsets: _Long, *, where: Path) -> None:
+    training = int((parts.train_stops - offsets[:-1]).sum())
+    sizes = {"training": training, "validation": len(parts.validation), "test": len(parts.test)}
+    empty = [name for name, size in sizes.items() if size == 0]
+    if empty:
+        raise SplitError(
+            f"The {' and the '.join(empty)} part would be empty ({parts.meta['described']}).",
+            where=where,
+            fix="move the cuts in section `split` of the settings, or use `--split leave_one_out`",
+        )
+
+
+def _write(
+    destination: Path, arrays: dict[str, Any], parts: _Parts, *, users: pl.DataFrame, item_ids: pl.DataFrame
+) -> None:
+    destination.parent.mkdir(parents=True, exist_ok=True)
+    scratch = destination.with_name(destination.name + ".partial")
+    shutil.rmtree(scratch, ignore_errors=True)
+    try:
+        scratch.mkdir()
+        for name, array in arrays.items():
+            np.save(scratch / f"{name}.npy", array)
+        for part in (parts.validation, parts.test):
+            for name in ("users", "starts", "stops", "targets"):
+                np.save(scratch / f"{part.name}_{name}.npy", getattr(part, name))
+        users.write_parquet(scratch / "users.parquet")
+        item_ids.write_parquet(scratch / "item_ids.parquet")
+        meta = {"item_count": len(item_ids), "split": parts.meta}
+        (scratch / "histories.json").write_text(json.dumps(meta, indent=2), encoding="utf-8")
+        shutil.rmtree(destination, ignore_errors=True)
+        scratch.rename(destination)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _summary(histories: Histories, parts: _Parts) -> SplitSummary:
+    return SplitSummary(
+        folder=histories.folder,
+        method=parts.meta["method"],
+        described=parts.meta["described"],
+        users=histories.user_count,
+        items=histories.item_count,
+        interactions=len(histories.items),
+        training_interactions=int((histories.train_stops - histories.offsets[:-1]).sum()),
+        validation_examples=len(parts.validation),
+        test_examples=len(parts.test),
+    )
