@@ -1,0 +1,60 @@
+"""The two losses that align the towers.
+
+Shape legend: P positions, n candidates, d width, B users, H history positions, K targets per user.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+
+def full_softmax(
+    states: Tensor, candidates: Tensor, targets: Tensor, *, scale: Tensor, seen: tuple[Tensor, Tensor] | None
+) -> Tensor:
+    """Cross-entropy over the whole catalogue at every position.
+
+    Args:
+        states: (P, d) unit user vectors.
+        candidates: (n, d) unit item vectors.
+        targets: (P,) int64, the candidate that came next.
+        scale: () inverse temperature.
+        seen: (S,) positions and (S,) candidates to leave out of the softmax, or None; a target always stays.
+
+    Returns:
+        () mean loss.
+    """
+    logits = (scale * states) @ candidates.T  # (P, n)
+    logits = logits.float()
+    if seen is not None:
+        wanted = logits.gather(1, targets.unsqueeze(1))  # (P, 1)
+        logits = logits.index_put(seen, logits.new_tensor(-torch.inf)).scatter(1, targets.unsqueeze(1), wanted)
+    return functional.cross_entropy(logits, targets)
+
+
+def dense_all_action(users: Tensor, items: Tensor, real: Tensor, wanted: Tensor, *, temperature: float) -> Tensor:
+    """Every sampled history position predicts every sampled target of its user (LEARN, section 3.3).
+
+    Negatives are the other users' targets in the batch; a user's own other targets are none.
+
+    Args:
+        users: (B, H, d) unit user vectors at the sampled history positions.
+        items: (B, K, d) unit vectors of the sampled targets.
+        real: (B, H) bool, False where a user has fewer positions than H.
+        wanted: (B, K) bool, False where a user has fewer targets than K.
+        temperature: Of the cosine.
+
+    Returns:
+        () mean over all (position, target) pairs.
+    """
+    batch, width = users.shape[0], users.shape[-1]
+    scores = (users.reshape(-1, width) @ items.reshape(-1, width).T).float() / temperature  # (B H, B K)
+    scores = scores.view(batch, users.shape[1], batch, items.shape[1])  # (B, H, B, K)
+    own = torch.eye(batch, dtype=torch.bool, device=users.device).view(batch, 1, batch, 1)
+    hidden = own | ~wanted.view(1, 1, batch, -1)
+    negatives = scores.masked_fill(hidden, -torch.inf).flatten(2).logsumexp(dim=-1, keepdim=True)  # (B, H, 1)
+    positives = scores.diagonal(dim1=0, dim2=2).permute(2, 0, 1)  # (B, H, K)
+    losses = torch.logaddexp(positives, negatives) - positives
+    pairs = real.unsqueeze(2) & wanted.unsqueeze(1)  # (B, H, K)
+    return losses[pairs].mean()
