@@ -1,0 +1,128 @@
+"""The verdict on each column of a drift report, all columns together one family of tests.
+
+A column has drifted when both hold: the difference is significant after Holm's correction over the
+family, and its effect reaches the floor. Either alone misleads: many columns make chance findings, and
+many rows make every difference significant.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from learn.config import DriftSettings
+from learn.monitoring.embedding_drift import compare_vectors
+from learn.monitoring.samples import ColumnSample, Kind
+from learn.monitoring.two_sample import Comparison, compare_categories, compare_numbers, enough_permutations, holm
+
+FEWEST_ROWS = 50
+"""Below this a change must be so large to be significant that silence would mean nothing."""
+
+Status = Literal["tested", "too_few_rows", "absent"]
+
+_METHODS: dict[bool, str] = {False: "binned Hellinger distance", True: "classifier two-sample"}
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """What was found in one column.
+
+    Attributes:
+        name: The column.
+        kind: What it describes.
+        status: ``tested``, or why it was not.
+        method: The test, empty where none was run.
+        effect: Hellinger distance from 0 (alike) to 1, less what chance makes; None where not tested.
+        p_value: Of the permutation test; None where not tested.
+        p_adjusted: After Holm's correction over the report; None where not tested.
+        drifted: Significant after correction, and the effect reaches the floor.
+        reason: Why it was not tested; empty where it was.
+        reference_rows: Rows compared of the reference window.
+        current_rows: Rows compared of the current window.
+    """
+
+    name: str
+    kind: Kind
+    status: Status
+    method: str
+    effect: float | None
+    p_value: float | None
+    p_adjusted: float | None
+    drifted: bool
+    reason: str
+    reference_rows: int
+    current_rows: int
+
+
+def drifted_columns(samples: Sequence[ColumnSample], *, settings: DriftSettings, seed: int) -> tuple[ColumnDrift, ...]:
+    """Test every column, correct over those that could be tested, and say which have drifted."""
+    reasons = [_untested(sample) for sample in samples]
+    testable = [sample for sample, reason in zip(samples, reasons, strict=True) if reason is None]
+    permutations = enough_permutations(
+        settings.permutations, tests=max(1, len(testable)), significance=settings.significance
+    )
+    compared = [_compared(sample, permutations=permutations, seed=seed) for sample in testable]
+    adjusted = holm([comparison.p_value for comparison in compared])
+    found = iter(zip(compared, adjusted, strict=True))
+    return tuple(
+        _verdict(sample, *next(found), settings) if reason is None else _skipped(sample, *reason)
+        for sample, reason in zip(samples, reasons, strict=True)
+    )
+
+
+def _untested(sample: ColumnSample) -> tuple[Status, str] | None:
+    if sample.absent:
+        return "absent", sample.absent
+    rows = min(len(sample.reference), len(sample.current))
+    if rows < FEWEST_ROWS:
+        return "too_few_rows", f"{rows} rows in the smaller window, {FEWEST_ROWS} are needed"
+    return None
+
+
+def _compared(sample: ColumnSample, *, permutations: int, seed: int) -> Comparison:
+    # A stream of draws of its own, so that a column's p-value does not depend on which others there are.
+    rng = np.random.default_rng([seed, zlib.crc32(sample.name.encode())])
+    if sample.reference.ndim == 2:
+        reference, current = (part.astype(np.float32) for part in (sample.reference, sample.current))
+        return compare_vectors(reference, current, permutations=permutations, rng=rng)
+    if sample.kind == "category":
+        labels = [[str(label) for label in part] for part in (sample.reference, sample.current)]
+        return compare_categories(labels[0], labels[1], permutations=permutations, rng=rng)
+    numbers = [part.astype(np.float64) for part in (sample.reference, sample.current)]
+    return compare_numbers(numbers[0], numbers[1], permutations=permutations, rng=rng)
+
+
+def _verdict(sample: ColumnSample, comparison: Comparison, adjusted: float, settings: DriftSettings) -> ColumnDrift:
+    return ColumnDrift(
+        name=sample.name,
+        kind=sample.kind,
+        status="tested",
+        method=_METHODS[sample.reference.ndim == 2],
+        effect=comparison.effect,
+        p_value=comparison.p_value,
+        p_adjusted=adjusted,
+        drifted=adjusted <= settings.significance and comparison.effect >= settings.min_effect,
+        reason="",
+        reference_rows=len(sample.reference),
+        current_rows=len(sample.current),
+    )
+
+
+def _skipped(sample: ColumnSample, status: Status, reason: str) -> ColumnDrift:
+    return ColumnDrift(
+        name=sample.name,
+        kind=sample.kind,
+        status=status,
+        method="",
+        effect=None,
+        p_value=None,
+        p_adjusted=None,
+        drifted=False,
+        reason=reason,
+        reference_rows=len(sample.reference),
+        current_rows=len(sample.current),
+    )

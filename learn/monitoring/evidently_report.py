@@ -1,0 +1,241 @@
+"""Evidently's report with LEARN's own test in it, as a custom metric.
+
+Evidently tests each column by itself, with thresholds that raise false alarms on vectors and no
+correction over many columns. Its extension point for metrics takes a sound family of tests instead, so
+that the report, its test list and its page stay Evidently's, and stay one.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+import warnings
+from collections.abc import Sequence
+from typing import Any, cast
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from learn.config import DriftSettings
+from learn.monitoring.column_tests import ColumnDrift, drifted_columns
+from learn.monitoring.drift_charts import column_layout, column_traces
+from learn.monitoring.samples import ColumnSample, Kind
+
+with warnings.catch_warnings():
+    # Evidently reaches into `numpy.core` while it defines its types; nothing that runs later does.
+    warnings.filterwarnings("ignore", message=r"numpy\.core is deprecated", category=DeprecationWarning)
+    # A regular expression of its text descriptors is not a raw string; the pattern is the one meant.
+    warnings.filterwarnings("ignore", message=r"invalid escape sequence", category=DeprecationWarning)
+    warnings.filterwarnings("ignore", message=r".*invalid escape sequence", category=SyntaxWarning)
+    # Its web server's dependency injection, loaded along and never started here. Litestar's own warning class
+    # cannot be named before the import that raises it.
+    warnings.filterwarnings("ignore", message=r"(Call to deprecated function 'Dependency'|Use of deprecated class)")
+    # Pandas names its own plans for version 4 to whoever reads the options Evidently reads.
+    warnings.filterwarnings("ignore", category=pd.errors.Pandas4Warning)
+    from evidently import DataDefinition, Dataset, Report
+    from evidently.core.metric_types import DataframeCalculation, DataframeMetric, MetricTestResult
+    from evidently.legacy.model.widget import BaseWidgetInfo
+    from evidently.legacy.renderers.html_widgets import (
+        CounterData,
+        WidgetSize,
+        counter,
+        plotly_data,
+        table_data,
+        text_widget,
+    )
+    from evidently.legacy.tests.base_test import TestStatus
+
+_PADDING = "padding"
+_POLICY = (
+    "default-src 'none'; script-src 'unsafe-inline' 'unsafe-eval' blob:; style-src 'unsafe-inline'; "
+    "font-src data:; img-src data: blob:; worker-src blob:"
+)
+"""The browser itself then refuses to load anything from elsewhere."""
+
+_WIDGET_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+
+
+class CorrectedDrift(DataframeMetric):  # type: ignore[misc]  # Evidently ships no types: its classes are Any
+    """One corrected family of two-sample tests over the columns of the report."""
+
+    kinds: dict[str, str]
+    absent: dict[str, str]
+    names: list[str]
+    significance: float
+    min_effect: float
+    permutations: int
+    seed: int
+
+
+class CorrectedDriftCalculation(DataframeCalculation[CorrectedDrift]):  # type: ignore[misc]  # as above
+    """Runs the family on the datasets that Evidently holds and draws its part of the page."""
+
+    def calculate(self, context: Any, current_data: Any, reference_data: Any) -> Any:  # noqa: ARG002  # Evidently calls it so
+        """Test every column; the value is one row a column, the tests one a tested column."""
+        samples = self._samples(current_data.as_dataframe(), reference_data.as_dataframe())
+        settings = DriftSettings(
+            significance=self.metric.significance,
+            min_effect=self.metric.min_effect,
+            permutations=self.metric.permutations,
+        )
+        columns = drifted_columns(samples, settings=settings, seed=self.metric.seed)
+        result = self.result(pd.DataFrame([dataclasses.asdict(column) for column in columns]).astype(object))
+        result.widget = _widgets(columns, samples, settings, names=self.metric.names)
+        result.set_tests([self._test_result(column) for column in columns])
+        return result
+
+    def display_name(self) -> str:
+        """Name the metric in Evidently's lists."""
+        return "Drift, corrected over all columns"
+
+    def _samples(self, current: pd.DataFrame, reference: pd.DataFrame) -> list[ColumnSample]:
+        samples = []
+        for name, kind in self.metric.kinds.items():
+            if name in self.metric.absent:
+                samples.append(ColumnSample(name, cast("Kind", kind), absent=self.metric.absent[name]))
+            elif name not in current.columns:
+                samples.append(ColumnSample(name, cast("Kind", kind)))
+            else:
+                values = [_values(part[name]) for part in (reference, current)]
+                samples.append(ColumnSample(name, cast("Kind", kind), values[0], values[1]))
+        return samples
+
+    def _test_result(self, column: ColumnDrift) -> Any:
+        statuses = {"tested": TestStatus.FAIL if column.drifted else TestStatus.SUCCESS}
+        return MetricTestResult(
+            id="corrected_drift",
+            name=f"Drift of {column.name}",
+            description=_said(column, self.metric.min_effect),
+            metric_config=self.to_metric_config(),
+            test_config={},
+            status=statuses.get(column.status, TestStatus.SKIPPED),
+        )
+
+
+def run_report(
+    samples: Sequence[ColumnSample], *, names: tuple[str, str], settings: DriftSettings, seed: int
+) -> tuple[tuple[ColumnDrift, ...], str]:
+    """Run Evidently's report over the samples.
+
+    Returns:
+        The verdict on each column, and the page: one HTML file that loads nothing.
+    """
+    metric = CorrectedDrift(
+        kinds={sample.name: sample.kind for sample in samples},
+        absent={sample.name: sample.absent for sample in samples if sample.absent},
+        names=list(names),
+        significance=settings.significance,
+        min_effect=settings.min_effect,
+        permutations=settings.permutations,
+        seed=seed,
+    )
+    # Evidently divides by the rows of a column, so an empty one stays out of its frames.
+    present = [sample for sample in samples if min(len(sample.reference), len(sample.current))]
+    snapshot = Report([metric], include_tests=True).run(_dataset(present, 1), _dataset(present, 0))
+    value = next(iter(snapshot.metric_results.values())).value
+    rows = cast("list[dict[str, Any]]", value.to_dict(orient="records"))
+    columns = tuple(ColumnDrift(**{key: _plain(entry) for key, entry in row.items()}) for row in rows)
+    return columns, _settled(snapshot.get_html_str(as_iframe=False), title=f"Drift: {names[1]} against {names[0]}")
+
+
+def _plain(value: Any) -> Any:
+    return None if isinstance(value, float) and np.isnan(value) else value
+
+
+def _dataset(samples: Sequence[ColumnSample], side: int) -> Any:
+    # Columns are samples of their own lengths; Evidently wants one frame, so short ones end in missing values.
+    parts = {sample.name: sample.current if side else sample.reference for sample in samples}
+    frame = pd.DataFrame({name: pd.Series(list(part), dtype=_dtype(part)) for name, part in parts.items()})
+    if frame.empty:
+        frame = pd.DataFrame({_PADDING: [0.0]})
+    vectors = [name for name, part in parts.items() if part.ndim == 2]
+    categories = [sample.name for sample in samples if sample.kind == "category"]
+    numbers = [str(name) for name in frame.columns if name not in {*vectors, *categories}]
+    definition = DataDefinition(numerical_columns=numbers, categorical_columns=categories)
+    # One column of lists: a column an axis would have Evidently describe each of hundreds, five seconds of it.
+    definition.list_columns = vectors
+    return Dataset.from_pandas(frame, data_definition=definition)
+
+
+def _dtype(part: NDArray[np.generic]) -> str:
+    return "float64" if part.ndim == 1 and part.dtype.kind in "fiu" else "object"
+
+
+def _values(column: pd.Series) -> NDArray[np.generic]:
+    values = column.dropna().to_numpy()
+    return np.stack(list(values)) if len(values) and isinstance(values[0], np.ndarray) else values
+
+
+def _widgets(
+    columns: Sequence[ColumnDrift], samples: Sequence[ColumnSample], settings: DriftSettings, *, names: Sequence[str]
+) -> list[BaseWidgetInfo]:
+    tested = [column for column in columns if column.status == "tested"]
+    drifted = [column for column in tested if column.drifted]
+    verdict = f"{len(drifted)} of {len(tested)}"
+    counters = [CounterData("Columns drifted", verdict), CounterData("Verdict", "drift" if drifted else "no drift")]
+    by_name = {column.name: column for column in columns}
+    charts = [
+        plotly_data(
+            title=f"{sample.name}: {_short(by_name[sample.name])}",
+            data=column_traces(sample, reference_name=names[0], current_name=names[1]),
+            layout=column_layout(sample),
+            size=WidgetSize.HALF,
+        )
+        for sample in sorted(samples, key=lambda sample: -(by_name[sample.name].effect or 0))
+        if by_name[sample.name].status == "tested"
+    ]
+    return [
+        counter(title=f"{names[1]} (current) against {names[0]} (reference)", counters=counters),
+        table_data(
+            title="What was tested",
+            column_names=["Column", "Verdict", "Effect", "Adjusted p", "Rows", "Test"],
+            data=[_row(column) for column in sorted(columns, key=lambda column: -(column.effect or 0))],
+        ),
+        text_widget(title="How to read it", text=_explanation(settings)),
+        *charts,
+    ]
+
+
+def _row(column: ColumnDrift) -> list[str]:
+    rows = f"{column.reference_rows:,} / {column.current_rows:,}"
+    if column.effect is None or column.p_adjusted is None:
+        return [column.name, column.status.replace("_", " "), "", "", rows, column.reason]
+    verdict = "DRIFT" if column.drifted else "same"
+    return [column.name, verdict, f"{column.effect:.3f}", f"{column.p_adjusted:.4f}", rows, column.method]
+
+
+def _short(column: ColumnDrift) -> str:
+    return f"{'drift' if column.drifted else 'same'}, effect {column.effect:.2f}"
+
+
+def _said(column: ColumnDrift, min_effect: float) -> str:
+    if column.effect is None or column.p_adjusted is None:
+        return f"Not tested: {column.reason}."
+    return (
+        f"Effect {column.effect:.3f} (floor {min_effect:g}), adjusted p {column.p_adjusted:.4f}, "
+        f"{column.reference_rows:,} reference and {column.current_rows:,} current rows."
+    )
+
+
+def _explanation(settings: DriftSettings) -> str:
+    return (
+        f"A column has drifted when its difference is significant (p at most {settings.significance:g} after Holm's "
+        f"correction over all columns) **and** large enough to matter (effect at least {settings.min_effect:g}). "
+        "The effect is a Hellinger distance from 0 (alike) to 1 (nothing in common), less what chance alone makes: "
+        "a fifth of the traffic moving to something new is .33, a tenth .23. For vectors it is the distance between "
+        "the scores that a classifier gives to rows of the two windows that it was not fitted on."
+    )
+
+
+def _settled(page: str, *, title: str) -> str:
+    """Make the page the same bytes every time, give it a title, and forbid it to load anything."""
+    page = re.sub(r"metric_[0-9a-f]{32}", "metric_drift", page)
+    numbers: dict[str, str] = {}
+    page = _WIDGET_ID.sub(lambda found: numbers.setdefault(found[0], f"widget-{len(numbers)}"), page)
+    head = f'<head>\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n<title>{_escaped(title)}</title>'
+    return page.replace("<head>", head, 1).lstrip()
+
+
+def _escaped(text: str) -> str:
+    return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
