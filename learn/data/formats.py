@@ -1,0 +1,256 @@
+"""The file formats of a table: finding the file, opening it, and reading text as text.
+
+Parquet, CSV, TSV and JSON Lines, each plain or compressed with gzip or Zstandard, told by the name.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import io
+import re
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import BinaryIO, Literal, cast
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+
+from learn.data.faults import EMPTY_FIX, lasting_or, unreadable
+from learn.errors import DataError
+
+Format = Literal["parquet", "csv", "tsv", "jsonl"]
+Compression = Literal["gz", "zst"]
+
+_FORMATS: dict[str, Format] = {
+    "parquet": "parquet",
+    "pq": "parquet",
+    "csv": "csv",
+    "tsv": "tsv",
+    "jsonl": "jsonl",
+    "ndjson": "jsonl",
+    "json": "jsonl",
+}
+_CODECS: dict[str, Literal["gzip", "zstd"]] = {"gz": "gzip", "zst": "zstd"}
+_NAME = re.compile(rf"(?P<stem>[^.]+)\.(?P<format>{'|'.join(_FORMATS)})(?:\.(?P<compression>gz|zst))?", re.IGNORECASE)
+
+# One row may not be longer than this; a longer one is a quotation mark that nobody closed.
+_CSV_BLOCK_BYTES = 16 * 2**20
+_READ_BYTES = 2**20
+
+
+@dataclass(frozen=True)
+class TableFile:
+    """One file that holds a table.
+
+    Attributes:
+        path: The file.
+        format: How the table is written.
+        compression: How the file is compressed; ``None``: not at all.
+    """
+
+    path: Path
+    format: Format
+    compression: Compression | None
+
+    @property
+    def separator(self) -> str:
+        """What stands between two fields of a CSV or TSV file."""
+        return "\t" if self.format == "tsv" else ","
+
+
+def find_table(source: Path, stem: str) -> TableFile:
+    """Find the one file of a table by its name.
+
+    Args:
+        source: Folder to look in.
+        stem: Name of the table, e.g. ``items``.
+
+    Raises:
+        DataError: The folder is missing, or no file or more than one has the name, or the file is empty.
+    """
+    _require_folder(source)
+    names = sorted(path.name for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
+    found = [(name, match) for name in names if (match := _NAME.fullmatch(name)) and match["stem"].lower() == stem]
+    if not found:
+        raise DataError(f"There is no file for the table `{stem}`.", where=source, fix=_looked_for(stem, names))
+    if len(found) > 1:
+        listed = " and ".join(f"`{name}`" for name, _ in found)
+        raise DataError(
+            f"More than one file could be the table `{stem}`: {listed}.",
+            where=source,
+            fix="keep one of them in the folder, and give the others another name",
+        )
+    name, match = found[0]
+    file = table_file(source / name, match)
+    _require_content(file.path)
+    return file
+
+
+def table_file(path: Path, match: re.Match[str] | None = None) -> TableFile:
+    """Tell format and compression of a file by its name.
+
+    Raises:
+        DataError: The name tells no known format.
+    """
+    match = match or _NAME.fullmatch(path.name)
+    if match is None:
+        raise DataError("The name does not tell a known format.", where=path, fix=f"name it one of {_endings('NAME')}")
+    compression = match["compression"]
+    return TableFile(
+        path=path,
+        format=_FORMATS[match["format"].lower()],
+        compression=cast("Compression | None", compression and compression.lower()),
+    )
+
+
+def _require_folder(source: Path) -> None:
+    if not source.exists():
+        raise DataError("There is no such folder.", where=source, fix="give the folder that holds the two tables")
+    if not source.is_dir():
+        raise DataError("This is a file, not a folder.", where=source, fix="give the folder that holds the two tables")
+
+
+def _require_content(path: Path) -> None:
+    try:
+        with path.open("rb") as stream:
+            first = stream.read(1)
+    except PermissionError as fault:
+        raise DataError("The file may not be read by this user.", where=path, fix="allow it with `chmod`") from fault
+    if not first:
+        raise DataError("The file is empty (0 bytes).", where=path, fix=EMPTY_FIX)
+
+
+def _looked_for(stem: str, names: list[str]) -> str:
+    shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
+    near = difflib.get_close_matches(stem, [name.split(".")[0].lower() for name in names], n=1)
+    closest = next((name for name in names if near and name.split(".")[0].lower() == near[0]), None)
+    hint = f" Rename `{closest}`?" if closest else ""
+    return f"put one of {_endings(stem)} there, plain or with .gz or .zst after it; the folder holds: " + (
+        f"{shown or 'nothing'}.{hint}"
+    )
+
+
+def _endings(stem: str) -> str:
+    return ", ".join(f"{stem}.{ending}" for ending in _FORMATS)
+
+
+def open_stream(path: Path, raw: BinaryIO | None = None) -> io.BufferedReader:
+    """Open a file for reading bytes, unpacked where its name ends in ``.gz`` or ``.zst``.
+
+    Args:
+        path: The file.
+        raw: Where its bytes come from; by default the file itself.
+    """
+    codec = _CODECS.get(path.suffix.lower().lstrip("."))
+    plain = raw or path.open("rb")
+    if codec is None:
+        return io.BufferedReader(cast("io.RawIOBase", plain), _READ_BYTES)
+    unpacked = pa.CompressedInputStream(pa.PythonFile(cast("io.IOBase", plain), mode="r"), codec)
+    return io.BufferedReader(cast("io.RawIOBase", unpacked), _READ_BYTES)
+
+
+def unpack(file: TableFile, target: Path) -> None:
+    """Write a compressed file's content to ``target``.
+
+    Raises:
+        DataError: The file is cut off or damaged.
+    """
+    with open_stream(file.path) as stream, target.open("wb") as out:
+        while chunk := _read(stream, file.path):
+            out.write(chunk)
+
+
+def _read(stream: io.BufferedReader, path: Path) -> bytes:
+    try:
+        return stream.read(_READ_BYTES)
+    except OSError as fault:
+        raise lasting_or(fault, unreadable(fault, path)) from fault
+
+
+def delimited_to_parquet(file: TableFile, target: Path) -> None:
+    """Copy a CSV or TSV file to Parquet, every field as the text it is; an empty field is null.
+
+    The file is streamed: memory holds a few blocks of it, whatever its size.
+
+    Raises:
+        DataError: A row has too many or too few fields, the text is not UTF-8, or the file is cut off or damaged.
+    """
+    names = _header(file)
+    schema = pa.schema([(name, pa.string()) for name in names])
+    with pq.ParquetWriter(target, schema, compression="zstd") as writer:
+        for batch in _batches(file, names):
+            writer.write_batch(batch)
+
+
+def _batches(file: TableFile, names: list[str]) -> Iterator[pa.RecordBatch]:
+    try:
+        with open_stream(file.path) as stream:
+            reader = pa_csv.open_csv(
+                stream,
+                # In one thread an error knows its row.
+                read_options=pa_csv.ReadOptions(use_threads=False, block_size=_CSV_BLOCK_BYTES),
+                parse_options=pa_csv.ParseOptions(delimiter=file.separator, newlines_in_values=True),
+                convert_options=pa_csv.ConvertOptions(
+                    column_types=dict.fromkeys(names, pa.string()),
+                    strings_can_be_null=True,
+                    null_values=[""],
+                ),
+            )
+            yield from reader
+    except pa.ArrowInvalid as fault:
+        if "Empty CSV file" in str(fault):
+            return
+        raise _bad_row(str(fault), file) from fault
+    except OSError as fault:
+        raise lasting_or(fault, unreadable(fault, file.path)) from fault
+
+
+def _bad_row(message: str, file: TableFile) -> DataError:
+    row = re.search(r"Row #(\d+)", message)
+    where = f"{file.path}, line {row[1]}" if row else str(file.path)
+    counts = re.search(r"Expected (\d+) columns, got (\d+): ?(.*)", message, re.DOTALL)
+    if counts:
+        expected, got, text = counts.groups()
+        few = "too few" if int(got) < int(expected) else "too many"
+        return DataError(
+            f"A row has {few} fields: {got} instead of {expected}. It reads `{_shortened(text)}`.",
+            where=where,
+            fix='mend the row; a field that holds the separator, a line break or a quotation mark stands in "…"',
+        )
+    if "UTF8" in message:
+        return DataError("The text is not UTF-8.", where=where, fix="save the file as UTF-8")
+    if "straddling" in message:
+        return DataError(
+            f"A row is longer than {_CSV_BLOCK_BYTES // 2**20} MiB.",
+            where=file.path,
+            fix="look for a quotation mark that is opened and never closed",
+        )
+    return DataError(f"The file cannot be read: {message}", where=where, fix="mend the row, or export the table again")
+
+
+def _shortened(text: str) -> str:
+    return text if len(text) <= 120 else text[:119] + "…"
+
+
+def _header(file: TableFile) -> list[str]:
+    try:
+        with open_stream(file.path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
+            names = next((row for row in csv.reader(text, delimiter=file.separator) if row), None)
+    except UnicodeDecodeError as fault:
+        raise DataError("The text is not UTF-8.", where=file.path, fix="save the file as UTF-8") from fault
+    except csv.Error as fault:
+        raise DataError(f"The first line is no header: {fault}.", where=file.path, fix="put the names there") from fault
+    except OSError as fault:
+        raise lasting_or(fault, unreadable(fault, file.path)) from fault
+    if names is None:
+        raise DataError("The table is empty.", where=file.path, fix=EMPTY_FIX)
+    twice = [name for name, times in Counter(names).items() if times > 1]
+    if twice:
+        raise DataError(
+            f"Two columns are both named `{twice[0]}`.", where=f"{file.path}, line 1", fix="give each its own name"
+        )
+    return names

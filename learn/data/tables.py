@@ -1,0 +1,211 @@
+"""From a folder of raw tables to two Parquet files in the contract's layout, no row dropped.
+
+The tables are streamed: memory holds blocks of them, not the whole, so tens of millions of rows fit a laptop.
+"""
+
+from __future__ import annotations
+
+import glob
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import polars as pl
+import pyarrow.parquet as pq
+
+from learn.config import DataSettings
+from learn.data.columns import arrange, id_text, numbers_among, plain_value
+from learn.data.faults import EMPTY_FIX, engine_faults, raise_engine_fault, unreadable
+from learn.data.formats import TableFile, delimited_to_parquet, find_table, unpack
+from learn.data.json_lines import first_fault
+from learn.data.moments import require_timestamps, with_timestamps
+from learn.data.staging import staged
+from learn.errors import DataError
+
+ITEMS_FILE = "items.parquet"
+INTERACTIONS_FILE = "interactions.parquet"
+
+_ITEM_COLUMNS = ("item_id", "title")
+_INTERACTION_COLUMNS = ("user_id", "item_id", "timestamp")
+
+
+@dataclass(frozen=True)
+class TablesSummary:
+    """What :func:`load_tables` wrote.
+
+    Attributes:
+        folder: Folder with ``items.parquet`` and ``interactions.parquet``.
+        items: Rows of the items.
+        interactions: Rows of the interactions.
+        item_columns: Columns of the items, in order.
+        interaction_columns: Columns of the interactions, in order.
+        sources: Names of the files that were read, items first.
+    """
+
+    folder: Path
+    items: int
+    interactions: int
+    item_columns: tuple[str, ...]
+    interaction_columns: tuple[str, ...]
+    sources: tuple[str, ...]
+
+
+def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> TablesSummary:
+    """Read the raw tables of a folder and write them in the contract's layout.
+
+    ``items.parquet`` gets ``row`` (Int64, the data row in the source, from 0), ``item_id`` and ``title`` (String) and
+    every further column; ``interactions.parquet`` gets ``row``, ``user_id``, ``item_id`` (String), ``timestamp``
+    (Float64; Unix seconds where the source holds dates, null where it cannot be read), ``timestamp_text`` (String, what
+    stands where it cannot be read) and every further column. No row is dropped: that is validation's to decide.
+
+    Args:
+        source: Folder with one ``items`` and one ``interactions`` file; only read.
+        destination: Folder for the two Parquet files; holds either both or, after an error, neither new one.
+        settings: Names of the columns.
+
+    Raises:
+        DataError: A table is missing, doubled, empty, cut off, damaged, or lacks a column; no timestamp can be read.
+        StorageError: The disk is full or the destination cannot be written.
+    """
+    items_source = find_table(source, "items")
+    interactions_source = find_table(source, "interactions")
+    with staged(destination, names=(ITEMS_FILE, INTERACTIONS_FILE)) as stage:
+        items = _write_items(items_source, stage, mapping=settings.item_columns)
+        interactions = _write_interactions(interactions_source, stage, mapping=settings.interaction_columns)
+    return TablesSummary(
+        folder=destination,
+        items=items.num_rows,
+        interactions=interactions.num_rows,
+        item_columns=tuple(items.schema.names),
+        interaction_columns=tuple(interactions.schema.names),
+        sources=(items_source.path.name, interactions_source.path.name),
+    )
+
+
+def _write_items(file: TableFile, stage: Path, *, mapping: Mapping[str, str]) -> pq.FileMetaData:
+    table = _plain_table(
+        file, stage / "items.plain", mapping=mapping, required=_ITEM_COLUMNS, reserved=("row",), setting="item_columns"
+    )
+    return _written(table, stage / ITEMS_FILE, first=("row", *_ITEM_COLUMNS), source=file)
+
+
+def _write_interactions(file: TableFile, stage: Path, *, mapping: Mapping[str, str]) -> pq.FileMetaData:
+    table = _plain_table(
+        file,
+        stage / "interactions.plain",
+        mapping=mapping,
+        required=_INTERACTION_COLUMNS,
+        reserved=("row", "timestamp_text"),
+        setting="interaction_columns",
+    )
+    first = ("row", *_INTERACTION_COLUMNS, "timestamp_text")
+    target = stage / INTERACTIONS_FILE
+    metadata = _written(_with_weights(with_timestamps(table, path=file.path), file), target, first=first, source=file)
+    require_timestamps(_scan_parquet(target), path=file.path)
+    return metadata
+
+
+def _plain_table(
+    file: TableFile,
+    copy: Path,
+    *,
+    mapping: Mapping[str, str],
+    required: tuple[str, ...],
+    reserved: tuple[str, ...],
+    setting: str,
+) -> pl.LazyFrame:
+    """Open a table under the contract's names, ids as text, every other column a plain value."""
+    try:
+        raw, schema = _opened(file, copy)
+        arranged = arrange(
+            schema.names(), mapping=mapping, required=required, reserved=reserved, path=file.path, setting=setting
+        )
+        if file.format == "jsonl":
+            raw, schema = _with_numbers_as_text(file, schema, [arranged[name] for name in required])
+        table = raw.select(
+            **{
+                name: _plain_column(name, pl.col(column), schema[column], path=file.path)
+                for name, column in arranged.items()
+            }
+        ).with_row_index("row")
+        if file.format == "jsonl":
+            # Text is parsed once: everything after reads this copy.
+            table.sink_parquet(copy, engine="streaming")
+            table = _scan_parquet(copy)
+        elif file.format in {"csv", "tsv"}:
+            further = [name for name in arranged if name not in {*required, "weight"}]
+            table = table.with_columns(
+                pl.col(name).cast(dtype) for name, dtype in numbers_among(table, further).items()
+            )
+    except engine_faults() as fault:
+        raise_engine_fault(fault, _reading_fault(fault, file))
+    return table
+
+
+def _opened(file: TableFile, copy: Path) -> tuple[pl.LazyFrame, pl.Schema]:
+    if file.format == "jsonl":
+        raw = pl.scan_ndjson(_json_pattern(file), infer_schema_length=None)
+    elif file.format == "parquet" and file.compression is None:
+        raw = _scan_parquet(file.path)
+    else:
+        (unpack if file.format == "parquet" else delimited_to_parquet)(file, copy)
+        raw = _scan_parquet(copy)
+    return raw, raw.collect_schema()
+
+
+def _scan_parquet(path: Path) -> pl.LazyFrame:
+    return pl.scan_parquet(path, glob=False)
+
+
+def _json_pattern(file: TableFile) -> str:
+    # Polars takes the path of a JSON Lines file for a pattern, and knows no switch against it.
+    return glob.escape(str(file.path))
+
+
+def _with_numbers_as_text(file: TableFile, schema: pl.Schema, columns: list[str]) -> tuple[pl.LazyFrame, pl.Schema]:
+    # As text, a column may hold numbers on one line and words on the next, and no digit of a long id is lost.
+    scalar = {name: pl.String() for name in columns if not schema[name].is_nested()}
+    known = pl.Schema({**schema, **scalar})
+    return pl.scan_ndjson(_json_pattern(file), schema=known), known
+
+
+def _plain_column(name: str, column: pl.Expr, dtype: pl.DataType, *, path: Path) -> pl.Expr:
+    if name in {"user_id", "item_id"}:
+        return id_text(column, dtype, name=name, path=path)
+    if name == "timestamp" and not isinstance(dtype, (pl.Categorical, pl.Enum, pl.Null)):
+        return column
+    return plain_value(column, dtype, name=name)
+
+
+def _with_weights(table: pl.LazyFrame, file: TableFile) -> pl.LazyFrame:
+    if "weight" not in table.collect_schema().names():
+        return table
+    given = pl.col("weight")
+    text = given.cast(pl.String).str.strip_chars()
+    number = text.cast(pl.Float64, strict=False)
+    bad = table.filter(number.is_null() & (text != "")).select("row", "weight").head(1).collect(engine="streaming")
+    if not bad.is_empty():
+        row, value = bad.row(0)
+        raise DataError(
+            f"A weight is no number: `{value}`.",
+            where=f"{file.path}, data row {row}",
+            fix="write every weight as a number, or give the column another name",
+        )
+    return table.with_columns(weight=number)
+
+
+def _written(table: pl.LazyFrame, target: Path, *, first: tuple[str, ...], source: TableFile) -> pq.FileMetaData:
+    try:
+        columns = table.select(*first, pl.exclude(*first)).with_columns(pl.col("row").cast(pl.Int64))
+        columns.sink_parquet(target, engine="streaming")
+    except engine_faults() as fault:
+        raise_engine_fault(fault, _reading_fault(fault, source))
+    metadata = pq.read_metadata(target)
+    if metadata.num_rows == 0:
+        raise DataError("The table is empty: it has no row of data.", where=source.path, fix=EMPTY_FIX)
+    return metadata
+
+
+def _reading_fault(fault: Exception, file: TableFile) -> DataError:
+    found = first_fault(file.path) if file.format == "jsonl" else None
+    return found or unreadable(fault, file.path)
