@@ -137,6 +137,12 @@ class _Trainer:
         # Items without training interactions are no candidates in training: they could only be pushed away.
         self.seen = torch.from_numpy(np.flatnonzero(self.ids >= 0))
         self.seen_content = torch.from_numpy(np.asarray(content[self.seen.numpy()])).to(self.device)  # (n, c)
+        if not torch.isfinite(self.seen_content).all():
+            raise TrainingError(
+                "Some content vectors hold values that are not numbers.",
+                where="content vectors",
+                fix="remove the encoder's folder from the content store and run again",
+            )
         self.seen_ids = torch.arange(len(self.seen), device=self.device)
         self.rows = torch.from_numpy(self.ids)
         torch.manual_seed(seed)

@@ -1,0 +1,226 @@
+"""Content extraction: what is missing, encoding it in shards, and all vectors in item order."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+
+from learn.config import ContentSettings
+from learn.content.fingerprint import (
+    EncoderFingerprint,
+    EncoderSource,
+    Keys,
+    content_keys,
+    fingerprint_encoder,
+    resolve_encoder,
+)
+from learn.content.progress import EncodingProgress
+from learn.content.prompt import ItemPrompt
+from learn.content.shards import Shard, item_chunks, shard_keys, share_out, windows, write_plan
+from learn.content.store import ContentStore
+from learn.errors import DataError, EncoderError, storage_faults
+
+
+@dataclass(frozen=True)
+class ExtractionPlan:
+    """What an extraction will do; small, the data lies in ``folder``.
+
+    Attributes:
+        folder: ``keys.npy``, (items,) of ``S32``, and the shards' texts.
+        store: Root of the content stores.
+        settings: As planned with.
+        fingerprint: Of the encoder.
+        items: Rows of the table.
+        reused: Items whose vector is in the store already.
+        duplicates: Items whose text another missing item has too: encoded once.
+        shards: At least one, possibly empty.
+    """
+
+    folder: Path
+    store: Path
+    settings: ContentSettings
+    fingerprint: EncoderFingerprint
+    items: int
+    reused: int
+    duplicates: int
+    shards: tuple[Shard, ...]
+
+    @property
+    def missing(self) -> int:
+        """Texts to encode."""
+        return sum(shard.texts for shard in self.shards)
+
+
+@dataclass(frozen=True)
+class ShardResult:
+    """What one task did: texts and tokens encoded, and the seconds it took, loading included."""
+
+    encoded: int
+    seconds: float
+    tokens: int
+
+
+@dataclass(frozen=True)
+class ContentSummary:
+    """The content vectors of a table of items.
+
+    Attributes:
+        path: ``.npy`` of (items, dimension) float32 unit vectors in item order.
+        items: Rows.
+        encoded: Texts encoded by this run.
+        reused: Items whose vector was in the store before.
+        dimension: Width of a vector.
+        fingerprint: Of the encoder.
+        store: Folder of the encoder's store.
+        seconds: Spent encoding, summed over the shards.
+        tokens: Read by the encoder.
+    """
+
+    path: Path
+    items: int
+    encoded: int
+    reused: int
+    dimension: int
+    fingerprint: EncoderFingerprint
+    store: Path
+    seconds: float
+    tokens: int
+
+
+def plan_extraction(
+    items: Path, *, store: Path, settings: ContentSettings, folder: Path | None = None
+) -> ExtractionPlan:
+    """Find the items whose text has no vector yet and share them out by work. Loads no model.
+
+    Args:
+        items: The valid items, Parquet.
+        store: Root of the content stores.
+        settings: Encoder and prompt.
+        folder: Where the plan's files go, replaced if present; None: ``content_plan`` beside the items.
+
+    Raises:
+        EncoderError: There is no such encoder.
+        DataError: There are no items, or none of the prompt's columns.
+        StoreError: The store is damaged.
+        StorageError: The plan cannot be written.
+    """
+    prompt = ItemPrompt(settings)
+    fingerprint = fingerprint_encoder(
+        resolve_encoder(settings.encoder), settings, template_version=prompt.template_version
+    )
+    keys, characters = _keys_of_items(items, prompt, fingerprint)
+    absent = ContentStore.for_encoder(store, fingerprint).missing(keys)
+    _, first = np.unique(keys[absent], return_index=True)
+    rows = absent[np.sort(first)]
+    folder = items.parent / "content_plan" if folder is None else folder
+    with storage_faults(folder):
+        shares = share_out(rows, characters, wanted=settings.shards)
+        shards = write_plan(folder, items=items, prompt=prompt, keys=keys, shares=shares, characters=characters)
+    return ExtractionPlan(
+        folder=folder,
+        store=store,
+        settings=settings,
+        fingerprint=fingerprint,
+        items=len(keys),
+        reused=len(keys) - len(absent),
+        duplicates=len(absent) - len(rows),
+        shards=shards,
+    )
+
+
+def encode_shard(
+    plan: ExtractionPlan, shard: Shard, *, parallel: int = 1, progress: EncodingProgress | None = None
+) -> ShardResult:
+    """Encode a shard's texts into the store, part by part; what is in the store by now is passed over.
+
+    Args:
+        plan: The plan the shard belongs to.
+        shard: One of its shards.
+        parallel: Shards encoded at the same time on this machine; they share its cores.
+        progress: Shows the progress; None: on standard error.
+
+    Raises:
+        EncoderError: The encoder cannot be loaded, or it has changed since the plan was made.
+        StoreError: The store is damaged.
+        StorageError: The store cannot be written.
+    """
+    store = ContentStore.for_encoder(plan.store, plan.fingerprint)
+    if shard.file is None or not len(store.missing(shard_keys(shard.file))):
+        return ShardResult(encoded=0, seconds=0.0, tokens=0)
+    # Here and no earlier: a run that encodes nothing shall not wait for torch.
+    from learn.content.encoder import available_threads, load_encoder
+
+    with EncodingProgress(shard.texts) if progress is None else progress as shown:
+        threads = max(1, (plan.settings.threads or available_threads()) // max(1, parallel))
+        encoder = load_encoder(plan.settings, source=_unchanged_source(plan), threads=threads)
+        for keys, texts in windows(shard.file, plan.settings.part_items):
+            absent = store.missing(keys)
+            store.write(keys[absent], encoder.encode([texts[row] for row in absent], progress=shown.advance))
+        return ShardResult(encoded=shown.texts, seconds=shown.seconds, tokens=shown.tokens)
+
+
+def collect_vectors(plan: ExtractionPlan, results: Sequence[ShardResult], *, destination: Path) -> ContentSummary:
+    """Write the vectors of all items, in item order, to ``destination/vectors.npy``.
+
+    Args:
+        plan: What was to be done.
+        results: What the shards did.
+        destination: Folder, made if absent.
+
+    Raises:
+        StoreError: A vector is missing, or a part is damaged.
+        StorageError: The file cannot be written.
+    """
+    store = ContentStore.for_encoder(plan.store, plan.fingerprint)
+    keys: Keys = np.load(plan.folder / "keys.npy")
+    dimension = store.dimension or 0
+    path = destination / "vectors.npy"
+    temporary = destination / f".vectors.{uuid.uuid4().hex[:12]}.tmp"
+    with storage_faults(path):
+        destination.mkdir(parents=True, exist_ok=True)
+        try:
+            out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(len(keys), dimension))
+            store.read(keys, out=out)
+            out.flush()
+            temporary.replace(path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    return ContentSummary(
+        path=path,
+        items=plan.items,
+        encoded=sum(result.encoded for result in results),
+        reused=plan.reused,
+        dimension=dimension,
+        fingerprint=plan.fingerprint,
+        store=store.folder,
+        seconds=sum(result.seconds for result in results),
+        tokens=sum(result.tokens for result in results),
+    )
+
+
+def _keys_of_items(
+    items: Path, prompt: ItemPrompt, fingerprint: EncoderFingerprint
+) -> tuple[Keys, npt.NDArray[np.int64]]:
+    keys, characters = [], []
+    for frame in item_chunks(items, prompt):
+        texts = prompt.render(frame)
+        keys.append(content_keys(texts, fingerprint))
+        characters.append(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
+    if not keys:
+        raise DataError("There are no items to encode.", where=items, fix="look into the quarantine: no item was valid")
+    return np.concatenate(keys), np.concatenate(characters)
+
+
+def _unchanged_source(plan: ExtractionPlan) -> EncoderSource:
+    source = resolve_encoder(plan.settings.encoder)
+    now = fingerprint_encoder(source, plan.settings, template_version=plan.fingerprint.template_version)
+    if now != plan.fingerprint:
+        raise EncoderError(
+            "The encoder has changed since this run began.", where=source.folder, fix="start the run anew"
+        )
+    return source

@@ -1,0 +1,107 @@
+"""The text that stands for an item: its columns, labelled, in one line."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+from collections.abc import Iterable, Iterator
+from datetime import date
+from typing import Any
+
+import polars as pl
+
+from learn.config import ContentSettings
+from learn.content.text import CLEANING_VERSION, clean_text, truncate_text
+from learn.errors import DataError
+
+_WORDING_VERSION = 1
+
+
+class ItemPrompt:
+    """Renders items as ``Title: … Brand: … Category: …``, leaving out what an item does not have.
+
+    Args:
+        settings: Which columns stand in the prompt, their order, and how long each may be.
+    """
+
+    def __init__(self, settings: ContentSettings) -> None:
+        self._limit = settings.max_field_characters
+        self._labels = {field: field.replace("_", " ").strip().capitalize() for field in settings.fields}
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Columns of the prompt, in order."""
+        return tuple(self._labels)
+
+    @property
+    def template_version(self) -> str:
+        """16 hexadecimal digits that change with the wording, the fields, their order or their limit."""
+        parts = [_WORDING_VERSION, CLEANING_VERSION, list(self._labels.items()), self._limit]
+        return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
+
+    def render(self, items: pl.DataFrame) -> list[str]:
+        """One line of text per item; empty where none of the fields holds anything.
+
+        Raises:
+            DataError: The table has none of the fields.
+        """
+        present = [field for field in self._labels if field in items.columns]
+        if not present:
+            raise DataError(
+                f"The items have none of the columns of the prompt: {', '.join(self._labels)}.",
+                where="items",
+                fix="map one of them with `data.item_columns`, or name your text columns in `content.fields`",
+            )
+        columns = [self._rendered_column(items.get_column(field)) for field in present]
+        return [" ".join(filter(None, parts)) for parts in zip(*columns, strict=True)]
+
+    def _rendered_column(self, column: pl.Series) -> list[str]:
+        label = self._labels[column.name]
+        # The title identifies the item: it alone is never cut.
+        limit = None if column.name == "title" else self._limit
+        return [f"{label}: {text}" if text else "" for text in (_shown(value, limit) for value in column)]
+
+
+def _shown(value: Any, limit: int | None) -> str:
+    text = clean_text(_plain(value))
+    return text if limit is None else truncate_text(text, limit)
+
+
+def _plain(value: Any) -> str:
+    """A cell as a person would write it: 19.0 as ``19``, a list as ``a, b``, a struct as ``colour: red, size: L``."""
+    match value:
+        case str():
+            return value
+        case None:
+            return ""
+        case bool():
+            return "yes" if value else "no"
+        case float():
+            return _number(value)
+        case dict():
+            pairs = ((str(name), clean_text(_plain(part))) for name, part in value.items())
+            return ", ".join(f"{name}: {text}" for name, text in pairs if text)
+        case list() | tuple() | pl.Series():
+            return ", ".join(dict.fromkeys(_leaves(value)))
+        case bytes():
+            return value.decode(errors="ignore")
+        case date():
+            return value.isoformat()
+        case _:
+            return str(value)
+
+
+def _leaves(values: Iterable[Any]) -> Iterator[str]:
+    # Category paths come as lists of lists that repeat their first levels.
+    for value in values:
+        if isinstance(value, list | tuple | pl.Series):
+            yield from _leaves(value)
+        elif text := clean_text(_plain(value)):
+            yield text
+
+
+def _number(value: float) -> str:
+    if not math.isfinite(value):
+        return ""
+    return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

@@ -1,0 +1,67 @@
+"""Valid tables of one data version, made once: a later run over the same version finds them ready.
+
+from learn.data.prepared import prepare_tables
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from pathlib import Path
+
+from pydantic import TypeAdapter, ValidationError
+
+from learn.config import Settings
+from learn.data.tables import load_tables
+from learn.data.validation import ValidationSummary, validate_tables
+from learn.data.versioning import DataVersion
+from learn.errors import storage_faults
+
+_SUMMARY, _REPORT = "summary.json", "validation.html"
+_KEY_DIGITS = 16
+
+
+def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, settings: Settings) -> ValidationSummary:
+    """Load and validate the tables of a version, or take what an earlier run made of the same version and settings.
+
+    Args:
+        version: What :func:`learn.data.versioning.obtain_version` gave.
+        workspace: Folder for what runs keep; the tables go to ``prepared/<key>`` in it.
+        report: The validation report to write.
+        settings: Sections ``data`` and ``validation`` are read.
+
+    Raises:
+        DataError: A table cannot be read.
+        InvalidDataError: Too many rows failed.
+        StorageError: The disk is full or closed.
+    """
+    folder = workspace / "prepared" / _key(version, settings)
+    summary = _made_before(folder, report)
+    if summary is None:
+        load_tables(version.folder, folder / "raw", settings=settings.data)
+        summary = validate_tables(folder / "raw", folder / "valid", report=report, settings=settings.validation)
+        with storage_faults(folder):
+            shutil.copyfile(report, folder / _REPORT)
+            scratch = folder / f"{_SUMMARY}.partial"
+            scratch.write_bytes(TypeAdapter(ValidationSummary).dump_json(summary))
+            scratch.replace(folder / _SUMMARY)
+    return summary
+
+
+def _key(version: DataVersion, settings: Settings) -> str:
+    read = [version.version, settings.data.model_dump(mode="json"), settings.validation.model_dump(mode="json")]
+    return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:_KEY_DIGITS]
+
+
+def _made_before(folder: Path, report: Path) -> ValidationSummary | None:
+    try:
+        summary = TypeAdapter(ValidationSummary).validate_json((folder / _SUMMARY).read_bytes())
+        if not all((summary.folder / name).is_file() for name in ("items.parquet", "interactions.parquet")):
+            return None
+    except (OSError, ValidationError):
+        return None
+    with storage_faults(report):
+        report.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(folder / _REPORT, report)
+    return summary

@@ -1,0 +1,93 @@
+"""What validation found: small frozen records that cards, reports and the run's result share."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Severity = Literal["error", "warning"]
+
+
+@dataclass(frozen=True)
+class Example:
+    """One row that failed a check.
+
+    Attributes:
+        row: Row in the source file, counted from 0 without a header.
+        key: The item's id, or the user's and the item's.
+        shown: What was checked, cut to a readable length; for people, not escaped.
+    """
+
+    row: int
+    key: str
+    shown: str
+
+
+@dataclass(frozen=True)
+class CheckSummary:
+    """One expectation's result over a whole table.
+
+    Attributes:
+        name: Stable name; the reason in the quarantine table.
+        title: What is expected, in plain words.
+        severity: ``error`` sends a row to quarantine, ``warning`` only tells.
+        passed: Whether no more rows failed than are allowed.
+        failing: Rows that failed.
+        share: The same as a share of the table.
+        examples: The first few of them.
+    """
+
+    name: str
+    title: str
+    severity: Severity
+    passed: bool
+    failing: int
+    share: float
+    examples: tuple[Example, ...]
+
+
+@dataclass(frozen=True)
+class TableSummary:
+    """What validation found in one table.
+
+    Attributes:
+        name: ``items`` or ``interactions``.
+        rows: Rows read.
+        valid: Rows that go on.
+        quarantined: Rows that do not; ``valid + quarantined == rows``.
+        followed: Those of them whose only fault is that their item was quarantined.
+        share: Quarantined share of the table, ``followed`` not counted: what the threshold is held against.
+        checks: Every expectation's result.
+    """
+
+    name: str
+    rows: int
+    valid: int
+    quarantined: int
+    followed: int
+    share: float
+    checks: tuple[CheckSummary, ...]
+
+
+@dataclass(frozen=True)
+class ValidationSummary:
+    """What validation found, and where its tables lie.
+
+    Attributes:
+        folder: Holds ``items.parquet``, ``interactions.parquet`` and ``quarantine.parquet``.
+        report: The HTML report.
+        quarantine: The quarantine table.
+        items: What was found in the items.
+        interactions: What was found in the interactions.
+        timestamp_unit: What the timestamps are: ``seconds``, ``milliseconds`` … or ``order``.
+        script: The script of most titles.
+    """
+
+    folder: Path
+    report: Path
+    quarantine: Path
+    items: TableSummary
+    interactions: TableSummary
+    timestamp_unit: str
+    script: str

@@ -1,0 +1,107 @@
+"""Batches: every training pair comes once an epoch, padded where and only where a history ends."""
+
+from itertools import pairwise
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as st_numpy
+
+from learn.alignment.actions import recency_weights, sample_actions
+from learn.alignment.batches import TrainingWindows, pad_histories
+from learn.config import TrainingSettings
+from learn.data.histories import Histories
+from tests.made_shop import histories
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Histories:
+    return histories(tmp_path_factory.mktemp("shop"), users=50)
+
+
+def training_pairs(shop: Histories) -> list[tuple[int, int]]:
+    pairs = []
+    for start, stop in zip(shop.offsets[:-1], shop.train_stops, strict=True):
+        sequence = shop.items[start:stop].tolist()
+        pairs.extend(pairwise(sequence))
+    return sorted(pairs)
+
+
+@pytest.mark.parametrize("max_length", [1, 2, 3, 50])
+def test_every_training_pair_comes_once_an_epoch_whatever_the_window(shop: Histories, max_length: int) -> None:
+    windows = TrainingWindows(shop, max_length=max_length)
+    seen: list[tuple[int, int]] = []
+    for batch in windows.shuffled(batch_windows=7, seed=1, epoch=2):
+        assert batch.inputs.shape[1] <= max_length
+        seen.extend(zip(batch.inputs[batch.real].tolist(), batch.targets[batch.real].tolist(), strict=True))
+    assert sorted(seen) == training_pairs(shop)
+
+
+def test_the_order_is_the_seeds_and_the_epochs_alone(shop: Histories) -> None:
+    windows = TrainingWindows(shop, max_length=10)
+
+    def order(seed: int, epoch: int) -> list[int]:
+        batches = windows.shuffled(batch_windows=8, seed=seed, epoch=epoch)
+        return [item for batch in batches for item in batch.inputs.flatten().tolist()]
+
+    assert order(1, 1) == order(1, 1)
+    assert order(1, 1) != order(1, 2)
+    assert order(1, 1) != order(2, 1)
+
+
+@given(data=st.data(), max_length=st.integers(1, 6))
+@settings(max_examples=50, deadline=None)
+def test_padding_keeps_the_newest_items_in_order(data: st.DataObject, max_length: int) -> None:
+    items = data.draw(st_numpy.arrays(np.int32, st.integers(1, 20), elements=st.integers(1, 99)))
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(items)), min_size=2, max_size=6)))
+    starts, stops = np.array(cuts[:-1], dtype=np.int64), np.array(cuts[1:], dtype=np.int64)
+    padded, lengths = pad_histories(items, starts, stops, max_length=max_length)
+    for row, length, start, stop in zip(padded, lengths, starts, stops, strict=True):
+        assert row[:length].tolist() == items[start:stop][-max_length:].tolist()
+        assert not row[length:].any()
+
+
+def test_seen_pairs_are_the_window_up_to_each_position(shop: Histories) -> None:
+    windows = TrainingWindows(shop, max_length=4)
+    batch = windows.batch(np.arange(9))
+    rows, items = batch.seen_pairs()
+    found: dict[int, list[int]] = {}
+    for row, item in zip(rows.tolist(), items.tolist(), strict=True):
+        found.setdefault(row, []).append(item)
+    expected = [
+        batch.inputs[user, : at + 1].tolist()
+        for user in range(9)
+        for at in range(batch.inputs.shape[1])
+        if batch.real[user, at]
+    ]
+    assert [found[row] for row in range(len(expected))] == expected
+
+
+def test_actions_never_show_a_target_to_its_history(shop: Histories) -> None:
+    windows = TrainingWindows(shop, max_length=20)
+    batch = windows.batch(np.arange(len(windows)))
+    actions = sample_actions(
+        batch,
+        settings=TrainingSettings(history_positions=2, target_positions=3),
+        max_history=20,
+        draw=np.random.default_rng(0),
+    )
+    assert actions.positions.shape[1] <= 2
+    assert actions.targets.shape[1] <= 3
+    for row in range(len(windows)):
+        real = batch.real[row]
+        sequence = torch.cat([batch.inputs[row][real], batch.targets[row][real][-1:]]).tolist()
+        last = int(actions.positions[row][actions.real[row]].max())
+        history = actions.histories[row, : last + 1].tolist()
+        targets = actions.targets[row][actions.wanted[row]].tolist()
+        joined = iter(sequence)
+        assert all(item in joined for item in history + targets)
+
+
+def test_newer_actions_weigh_more() -> None:
+    weights = recency_weights(40)
+    assert weights[-1] == 1.0
+    assert (np.diff(weights) > 0).all()
+    assert recency_weights(1).tolist() == [1.0]

@@ -1,0 +1,175 @@
+"""Training: it learns, it repeats to the bit, it goes on after a kill, and it takes what is finished."""
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from learn.alignment.checkpoints import CHECKPOINT
+from learn.alignment.scoring import TowerScorer, id_rows
+from learn.alignment.training import TrainingSummary, train_towers, training_key
+from learn.alignment.weights import load_towers
+from learn.config import Settings
+from learn.data.histories import Histories
+from learn.errors import TrainingError
+from tests.made_shop import content_vectors, histories
+
+CONTENT = content_vectors()
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Histories:
+    return histories(tmp_path_factory.mktemp("shop"))
+
+
+def hit_rate(shop: Histories) -> Callable[[TowerScorer], float]:
+    examples = shop.examples("validation")
+
+    def measure(scorer: TowerScorer) -> float:
+        scores = scorer.scores(shop, examples, slice(0, len(examples)))
+        targets = torch.tensor(examples.targets).long()
+        above = (scores > scores.gather(1, targets.unsqueeze(1))).sum(dim=1)
+        return float((above < 3).float().mean())
+
+    return measure
+
+
+def small(**training: object) -> Settings:
+    chosen = {"epochs": 4, "patience": 4, "batch_users": 32, "learning_rate": 5e-3} | training
+    return Settings.from_mapping({"towers": {"dimension": 16, "max_history": 10}, "training": chosen})
+
+
+def trained(shop: Histories, folder: Path, settings: Settings, *, seed: int = 0) -> TrainingSummary:
+    return train_towers(
+        shop, CONTENT, destination=folder, settings=settings, seed=seed, measure=hit_rate(shop), say=lambda _: None
+    )
+
+
+def test_training_finds_the_order_that_texts_do_not_tell(shop: Histories, tmp_path: Path) -> None:
+    summary = trained(shop, tmp_path, small(epochs=14, patience=14, learning_rate=2e-2))
+    by_text_alone = 3 / 8  # the family is in the text; which of its eight members comes next is not
+    assert summary.validation_ndcg > by_text_alone + 0.2
+
+
+@pytest.mark.parametrize("item_tower", ["shared", "shared_sequence", "frozen"])
+def test_the_papers_item_towers_train(shop: Histories, tmp_path: Path, item_tower: str) -> None:
+    towers = {"item_tower": item_tower, "dimension": 16, "recent_items": 0, "id_embeddings": False, "positions": False}
+    settings = Settings.from_mapping(
+        {
+            "towers": towers,
+            "training": {"loss": "dense_all_action", "temperature": 0.05, "epochs": 3, "learning_rate": 5e-3},
+        }
+    )
+    curve = trained(shop, tmp_path, settings).curve
+    assert curve[-1].loss < curve[0].loss
+
+
+def test_the_same_input_gives_the_same_bytes(shop: Histories, tmp_path: Path) -> None:
+    settings = small(epochs=2)
+    first, second = (trained(shop, tmp_path / name, settings).weights_sha256 for name in ("a", "b"))
+    assert first == second
+    assert trained(shop, tmp_path / "c", settings, seed=1).weights_sha256 != first
+
+
+def test_finished_towers_are_taken_and_not_trained_again(shop: Histories, tmp_path: Path) -> None:
+    first = trained(shop, tmp_path, small(epochs=1))
+    again = trained(shop, tmp_path, small(epochs=1))
+    assert (first.reused, again.reused) == (False, True)
+    assert again.weights_sha256 == first.weights_sha256
+    assert again.curve == first.curve
+
+
+def test_damaged_finished_towers_are_trained_again(shop: Histories, tmp_path: Path) -> None:
+    first = trained(shop, tmp_path, small(epochs=1))
+    (tmp_path / "towers.safetensors").write_bytes(b"cut off")
+    again = trained(shop, tmp_path, small(epochs=1))
+    assert not again.reused
+    assert again.weights_sha256 == first.weights_sha256
+
+
+def test_training_goes_on_after_a_kill_as_if_nothing_had_happened(shop: Histories, tmp_path: Path) -> None:
+    undisturbed = trained(shop, tmp_path / "whole", small())
+    killed_after_two_epochs = textwrap.dedent(
+        f"""
+        import os, signal
+        from pathlib import Path
+        from learn.data.histories import Histories
+        from tests.alignment.test_training import hit_rate, small, train_towers, CONTENT
+        shop = Histories.open(Path({str(shop.folder)!r}))
+        lines = []
+        def say(line):
+            lines.append(line)
+            if len(lines) == 2:
+                os.kill(os.getpid(), signal.SIGKILL)
+        train_towers(shop, CONTENT, destination=Path({str(tmp_path / "killed")!r}), settings=small(), seed=0,
+                     measure=hit_rate(shop), say=say)
+        """
+    )
+    root = Path(__file__).parents[2]
+    ended = subprocess.run([sys.executable, "-c", killed_after_two_epochs], cwd=root, env=os.environ, check=False)
+    assert ended.returncode == -signal.SIGKILL
+    assert (tmp_path / "killed" / CHECKPOINT).is_file()
+    resumed = trained(shop, tmp_path / "killed", small())
+    assert resumed.weights_sha256 == undisturbed.weights_sha256
+    assert [record.loss for record in resumed.curve] == [record.loss for record in undisturbed.curve]
+    assert not (tmp_path / "killed" / CHECKPOINT).exists()
+
+
+def test_training_stops_when_validation_no_longer_improves(shop: Histories, tmp_path: Path) -> None:
+    figures = iter([0.1, 0.3, 0.2, 0.2, 0.9])
+    summary = train_towers(
+        shop,
+        CONTENT,
+        destination=tmp_path,
+        settings=small(epochs=5, patience=2),
+        seed=0,
+        measure=lambda _: next(figures),
+        say=lambda _: None,
+    )
+    assert [summary.chosen_epoch, len(summary.curve)] == [2, 4]
+
+
+def test_the_key_changes_with_all_that_the_weights_depend_on(shop: Histories, tmp_path: Path) -> None:
+    content = tmp_path / "vectors.npy"
+    np.save(content, CONTENT)
+    key = training_key(shop, content, settings=small(), seed=0)
+    assert key == training_key(shop, content, settings=small(reuse=False), seed=0)
+    others = [
+        training_key(shop, content, settings=small(), seed=1),
+        training_key(shop, content, settings=small(weight_decay=0.5), seed=0),
+    ]
+    np.save(content, CONTENT * 2)
+    others.append(training_key(shop, content, settings=small(), seed=0))
+    assert len({key, *others}) == 4
+
+
+def test_an_item_never_seen_in_training_is_ranked_by_its_text(shop: Histories, tmp_path: Path) -> None:
+    trained(shop, tmp_path, small(epochs=2))
+    ids = id_rows(shop)
+    twin = np.concatenate([CONTENT, CONTENT[:1]])
+    scorer = TowerScorer(load_towers(tmp_path), content=twin, ids=np.append(ids, -1))
+    family = scorer.item_vectors[-1] @ scorer.item_vectors[:8].T
+    others = scorer.item_vectors[-1] @ scorer.item_vectors[8:-1].T
+    assert family.mean() > others.max()
+
+
+def test_a_loss_that_is_no_number_stops_with_what_to_do(shop: Histories, tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match="no longer a number"):
+        trained(shop, tmp_path, small(learning_rate=1e38))
+    assert not list(tmp_path.iterdir())
+
+
+def test_content_vectors_that_are_no_numbers_stop_before_training(shop: Histories, tmp_path: Path) -> None:
+    broken = CONTENT.copy()
+    broken[3, 0] = np.nan
+    with pytest.raises(TrainingError, match="not numbers"):
+        train_towers(
+            shop, broken, destination=tmp_path, settings=small(), seed=0, measure=hit_rate(shop), say=lambda _: None
+        )
