@@ -1,1 +1,11 @@
-"""The bundle, its registry and the served user tower."""
+"""The bundle, its registry and the served user tower.
+
+Nothing here is imported until it is asked for; the entry points are:
+
+- ``learn.serving.bundle``: ``Manifest``, ``Bundle``, ``write_bundle``, ``read_bundle``
+- ``learn.serving.registry``: ``store_bundle``, ``load_stored``
+- ``learn.serving.recommender``: ``Recommender``
+- ``learn.serving.package``: ``build_bento``, ``serve_command``
+- ``learn.serving.parity``: ``offline_top_k``, ``check_parity``
+- ``learn.serving.service``: the BentoML service itself
+"""

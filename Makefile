@@ -1,0 +1,35 @@
+# Two commands: `make run` and `make test`. The rest is below.
+PYTHON ?= python3
+BIN := .venv/bin
+# Two cores are shared by the parallel tests; more threads than that only wait for each other.
+TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
+
+.PHONY: run test test-all check format environment clean
+
+run: environment ## train on the bundled sample and build the service
+	$(BIN)/python flows/train_flow.py --no-pylint run
+
+test: environment ## the fast tests
+	$(TEST)
+
+test-all: environment ## the fast and the slow tests: real data, whole runs, the built bento
+	$(TEST) -m "slow or not slow"
+
+check: environment ## linters, types and the directions of imports
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: environment ## format the code
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+environment: .venv/.made ## make the environment from the constraints file
+
+.venv/.made: pyproject.toml constraints.txt scripts/make_environment
+	PYTHON=$(PYTHON) scripts/make_environment .venv
+	touch $@
+
+clean: ## remove the environment and everything that runs left
+	rm -rf .venv .metaflow .learn reports data

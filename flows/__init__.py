@@ -1,0 +1,1 @@
+"""The flows: each step is a few lines that call one room."""

@@ -1,0 +1,219 @@
+"""From a folder of items and interactions to a service: ``python flows/train_flow.py run``.
+
+Each step calls one room of ``learn``. Between steps travel paths, versions and small summaries, never tables
+or vectors.
+"""
+
+# ruff: noqa: E402  # the environment must be settled before the libraries that read it are imported
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from learn.environment import settle
+
+settle()
+
+from metaflow import Config, FlowSpec, Parameter, card, current, step
+
+from flows.plain_errors import plain_errors, settings_text
+from learn.config import Settings
+
+
+class TrainFlow(FlowSpec):
+    """Train, evaluate and package a text recommender from a folder of items and interactions."""
+
+    settings_file = Config("settings", default_value="", parser=settings_text, help="TOML file of settings")
+    data = Parameter(
+        "data", default="data", help="folder of `items` and `interactions`; the bundled sample if not given"
+    )
+    wanted_version = Parameter("data-version", default="", help="git revision or hash: run on that version of the data")
+    split = Parameter("split", default="", help="by_date | leave_one_out; by date where there are dates, if not given")
+    encoder = Parameter("encoder", default="", help="name or folder of the frozen encoder")
+    current_data = Parameter("current", default="", help="folder whose traffic is held against the training window")
+    on_drift = Parameter("on-drift", default="", help="warn | fail: what a drift does to the run; warn if not given")
+    seed = Parameter("seed", type=int, default=None, help="seed of every random draw; the settings' own if not given")
+
+    @step
+    @plain_errors
+    def start(self) -> None:
+        """Version: snapshot the data folder, or fetch the version asked for."""
+        from learn.content import resolve_encoder
+        from learn.data.versioning import obtain_version
+
+        self.settings = Settings.from_mapping(self.settings_file.to_dict()).overridden(
+            split__method=self.split, content__encoder=self.encoder, seed=self.seed, drift__on_drift=self.on_drift
+        )
+        resolve_encoder(self.settings.content.encoder)
+        self.version = obtain_version(
+            Path(self.data), version=self.wanted_version, root=Path.cwd(), settings=self.settings.data
+        )
+        self.reports = self.settings.reports.absolute() / current.run_id
+        self.scratch = self.settings.workspace.absolute() / "runs" / current.run_id
+        print(f"Data version {self.version.version} ({self.version.files} files, {self.version.size_bytes:,} bytes).")
+        self.next(self.validate)
+
+    @card(type="blank")
+    @step
+    @plain_errors
+    def validate(self) -> None:
+        """Validate: every row goes on, or to quarantine with its reasons."""
+        from learn.cards import show_validation
+        from learn.data.prepared import prepare_tables
+
+        self.validation_summary = prepare_tables(
+            self.version,
+            workspace=self.settings.workspace.absolute(),
+            report=self.reports / "validation.html",
+            settings=self.settings,
+        )
+        show_validation(current.card, self.validation_summary)
+        self.next(self.histories)
+
+    @step
+    @plain_errors
+    def histories(self) -> None:
+        """Split, and turn interactions into flat integer histories."""
+        from learn.data.splits import build_histories
+
+        tables = self.validation_summary.folder
+        self.split_summary = build_histories(tables, self.scratch / "histories", settings=self.settings.split)
+        print(f"Split: {self.split_summary.described}.")
+        self.next(self.plan)
+
+    @step
+    @plain_errors
+    def plan(self) -> None:
+        """Find the items whose text no vector exists for, and share them out by work."""
+        from learn.content import plan_extraction
+
+        self.extraction = plan_extraction(
+            self.validation_summary.folder / "items.parquet",
+            store=self.settings.workspace.absolute() / "content",
+            settings=self.settings.content,
+            folder=self.scratch / "content_plan",
+        )
+        self.shards = list(self.extraction.shards)
+        print(f"Content: {self.extraction.missing} texts to encode, {self.extraction.reused} items known.")
+        self.next(self.encode, foreach="shards")
+
+    @step
+    @plain_errors
+    def encode(self) -> None:
+        """Encode one shard with the frozen encoder, into the content store."""
+        from learn.content import encode_shard
+
+        self.encoded = encode_shard(self.extraction, self.input, parallel=len(self.shards))
+        self.next(self.gather)
+
+    @step
+    @plain_errors
+    def gather(self, inputs: list[TrainFlow]) -> None:
+        """Gather the content vectors of all items, in item order."""
+        from learn.content import collect_vectors
+
+        self.merge_artifacts(inputs, exclude=["encoded"])
+        results = [shard.encoded for shard in inputs]
+        self.content_summary = collect_vectors(self.extraction, results, destination=self.scratch / "content")
+        self.next(self.towers)
+
+    @card(type="blank")
+    @step
+    @plain_errors
+    def towers(self) -> None:
+        """Align: train both towers, keep the epoch that is best on validation."""
+        from learn.cards import show_training
+        from learn.evaluation.selection import train_selected
+
+        self.training = train_selected(self.split_summary.folder, self.content_summary.path, settings=self.settings)
+        show_training(current.card, self.training)
+        self.next(self.evaluate)
+
+    @card(type="blank")
+    @step
+    @plain_errors
+    def evaluate(self) -> None:
+        """Evaluate: full ranking of the towers beside the baselines, with intervals and slices."""
+        from learn.cards import show_evaluation
+        from learn.evaluation.run import evaluate_run
+
+        self.metrics, self.gate = evaluate_run(
+            self.split_summary.folder,
+            tables=self.validation_summary.folder,
+            content=self.content_summary.path,
+            towers=self.training.folder,
+            report=self.reports / "metrics.json",
+            settings=self.settings,
+        )
+        show_evaluation(current.card, self.metrics)
+        self.next(self.compare_windows)
+
+    @card(type="blank")
+    @step
+    @plain_errors
+    def compare_windows(self) -> None:
+        """Drift: the newest window, or a second folder, against the training window."""
+        from learn.cards import show_drift
+        from learn.monitoring.run_drift import run_drift
+
+        self.drift_summary = run_drift(
+            self.split_summary.folder,
+            tables=self.validation_summary.folder,
+            content=self.content_summary.path,
+            towers=self.training.folder,
+            current=Path(self.current_data) if self.current_data else None,
+            scratch=self.scratch,
+            report=self.reports / "drift.html",
+            settings=self.settings,
+        )
+        show_drift(current.card, self.drift_summary, settings=self.settings)
+        self.next(self.package)
+
+    @step
+    @plain_errors
+    def package(self) -> None:
+        """Package: bundle, model store, bento; the built service must answer as the offline ranking."""
+        from learn.serving.release import release_run
+
+        self.release = release_run(
+            self.split_summary.folder,
+            tables=self.validation_summary.folder,
+            content=self.content_summary,
+            towers=self.training.folder,
+            version=self.version,
+            metrics=self.metrics,
+            run_id=current.run_id,
+            destination=self.scratch / "bundle",
+            settings=self.settings,
+        )
+        self.next(self.end)
+
+    @step
+    @plain_errors
+    def end(self) -> None:
+        """Give the results their stable names and tie the reports together."""
+        from learn.cards import write_index
+        from learn.results import RunResult
+
+        result = RunResult(
+            run_id=current.run_id,
+            version=self.version,
+            validation=self.validation_summary,
+            split=self.split_summary,
+            content=self.content_summary,
+            training=self.training,
+            metrics=self.metrics,
+            drift=self.drift_summary,
+            decision=self.gate,
+            release=self.release,
+        )
+        for name, value in result.artifacts().items():
+            setattr(self, name, value)
+        page = write_index(result, self.reports / "index.html", settings=self.settings)
+        print(result.closing_words(page))
+
+
+if __name__ == "__main__":
+    TrainFlow()

@@ -1,0 +1,153 @@
+"""The one way models are measured: ranks, metrics, intervals, slices, lists and differences, for all alike."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learn.config import EvaluationSettings
+from learn.data.histories import Examples, Histories, Part
+from learn.evaluation.beyond_accuracy import ListFigures, list_figures, sample_examples, top_lists
+from learn.evaluation.evaluation import MASKINGS, Evaluation, Figures, Masking, PartEvaluation, SliceEvaluation
+from learn.evaluation.metrics import (
+    Difference,
+    Interval,
+    bootstrap_intervals,
+    figures,
+    metric_names,
+    metric_values,
+    paired_differences,
+)
+from learn.evaluation.ranking import Ranks, Scorer, rank_targets
+from learn.evaluation.slices import slice_masks
+
+
+def evaluate(
+    scorers: Sequence[Scorer],
+    histories: Histories,
+    *,
+    parts: Sequence[Part] = ("validation", "test"),
+    settings: EvaluationSettings,
+    seed: int,
+    content: NDArray[np.float32] | None = None,
+) -> Evaluation:
+    """Measure models on the same examples with the same code.
+
+    Args:
+        scorers: The models; the first is compared with each of the others by a paired test.
+        histories: What they are asked about.
+        parts: Which examples.
+        settings: Cutoffs, resamples, slices, block size.
+        seed: Of the resamples and of the draw of lists.
+        content: (N, c) content vectors by item index, for the diversity of the lists.
+
+    Raises:
+        ValueError: There is no model, or two have one name.
+    """
+    names = [scorer.name for scorer in scorers]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"models need names of their own, not {names}")
+    return Evaluation(
+        {
+            part: _evaluate_part(scorers, histories, histories.examples(part), settings, seed=seed, content=content)
+            for part in parts
+        }
+    )
+
+
+def _evaluate_part(
+    scorers: Sequence[Scorer],
+    histories: Histories,
+    examples: Examples,
+    settings: EvaluationSettings,
+    *,
+    seed: int,
+    content: NDArray[np.float32] | None,
+) -> PartEvaluation:
+    ranks = {
+        scorer.name: rank_targets(scorer, histories, examples, block_users=settings.block_users) for scorer in scorers
+    }
+    first, *others = ranks
+    return PartEvaluation(
+        examples=len(examples),
+        users=np.asarray(examples.users),
+        targets=np.asarray(examples.targets),
+        ranks=ranks,
+        metrics=_metrics(ranks, settings.cutoffs),
+        intervals=_intervals(ranks, settings, seed=seed),
+        slices={
+            name: _slice(ranks, chosen, settings, seed=seed)
+            for name, chosen in slice_masks(histories, examples, settings=settings).items()
+        },
+        lists=_lists(scorers, histories, examples, settings, seed=seed, content=content),
+        differences={other: _differences(ranks[first], ranks[other], settings, seed=seed) for other in others},
+    )
+
+
+def _ranks_under(ranks: Ranks, masking: Masking) -> NDArray[np.float64]:
+    return ranks.masked if masking == "masked" else ranks.unmasked
+
+
+def _metrics(ranks: dict[str, Ranks], cutoffs: Sequence[int]) -> Figures[float]:
+    return {
+        model: {masking: figures(_ranks_under(each, masking), cutoffs) for masking in MASKINGS}
+        for model, each in ranks.items()
+    }
+
+
+def _intervals(ranks: dict[str, Ranks], settings: EvaluationSettings, *, seed: int) -> Figures[Interval]:
+    names = metric_names(settings.cutoffs)
+    places = [(model, masking, name) for model in ranks for masking in MASKINGS for name in names]
+    columns = [metric_values(_ranks_under(ranks[model], masking), name) for model, masking, name in places]
+    found = bootstrap_intervals(np.stack(columns, axis=1), samples=settings.bootstrap_samples, seed=seed)
+    intervals: Figures[Interval] = {model: {masking: {} for masking in MASKINGS} for model in ranks}
+    for (model, masking, name), interval in zip(places, found, strict=True):
+        intervals[model][masking][name] = interval
+    return intervals
+
+
+def _slice(
+    ranks: dict[str, Ranks], chosen: NDArray[np.bool_], settings: EvaluationSettings, *, seed: int
+) -> SliceEvaluation:
+    inside = {model: Ranks(each.masked[chosen], each.unmasked[chosen]) for model, each in ranks.items()}
+    return SliceEvaluation(
+        count=int(chosen.sum()),
+        metrics=_metrics(inside, settings.cutoffs),
+        intervals=_intervals(inside, settings, seed=seed),
+    )
+
+
+def _lists(
+    scorers: Sequence[Scorer],
+    histories: Histories,
+    examples: Examples,
+    settings: EvaluationSettings,
+    *,
+    seed: int,
+    content: NDArray[np.float32] | None,
+) -> dict[str, ListFigures]:
+    sample = sample_examples(examples, count=settings.list_users, seed=seed)
+    found = {}
+    for scorer in scorers:
+        lists = top_lists(
+            scorer, histories, sample, length=min(settings.cutoffs), block_users=settings.block_users
+        )  # (L, k)
+        found[scorer.name] = list_figures(lists, histories, sample, settings=settings, content=content)
+    return found
+
+
+def _differences(
+    first: Ranks, other: Ranks, settings: EvaluationSettings, *, seed: int
+) -> dict[Masking, dict[str, Difference]]:
+    return {
+        masking: paired_differences(
+            _ranks_under(first, masking),
+            _ranks_under(other, masking),
+            metric_names(settings.cutoffs),
+            samples=settings.bootstrap_samples,
+            seed=seed,
+        )
+        for masking in MASKINGS
+    }

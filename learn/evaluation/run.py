@@ -1,0 +1,54 @@
+"""The evaluation of a run: the towers beside the baselines, and what the gate says of them.
+
+from learn.evaluation.run import evaluate_run
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from learn.alignment.scoring import TowerScorer, id_rows
+from learn.alignment.weights import load_towers
+from learn.config import Settings
+from learn.data.histories import Histories
+from learn.errors import storage_faults
+from learn.evaluation.baseline_set import fit_baselines
+from learn.evaluation.evaluate import evaluate
+from learn.evaluation.gate import Decision, decide
+
+
+def evaluate_run(
+    histories_folder: Path, *, tables: Path, content: Path, towers: Path, report: Path, settings: Settings
+) -> tuple[dict[str, Any], Decision]:
+    """Measure the towers of a run and the baselines on validation and test, and write ``metrics.json``.
+
+    Args:
+        histories_folder: What the split wrote.
+        tables: Folder of the valid tables.
+        content: ``vectors.npy`` in item order.
+        towers: Folder of the trained weights.
+        report: ``metrics.json`` to write; every model's ranks go beside it as ``ranks.parquet``.
+        settings: Section ``evaluation`` and the seed are read.
+
+    Raises:
+        BundleError: The towers cannot be read.
+        StorageError: The disk is full or closed.
+    """
+    histories = Histories.open(histories_folder)
+    vectors = np.load(content, mmap_mode="r")
+    titles = pl.read_parquet(tables / "items.parquet", columns=["title"])["title"].to_list()
+    scorer = TowerScorer(load_towers(towers), content=vectors, ids=id_rows(histories))
+    chosen = settings.evaluation
+    baselines = fit_baselines(histories, titles=titles, content=vectors, settings=chosen, seed=settings.seed)
+    for name, reason in baselines.left_out.items():
+        print(f"Baseline {name} is left out: {reason}")  # noqa: T201  # the flow's log is standard output
+    found = evaluate([scorer, *baselines.scorers], histories, settings=chosen, seed=settings.seed, content=vectors)
+    with storage_faults(report):
+        report.parent.mkdir(parents=True, exist_ok=True)
+    found.write(report)
+    found.write_ranks(report.with_name("ranks.parquet"))
+    return found.to_dict(), decide(found)

@@ -1,0 +1,65 @@
+"""Slices: the examples for which a figure over everybody says too little.
+
+Shape legend: E examples, N items.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learn.config import EvaluationSettings
+from learn.data.histories import Examples, Histories
+from learn.evaluation.profiles import history_pairs
+
+_Mask = NDArray[np.bool_]
+
+# Examples whose histories are flattened at a time.
+_BLOCK = 65_536
+
+SLICES = ("cold_items", "tail_items", "short_histories", "new_users", "repeats")
+
+
+def slice_masks(histories: Histories, examples: Examples, *, settings: EvaluationSettings) -> dict[str, _Mask]:
+    """Return (E,) bool for each slice, by name; slices may overlap and may be empty.
+
+    - ``cold_items``: the target has no training interaction; only its text speaks for it.
+    - ``tail_items``: the target is a trained item of the tail, see :func:`tail_items`.
+    - ``short_histories``: at most ``settings.short_history`` interactions before the target, new users included.
+    - ``new_users``: no interaction before the target.
+    - ``repeats``: the target is already in the history, so with the history masked it cannot be reached.
+    """
+    popularity = histories.popularity()
+    targets = np.asarray(examples.targets)
+    lengths = np.asarray(examples.stops) - np.asarray(examples.starts)
+    masks = (
+        popularity[targets] == 0,
+        tail_items(popularity, share=settings.tail_share)[targets],
+        lengths <= settings.short_history,
+        lengths == 0,
+        _repeats(histories, examples),
+    )
+    return dict(zip(SLICES, masks, strict=True))
+
+
+def tail_items(popularity: NDArray[np.int64], *, share: float) -> _Mask:
+    """Return (N,) bool: the least popular trained items that together hold at most ``share`` of the interactions.
+
+    Items of one popularity are in or out together, so the slice does not hang on the order of the catalogue.
+    Items without any training interaction are not among them: they are the cold items.
+    """
+    levels = np.bincount(popularity) * np.arange(int(popularity.max(initial=0)) + 1)
+    held = np.cumsum(levels)
+    border = int(np.searchsorted(held, share * held[-1], side="right"))
+    tail: _Mask = (popularity > 0) & (popularity < border)
+    return tail
+
+
+def _repeats(histories: Histories, examples: Examples) -> _Mask:
+    repeated = np.zeros(len(examples), dtype=np.bool_)
+    for start in range(0, len(examples), _BLOCK):
+        rows = slice(start, min(start + _BLOCK, len(examples)))
+        pairs = history_pairs(histories, examples, rows)
+        hits = pairs.items == np.asarray(examples.targets[rows])[pairs.rows]
+        repeated[start + pairs.rows[hits]] = True
+    return repeated

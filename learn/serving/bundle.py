@@ -1,0 +1,279 @@
+"""The bundle: one folder with everything that serves a model, and nothing that runs code when it is read.
+
+    manifest.json       where the model comes from: data version, encoder, settings, metrics, parent
+    towers.safetensors  the weights, with their shape in towers.json
+    items.parquet       the catalogue in item-index order, with the popularity the fallback ranks by
+    item_vectors.arrow  (n, d) float32, what user vectors are compared with
+    item_inputs.arrow   (n, w) float32, what the user tower reads of each item; absent where it equals the vectors
+    checksums.json      sha256 of every other file
+
+Shape legend: n items, w width of the towers' inputs, d width of the vectors served.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
+
+from learn.alignment.towers import Towers
+from learn.alignment.weights import SHAPE, WEIGHTS, load_towers, save_towers
+from learn.config import Settings
+from learn.errors import BundleError, storage_faults
+from learn.serving.vectors import read_vectors, write_vectors
+
+FORMAT = 1
+MANIFEST, CHECKSUMS, ITEMS = "manifest.json", "checksums.json", "items.parquet"
+VECTORS, INPUTS = "item_vectors.arrow", "item_inputs.arrow"
+
+_REQUIRED = frozenset({MANIFEST, WEIGHTS, SHAPE, ITEMS, VECTORS})
+_ITEM_COLUMNS = ("item_id", "title", "training_interactions", "recent_interactions")
+_VERSION_CHARACTERS = 16
+_NOT_IN_VERSION = frozenset({"created", "run_id"})
+_AGAIN = "take another bundle, or run the flow again"
+
+
+class Manifest(BaseModel):
+    """Where a model comes from; the fields with defaults are filled in when the bundle is written."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    data_version: str
+    """Version of the data folder the model was trained on."""
+
+    encoder_fingerprint: str
+    """Name and hash of the frozen encoder behind the content vectors."""
+
+    settings: Settings
+    """All settings of the run."""
+
+    code_revision: str | None = None
+    """Git revision of the code, where there was one."""
+
+    metrics: dict[str, JsonValue] = Field(default_factory=dict)
+    """The run's metrics, as in ``metrics.json``."""
+
+    parent: str | None = None
+    """Version of the bundle that training started from."""
+
+    created: str = ""
+    """When, in ISO 8601; no part of the bundle's version."""
+
+    run_id: str = ""
+    """Run that wrote it; no part of the bundle's version."""
+
+    format: int = FORMAT
+    """Layout of the folder."""
+
+    weights_sha256: str = ""
+    """sha256 of the weights file."""
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A bundle that was read and found whole.
+
+    Attributes:
+        folder: Where it lies.
+        version: 16 hexadecimal digits; the same model from the same data and settings has the same version.
+        manifest: Where it comes from.
+        items: The catalogue in item-index order.
+        towers: Both towers, ready to score.
+        item_inputs: (n, w) float32, read-only.
+        item_vectors: (n, d) float32, read-only.
+    """
+
+    folder: Path
+    version: str
+    manifest: Manifest
+    items: pl.DataFrame
+    towers: Towers
+    item_inputs: NDArray[np.float32]
+    item_vectors: NDArray[np.float32]
+
+    @property
+    def item_ids(self) -> list[str]:
+        """Items' ids by item index."""
+        return self.items["item_id"].to_list()
+
+
+def write_bundle(
+    destination: Path,
+    *,
+    towers: Towers,
+    items: pl.DataFrame,
+    item_inputs: NDArray[np.float32],
+    item_vectors: NDArray[np.float32],
+    manifest: Manifest,
+) -> Path:
+    """Write a bundle; it stands complete at ``destination`` or not at all. The same input gives the same bytes.
+
+    Args:
+        destination: Folder of the bundle; an older bundle there is replaced.
+        towers: The trained towers.
+        items: The catalogue in item-index order: ``item_id``, ``title``, ``training_interactions``,
+            ``recent_interactions`` (popularity in the last window, what the fallback ranks by), further columns.
+        item_inputs: (n, w) float32, ``towers.item_inputs`` of every item.
+        item_vectors: (n, d) float32, ``towers.item_vectors`` of every item.
+        manifest: Where the model comes from.
+
+    Returns:
+        ``destination``.
+
+    Raises:
+        BundleError: The parts do not fit together, or something else than a bundle stands at ``destination``.
+        StorageError: The disk is full or closed.
+    """
+    _check_parts(towers, items, item_inputs, item_vectors, where=destination)
+    if destination.exists() and not _replaceable(destination):
+        raise BundleError(
+            "Something else than a bundle stands where the bundle should go.",
+            where=destination,
+            fix="name another folder, or move that one away",
+        )
+    with storage_faults(destination):
+        destination.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=f".{destination.name}.", dir=destination.parent) as scratch:
+            fresh = Path(scratch) / "bundle"
+            weights_sha256 = save_towers(towers, fresh)
+            items.write_parquet(fresh / ITEMS, compression="zstd")
+            write_vectors(fresh / VECTORS, item_vectors)
+            if not np.array_equal(item_inputs, item_vectors):
+                write_vectors(fresh / INPUTS, item_inputs)
+            complete = manifest.model_copy(update={"format": FORMAT, "weights_sha256": weights_sha256})
+            _write_json(fresh / MANIFEST, complete.model_dump(mode="json"))
+            _write_json(fresh / CHECKSUMS, {file.name: _sha256(file) for file in sorted(fresh.iterdir())})
+            if destination.exists():
+                destination.rename(Path(scratch) / "replaced")
+            fresh.rename(destination)
+    return destination
+
+
+def read_bundle(folder: Path) -> Bundle:
+    """Read a bundle after checking every file against its checksum.
+
+    Raises:
+        BundleError: A file is missing, changed or damaged, or another version of LEARN wrote the bundle.
+    """
+    checksums = _checked_files(folder)
+    raw = _read_object(folder / MANIFEST)
+    manifest = _checked_manifest(raw, where=folder / MANIFEST)
+    try:
+        items = pl.read_parquet(folder / ITEMS, glob=False)
+        vectors = read_vectors(folder / VECTORS)
+        inputs = read_vectors(folder / INPUTS) if INPUTS in checksums else vectors
+    except (OSError, ValueError, pl.exceptions.PolarsError) as fault:
+        raise BundleError(f"The bundle's tables cannot be read: {fault}.", where=folder, fix=_AGAIN) from fault
+    towers = load_towers(folder)
+    _check_parts(towers, items, inputs, vectors, where=folder)
+    return Bundle(folder, _version(checksums, raw), manifest, items, towers, inputs, vectors)
+
+
+def copy_bundle(source: Path, destination: Path) -> None:
+    """Copy a bundle's own files, and no others, into an existing folder."""
+    with storage_faults(destination):
+        for name in (*_checked_files(source), CHECKSUMS):
+            shutil.copyfile(source / name, destination / name)
+
+
+def _checked_files(folder: Path) -> dict[str, str]:
+    checksums = _read_object(folder / CHECKSUMS)
+    # A name from a file must never lead out of the folder, so names are compared, not followed.
+    if not _REQUIRED <= checksums.keys() <= _REQUIRED | {INPUTS}:
+        raise BundleError("The list of the bundle's files is not right.", where=folder / CHECKSUMS, fix=_AGAIN)
+    for name, expected in checksums.items():
+        if not (folder / name).is_file():
+            raise BundleError("A file of the bundle is missing.", where=folder / name, fix=_AGAIN)
+        if _sha256(folder / name) != expected:
+            raise BundleError(
+                "A file of the bundle was changed or damaged after it was written.", where=folder / name, fix=_AGAIN
+            )
+    return {name: str(digest) for name, digest in checksums.items()}
+
+
+def _checked_manifest(raw: dict[str, JsonValue], *, where: Path) -> Manifest:
+    fix = "use the version of LEARN that wrote it, or run the flow again"
+    if raw.get("format") != FORMAT:
+        raise BundleError(
+            f"The bundle has layout {raw.get('format')!r}; this version of LEARN reads layout {FORMAT}.",
+            where=where,
+            fix=fix,
+        )
+    try:
+        return Manifest.model_validate(raw)
+    except ValidationError as fault:
+        first = fault.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in first["loc"])
+        raise BundleError(
+            f"The manifest is not of this version of LEARN: `{field}`: {first['msg']}.", where=where, fix=fix
+        ) from fault
+
+
+def _read_object(path: Path) -> dict[str, JsonValue]:
+    if not path.is_file():
+        raise BundleError("This is no bundle: a file is missing.", where=path, fix="name the folder of a bundle")
+    try:
+        raw = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as fault:
+        raise BundleError(f"This file cannot be read: {fault}.", where=path, fix=_AGAIN) from fault
+    if not isinstance(raw, dict):
+        raise BundleError("This file holds no JSON object.", where=path, fix=_AGAIN)
+    return raw
+
+
+def _check_parts(
+    towers: Towers,
+    items: pl.DataFrame,
+    inputs: NDArray[np.float32],
+    vectors: NDArray[np.float32],
+    *,
+    where: Path,
+) -> None:
+    missing = [name for name in _ITEM_COLUMNS if name not in items.columns]
+    if missing:
+        raise BundleError(f"The bundle's items have no column `{missing[0]}`.", where=where, fix=_AGAIN)
+    count = len(items)
+    faults = {
+        "it has no items": count == 0,
+        "two items share one id": items["item_id"].n_unique() != count,
+        "an item has no id": items["item_id"].null_count() > 0,
+        f"{len(vectors)} vectors stand for {count} items": len(vectors) != count,
+        f"{len(inputs)} inputs stand for {count} items": len(inputs) != count,
+        "the vectors have another width than the towers": vectors.shape[1:] != (towers.dimension,),
+        "the inputs have another width than the towers": inputs.shape[1:] != (towers.input_dimension,),
+        "a vector is not finite": not np.isfinite(vectors).all() or not np.isfinite(inputs).all(),
+    }
+    for what, found in faults.items():
+        if found:
+            raise BundleError(f"The bundle's parts do not fit together: {what}.", where=where, fix=_AGAIN)
+
+
+def _replaceable(folder: Path) -> bool:
+    return folder.is_dir() and ((folder / CHECKSUMS).is_file() or not any(folder.iterdir()))
+
+
+def _version(checksums: dict[str, str], manifest: dict[str, JsonValue]) -> str:
+    # The manifest as it was written, not as it is understood: later code adds settings, and the model stays the same.
+    # The time and the run stand aside, because a repeated run makes the same model.
+    contents = {
+        "files": {name: digest for name, digest in checksums.items() if name != MANIFEST},
+        "manifest": {name: value for name, value in manifest.items() if name not in _NOT_IN_VERSION},
+    }
+    return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:_VERSION_CHARACTERS]
+
+
+def _write_json(path: Path, value: object) -> None:
+    path.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()

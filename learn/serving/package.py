@@ -1,0 +1,110 @@
+"""Building the bento from ``bentofile.yaml``."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+import learn
+from learn.environment import settle
+from learn.errors import ServingError, storage_faults
+
+BENTOFILE = "bentofile.yaml"
+
+_PACKAGE = "learn"
+_BUILD_SECONDS = 300
+_SHOWN_LINES = 12
+_TAG = re.compile(r"^__tag__:(\S+)$", re.MULTILINE)
+
+
+def serve_command(tag: str) -> str:
+    """Return the command line that serves a bento on this machine alone."""
+    return f"bentoml serve {tag} --host 127.0.0.1"
+
+
+def project_root() -> Path:
+    """Return the folder that holds ``bentofile.yaml``: above this package, or above the working directory.
+
+    Raises:
+        ServingError: There is none.
+    """
+    package = Path(learn.__file__).resolve().parent
+    for folder in (package.parent, Path.cwd(), *Path.cwd().parents):
+        if (folder / BENTOFILE).is_file():
+            return folder
+    raise ServingError(
+        f"No `{BENTOFILE}` is found above the package or the working directory.",
+        where=Path.cwd(),
+        fix="run from a checkout of the project",
+    )
+
+
+def build_bento(root: Path, *, model_tag: str) -> str:
+    """Build a bento of the service and one stored model, and put it into BentoML's store.
+
+    The code packed is the package that runs, not whatever lies in the working directory; nothing else of
+    ``root`` but ``bentofile.yaml`` is read.
+
+    Args:
+        root: Folder that holds ``bentofile.yaml``.
+        model_tag: Tag of the model in BentoML's store; its name becomes the bento's.
+
+    Returns:
+        The bento's tag.
+
+    Raises:
+        ServingError: ``bentofile.yaml`` is missing or wrong, or BentoML cannot build.
+        StorageError: The disk is full or closed.
+    """
+    recipe = _recipe(root / BENTOFILE, model_tag=model_tag)
+    settle()
+    with tempfile.TemporaryDirectory(prefix="learn-bento-") as scratch, storage_faults(scratch):
+        # A context of its own: BentoML walks through every file of it, environments and data folders included.
+        context = Path(scratch)
+        shutil.copytree(
+            Path(learn.__file__).resolve().parent, context / _PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
+        )
+        (context / BENTOFILE).write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+        return _build(context)
+
+
+def _recipe(bentofile: Path, *, model_tag: str) -> dict[str, Any]:
+    try:
+        recipe = yaml.safe_load(bentofile.read_text(encoding="utf-8"))
+        (model,) = recipe["models"]
+        alias = model["alias"]
+    except FileNotFoundError as fault:
+        raise ServingError(
+            "The bento's recipe is missing.", where=bentofile, fix="run from a checkout of the project"
+        ) from fault
+    except (yaml.YAMLError, KeyError, TypeError, ValueError) as fault:
+        raise ServingError(
+            f"The bento's recipe is not right: {fault}.", where=bentofile, fix="take the project's own file again"
+        ) from fault
+    name = model_tag.partition(":")[0]
+    return {**recipe, "name": name, "models": [{"tag": model_tag, "alias": alias}]}
+
+
+def _build(context: Path) -> str:
+    # A process of its own, because BentoML changes the working directory and the import path while it builds.
+    command = [sys.executable, "-m", "bentoml", "build", str(context), "--output", "tag"]
+    try:
+        done = subprocess.run(command, cwd=context, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False)
+    except subprocess.TimeoutExpired as fault:
+        raise ServingError(
+            f"BentoML did not build within {_BUILD_SECONDS} seconds.", fix="try again on a machine with less to do"
+        ) from fault
+    found = _TAG.search(done.stdout)
+    if done.returncode or found is None:
+        said = (done.stdout + done.stderr).strip().splitlines()[-_SHOWN_LINES:]
+        raise ServingError(
+            "BentoML could not build the service:\n" + "\n".join(said), fix="see the lines above; they are BentoML's"
+        )
+    return found[1]

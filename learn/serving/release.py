@@ -1,0 +1,185 @@
+"""From trained towers to a service that was seen to answer as they rank: bundle, model store, bento, parity.
+
+from learn.serving.release import release_run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from learn.alignment.scoring import TowerScorer, id_rows
+from learn.alignment.weights import load_towers
+from learn.config import ServingSettings, Settings
+from learn.content import ContentSummary
+from learn.data.histories import Examples, Histories
+from learn.data.versioning import DataVersion
+from learn.errors import ServingError
+from learn.evaluation.beyond_accuracy import NOTHING, top_lists
+from learn.serving.bundle import Manifest, read_bundle, write_bundle
+from learn.serving.package import build_bento, project_root, serve_command
+from learn.serving.parity import ParityResult, check_parity
+from learn.serving.registry import store_bundle
+
+_K = 10
+_BLOCK_USERS = 512
+
+
+@dataclass(frozen=True)
+class ReleaseSummary:
+    """What was packed and how it answered.
+
+    Attributes:
+        bundle: Folder of the bundle.
+        version: The bundle's version, which every answer carries.
+        weights_sha256: Hash of its weights file.
+        model_tag: In BentoML's model store.
+        bento_tag: In BentoML's bento store.
+        command: Serves it on this machine.
+        parity_users: Users whose served list was compared with the offline ranking.
+        parity_identical: Of them, with the same items in the same order.
+        parity_tied: Of them, with items of equal score in another order.
+    """
+
+    bundle: Path
+    version: str
+    weights_sha256: str
+    model_tag: str
+    bento_tag: str
+    command: str
+    parity_users: int
+    parity_identical: int
+    parity_tied: int
+
+
+def release_run(
+    histories_folder: Path,
+    *,
+    tables: Path,
+    content: ContentSummary,
+    towers: Path,
+    version: DataVersion,
+    metrics: dict[str, Any],
+    run_id: str,
+    destination: Path,
+    settings: Settings,
+) -> ReleaseSummary:
+    """Pack the towers of a run; arguments are what the earlier steps wrote, errors those of :func:`release_towers`."""
+    histories = Histories.open(histories_folder)
+    vectors = np.load(content.path, mmap_mode="r")
+    return release_towers(
+        TowerScorer(load_towers(towers), content=vectors, ids=id_rows(histories)),
+        histories=histories,
+        items=pl.read_parquet(tables / "items.parquet"),
+        manifest=Manifest(
+            data_version=version.version,
+            encoder_fingerprint=content.fingerprint.digest,
+            settings=settings,
+            code_revision=version.git_revision,
+            metrics=metrics["test"]["towers"],
+            created=datetime.now(tz=UTC).isoformat(timespec="seconds"),
+            run_id=run_id,
+        ),
+        destination=destination,
+        settings=settings.serving,
+        seed=settings.seed,
+    )
+
+
+def release_towers(
+    scorer: TowerScorer,
+    *,
+    histories: Histories,
+    items: pl.DataFrame,
+    manifest: Manifest,
+    destination: Path,
+    settings: ServingSettings,
+    seed: int,
+) -> ReleaseSummary:
+    """Pack the towers, build the service, start it, and hold its answers against the offline ranking.
+
+    Args:
+        scorer: The trained towers with their catalogue encoded.
+        histories: Histories of the run; all of each user's interactions make the compared histories.
+        items: The valid items in item-index order.
+        manifest: Where the model comes from.
+        destination: Folder of the bundle.
+        settings: Name of the model and number of users to compare.
+        seed: Of the draw of users.
+
+    Raises:
+        BundleError: The bundle cannot be written or does not read back.
+        ServingError: The service does not start, or answers otherwise than the offline ranking.
+        StorageError: The disk is full or closed.
+    """
+    write_bundle(
+        destination,
+        towers=scorer.towers.cpu(),
+        items=_catalogue(items, histories),
+        item_inputs=scorer.item_inputs.cpu().numpy(),
+        item_vectors=scorer.item_vectors.cpu().numpy(),
+        manifest=manifest,
+    )
+    bundle = read_bundle(destination)
+    model_tag = store_bundle(destination, name=settings.model_name)
+    bento_tag = build_bento(project_root(), model_tag=model_tag)
+    users, expected = _compared_users(scorer, histories, count=settings.parity_users, seed=seed)
+    parity = check_parity(bento_tag, destination, users=users, k=_K, expected=expected)
+    _refuse_difference(parity, bento_tag)
+    return ReleaseSummary(
+        bundle=destination,
+        version=bundle.version,
+        weights_sha256=bundle.manifest.weights_sha256,
+        model_tag=model_tag,
+        bento_tag=bento_tag,
+        command=serve_command(bento_tag),
+        parity_users=parity.users,
+        parity_identical=parity.identical,
+        parity_tied=parity.tied,
+    )
+
+
+def _catalogue(items: pl.DataFrame, histories: Histories) -> pl.DataFrame:
+    training = histories.popularity()
+    # What the fallback for users without a history ranks by: the interactions after the training window.
+    newest = np.asarray(histories.items)[~histories.training_mask()]
+    recent = np.bincount(newest, minlength=histories.item_count).astype(np.int64)
+    return items.drop("row", strict=False).with_columns(
+        training_interactions=pl.Series(training), recent_interactions=pl.Series(recent)
+    )
+
+
+def _compared_users(
+    scorer: TowerScorer, histories: Histories, *, count: int, seed: int
+) -> tuple[list[list[str]], list[list[str]]]:
+    active = np.flatnonzero(np.diff(histories.offsets) > 0)
+    users = np.sort(np.random.default_rng(seed).permutation(active)[:count])
+    starts, stops = histories.offsets[:-1][users], histories.offsets[1:][users]
+    # Nothing is asked of these examples but their lists, so the target stands for none.
+    examples = Examples("parity", users, starts, stops, np.zeros(len(users), np.int32))
+    lists = top_lists(scorer, histories, examples, length=_K, block_users=_BLOCK_USERS)
+    ids = histories.item_ids
+    asked = [[ids[item] for item in histories.items[start:stop]] for start, stop in zip(starts, stops, strict=True)]
+    return asked, [[ids[item] for item in ranked if item != NOTHING] for ranked in lists]
+
+
+def _refuse_difference(parity: ParityResult, bento_tag: str) -> None:
+    if not parity.different:
+        return
+    first = parity.examples[0]
+    raise ServingError(
+        f"The service answers {parity.different} of {parity.users} users otherwise than the offline ranking: "
+        f"{_shown(first.served)} instead of {_shown(first.expected)}.",
+        where=bento_tag,
+        fix="do not serve this bento; report it with the run's data version and settings",
+    )
+
+
+def _shown(items: Sequence[str]) -> str:
+    return ", ".join(items[:5])

@@ -1,0 +1,41 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from made_up_model import BundleParts, made_up_parts
+
+from learn.serving.bundle import Bundle, read_bundle
+
+
+@pytest.fixture(scope="session", autouse=True)
+def bento_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """BentoML's stores of this session: no test touches the ones of whoever runs it."""
+    home = tmp_path_factory.mktemp("bentoml")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("BENTOML_HOME", str(home))
+        yield home
+
+
+@pytest.fixture(scope="session")
+def parts() -> BundleParts:
+    return made_up_parts()
+
+
+@pytest.fixture(scope="session")
+def bundle_folder(parts: BundleParts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return parts.write(tmp_path_factory.mktemp("bundles") / "bundle")
+
+
+@pytest.fixture(scope="session")
+def bundle(bundle_folder: Path) -> Bundle:
+    return read_bundle(bundle_folder)
+
+
+@pytest.fixture(scope="session")
+def another_bundle_folder(parts: BundleParts, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the same catalogue and another version."""
+    other = parts.manifest.model_copy(update={"data_version": "another"})
+    return replace(parts, manifest=other).write(tmp_path_factory.mktemp("bundles") / "another")

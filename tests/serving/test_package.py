@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from learn.errors import ServingError
+from learn.serving.package import build_bento, project_root, serve_command
+from learn.serving.server import running_service
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_the_root_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert project_root() == ROOT
+
+
+def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
+    with pytest.raises(ServingError, match="recipe is missing") as caught:
+        build_bento(tmp_path, model_tag="learn_user_tower:x")
+    assert caught.value.where == str(tmp_path / "bentofile.yaml")
+
+
+@pytest.mark.parametrize("text", ["", "models: []", "models: [{tag: a}]", "{", "models: 3"])
+def test_a_wrong_recipe_is_named(text: str, tmp_path: Path) -> None:
+    (tmp_path / "bentofile.yaml").write_text(text)
+    with pytest.raises(ServingError, match="recipe is not right"):
+        build_bento(tmp_path, model_tag="learn_user_tower:x")
+
+
+def test_the_command_binds_to_this_machine_alone() -> None:
+    assert serve_command("learn_user_tower:latest") == "bentoml serve learn_user_tower:latest --host 127.0.0.1"
+
+
+@pytest.mark.slow
+def test_a_model_that_is_not_stored_cannot_be_built() -> None:
+    with pytest.raises(ServingError, match="could not build"):
+        build_bento(ROOT, model_tag="learn_user_tower:nothing")
+
+
+@pytest.mark.slow
+def test_a_service_that_does_not_start_says_why() -> None:
+    with pytest.raises(ServingError, match="ended before it was ready") as caught, running_service("nobody:latest"):
+        pass
+    assert "nobody" in caught.value.what
