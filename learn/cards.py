@@ -10,11 +10,11 @@ from jinja2 import Environment, StrictUndefined
 from metaflow.cards import Image, Markdown, Table
 
 from learn import pictures
-from learn.alignment.training import TrainingSummary
+from learn.alignment.summary import TrainingSummary
 from learn.config import Settings
 from learn.data.validation_summary import ValidationSummary
 from learn.errors import storage_faults
-from learn.monitoring.drift import DriftSummary
+from learn.monitoring.summary import DriftSummary
 from learn.results import RunResult
 
 

@@ -8,9 +8,9 @@ from typing import Any
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from learn.alignment.training import TrainingSummary
+from learn.alignment.summary import TrainingSummary
 from learn.data.validation_summary import TableSummary
-from learn.monitoring.drift import DriftSummary
+from learn.monitoring.summary import DriftSummary
 
 _INK, _MUTED, _LINE, _ACCENT, _BAD, _GOOD = "#1f2933", "#616e7c", "#e4e7eb", "#2563eb", "#b91c1c", "#15803d"
 _OWN = "towers"

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from learn.alignment.training import TrainingSummary
-from learn.content import ContentSummary
-from learn.data.splits import SplitSummary
-from learn.data.validation_summary import ValidationSummary
-from learn.data.versioning import DataVersion
-from learn.evaluation.gate import Decision
-from learn.monitoring.drift import DriftSummary
-from learn.serving.release import ReleaseSummary
+if TYPE_CHECKING:  # names of types alone: the rooms' libraries take seconds to load
+    from learn.alignment.summary import TrainingSummary
+    from learn.content import ContentSummary
+    from learn.data.splits import SplitSummary
+    from learn.data.validation_summary import ValidationSummary
+    from learn.data.versioning import DataVersion
+    from learn.evaluation.gate import Decision
+    from learn.monitoring.summary import DriftSummary
+    from learn.serving.summary import ReleaseSummary
 
 
 @dataclass(frozen=True)

@@ -10,26 +10,10 @@ from typing import Any
 
 import torch
 
+from learn.alignment.summary import EpochRecord
 from learn.errors import storage_faults
 
 CHECKPOINT = "checkpoint.pt"
-
-
-@dataclass(frozen=True)
-class EpochRecord:
-    """What one epoch gave.
-
-    Attributes:
-        epoch: Counted from 1.
-        loss: Mean training loss.
-        validation_ndcg: NDCG@10 on validation, history masked.
-        seconds: Wall-clock time of training and validation; not part of anything that must repeat.
-    """
-
-    epoch: int
-    loss: float
-    validation_ndcg: float
-    seconds: float
 
 
 @dataclass
@@ -47,11 +31,6 @@ class TrainingState:
     best: dict[str, torch.Tensor]
     model: dict[str, torch.Tensor]
     optimizer: dict[str, Any]
-
-
-def best_epoch(curve: list[EpochRecord]) -> EpochRecord:
-    """Return the epoch with the highest validation NDCG@10, the first of equals."""
-    return max(curve, key=lambda record: (record.validation_ndcg, -record.epoch))
 
 
 def save_state(state: TrainingState, folder: Path) -> None:

@@ -6,7 +6,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +16,11 @@ from torch import Tensor
 
 from learn.alignment.actions import sample_actions
 from learn.alignment.batches import Batch, TrainingWindows
-from learn.alignment.checkpoints import CHECKPOINT, EpochRecord, TrainingState, best_epoch, load_state, save_state
+from learn.alignment.checkpoints import CHECKPOINT, TrainingState, load_state, save_state
 from learn.alignment.devices import autocast, choose_device
 from learn.alignment.losses import dense_all_action, full_softmax
 from learn.alignment.scoring import TowerScorer, id_rows
+from learn.alignment.summary import EpochRecord, TrainingSummary, best_epoch
 from learn.alignment.towers import Towers
 from learn.alignment.weights import save_towers, weights_hash
 from learn.config import Settings, TrainingSettings
@@ -34,29 +35,6 @@ Say = Callable[[str], None]
 _RESULT = "training.json"
 # A learned temperature below .01 turns the softmax into a maximum and the gradients into noise.
 _LARGEST_SCALE = 100.0
-
-
-@dataclass(frozen=True)
-class TrainingSummary:
-    """What training gave, small enough to travel between steps.
-
-    Attributes:
-        folder: Holds the weights.
-        weights_sha256: Hash of the weights file.
-        parameters: Trained numbers.
-        curve: Every epoch.
-        chosen_epoch: The epoch whose weights were kept.
-        validation_ndcg: NDCG@10 on validation of that epoch, history masked.
-        reused: The towers of an earlier, identical training were taken.
-    """
-
-    folder: Path
-    weights_sha256: str
-    parameters: int
-    curve: tuple[EpochRecord, ...]
-    chosen_epoch: int
-    validation_ndcg: float
-    reused: bool
 
 
 def training_key(histories: Histories, content: Path, *, settings: Settings, seed: int) -> str:

@@ -14,7 +14,7 @@ from pydantic import TypeAdapter, ValidationError
 
 from learn.config import Settings
 from learn.data.tables import load_tables
-from learn.data.validation import ValidationSummary, validate_tables
+from learn.data.validation_summary import ValidationSummary
 from learn.data.versioning import DataVersion
 from learn.errors import storage_faults
 
@@ -39,6 +39,9 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
     folder = workspace / "prepared" / _key(version, settings)
     summary = _made_before(folder, report)
     if summary is None:
+        # Here and no earlier: a run over a known version shall not wait for Great Expectations.
+        from learn.data.validation import validate_tables
+
         load_tables(version.folder, folder / "raw", settings=settings.data)
         summary = validate_tables(folder / "raw", folder / "valid", report=report, settings=settings.validation)
         with storage_faults(folder):

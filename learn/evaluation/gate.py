@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from learn.evaluation.evaluation import Evaluation
+if TYPE_CHECKING:  # the verdict is read where torch need not be loaded
+    from learn.evaluation.evaluation import Evaluation
 
 # What costs no training: towers that lose to one of these have learned nothing worth serving.
 _UNTRAINED = ("popularity", "content_neighbours")

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
-from learn.alignment.training import TrainingSummary, train_towers, training_key
+from learn.alignment.summary import TrainingSummary
+from learn.alignment.training import train_towers, training_key
 from learn.config import EvaluationSettings, Settings
 from learn.data.histories import Histories
 from learn.evaluation.metrics import metric_values

@@ -9,53 +9,19 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
 
 import numpy as np
 
 from learn.config import DriftSettings
 from learn.monitoring.embedding_drift import compare_vectors
-from learn.monitoring.samples import ColumnSample, Kind
+from learn.monitoring.samples import ColumnSample
+from learn.monitoring.summary import ColumnDrift, Status
 from learn.monitoring.two_sample import Comparison, compare_categories, compare_numbers, enough_permutations, holm
 
 FEWEST_ROWS = 50
 """Below this a change must be so large to be significant that silence would mean nothing."""
 
-Status = Literal["tested", "too_few_rows", "absent"]
-
 _METHODS: dict[bool, str] = {False: "binned Hellinger distance", True: "classifier two-sample"}
-
-
-@dataclass(frozen=True)
-class ColumnDrift:
-    """What was found in one column.
-
-    Attributes:
-        name: The column.
-        kind: What it describes.
-        status: ``tested``, or why it was not.
-        method: The test, empty where none was run.
-        effect: Hellinger distance from 0 (alike) to 1, less what chance makes; None where not tested.
-        p_value: Of the permutation test; None where not tested.
-        p_adjusted: After Holm's correction over the report; None where not tested.
-        drifted: Significant after correction, and the effect reaches the floor.
-        reason: Why it was not tested; empty where it was.
-        reference_rows: Rows compared of the reference window.
-        current_rows: Rows compared of the current window.
-    """
-
-    name: str
-    kind: Kind
-    status: Status
-    method: str
-    effect: float | None
-    p_value: float | None
-    p_adjusted: float | None
-    drifted: bool
-    reason: str
-    reference_rows: int
-    current_rows: int
 
 
 def drifted_columns(samples: Sequence[ColumnSample], *, settings: DriftSettings, seed: int) -> tuple[ColumnDrift, ...]:

@@ -3,52 +3,14 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass
 from pathlib import Path
 
 from learn.config import DriftSettings
 from learn.errors import DriftError, storage_faults
-from learn.monitoring.column_tests import ColumnDrift
 from learn.monitoring.evidently_report import run_report
 from learn.monitoring.samples import column_samples
+from learn.monitoring.summary import DriftSummary
 from learn.monitoring.windows import Window
-
-
-@dataclass(frozen=True)
-class DriftSummary:
-    """What a drift report found.
-
-    Attributes:
-        drifted: At least one column has drifted.
-        drifted_share: Share of the tested columns that have.
-        columns: Every column, also those that could not be tested, and why.
-        reference_name: The window the towers were trained on.
-        current_name: The window held against it.
-        reference_rows: All interactions of the reference window.
-        current_rows: All interactions of the current window.
-        report: The page, one HTML file.
-    """
-
-    drifted: bool
-    drifted_share: float
-    columns: tuple[ColumnDrift, ...]
-    reference_name: str
-    current_name: str
-    reference_rows: int
-    current_rows: int
-    report: Path
-
-    @property
-    def sentence(self) -> str:
-        """The verdict in one line, the largest effects first."""
-        tested = [column for column in self.columns if column.status == "tested"]
-        if not tested:
-            return f"No column of {self.current_name} could be compared with {self.reference_name}."
-        moved = sorted((column for column in tested if column.drifted), key=lambda column: -(column.effect or 0))
-        if not moved:
-            return f"No drift: none of {len(tested)} columns of {self.current_name} differs from {self.reference_name}."
-        named = ", ".join(f"{column.name} ({column.effect:.2f})" for column in moved)
-        return f"Drift in {len(moved)} of {len(tested)} columns of {self.current_name}: {named}."
 
 
 def measure_drift(

@@ -18,9 +18,10 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from learn.config import DriftSettings
-from learn.monitoring.column_tests import ColumnDrift, drifted_columns
+from learn.monitoring.column_tests import drifted_columns
 from learn.monitoring.drift_charts import column_layout, column_traces
 from learn.monitoring.samples import ColumnSample, Kind
+from learn.monitoring.summary import ColumnDrift
 
 with warnings.catch_warnings():
     # Evidently reaches into `numpy.core` while it defines its types; nothing that runs later does.

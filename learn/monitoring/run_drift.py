@@ -19,7 +19,8 @@ from learn.data import load_tables
 from learn.data.histories import Histories
 from learn.data.timestamps import timestamp_scale
 from learn.errors import DriftError
-from learn.monitoring.drift import DriftSummary, measure_drift
+from learn.monitoring.drift import measure_drift
+from learn.monitoring.summary import DriftSummary
 from learn.monitoring.windows import Window, history_window, positions_from, table_window
 
 _Long = NDArray[np.int64]

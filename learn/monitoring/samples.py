@@ -18,9 +18,8 @@ from numpy.typing import NDArray
 from learn.config import DriftSettings
 from learn.errors import DriftError
 from learn.monitoring.descriptors import category_labels, oddness, text_numbers
+from learn.monitoring.summary import Kind
 from learn.monitoring.windows import Window
-
-Kind = Literal["text", "number", "category", "popularity", "history", "item_vectors", "user_vectors"]
 
 
 @dataclass(frozen=True)

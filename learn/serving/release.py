@@ -6,7 +6,6 @@ from learn.serving.release import release_run
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -26,36 +25,10 @@ from learn.serving.bundle import Manifest, read_bundle, write_bundle
 from learn.serving.package import build_bento, project_root, serve_command
 from learn.serving.parity import ParityResult, check_parity
 from learn.serving.registry import store_bundle
+from learn.serving.summary import ReleaseSummary
 
 _K = 10
 _BLOCK_USERS = 512
-
-
-@dataclass(frozen=True)
-class ReleaseSummary:
-    """What was packed and how it answered.
-
-    Attributes:
-        bundle: Folder of the bundle.
-        version: The bundle's version, which every answer carries.
-        weights_sha256: Hash of its weights file.
-        model_tag: In BentoML's model store.
-        bento_tag: In BentoML's bento store.
-        command: Serves it on this machine.
-        parity_users: Users whose served list was compared with the offline ranking.
-        parity_identical: Of them, with the same items in the same order.
-        parity_tied: Of them, with items of equal score in another order.
-    """
-
-    bundle: Path
-    version: str
-    weights_sha256: str
-    model_tag: str
-    bento_tag: str
-    command: str
-    parity_users: int
-    parity_identical: int
-    parity_tied: int
 
 
 def release_run(

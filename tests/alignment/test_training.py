@@ -14,7 +14,8 @@ import torch
 
 from learn.alignment.checkpoints import CHECKPOINT
 from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.training import TrainingSummary, train_towers, training_key
+from learn.alignment.summary import TrainingSummary
+from learn.alignment.training import train_towers, training_key
 from learn.alignment.weights import load_towers
 from learn.config import Settings
 from learn.data.histories import Histories

@@ -15,9 +15,10 @@ from made_up_shop import ITEM_COUNT, draw_window, shop_items, shop_vectors
 from learn.config import DriftSettings
 from learn.errors import DriftError, StorageError
 from learn.monitoring import Window
-from learn.monitoring.column_tests import ColumnDrift, drifted_columns
+from learn.monitoring.column_tests import drifted_columns
 from learn.monitoring.drift import measure_drift
 from learn.monitoring.samples import column_samples
+from learn.monitoring.summary import ColumnDrift
 
 SETTINGS = DriftSettings(sample_vectors=200, permutations=3_000)
 MEGABYTE = 1_000_000

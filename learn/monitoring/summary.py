@@ -1,0 +1,78 @@
+"""What a drift report found: small records that cards, reports and the run's result read without loading Evidently."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+Kind = Literal["text", "number", "category", "popularity", "history", "item_vectors", "user_vectors"]
+Status = Literal["tested", "too_few_rows", "absent"]
+
+
+@dataclass(frozen=True)
+class ColumnDrift:
+    """What was found in one column.
+
+    Attributes:
+        name: The column.
+        kind: What it describes.
+        status: ``tested``, or why it was not.
+        method: The test, empty where none was run.
+        effect: Hellinger distance from 0 (alike) to 1, less what chance makes; None where not tested.
+        p_value: Of the permutation test; None where not tested.
+        p_adjusted: After Holm's correction over the report; None where not tested.
+        drifted: Significant after correction, and the effect reaches the floor.
+        reason: Why it was not tested; empty where it was.
+        reference_rows: Rows compared of the reference window.
+        current_rows: Rows compared of the current window.
+    """
+
+    name: str
+    kind: Kind
+    status: Status
+    method: str
+    effect: float | None
+    p_value: float | None
+    p_adjusted: float | None
+    drifted: bool
+    reason: str
+    reference_rows: int
+    current_rows: int
+
+
+@dataclass(frozen=True)
+class DriftSummary:
+    """What a drift report found.
+
+    Attributes:
+        drifted: At least one column has drifted.
+        drifted_share: Share of the tested columns that have.
+        columns: Every column, also those that could not be tested, and why.
+        reference_name: The window the towers were trained on.
+        current_name: The window held against it.
+        reference_rows: All interactions of the reference window.
+        current_rows: All interactions of the current window.
+        report: The page, one HTML file.
+    """
+
+    drifted: bool
+    drifted_share: float
+    columns: tuple[ColumnDrift, ...]
+    reference_name: str
+    current_name: str
+    reference_rows: int
+    current_rows: int
+    report: Path
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one line, the largest effects first."""
+        tested = [column for column in self.columns if column.status == "tested"]
+        if not tested:
+            return f"No column of {self.current_name} could be compared with {self.reference_name}."
+        moved = sorted((column for column in tested if column.drifted), key=lambda column: -(column.effect or 0))
+        if not moved:
+            return f"No drift: none of {len(tested)} columns of {self.current_name} differs from {self.reference_name}."
+        named = ", ".join(f"{column.name} ({column.effect:.2f})" for column in moved)
+        return f"Drift in {len(moved)} of {len(tested)} columns of {self.current_name}: {named}."

@@ -1,0 +1,33 @@
+"""What was packed: a small record that the reports and the run's result read without loading BentoML."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class ReleaseSummary:
+    """What was packed and how it answered.
+
+    Attributes:
+        bundle: Folder of the bundle.
+        version: The bundle's version, which every answer carries.
+        weights_sha256: Hash of its weights file.
+        model_tag: In BentoML's model store.
+        bento_tag: In BentoML's bento store.
+        command: Serves it on this machine.
+        parity_users: Users whose served list was compared with the offline ranking.
+        parity_identical: Of them, with the same items in the same order.
+        parity_tied: Of them, with items of equal score in another order.
+    """
+
+    bundle: Path
+    version: str
+    weights_sha256: str
+    model_tag: str
+    bento_tag: str
+    command: str
+    parity_users: int
+    parity_identical: int
+    parity_tied: int
