@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from learn.config import DriftSettings
 from learn.monitoring.column_tests import drifted_columns
 from learn.monitoring.drift_charts import column_layout, column_traces
-from learn.monitoring.samples import ColumnSample, Kind
-from learn.monitoring.summary import ColumnDrift
+from learn.monitoring.samples import ColumnSample
+from learn.monitoring.summary import ColumnDrift, Kind
 
 with warnings.catch_warnings():
     # Evidently reaches into `numpy.core` while it defines its types; nothing that runs later does.

@@ -22,7 +22,7 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Histories:
 
 
 def training_pairs(shop: Histories) -> list[tuple[int, int]]:
-    pairs = []
+    pairs: list[tuple[int, int]] = []
     for start, stop in zip(shop.offsets[:-1], shop.train_stops, strict=True):
         sequence = shop.items[start:stop].tolist()
         pairs.extend(pairwise(sequence))

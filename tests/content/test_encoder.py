@@ -9,13 +9,13 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from tiny_models import save_bert, save_llama
 from transformers import AutoModel, AutoTokenizer, T5Config, T5Model
 
 from learn.config import ContentSettings
 from learn.content.encoder import FrozenEncoder, load_encoder
 from learn.content.fingerprint import fingerprint_encoder, resolve_encoder
 from learn.errors import EncoderError
+from tests.content.tiny_models import save_bert, save_llama
 
 TEXTS = ["title: bolt", "", "a", "title: hex bolt m8 brand: acme", "x " * 80, "q9", "title: nut 5", "a", "ünknown ✓"]
 Pooling = Literal["mean", "last", "cls"]

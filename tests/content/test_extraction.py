@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 import polars as pl
 import pytest
-from tiny_models import save_bert
 
 from learn.config import ContentSettings
 from learn.content import (
@@ -26,6 +25,7 @@ from learn.content import (
 )
 from learn.content.encoder import load_encoder
 from learn.errors import DataError, EncoderError, StoreError
+from tests.content.tiny_models import save_bert
 
 WORDS = ["bolt", "nut", "drill", "saw", "red", "blue", "large", "small", "steel", "brass", "set", "of", "the", "acme"]
 

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from made_histories import TableScorer, in_memory, split_histories
 
 from learn.config import EvaluationSettings
 from learn.data.histories import Histories
@@ -16,6 +15,7 @@ from learn.evaluation.baselines import ContentNeighbours, Ease, Popularity, Tfid
 from learn.evaluation.blend import Blend, tune_blend
 from learn.evaluation.metrics import figures
 from learn.evaluation.ranking import Scorer, rank_targets
+from tests.evaluation.made_histories import TableScorer, in_memory, split_histories
 
 ITEMS = 24
 SETTINGS = EvaluationSettings(tuning_users=50)

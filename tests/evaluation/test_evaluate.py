@@ -8,7 +8,6 @@ import numpy as np
 import polars as pl
 import pytest
 import torch
-from made_histories import TableScorer, split_histories
 
 from learn.config import EvaluationSettings
 from learn.data.histories import Histories
@@ -16,6 +15,7 @@ from learn.errors import DataError, StorageError
 from learn.evaluation.baselines import Popularity, Transitions
 from learn.evaluation.evaluate import evaluate
 from learn.evaluation.evaluation import Evaluation, read_ranks
+from tests.evaluation.made_histories import TableScorer, split_histories
 
 SETTINGS = EvaluationSettings(cutoffs=(2, 5), bootstrap_samples=100, list_users=20)
 ITEMS = 15

@@ -7,11 +7,11 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from made_histories import TableScorer, in_memory, split_histories
 
 from learn.config import EvaluationSettings, SplitSettings
 from learn.evaluation.beyond_accuracy import NOTHING, centred_directions, list_figures, sample_examples, top_lists
 from learn.evaluation.slices import SLICES, slice_masks, tail_items
+from tests.evaluation.made_histories import TableScorer, in_memory, split_histories
 
 SETTINGS = EvaluationSettings(short_history=2, tail_share=0.3)
 

@@ -10,7 +10,6 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 import pytest
-from made_up_shop import ITEM_COUNT, draw_window, shop_items, shop_vectors
 
 from learn.config import DriftSettings
 from learn.errors import DriftError, StorageError
@@ -19,6 +18,7 @@ from learn.monitoring.column_tests import drifted_columns
 from learn.monitoring.drift import measure_drift
 from learn.monitoring.samples import column_samples
 from learn.monitoring.summary import ColumnDrift
+from tests.monitoring.made_up_shop import ITEM_COUNT, draw_window, shop_items, shop_vectors
 
 SETTINGS = DriftSettings(sample_vectors=200, permutations=3_000)
 MEGABYTE = 1_000_000

@@ -5,9 +5,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from made_up_model import BundleParts, made_up_parts
 
 from learn.serving.bundle import Bundle, read_bundle
+from tests.serving.made_up_model import BundleParts, made_up_parts
 
 
 @pytest.fixture(scope="session", autouse=True)

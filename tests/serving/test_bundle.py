@@ -11,12 +11,12 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_model import BundleParts, made_up_parts
 
 from learn.config import TowerSettings
 from learn.errors import BundleError, StorageError
 from learn.serving import bundle as bundle_room
 from learn.serving.bundle import Bundle, Manifest, read_bundle
+from tests.serving.made_up_model import BundleParts, made_up_parts
 
 FILES = [
     "checksums.json",

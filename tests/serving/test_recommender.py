@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_model import ITEM_COUNT, item_id, made_up_histories
 
 from learn.serving.bundle import Bundle
 from learn.serving.parity import compare, offline_top_k
 from learn.serving.recommender import Recommender
+from tests.serving.made_up_model import ITEM_COUNT, item_id, made_up_histories
 
 known_ids = st.integers(0, ITEM_COUNT - 1).map(item_id)
 

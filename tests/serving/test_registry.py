@@ -4,11 +4,11 @@ from pathlib import Path
 
 import bentoml
 import pytest
-from made_up_model import BundleParts
 
 from learn.errors import BundleError
 from learn.serving.bundle import Bundle
 from learn.serving.registry import load_stored, store_bundle
+from tests.serving.made_up_model import BundleParts
 
 
 def test_a_stored_bundle_is_found_under_its_version(bundle_folder: Path, bundle: Bundle) -> None:

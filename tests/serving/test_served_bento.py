@@ -8,9 +8,7 @@ from pathlib import Path
 import bentoml
 import httpx
 import pytest
-from bad_requests import BAD_BODIES, BROKEN_BODIES, any_bytes, content_types
 from hypothesis import HealthCheck, given, settings
-from made_up_model import ITEM_COUNT, made_up_histories
 
 from learn.errors import ServingError
 from learn.serving.bundle import Bundle, read_bundle
@@ -18,6 +16,8 @@ from learn.serving.package import build_bento
 from learn.serving.parity import check_parity, compare, offline_top_k, served_top_k
 from learn.serving.registry import store_bundle
 from learn.serving.server import running_service
+from tests.serving.bad_requests import BAD_BODIES, BROKEN_BODIES, any_bytes, content_types
+from tests.serving.made_up_model import ITEM_COUNT, made_up_histories
 
 pytestmark = pytest.mark.slow
 

@@ -10,16 +10,16 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from bad_requests import BAD_BODIES, BROKEN_BODIES, any_bytes, bad_bodies, content_types
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from made_up_model import ITEM_COUNT, item_id, made_up_histories
 from starlette.testclient import TestClient
 
 from learn.serving.bundle import Bundle
 from learn.serving.guard import MAX_BODY_BYTES
 from learn.serving.parity import offline_top_k
 from learn.serving.registry import store_bundle
+from tests.serving.bad_requests import BAD_BODIES, BROKEN_BODIES, any_bytes, bad_bodies, content_types
+from tests.serving.made_up_model import ITEM_COUNT, item_id, made_up_histories
 
 JSON = {"Content-Type": "application/json"}
 
