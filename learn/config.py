@@ -215,8 +215,9 @@ class TrainingSettings(_Section):
     patience: int = Field(default=3, ge=1)
     """Epochs without a better validation NDCG@10 before training stops."""
 
-    batch_users: int = Field(default=256, ge=1)
-    """Users per step."""
+    batch_positions: int = Field(default=1_024, ge=1)
+    """Positions per step, padding counted: short histories come many to a batch, long ones few, and a step takes the
+    same time and memory."""
 
     learning_rate: float = Field(default=1e-3, gt=0)
     """AdamW's usual rate for small transformers from scratch."""

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from learn.data.histories import Histories
 
-# Batches are cut from this many batches' worth of shuffled windows sorted by length: little padding, still random.
+# Batches are cut from this many batches' worth of shuffled windows, sorted by length: little padding, still random.
 _SORTED_BATCHES = 16
 
 
@@ -90,16 +90,23 @@ class TrainingWindows:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def shuffled(self, *, batch_windows: int, seed: int, epoch: int) -> Iterator[Batch]:
-        """Yield every window once, in an order that ``seed`` and ``epoch`` alone decide."""
+    def shuffled(self, *, batch_positions: int, seed: int, epoch: int) -> Iterator[Batch]:
+        """Yield every window once, in an order that ``seed`` and ``epoch`` alone decide.
+
+        Args:
+            batch_positions: Padded positions of a batch, at most; a batch holds one window at least.
+            seed: Of the run.
+            epoch: Counted from 1.
+        """
         draw = np.random.default_rng((seed, epoch))
         order = draw.permutation(len(self))
-        pool = batch_windows * _SORTED_BATCHES
+        lengths = self.stops - self.starts - 1
+        pool = max(1, int(_SORTED_BATCHES * batch_positions / lengths.mean()))
         batches: list[NDArray[np.int64]] = []
         for begin in range(0, len(order), pool):
             chosen = order[begin : begin + pool]
-            chosen = chosen[np.argsort((self.stops - self.starts)[chosen], kind="stable")]
-            batches.extend(chosen[at : at + batch_windows] for at in range(0, len(chosen), batch_windows))
+            chosen = chosen[np.argsort(lengths[chosen], kind="stable")]
+            batches.extend(_cut(chosen, lengths[chosen], batch_positions))
         for index in draw.permutation(len(batches)):
             yield self.batch(batches[index])
 
@@ -110,3 +117,13 @@ class TrainingWindows:
         sequence, lengths = pad_histories(self._items, starts, stops, max_length=length)
         real = np.arange(length - 1) < (lengths - 1)[:, None]
         return Batch(torch.from_numpy(sequence[:, :-1]), torch.from_numpy(sequence[:, 1:]), torch.from_numpy(real))
+
+
+def _cut(windows: NDArray[np.int64], lengths: NDArray[np.int64], positions: int) -> Iterator[NDArray[np.int64]]:
+    """Cut windows sorted by length into runs of at most so many padded positions."""
+    begin = 0
+    while begin < len(windows):
+        padded = lengths[begin:] * np.arange(1, len(windows) - begin + 1)
+        count = max(1, int(np.searchsorted(padded, positions, side="right")))
+        yield windows[begin : begin + count]
+        begin += count

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from learn.alignment.dropout import Dropout
 from learn.alignment.whitening import Whitening
 from learn.config import TowerSettings
 
@@ -38,10 +39,10 @@ class Block(nn.Module):
             nn.LayerNorm(width),
             nn.Linear(width, 4 * width),
             nn.GELU(),
-            nn.Dropout(dropout),
+            Dropout(dropout),
             nn.Linear(4 * width, width),
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
         """Map (B, T, w) to (B, T, w); position t sees positions up to t alone."""
@@ -72,13 +73,13 @@ class Towers(nn.Module):
         self.settings, self.content_dimension, self.id_count = settings, content_dimension, id_count
         width = settings.dimension
         self.whitening = Whitening(content_dimension)
-        self.content_dropout = nn.Dropout(settings.input_dropout)
+        self.content_dropout = Dropout(settings.input_dropout)
         self.adaptor = nn.Linear(content_dimension, width)
         self.id_table = nn.Embedding(id_count, width) if settings.id_embeddings and id_count else None
-        self.id_dropout = nn.Dropout(settings.id_dropout)
+        self.id_dropout = Dropout(settings.id_dropout)
         self.input_norm = nn.LayerNorm(width)
         self.positions = nn.Parameter(torch.zeros(settings.max_history, width)) if settings.positions else None
-        self.input_channel_dropout = nn.Dropout(settings.dropout)
+        self.input_channel_dropout = Dropout(settings.dropout)
         self.blocks = nn.ModuleList(
             Block(width, heads=settings.heads, dropout=settings.dropout) for _ in range(settings.blocks)
         )

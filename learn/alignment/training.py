@@ -148,7 +148,7 @@ class _Trainer:
         draw = np.random.default_rng((self.seed, number, 1))
         self.towers.train()
         total, positions = 0.0, 0
-        for batch in self.windows.shuffled(batch_windows=self.settings.batch_users, seed=self.seed, epoch=number):
+        for batch in self.windows.shuffled(batch_positions=self.settings.batch_positions, seed=self.seed, epoch=number):
             loss = self._step(batch, draw)
             count = int(batch.real.sum())
             total, positions = total + loss * count, positions + count

@@ -33,8 +33,9 @@ def training_pairs(shop: Histories) -> list[tuple[int, int]]:
 def test_every_training_pair_comes_once_an_epoch_whatever_the_window(shop: Histories, max_length: int) -> None:
     windows = TrainingWindows(shop, max_length=max_length)
     seen: list[tuple[int, int]] = []
-    for batch in windows.shuffled(batch_windows=7, seed=1, epoch=2):
+    for batch in windows.shuffled(batch_positions=24, seed=1, epoch=2):
         assert batch.inputs.shape[1] <= max_length
+        assert batch.inputs.numel() <= 24 or len(batch.inputs) == 1
         seen.extend(zip(batch.inputs[batch.real].tolist(), batch.targets[batch.real].tolist(), strict=True))
     assert sorted(seen) == training_pairs(shop)
 
@@ -43,7 +44,7 @@ def test_the_order_is_the_seeds_and_the_epochs_alone(shop: Histories) -> None:
     windows = TrainingWindows(shop, max_length=10)
 
     def order(seed: int, epoch: int) -> list[int]:
-        batches = windows.shuffled(batch_windows=8, seed=seed, epoch=epoch)
+        batches = windows.shuffled(batch_positions=32, seed=seed, epoch=epoch)
         return [item for batch in batches for item in batch.inputs.flatten().tolist()]
 
     assert order(1, 1) == order(1, 1)

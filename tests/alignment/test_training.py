@@ -43,7 +43,7 @@ def hit_rate(shop: Histories) -> Callable[[TowerScorer], float]:
 
 
 def small(**training: object) -> Settings:
-    chosen = {"epochs": 4, "patience": 4, "batch_users": 32, "learning_rate": 5e-3} | training
+    chosen = {"epochs": 4, "patience": 4, "batch_positions": 128, "learning_rate": 5e-3} | training
     return Settings.from_mapping({"towers": {"dimension": 16, "max_history": 10}, "training": chosen})
 
 
