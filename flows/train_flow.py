@@ -41,12 +41,15 @@ class TrainFlow(FlowSpec):
     def start(self) -> None:
         """Version: snapshot the data folder, or fetch the version asked for."""
         from learn.content import resolve_encoder
+        from learn.data.tables import require_tables
         from learn.data.versioning import obtain_version
 
         self.settings = Settings.from_mapping(self.settings_file.to_dict()).overridden(
             split__method=self.split, content__encoder=self.encoder, seed=self.seed, drift__on_drift=self.on_drift
         )
         resolve_encoder(self.settings.content.encoder)
+        if self.current_data:
+            require_tables(Path(self.current_data))
         self.version = obtain_version(
             Path(self.data), version=self.wanted_version, root=Path.cwd(), settings=self.settings.data
         )
@@ -129,7 +132,7 @@ class TrainFlow(FlowSpec):
 
         self.training = train_selected(self.split_summary.folder, self.content_summary.path, settings=self.settings)
         show_training(current.card, self.training)
-        self.next(self.evaluate)
+        self.next(self.evaluate, self.compare_windows)
 
     @card(type="blank")
     @step
@@ -148,7 +151,7 @@ class TrainFlow(FlowSpec):
             settings=self.settings,
         )
         show_evaluation(current.card, self.metrics)
-        self.next(self.compare_windows)
+        self.next(self.package)
 
     @card(type="blank")
     @step
@@ -173,10 +176,11 @@ class TrainFlow(FlowSpec):
 
     @step
     @plain_errors
-    def package(self) -> None:
+    def package(self, inputs: list[TrainFlow]) -> None:
         """Package: bundle, model store, bento; the built service must answer as the offline ranking."""
         from learn.serving.release import release_run
 
+        self.merge_artifacts(inputs)
         self.release = release_run(
             self.split_summary.folder,
             tables=self.validation_summary.folder,

@@ -7,14 +7,14 @@ command line instead and wins over the file.
 
 from __future__ import annotations
 
-import difflib
 import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
 
 from learn.errors import SettingsError
+from learn.setting_faults import settings_error
 
 
 class _Section(BaseModel):
@@ -253,7 +253,7 @@ class EvaluationSettings(_Section):
     """How models are compared."""
 
     cutoffs: tuple[int, ...] = (10, 50)
-    """The k of Recall@k and NDCG@k."""
+    """The k of Recall@k and NDCG@k; 10 is always among them, since epochs are chosen and models judged by it."""
 
     bootstrap_samples: int = Field(default=1_000, ge=100)
     """Resamples of the users behind each 95 % interval; more change its third digit."""
@@ -283,6 +283,13 @@ class EvaluationSettings(_Section):
 
     list_users: int = Field(default=2_000, ge=1)
     """Users whose lists are looked at for coverage, popularity bias and diversity: lists need sorting, ranks do not."""
+
+    @field_validator("cutoffs")
+    @classmethod
+    def _ten_is_among_them(cls, cutoffs: tuple[int, ...]) -> tuple[int, ...]:
+        if 10 not in cutoffs or min(cutoffs) < 1:
+            raise ValueError("cutoffs are positive and hold 10, by which epochs are chosen and models judged")
+        return cutoffs
 
 
 class DriftSettings(_Section):
@@ -388,24 +395,4 @@ class Settings(_Section):
         try:
             return cls.model_validate(values)
         except ValidationError as fault:
-            first = fault.errors(include_url=False)[0]
-            path = [str(part) for part in first["loc"]]
-            what = _said(path, first["type"], first["msg"])
-            raise SettingsError(what, where=where, fix=_nearest(path)) from fault
-
-
-def _said(path: list[str], kind: str, message: str) -> str:
-    name = ".".join(path)
-    return f"There is no setting `{name}`." if kind == "extra_forbidden" else f"Setting `{name}`: {message}."
-
-
-def _nearest(path: list[str]) -> str:
-    section: type[BaseModel] = Settings
-    for part in path[:-1]:
-        field = section.model_fields.get(part)
-        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
-            break
-        section = field.annotation
-    near = difflib.get_close_matches(path[-1], section.model_fields, n=1)
-    known = ", ".join(section.model_fields)
-    return f"did you mean `{near[0]}`?" if near and near[0] != path[-1] else f"the settings here are: {known}"
+            raise settings_error(fault, cls, where=where) from fault
