@@ -39,11 +39,18 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
     folder = workspace / "prepared" / _key(version, settings)
     summary = _made_before(folder, report)
     if summary is None:
-        # Here and no earlier: a run over a known version shall not wait for Great Expectations.
+        raw = load_tables(version.folder, folder / "raw", settings=settings.data)
+        # Here and no earlier: a run over a known version, or over tables that cannot be read, shall not wait for
+        # Great Expectations.
         from learn.data.validation import validate_tables
 
-        load_tables(version.folder, folder / "raw", settings=settings.data)
-        summary = validate_tables(folder / "raw", folder / "valid", report=report, settings=settings.validation)
+        summary = validate_tables(
+            raw.folder,
+            folder / "valid",
+            report=report,
+            settings=settings.validation,
+            sources=[version.folder / name for name in raw.sources],
+        )
         with storage_faults(folder):
             shutil.copyfile(report, folder / _REPORT)
             scratch = folder / f"{_SUMMARY}.partial"

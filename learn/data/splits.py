@@ -136,7 +136,7 @@ def _by_date(
     before_second = starts + _count_before(offsets, timestamps, second_cut)
     validation = _examples("validation", np.flatnonzero(before_second > before_first), starts, before_first, items)
     test = _examples("test", np.flatnonzero(ends > before_second), starts, before_second, items)
-    said = [str(scale.moment(cut)) if scale.is_clock else f"{cut:g}" for cut in (first_cut, second_cut)]
+    said = [_shown(cut, scale) for cut in (first_cut, second_cut)]
     meta = {
         "method": "by_date",
         "described": f"training before {said[0]}, validation before {said[1]}, test from there on",
@@ -155,12 +155,17 @@ def _cuts(timestamps: NDArray[np.float64], scale: TimestampScale, settings: Spli
         for text, name, share in zip(texts, names, shares, strict=True)
     )
     if not first < second:
+        said = [_shown(cut, scale) for cut in (first, second)]
         raise SplitError(
-            f"The validation window is empty: it would begin at {first:g} and end at {second:g}.",
+            f"The validation window is empty: it would begin at {said[0]} and end at {said[1]}.",
             where="settings, section `split`",
             fix="set `validation_from` before `test_from`, or use `--split leave_one_out`",
         )
     return first, second
+
+
+def _shown(cut: float, scale: TimestampScale) -> str:
+    return str(scale.moment(cut)) if scale.is_clock else f"{cut:g}"
 
 
 def _count_before(offsets: _Long, timestamps: NDArray[np.float64], cut: float) -> _Long:

@@ -82,6 +82,16 @@ def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> T
     )
 
 
+def require_tables(source: Path) -> None:
+    """Check that a folder holds both tables, without reading them: before the work of hours that needs them later.
+
+    Raises:
+        DataError: The folder or a table is missing, doubled or an empty file.
+    """
+    for name in ("items", "interactions"):
+        find_table(source, name)
+
+
 def _write_items(file: TableFile, stage: Path, *, mapping: Mapping[str, str]) -> pq.FileMetaData:
     table = _plain_table(
         file, stage / "items.plain", mapping=mapping, required=_ITEM_COLUMNS, reserved=("row",), setting="item_columns"

@@ -7,6 +7,7 @@ Nothing is dropped silently: ``valid + quarantined == rows``, for each table.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import polars as pl
@@ -30,9 +31,16 @@ from learn.errors import DataError, InvalidDataError, SettingsError
 
 __all__ = ["ValidationSummary", "validate_tables"]
 
+_TABLES = ("items", "interactions")
+
 
 def validate_tables(
-    tables: Path, destination: Path, *, report: Path, settings: ValidationSettings
+    tables: Path,
+    destination: Path,
+    *,
+    report: Path,
+    settings: ValidationSettings,
+    sources: Sequence[Path] | None = None,
 ) -> ValidationSummary:
     """Check both tables; write the valid rows, the quarantine and the report.
 
@@ -41,6 +49,7 @@ def validate_tables(
         destination: Folder for the valid rows and ``quarantine.parquet``.
         report: HTML file. When the run must stop, the quarantine lies beside it and the destination holds nothing.
         settings: Thresholds and lists.
+        sources: The person's own files of items and of interactions, for messages; the tables' if not given.
 
     Raises:
         InvalidDataError: Two items have one id, too many rows failed, or nothing is left to train on.
@@ -56,7 +65,8 @@ def validate_tables(
     facts = item_facts(raw_items)
     items = _check_items(raw_items, facts, settings)
     interactions, unit = _check_interactions(raw_interactions, items, settings)
-    stop = judge(items, interactions, facts, tables=tables, report=report, settings=settings)
+    named = dict(zip(_TABLES, sources or [tables / f"{name}.parquet" for name in _TABLES], strict=True))
+    stop = judge(items, interactions, facts, sources=named, report=report, settings=settings)
     summary = ValidationSummary(
         folder=destination,
         report=report,

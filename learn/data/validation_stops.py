@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from itertools import zip_longest
 from pathlib import Path
@@ -34,7 +35,7 @@ def judge(
     interactions: CheckedTable,
     facts: ItemFacts,
     *,
-    tables: Path,
+    sources: Mapping[str, Path],
     report: Path,
     settings: ValidationSettings,
 ) -> InvalidDataError | None:
@@ -44,7 +45,7 @@ def judge(
         items: The items, checked.
         interactions: The interactions, checked.
         facts: What holds for the items as a whole.
-        tables: Folder of both tables, for the message.
+        sources: The file of each table, for the message.
         report: The report, for the message.
         settings: Thresholds.
     """
@@ -61,7 +62,7 @@ def judge(
     table, check = first.split(".")
     summary = items.summary if table == "items" else interactions.summary
     what = _repeated_id(items.table, facts) if check == "repeated_id" else _said(check, summary)
-    return InvalidDataError(what, where=tables / f"{table}.parquet", fix=_fix(check, summary, report))
+    return InvalidDataError(what, where=sources[table], fix=_fix(check, summary, report))
 
 
 def _counts(summary: TableSummary) -> tuple[int, int, float]:

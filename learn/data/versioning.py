@@ -100,8 +100,11 @@ def record_version(folder: Path, *, root: Path, settings: DataSettings) -> DataV
         VersionError: DVC or the remote refused, or another process holds the repository.
         StorageError: The disk is full or closed for writing.
     """
+    live = folder.resolve()
+    if not live.exists() and not _beside(live).exists():
+        # Asked before a repository is made: a misspelt name shall leave nothing behind.
+        raise _missing(folder)
     with opened_repository(root, wait_seconds=settings.lock_wait_seconds) as repository:
-        live = folder.resolve()
         if not live.exists():
             _pull(repository, folder, live)
         _check_folder(folder, live, top_of(repository))
@@ -188,7 +191,7 @@ def _is_free(repository: Repository, pointer: Path, source: str) -> bool:
 def _pull(repository: Repository, folder: Path, live: Path) -> None:
     pointer = _beside(live)
     if not (live.is_relative_to(top_of(repository)) and pointer.exists()):
-        raise DataError("There is no such data folder.", where=folder, fix="give --data the folder of your tables")
+        raise _missing(folder)
     with listened() as faults:
         try:
             repository.pull(targets=[str(pointer)])
@@ -196,6 +199,10 @@ def _pull(repository: Repository, folder: Path, live: Path) -> None:
             what = f"The data folder is missing, and its version could not be pulled: {reason(fault)}"
             fix = f"see that the remote can be reached (`dvc pull {pointer.name}`), or give another folder to --data"
             raise raised_by([fault, *faults], VersionError(what, where=pointer, fix=fix)) from fault
+
+
+def _missing(folder: Path) -> DataError:
+    return DataError("There is no such data folder.", where=folder, fix="give --data the folder of your tables")
 
 
 def _check_folder(folder: Path, live: Path, top: Path) -> None:
