@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, StrictUndefined
+from matplotlib.figure import Figure
 from metaflow.cards import Image, Markdown, Table
 
 from learn import pictures
@@ -21,26 +24,36 @@ from learn.results import RunResult
 def show_validation(card: Any, summary: ValidationSummary) -> None:
     """Fill the card of the validation step."""
     tables = (summary.items, summary.interactions)
-    rows = [[table.name, table.rows, table.valid, table.quarantined, f"{table.share:.2%}"] for table in tables]
+    rows = [
+        [
+            table.name,
+            f"{table.rows:,}",
+            f"{table.valid:,}",
+            f"{table.quarantined - table.followed:,} ({table.share:.2%})",
+            f"{table.followed:,}",
+        ]
+        for table in tables
+    ]
+    # Cards show a cell's text as it is, so a title that holds markup stays harmless.
     examples = [
-        [table.name, check.title, example.key, example.shown]
+        [table.name, check.title, example.key, example.shown or "(empty)"]
         for table in tables
         for check in table.checks
         if check.severity == "error"
         for example in check.examples[:2]
     ]
     card.append(Markdown("# Data and quarantine"))
-    card.append(Table(rows, headers=["table", "rows", "valid", "quarantined", "share against the threshold"]))
+    card.append(Table(rows, headers=["table", "rows", "valid", "quarantined", "quarantined with their item"]))
     card.append(Image.from_matplotlib(pictures.quarantine(tables)))
     if examples:
         card.append(Markdown("## Examples"))
-        card.append(Table(_cells(examples), headers=["table", "expected", "key", "found"]))
+        card.append(Table(examples, headers=["table", "expected", "key", "found"]))
 
 
 def show_training(card: Any, training: TrainingSummary) -> None:
     """Fill the card of the training step."""
-    taken = " (taken from an earlier run over the same input)" if training.reused else ""
-    card.append(Markdown(f"# Towers\n{training.parameters:,} parameters, weights `{training.weights_sha256}`{taken}"))
+    card.append(Markdown("# Towers"))
+    card.append(Markdown(f"{_trained(training)} Weights: sha256 `{training.weights_sha256}`."))
     card.append(Image.from_matplotlib(pictures.training_curve(training)))
 
 
@@ -68,18 +81,21 @@ def write_index(result: RunResult, page: Path, *, settings: Settings) -> Path:
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     template = environment.from_string((files("learn") / "index.html.jinja").read_text(encoding="utf-8"))
     tables = (result.validation.items, result.validation.interactions)
+    floor = settings.drift.min_effect
     text = template.render(
         result=result,
         test=result.metrics["test"],
         tables=tables,
-        curve=pictures.svg(pictures.training_curve(result.training)),
-        figures={
-            masking: pictures.svg(pictures.metrics_with_intervals(result.metrics, masking=masking))
+        threshold=settings.validation.max_quarantined_share,
+        trained=_trained(result.training),
+        metrics={
+            masking: _both(partial(pictures.metrics_with_intervals, result.metrics, masking=masking))
             for masking in ("masked", "unmasked")
         },
-        slices=pictures.svg(pictures.slices(result.metrics)),
-        quarantine=pictures.svg(pictures.quarantine(tables)),
-        drift=pictures.svg(pictures.drift(result.drift, floor=settings.drift.min_effect)),
+        slices=_both(partial(pictures.slices, result.metrics)),
+        curve=_both(partial(pictures.training_curve, result.training)),
+        quarantine=_both(partial(pictures.quarantine, tables)),
+        drift=_both(partial(pictures.drift, result.drift, floor=floor)),
     )
     with storage_faults(page):
         page.parent.mkdir(parents=True, exist_ok=True)
@@ -89,7 +105,11 @@ def write_index(result: RunResult, page: Path, *, settings: Settings) -> Path:
     return page
 
 
-def _cells(rows: list[list[str]]) -> list[list[str]]:
-    # Cards render a cell's text as Markdown, and these texts are the data's: nothing in them may become markup.
-    escaped = str.maketrans({mark: f"\\{mark}" for mark in "\\`*_{}[]<>#|!"})
-    return [[cell.translate(escaped) for cell in row] for row in rows]
+def _trained(training: TrainingSummary) -> str:
+    how = "taken from an earlier run over the same input" if training.reused else "trained in this run"
+    return f"{training.parameters:,} parameters, {how}, epoch {training.chosen_epoch} of {len(training.curve)} kept."
+
+
+def _both(draw: Callable[..., Figure]) -> dict[str, str]:
+    # The page shows one of the two, by the width of the screen.
+    return {"wide": pictures.svg(draw()), "narrow": pictures.svg(draw(narrow=True))}

@@ -38,8 +38,10 @@ def column_traces(sample: ColumnSample, *, reference_name: str, current_name: st
 def column_layout(sample: ColumnSample) -> dict[str, Any]:
     """The axes of a column's picture."""
     layout: dict[str, Any] = {
-        "margin": {"l": 55, "r": 10, "t": 10, "b": 45},
-        "legend": {"orientation": "h", "y": 1.15},
+        # Plotly's buttons stand upright in the margin, or they would lie over the legend.
+        "margin": {"l": 55, "r": 40, "t": 40, "b": 60},
+        "modebar": {"orientation": "v"},
+        "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "plot_bgcolor": "white",
     }
     if sample.reference.ndim == 2:
