@@ -1,0 +1,284 @@
+"""Bad input, through the real command line: one clear message, a non-zero exit, nothing half-written."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.flows.made_tables import INTERACTIONS, ITEMS, write_tables
+from tests.flows.workplace import Finished, Workplace
+
+HEADER = "user_id,item_id,timestamp\n"
+UNFINISHED = re.compile(r"\.partial|\.tmp$|/\.unfinished|\.plain")
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Workplace:
+    return Workplace(tmp_path)
+
+
+def assert_stopped(done: Finished, *, headline: str, what: str, where: str, fix: str) -> None:
+    """One message of four parts, in this order, and none of them twice."""
+    assert done.code != 0
+    assert "Traceback" not in done.said
+    found = [done.said.find(part) for part in (headline, what, where, f"What to do: {fix}")]
+    assert -1 not in found, done.said
+    assert found == sorted(found), done.said
+    assert done.said.count(headline) == done.said.count("What to do:") == done.said.count("Where:") == 1
+
+
+def assert_nothing_half_written(place: Workplace) -> None:
+    own = {name for name in place.left() if not name.startswith((".metaflow/", "metaflow_home/"))}
+    assert not {name for name in own if UNFINISHED.search(name)}
+
+
+def assert_no_trace(place: Workplace) -> None:
+    """As if the command had not been given: no data version, no workspace, no reports."""
+    assert {path.name for path in place.folder.iterdir()} <= {".metaflow", "metaflow_home", "data", "settings.toml"}
+
+
+# --- Before anything is done with the data ----------------------------------------------------------------
+
+
+def test_a_missing_folder(place: Workplace) -> None:
+    done = place.flow("run", "--data", "nowhere")
+    assert_stopped(
+        done,
+        headline="The data cannot be read",
+        what="There is no such data folder.",
+        where="Where: nowhere",
+        fix="give --data",
+    )
+    assert_no_trace(place)
+
+
+def test_an_unknown_encoder(place: Workplace) -> None:
+    write_tables(place.folder / "data")
+    done = place.flow("run", "--encoder", "all-MiniLM-L7-v2")
+    assert_stopped(
+        done,
+        headline="The encoder cannot be loaded",
+        what="There is no encoder `all-MiniLM-L7-v2` on this machine.",
+        where="Where: content.encoder",
+        fix="did you mean `all-MiniLM-L6-v2`?",
+    )
+    assert_no_trace(place)
+
+
+@pytest.mark.parametrize(
+    ("option", "setting", "wrong", "nearest"),
+    [("--split", "split.method", "by_dat", "by_date"), ("--on-drift", "drift.on_drift", "fial", "fail")],
+)
+def test_a_wrong_word_for_an_option(place: Workplace, option: str, setting: str, wrong: str, nearest: str) -> None:
+    write_tables(place.folder / "data")
+    done = place.flow("run", option, wrong)
+    assert_stopped(
+        done,
+        headline="The settings are not right",
+        what=f"Setting `{setting}`: Input should be",
+        where="Where: command line",
+        fix=f"did you mean `{nearest}`?",
+    )
+    assert_no_trace(place)
+
+
+def test_a_missing_folder_of_newer_traffic_is_no_news_after_training(place: Workplace) -> None:
+    write_tables(place.folder / "data")
+    done = place.flow("run", "--current", "nowhere")
+    assert_stopped(
+        done,
+        headline="The data cannot be read",
+        what="There is no such folder.",
+        where="Where: nowhere",
+        fix="give the folder",
+    )
+    assert_no_trace(place)
+
+
+@pytest.mark.parametrize(
+    ("text", "what", "fix"),
+    [
+        ("[training]\nepoch = 3\n", "There is no setting `training.epoch`.", "did you mean `epochs`?"),
+        ('[split]\nmethod = "bydate"\n', "Setting `split.method`: Input should be", "did you mean `by_date`?"),
+        ("[training\nepochs = 3\n", "This is not TOML", "mend the line it names"),
+    ],
+)
+def test_a_wrong_settings_file(place: Workplace, text: str, what: str, fix: str) -> None:
+    done = place.flow("run", settings=text)
+    assert_stopped(done, headline="The settings are not right", what=what, where="Where: settings file", fix=fix)
+    assert_no_trace(place)
+
+
+def test_a_missing_settings_file(place: Workplace) -> None:
+    command = place.command("run", config=Path("nowhere.toml"))
+    done = subprocess.run(
+        command, cwd=place.folder, env=place.environment, capture_output=True, text=True, check=False, timeout=60
+    )
+    said = done.stdout + done.stderr
+    assert done.returncode != 0
+    assert "configuration file 'nowhere.toml' could not be read" in said
+    assert "Traceback" not in said
+    assert_no_trace(place)
+
+
+def test_an_unknown_data_version(place: Workplace) -> None:
+    write_tables(place.folder / "data")
+    done = place.flow("run", "--data-version", "0123456789abcdef")
+    assert_stopped(
+        done,
+        headline="The data version cannot be had",
+        what="There is no data version `0123456789abcdef`.",
+        where="Where: data",
+        fix="no version is known here",
+    )
+    assert place.left("data") == {"items.csv", "interactions.csv"}
+    assert not (place.folder / ".learn").exists()
+
+
+# --- Tables that cannot be read ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("items", "interactions", "what", "where", "fix"),
+    [
+        pytest.param(
+            ITEMS, HEADER, "The table is empty", "data/interactions.csv", "export the table again", id="empty table"
+        ),
+        pytest.param(
+            ITEMS,
+            INTERACTIONS.replace("user_id", "usr_id"),
+            "There is no column `user_id`.",
+            "data/interactions.csv",
+            "there is `usr_id`, did you mean to map it?",
+            id="misnamed column",
+        ),
+        pytest.param(
+            ITEMS,
+            HEADER + "u1,i1,soon\nu1,i2,later\n",
+            "No timestamp can be read; the first is `soon`.",
+            "data/interactions.csv, data row 0",
+            "write numbers",
+            id="timestamp that is text",
+        ),
+    ],
+)
+def test_a_table_that_cannot_be_read(
+    place: Workplace, items: str, interactions: str, what: str, where: str, fix: str
+) -> None:
+    write_tables(place.folder / "data", items=items, interactions=interactions)
+    done = place.flow("run")
+    assert_stopped(done, headline="The data cannot be read", what=what, where=where, fix=fix)
+    assert_nothing_half_written(place)
+    assert place.left(".learn") == place.left("reports") == set()
+
+
+def test_a_file_cut_off_in_the_middle(place: Workplace) -> None:
+    data = write_tables(place.folder / "data")
+    # Of noise, so that half of the compressed file is really missing.
+    whole = gzip.compress(
+        (INTERACTIONS + "".join(f"{os.urandom(9).hex()},i1,2024-05-01\n" for _ in range(500))).encode()
+    )
+    (data / "interactions.csv").unlink()
+    (data / "interactions.csv.gz").write_bytes(whole[: len(whole) // 2])
+    done = place.flow("run")
+    assert_stopped(
+        done,
+        headline="The data cannot be read",
+        what="The file is cut off in the middle.",
+        where="data/interactions.csv.gz",
+        fix="copy or download it again",
+    )
+    assert_nothing_half_written(place)
+    assert place.left(".learn") == place.left("reports") == set()
+
+
+# --- Tables that fail their checks ------------------------------------------------------------------------
+
+
+def assert_reported_but_not_used(place: Workplace) -> None:
+    """What validation promises: the report and the quarantine, and no valid table that a later run could take."""
+    assert_nothing_half_written(place)
+    (run,) = (place.folder / "reports").iterdir()
+    assert {path.name for path in run.iterdir()} == {"validation.html", "quarantine.parquet"}
+    assert {Path(name).parent.name for name in place.left(".learn")} == {"raw"}
+
+
+def test_two_items_with_one_id(place: Workplace) -> None:
+    write_tables(place.folder / "data", items=f"{ITEMS}i1,Another leather boot\n")
+    done = place.flow("run")
+    assert_stopped(
+        done,
+        headline="The data failed validation",
+        what="Two items have the id `i1`: rows 1 and 8",
+        where="data/items.csv",
+        fix="give each item one row",
+    )
+    assert_reported_but_not_used(place)
+
+
+def test_no_user_with_two_interactions(place: Workplace) -> None:
+    alone = HEADER + "".join(f"u{user},i{user % 8},2024-01-01\n" for user in range(9))
+    write_tables(place.folder / "data", interactions=alone)
+    done = place.flow("run")
+    assert_stopped(
+        done,
+        headline="The data failed validation",
+        what="There is no user with two interactions",
+        where="data/interactions.csv",
+        fix="give a table in which users have two interactions",
+    )
+    assert_reported_but_not_used(place)
+
+
+def test_too_many_bad_rows(place: Workplace) -> None:
+    write_tables(place.folder / "data", items=f"{ITEMS}i8,?\ni9,damaged\ni10,n/a\n")
+    done = place.flow("run")
+    assert_stopped(
+        done,
+        headline="The data failed validation",
+        what="3 of 11 rows of the items failed their checks",
+        where="data/items.csv",
+        fix="open ",
+    )
+    worst = done.said[done.said.index("Worst:") :]
+    assert worst.index("title_placeholder") < worst.index("For example")
+    for row in ("row 8, i8: ?", "row 9, i9: damaged", "row 10, i10: n/a"):
+        assert row in worst
+    assert_reported_but_not_used(place)
+
+
+# --- The disk ---------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def full_disk(place: Workplace) -> Iterator[Path]:
+    """A workspace of 64 kB, on a disk of its own."""
+    disk = place.folder / ".learn"
+    disk.mkdir()
+    mount = shutil.which("mount")
+    if mount is None or subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False).returncode:
+        pytest.skip("a small file system cannot be mounted here")
+    yield disk
+    subprocess.run(["umount", disk], check=True)
+
+
+def test_a_full_disk(place: Workplace, full_disk: Path) -> None:
+    rows = "".join(f"x{row},{os.urandom(60).hex()}\n" for row in range(2_000))
+    write_tables(place.folder / "data", items=ITEMS + rows)
+    done = place.flow("run")
+    assert_stopped(
+        done,
+        headline="The disk cannot be written",
+        what="No space is left on the disk.",
+        where=str(full_disk),
+        fix="free some",
+    )
+    assert list(full_disk.iterdir()) == []
+    assert place.left("reports") == set()
