@@ -20,6 +20,11 @@ from learn.setting_faults import settings_error
 class _Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pydantic would pickle the set of given names, whose order is another in every process; Metaflow tells by the
+        # bytes whether branches that join hold the same.
+        return type(self).model_validate, (self.model_dump(),)
+
 
 class DataSettings(_Section):
     """How the tables are read."""
