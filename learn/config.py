@@ -180,7 +180,7 @@ class TowerSettings(_Section):
     """On the content vectors before the adaptor: keeps the towers from leaning on single directions of the text."""
 
     positions: bool = True
-    """Learned positions, counted from the newest item; the paper's Amazon code has none."""
+    """Learned positions, counted from the oldest item read; the paper's Amazon code has none."""
 
     recent_items: int = Field(default=10, ge=0)
     """Newest items whose own vectors are mixed into the user vector with learned weights: the largest single gain on
