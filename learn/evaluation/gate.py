@@ -37,11 +37,12 @@ def decide(evaluation: Evaluation, *, model: str = "towers") -> Decision:
         if name not in part.differences:
             continue
         difference = part.differences[name]["masked"][_METRIC]
-        worse = difference.mean < 0 and difference.p_value < _SIGNIFICANCE
+        certain = difference.p_value < _SIGNIFICANCE
+        worse = certain and difference.mean < 0
+        place = "below" if worse else "above" if certain else "level with"
         said = (
-            f"NDCG@10 {own:.4f} {'is below' if worse else 'is not below'} {name}'s "
-            f"{part.metrics[name]['masked'][_METRIC]:.4f} (difference {difference.mean:+.4f}, "
-            f"95 % interval {difference.low:+.4f} to {difference.high:+.4f}, p = {difference.p_value:.4f})."
+            f"NDCG@10 {own:.4f} is {place} {name.replace('_', ' ')}, {part.metrics[name]['masked'][_METRIC]:.4f} "
+            f"(difference {difference.mean:+.4f}, 95 % interval {difference.low:+.4f} to {difference.high:+.4f})."
         )
         (failed if worse else passed).append(said)
     return Decision(fit=not failed, reasons=(*failed, *passed))

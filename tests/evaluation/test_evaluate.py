@@ -17,7 +17,7 @@ from learn.evaluation.evaluate import evaluate
 from learn.evaluation.evaluation import Evaluation, read_ranks
 from tests.evaluation.made_histories import TableScorer, split_histories
 
-SETTINGS = EvaluationSettings(cutoffs=(2, 5), bootstrap_samples=100, list_users=20)
+SETTINGS = EvaluationSettings(cutoffs=(2, 5, 10), bootstrap_samples=100, list_users=20)
 ITEMS = 15
 
 
@@ -36,7 +36,7 @@ def evaluated(histories: Histories) -> Evaluation:
 def test_the_file_has_the_contracts_layout(histories: Histories, tmp_path: Path) -> None:
     evaluated(histories).write(tmp_path / "metrics.json")
     found = json.loads((tmp_path / "metrics.json").read_text(encoding="utf-8"))
-    metrics = {"recall@2", "ndcg@2", "recall@5", "ndcg@5", "mrr"}
+    metrics = {f"{name}@{k}" for name in ("recall", "ndcg") for k in (2, 5, 10)} | {"mrr"}
     for part in ("validation", "test"):
         assert set(found[part]) == {"transitions", "popularity"}
         for model, maskings in found[part].items():
