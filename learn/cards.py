@@ -100,8 +100,11 @@ def write_index(result: RunResult, page: Path, *, settings: Settings) -> Path:
     with storage_faults(page):
         page.parent.mkdir(parents=True, exist_ok=True)
         scratch = page.with_name(f"{page.name}.partial")
-        scratch.write_text(text, encoding="utf-8")
-        scratch.replace(page)
+        try:
+            scratch.write_text(text, encoding="utf-8")
+            scratch.replace(page)
+        finally:
+            scratch.unlink(missing_ok=True)
     return page
 
 

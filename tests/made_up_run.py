@@ -1,0 +1,105 @@
+"""The result of a run that never was, for the tests of what is made of results."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from learn.alignment.summary import EpochRecord, TrainingSummary
+from learn.content import ContentSummary, EncoderFingerprint
+from learn.data.splits import SplitSummary
+from learn.data.validation_summary import CheckSummary, Example, TableSummary, ValidationSummary
+from learn.data.versioning import DataVersion
+from learn.evaluation.gate import Decision
+from learn.monitoring.summary import ColumnDrift, DriftSummary
+from learn.results import RunResult
+from learn.serving.summary import ReleaseSummary
+
+MODELS = {"towers": 0.2, "popularity": 0.05, "content_neighbours": 0.1, "tfidf_neighbours": 0.15, "ease": 0.19}
+METRICS = ("recall@10", "recall@50", "ndcg@10", "ndcg@50")
+SLICES = {"cold_items": 7, "tail_items": 100, "new_users": 0, "short_histories": 1}
+_MASKINGS = ("masked", "unmasked")
+_PARTS = ("validation", "test")
+
+
+def made_up_result(*, folder: Path, name: str = "folder newer", example: str = "?") -> RunResult:
+    """A run whose names and examples a test can spoil."""
+    return RunResult(
+        run_id="17",
+        version=_version(folder),
+        validation=_validation(folder, example=example),
+        split=SplitSummary(
+            folder, "by_date", "training before 2025-10-01, test from there on", 300, 90, 2_000, 1_800, 100, 100
+        ),
+        content=_content(folder),
+        training=made_up_training(folder),
+        metrics=made_up_metrics(),
+        drift=made_up_drift(folder, name=name),
+        decision=Decision(fit=False, reasons=("NDCG@10 0.1 is below popularity's 0.2.", "NDCG@10 is not below.")),
+        release=ReleaseSummary(
+            folder, "v1", "ab" * 32, "learn_user_tower:v1", "learn_user_tower:x", "serve it", 100, 98, 2
+        ),
+    )
+
+
+def made_up_metrics() -> dict[str, Any]:
+    """As ``metrics.json`` is laid out; one slice is empty."""
+    figures = {model: {masking: dict.fromkeys(METRICS, at) for masking in _MASKINGS} for model, at in MODELS.items()}
+    intervals = {
+        model: {masking: {metric: [0.9 * at, 1.1 * at] for metric in METRICS} for masking in _MASKINGS}
+        for model, at in MODELS.items()
+    }
+    slices = {
+        name: {"count": count, "metrics": figures, "intervals": intervals} for name, count in SLICES.items() if count
+    } | {name: {"count": 0, "metrics": {}, "intervals": {}} for name, count in SLICES.items() if not count}
+    return {
+        **dict.fromkeys(_PARTS, figures),
+        "intervals": dict.fromkeys(_PARTS, intervals),
+        "slices": dict.fromkeys(_PARTS, slices),
+        "examples": dict.fromkeys(_PARTS, 108),
+    }
+
+
+def made_up_training(folder: Path, *, epochs: int = 3, reused: bool = False) -> TrainingSummary:
+    """A curve that is best in its middle."""
+    curve = tuple(EpochRecord(n, 5.0 / n, 0.2 - abs(n - (epochs + 1) // 2) / 100, 1.0) for n in range(1, epochs + 1))
+    best = max(curve, key=lambda record: record.validation_ndcg)
+    return TrainingSummary(folder, "ab" * 32, 123_456, curve, best.epoch, best.validation_ndcg, reused)
+
+
+def made_up_table(name: str, *, failing: int = 3, example: str = "?") -> TableSummary:
+    """Two checks: an error that found some rows, and a warning that found one."""
+    examples = tuple(Example(row, f"i{row}", example) for row in range(min(failing, 3)))
+    checks = (
+        CheckSummary("title_placeholder", "Title is a name", "error", not failing, failing, failing / 100, examples),
+        CheckSummary("duplicate_text", "Text is its own", "warning", not failing, failing, failing / 100, examples),
+    )
+    return TableSummary(name, 100, 100 - failing, failing, 0, failing / 100, checks)
+
+
+def made_up_drift(folder: Path, *, name: str = "newest window") -> DriftSummary:
+    """One column has drifted, one has not, one was not tested."""
+    columns = (
+        _column("title_words", effect=0.3, drifted=True),
+        _column("category", effect=0.02, drifted=False),
+        ColumnDrift("price", "number", "absent", "", None, None, None, False, "no such column", 0, 0),
+    )
+    return DriftSummary(True, 0.5, columns, "training window", name, 1_800, 200, folder / "drift.html")
+
+
+def _column(name: str, *, effect: float, drifted: bool) -> ColumnDrift:
+    return ColumnDrift(name, "text", "tested", "permutation", effect, 0.001, 0.002, drifted, "", 1_800, 200)
+
+
+def _version(folder: Path) -> DataVersion:
+    return DataVersion("0123abcd" * 4 + ".dir", folder / "data", 1_234_567, 2, None, False, None, folder / "data.dvc")
+
+
+def _validation(folder: Path, *, example: str) -> ValidationSummary:
+    tables = (made_up_table("items", example=example), made_up_table("interactions", failing=0))
+    return ValidationSummary(folder, folder / "v.html", folder / "q.parquet", *tables, "seconds", "Latin")
+
+
+def _content(folder: Path) -> ContentSummary:
+    fingerprint = EncoderFingerprint("all-MiniLM-L6-v2", "0.1.0", "cd" * 32, "mean", 256, "float32", "1")
+    return ContentSummary(folder / "vectors.npy", 97, 90, 7, 384, fingerprint, folder / "store", 12.5, 4_321)

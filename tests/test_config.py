@@ -1,0 +1,123 @@
+"""Settings: checked, named when wrong, overridden by what the command line gives, the same bytes everywhere."""
+
+from __future__ import annotations
+
+import os
+import pickle
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import BaseModel
+
+from learn.config import Settings
+from learn.errors import SettingsError
+
+SECTIONS: dict[str, type[BaseModel]] = {
+    name: field.annotation
+    for name, field in Settings.model_fields.items()
+    if isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)
+}
+
+
+def test_every_setting_says_what_it_is_and_why() -> None:
+    models: list[type[BaseModel]] = [Settings, *SECTIONS.values()]
+    silent = [
+        f"{model.__name__}.{name}"
+        for model in models
+        for name, field in model.model_fields.items()
+        if name not in SECTIONS and len(field.description or "") < 10
+    ]
+    assert silent == []
+
+
+def test_a_file_of_settings_is_read() -> None:
+    settings = Settings.from_toml('seed = 3\n[split]\nmethod = "leave_one_out"\n[data.item_columns]\ntitle = "name"\n')
+    assert (settings.seed, settings.split.method) == (3, "leave_one_out")
+    assert settings.data.item_columns == {"title": "name"}
+    assert settings.towers == Settings().towers
+
+
+@pytest.mark.parametrize(
+    ("values", "what", "fix"),
+    [
+        ({"training": {"epoch": 3}}, "There is no setting `training.epoch`.", "did you mean `epochs`?"),
+        ({"trainig": {}}, "There is no setting `trainig`.", "did you mean `training`?"),
+        ({"split": {"zzz": 1}}, "There is no setting `split.zzz`.", "the settings here are: method,"),
+        ({"split": {"method": "by_day"}}, "not `by_day`", "did you mean `by_date`?"),
+        ({"evaluation": {"baselines": ["eas"]}}, "`evaluation.baselines.0`", "did you mean `ease`?"),
+        ({"training": {"epochs": 0}}, "`training.epochs`: Input should be greater than or equal to 1, not `0`", ""),
+        ({"towers": {"dimension": 10, "heads": 3}}, "`towers`: dimension 10 cannot be divided by 3 heads", ""),
+        ({"evaluation": {"cutoffs": [5, 20]}}, "`evaluation.cutoffs`", ""),
+        ({"split": 3}, "`split`", ""),
+    ],
+)
+def test_a_wrong_setting_is_named_with_what_it_may_be(values: dict[str, Any], what: str, fix: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings.from_mapping(values, where="here")
+    assert what in caught.value.what
+    assert caught.value.where == "here"
+    assert caught.value.fix.startswith(fix)
+    assert caught.value.fix
+
+
+def test_a_text_that_is_not_toml_is_one_clear_error() -> None:
+    with pytest.raises(SettingsError, match="This is not TOML"):
+        Settings.from_toml("[training\n")
+
+
+_PLAIN = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5)
+_NAMES = st.sampled_from([*Settings.model_fields, "epochs", "method", "unheard"])
+
+
+@given(values=st.dictionaries(_NAMES, _PLAIN | st.dictionaries(_NAMES, _PLAIN, max_size=3), max_size=4))
+def test_whatever_a_file_holds_is_read_or_refused_in_words(values: dict[str, Any]) -> None:
+    try:
+        read: Settings | SettingsError = Settings.from_mapping(values)
+    except SettingsError as error:
+        read = error
+    assert isinstance(read, Settings) or (read.what and read.fix)
+
+
+def test_the_command_line_wins_where_it_says_something() -> None:
+    settings = Settings.from_mapping({"seed": 5, "split": {"method": "by_date"}})
+    assert settings.overridden(seed=None, split__method="", drift__on_drift="") == settings
+    changed = settings.overridden(seed=0, split__method="leave_one_out")
+    assert (changed.seed, changed.split.method) == (0, "leave_one_out")
+    assert settings.seed == 5
+
+
+def test_a_wrong_word_on_the_command_line_is_said_to_stand_there() -> None:
+    with pytest.raises(SettingsError) as caught:
+        Settings().overridden(drift__on_drift="fial")
+    assert caught.value.where == "command line"
+    assert caught.value.fix == "did you mean `fail`?"
+
+
+def test_pickled_settings_come_back() -> None:
+    settings = Settings().overridden(seed=3, workspace=Path("elsewhere"))
+    assert pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301 - made in the line itself
+
+
+def test_every_process_pickles_settings_to_the_same_bytes() -> None:
+    # Branches of a flow that join are compared by these bytes.
+    code = (
+        "import pickle; from learn.config import Settings;"
+        "once = pickle.dumps(Settings().overridden(seed=3)); again = pickle.dumps(pickle.loads(once));"
+        "assert once == again; print(once.hex())"
+    )
+    found = {
+        subprocess.run(
+            [sys.executable, "-c", code],
+            env={**os.environ, "PYTHONHASHSEED": seed},
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+        for seed in ("1", "2", "3")
+    }
+    assert len(found) == 1

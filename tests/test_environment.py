@@ -1,0 +1,57 @@
+"""The environment that the libraries read: quiet unless somebody chose otherwise."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import pytest
+
+from learn.environment import settle
+
+NAMES = ("SUDO_USER", "USERNAME", "USER", "LOGNAME", "METAFLOW_USER")
+
+
+@pytest.fixture
+def nobody(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    # `settle` writes to the real environment: every name it may set is put back by the fixture that knows it first.
+    monkeypatch.setattr(os, "environ", {})
+    return monkeypatch
+
+
+def test_no_library_reports_home(nobody: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - an empty environment
+    settle()
+    for name in ("DVC_NO_ANALYTICS", "DO_NOT_TRACK", "BENTOML_DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY"):
+        assert os.environ[name] in {"1", "True"}
+    assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
+
+
+def test_what_is_set_stays(nobody: pytest.MonkeyPatch) -> None:
+    nobody.setitem(os.environ, "GX_ANALYTICS_ENABLED", "true")
+    nobody.setitem(os.environ, "METAFLOW_USER", "ada")
+    settle()
+    assert os.environ["GX_ANALYTICS_ENABLED"] == "true"
+    assert os.environ["METAFLOW_USER"] == "ada"
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [({}, "learn"), ({"USER": "root"}, "learn"), ({"USER": ""}, "learn"), ({"USER": "ada"}, None)],
+)
+def test_metaflow_has_a_user_wherever_it_runs(
+    nobody: pytest.MonkeyPatch, given: dict[str, str], expected: str | None
+) -> None:
+    for name, value in given.items():
+        nobody.setitem(os.environ, name, value)
+    settle()
+    assert os.environ.get("METAFLOW_USER") == expected
+
+
+def test_settling_loads_no_library() -> None:
+    code = (
+        "import sys; from learn.environment import settle; settle();"
+        "print(sorted({'torch', 'polars', 'dvc'} & {*sys.modules}))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"

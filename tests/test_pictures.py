@@ -1,0 +1,67 @@
+"""Pictures: every number of the result is in them, whatever is missing, and nothing of the data becomes markup."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from matplotlib.figure import Figure
+
+from learn import pictures
+from tests.made_up_run import MODELS, made_up_drift, made_up_metrics, made_up_table, made_up_training
+
+SPITEFUL = "folder $x^{$ <script>alert(1)</script> \"quoted\" & 'more'"
+DRAWINGS: dict[str, Callable[[bool], Figure]] = {
+    "curve": lambda narrow: pictures.training_curve(made_up_training(Path()), narrow=narrow),
+    "metrics": lambda narrow: pictures.metrics_with_intervals(made_up_metrics(), narrow=narrow),
+    "slices": lambda narrow: pictures.slices(made_up_metrics(), narrow=narrow),
+    "quarantine": lambda narrow: pictures.quarantine((made_up_table("items"),), narrow=narrow),
+    "drift": lambda narrow: pictures.drift(made_up_drift(Path(), name=SPITEFUL), floor=0.1, narrow=narrow),
+}
+
+
+def words(figure: Figure) -> str:
+    """All text of a picture; letters are text in it, not outlines."""
+    return " ".join(ET.fromstring(pictures.svg(figure)).itertext())  # noqa: S314 - drawn here
+
+
+@pytest.mark.parametrize("narrow", [False, True])
+@pytest.mark.parametrize("drawing", DRAWINGS)
+def test_a_picture_is_sound_inline_svg_and_the_same_bytes_again(drawing: str, narrow: bool) -> None:
+    text = pictures.svg(DRAWINGS[drawing](narrow))
+    assert text.startswith("<svg ")
+    root = ET.fromstring(text)  # noqa: S314 - drawn here
+    assert not [element for element in root.iter() if element.tag.endswith(("script", "image"))]
+    assert text == pictures.svg(DRAWINGS[drawing](narrow))
+
+
+def test_every_model_is_drawn_with_its_figure() -> None:
+    said = words(pictures.metrics_with_intervals(made_up_metrics()))
+    for model, value in MODELS.items():
+        assert model.replace("_", " ") in said
+        assert f"{value:.3f}" in said
+
+
+def test_an_empty_slice_is_left_out_and_popularity_never() -> None:
+    said = words(pictures.slices(made_up_metrics()))
+    assert "new users" not in said
+    assert "cold items, 7 users" in said
+    assert "short histories, 1 user" in said
+    assert "popularity" in said
+
+
+def test_a_single_epoch_can_be_drawn() -> None:
+    assert "epoch 1" in words(pictures.training_curve(made_up_training(Path(), epochs=1)))
+
+
+def test_tables_without_a_fault_have_a_picture_that_says_so() -> None:
+    said = words(pictures.quarantine((made_up_table("items", failing=0), made_up_table("interactions", failing=0))))
+    assert "Every row passed every check" in said
+
+
+def test_what_was_not_tested_for_drift_is_not_drawn() -> None:
+    said = words(pictures.drift(made_up_drift(Path()), floor=0.1))
+    assert "title words" in said
+    assert "price" not in said
