@@ -35,6 +35,7 @@ def test_gradients_flow_where_elements_were_kept() -> None:
     x = torch.ones(64, requires_grad=True)
     dropped = Dropout(0.5)(x)
     torch.autograd.backward(dropped.sum())
+    assert x.grad is not None
     assert torch.equal(x.grad, dropped.detach())
 
 

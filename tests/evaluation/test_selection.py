@@ -1,0 +1,81 @@
+"""Selection: the epoch kept is the best on validation, measured as everything else is, and a finished one is taken."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from learn.alignment.scoring import TowerScorer, id_rows
+from learn.alignment.weights import load_towers, weights_hash
+from learn.config import EvaluationSettings, Settings
+from learn.data.histories import Histories
+from learn.evaluation.evaluate import evaluate
+from learn.evaluation.selection import train_selected, validation_ndcg
+from tests.evaluation.made_histories import TableScorer
+from tests.made_shop import content_vectors, histories
+
+
+@pytest.fixture(scope="module")
+def shop(tmp_path_factory: pytest.TempPathFactory) -> Histories:
+    return histories(tmp_path_factory.mktemp("shop"), users=80)
+
+
+@pytest.fixture(scope="module")
+def content(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("content") / "vectors.npy"
+    np.save(path, content_vectors())
+    return path
+
+
+def small(workspace: Path, **training: object) -> Settings:
+    return Settings.from_mapping(
+        {
+            "workspace": workspace,
+            "towers": {"dimension": 16, "max_history": 10},
+            "training": {"epochs": 3, "learning_rate": 1e-2, **training},
+        }
+    )
+
+
+def test_a_scorer_that_knows_gets_everything_and_one_that_errs_nothing(shop: Histories) -> None:
+    examples = shop.examples("validation").with_history()
+    knowing = torch.zeros(len(examples), shop.item_count)
+    knowing[torch.arange(len(examples)), torch.from_numpy(np.asarray(examples.targets)).long()] = 1.0
+    measure = validation_ndcg(shop, settings=EvaluationSettings(block_users=7))
+    # A target that stands in the history is masked with it and cannot be found by anybody.
+    held = [
+        target in shop.items[start:stop]
+        for start, stop, target in zip(examples.starts, examples.stops, examples.targets, strict=True)
+    ]
+    assert measure(TableScorer(knowing)) >= 1 - np.mean(held)
+    assert measure(TableScorer(-knowing)) < 0.1
+
+
+def test_the_figure_chosen_by_is_the_one_reported(shop: Histories, content: Path, tmp_path: Path) -> None:
+    settings = small(tmp_path)
+    summary = train_selected(shop.folder, content, settings=settings)
+    assert summary.validation_ndcg == max(record.validation_ndcg for record in summary.curve)
+    scorer = TowerScorer(load_towers(summary.folder), content=np.load(content), ids=id_rows(shop))
+    reported = evaluate([scorer], shop, parts=("validation",), settings=settings.evaluation, seed=0)
+    assert reported.figure("validation", "towers", "masked", "ndcg@10") == pytest.approx(summary.validation_ndcg)
+
+
+def test_a_finished_training_is_taken_and_an_equal_one_gives_equal_weights(
+    shop: Histories, content: Path, tmp_path: Path
+) -> None:
+    first = train_selected(shop.folder, content, settings=small(tmp_path))
+    taken = train_selected(shop.folder, content, settings=small(tmp_path))
+    again = train_selected(shop.folder, content, settings=small(tmp_path, reuse=False))
+    assert [summary.reused for summary in (first, taken, again)] == [False, True, False]
+    assert first.folder == taken.folder == again.folder
+    assert first.weights_sha256 == taken.weights_sha256 == again.weights_sha256 == weights_hash(again.folder)
+
+
+def test_another_seed_is_another_training(shop: Histories, content: Path, tmp_path: Path) -> None:
+    first = train_selected(shop.folder, content, settings=small(tmp_path))
+    other = train_selected(shop.folder, content, settings=small(tmp_path).overridden(seed=1))
+    assert other.folder != first.folder
+    assert other.weights_sha256 != first.weights_sha256
