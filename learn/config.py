@@ -145,7 +145,8 @@ class ContentSettings(_Section):
     """Vectors per part of the store: what a kill can lose at most, about half a minute's work on two cores."""
 
     shards: int = Field(default=0, ge=0)
-    """Parallel encoding tasks; 0: one for each 50,000 missing items, since on one machine they share the same cores."""
+    """Parallel encoding tasks; 0: one for each 50,000 missing items, 100 at most, since on one machine they share
+    the same cores."""
 
     threads: int = Field(default=0, ge=0)
     """Cores for encoding, one text batch on each; 0: all that the process may use (``OMP_NUM_THREADS`` counts). The

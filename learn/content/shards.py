@@ -24,6 +24,8 @@ Rows = npt.NDArray[np.int64]
 
 _CHUNK_ITEMS = 50_000
 _SHARD_ITEMS = 50_000
+# Metaflow splits a foreach a hundredfold at most unless it is told otherwise.
+_MOST_SHARDS = 100
 _SCHEMA = pa.schema([pa.field("key", KEY_TYPE), pa.field("text", pa.large_string())])
 
 
@@ -60,11 +62,12 @@ def share_out(rows: Rows, characters: npt.NDArray[np.int64], *, wanted: int) -> 
     Args:
         rows: Rows to encode, ascending.
         characters: (items,) length of each item's text.
-        wanted: Number of runs; 0: one for each 50,000 rows. Fewer come back where the work cannot be cut so fine.
+        wanted: Number of runs; 0: one for each 50,000 rows, 100 at most. Fewer come back where the work cannot be cut
+            so fine.
     """
     if not len(rows):
         return []
-    wanted = min(len(rows), wanted or -(-len(rows) // _SHARD_ITEMS))
+    wanted = min(len(rows), wanted or min(_MOST_SHARDS, -(-len(rows) // _SHARD_ITEMS)))
     # Each text also costs its special tokens, about two words.
     work = np.cumsum(characters[rows] + 8)
     numbers = (work - 1) * wanted // work[-1]
