@@ -20,6 +20,7 @@ Each says what is wrong, where, and what to do about it. A user's mistake never 
 from __future__ import annotations
 
 import errno
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from os import PathLike
@@ -142,6 +143,11 @@ _FIXES = {
 }
 
 
+# What NumPy says, and all it says, where the disk took only a part.
+_SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
+_RUST = re.compile(r"\(os error (\d+)\)")
+
+
 @contextmanager
 def storage_faults(where: str | PathLike[str]) -> Iterator[None]:
     """Turn the operating system's storage faults into a :class:`StorageError` that says what to do.
@@ -151,9 +157,22 @@ def storage_faults(where: str | PathLike[str]) -> Iterator[None]:
     """
     try:
         yield
-    except OSError as fault:
-        known = _FIXES.get(fault.errno or 0)
+    except LearnError:
+        raise
+    except Exception as fault:
+        known = _FIXES.get(_number(fault))
         if known is None:
             raise
         what, fix = known
-        raise StorageError(f"{what}.", where=fault.filename or where, fix=fix) from fault
+        raise StorageError(f"{what}.", where=getattr(fault, "filename", None) or where, fix=fix) from fault
+
+
+def _number(fault: Exception) -> int:
+    """The system's number of a fault, 0 without one; PyTorch hides it in the context, others in words."""
+    for each in (fault, fault.__cause__, fault.__context__):
+        if isinstance(each, OSError) and each.errno:
+            return each.errno
+    if _SHORT_WRITE.fullmatch(str(fault)):
+        return errno.ENOSPC
+    said = _RUST.search(str(fault))
+    return int(said[1]) if said else 0

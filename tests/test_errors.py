@@ -50,6 +50,21 @@ def test_a_fault_of_the_disk_says_what_to_do(number: int) -> None:
     assert isinstance(caught.value.__cause__, OSError)
 
 
+def test_a_fault_of_the_disk_is_known_through_what_libraries_make_of_it() -> None:
+    with pytest.raises(StorageError, match="No space is left"), storage_faults("the/folder"):
+        raise ValueError("Error while serializing: No space left on device (os error 28)")
+    with pytest.raises(StorageError, match="No space is left"), storage_faults("the/folder"):
+        raise OSError("20000 requested and 6112 written")
+    with pytest.raises(StorageError, match="Permission is denied"), storage_faults("the/folder"):
+        raise RuntimeError("the file is not as long as expected") from PermissionError(errno.EACCES, "said the system")
+
+
+def test_an_error_of_our_own_keeps_its_words() -> None:
+    with pytest.raises(LearnError, match="in its own words") as caught, storage_faults("the/folder"):
+        raise LearnError("Said in its own words.") from OSError(errno.ENOSPC, "said the system")
+    assert type(caught.value) is LearnError
+
+
 def test_without_a_file_name_the_folder_is_named() -> None:
     with pytest.raises(StorageError) as caught, storage_faults(Path("the/folder")):
         raise OSError(errno.ENOSPC, "said the system")

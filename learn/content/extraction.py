@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -185,6 +186,7 @@ def collect_vectors(plan: ExtractionPlan, results: Sequence[ShardResult], *, des
         destination.mkdir(parents=True, exist_ok=True)
         try:
             out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(len(keys), dimension))
+            _reserve(temporary)
             store.read(keys, out=out)
             out.flush()
             temporary.replace(path)
@@ -201,6 +203,13 @@ def collect_vectors(plan: ExtractionPlan, results: Sequence[ShardResult], *, des
         seconds=sum(result.seconds for result in results),
         tokens=sum(result.tokens for result in results),
     )
+
+
+def _reserve(path: Path) -> None:
+    # A full disk kills a process that writes to a memory map; asked beforehand, it is an error like any other.
+    if hasattr(os, "posix_fallocate"):
+        with path.open("r+b") as file:
+            os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
 
 
 def _keys_of_items(

@@ -5,7 +5,6 @@ from __future__ import annotations
 import gzip
 import os
 import re
-import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,6 +13,7 @@ import pytest
 
 from tests.flows.made_tables import INTERACTIONS, ITEMS, write_tables
 from tests.flows.workplace import Finished, Workplace
+from tests.small_disk import small_disk
 
 HEADER = "user_id,item_id,timestamp\n"
 UNFINISHED = re.compile(r"\.partial|\.tmp$|/\.unfinished|\.plain")
@@ -260,13 +260,8 @@ def test_too_many_bad_rows(place: Workplace) -> None:
 @pytest.fixture
 def full_disk(place: Workplace) -> Iterator[Path]:
     """A workspace of 64 kB, on a disk of its own."""
-    disk = place.folder / ".learn"
-    disk.mkdir()
-    mount = shutil.which("mount")
-    if mount is None or subprocess.run([mount, "-t", "tmpfs", "-o", "size=64k", "tmpfs", disk], check=False).returncode:
-        pytest.skip("a small file system cannot be mounted here")
-    yield disk
-    subprocess.run(["umount", disk], check=True)
+    with small_disk(place.folder / ".learn", kilobytes=64) as disk:
+        yield disk
 
 
 def test_a_full_disk(place: Workplace, full_disk: Path) -> None:
