@@ -11,22 +11,14 @@ import tomllib
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
+from pydantic import Field, ValidationError, field_validator, model_validator
 
 from learn.errors import SettingsError
+from learn.section import Section
 from learn.setting_faults import settings_error
 
 
-class _Section(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        # Pydantic would pickle the set of given names, whose order is another in every process; Metaflow tells by the
-        # bytes whether branches that join hold the same.
-        return type(self).model_validate, (self.model_dump(),)
-
-
-class DataSettings(_Section):
+class DataSettings(Section):
     """How the tables are read."""
 
     item_columns: dict[str, str] = Field(default_factory=dict)
@@ -44,7 +36,7 @@ class DataSettings(_Section):
     enough to notice a stale lock."""
 
 
-class ValidationSettings(_Section):
+class ValidationSettings(Section):
     """What a row must be to be trained on."""
 
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
@@ -92,7 +84,7 @@ class ValidationSettings(_Section):
     English best."""
 
 
-class SplitSettings(_Section):
+class SplitSettings(Section):
     """What is training, validation and test."""
 
     method: Literal["auto", "by_date", "leave_one_out"] = "auto"
@@ -114,7 +106,7 @@ class SplitSettings(_Section):
     """Share of all interactions in the test window, the newest."""
 
 
-class ContentSettings(_Section):
+class ContentSettings(Section):
     """CEX: how each item's text becomes a frozen vector."""
 
     encoder: str = "all-MiniLM-L6-v2"
@@ -153,7 +145,7 @@ class ContentSettings(_Section):
     vectors are the same bytes whatever stands here."""
 
 
-class TowerSettings(_Section):
+class TowerSettings(Section):
     """PAL: the shape of the towers."""
 
     item_tower: Literal["adaptor", "shared", "shared_sequence", "frozen"] = "adaptor"
@@ -205,7 +197,7 @@ class TowerSettings(_Section):
         return self
 
 
-class TrainingSettings(_Section):
+class TrainingSettings(Section):
     """PAL: how the towers are trained."""
 
     loss: Literal["full_softmax", "dense_all_action"] = "full_softmax"
@@ -255,7 +247,7 @@ class TrainingSettings(_Section):
     """Take the finished towers of an earlier run over the same histories, vectors, settings and seed."""
 
 
-class EvaluationSettings(_Section):
+class EvaluationSettings(Section):
     """How models are compared."""
 
     cutoffs: tuple[int, ...] = (10, 50)
@@ -298,7 +290,7 @@ class EvaluationSettings(_Section):
         return cutoffs
 
 
-class DriftSettings(_Section):
+class DriftSettings(Section):
     """When the newest window counts as different from the training window."""
 
     sample_rows: int = Field(default=5_000, ge=100)
@@ -321,7 +313,7 @@ class DriftSettings(_Section):
     correction over the report's columns needs are raised to what it needs."""
 
 
-class ServingSettings(_Section):
+class ServingSettings(Section):
     """What is packed, and how it is checked before it counts."""
 
     model_name: str = "learn_user_tower"
@@ -337,7 +329,7 @@ class ServingSettings(_Section):
     """Largest k a request may ask for."""
 
 
-class Settings(_Section):
+class Settings(Section):
     """The whole settings file."""
 
     workspace: Path = Path(".learn")
