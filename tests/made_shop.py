@@ -13,10 +13,10 @@ from learn.data.splits import build_histories
 FAMILIES, MEMBERS, CONTENT = 6, 8, 24
 
 
-def content_vectors(*, seed: int = 0) -> NDArray[np.float32]:
-    """(items, CONTENT) unit vectors in which the members of a family are alike."""
+def content_vectors(*, width: int = CONTENT, seed: int = 0) -> NDArray[np.float32]:
+    """(items, width) unit vectors in which the members of a family are alike."""
     draw = np.random.default_rng(seed)
-    centres = np.repeat(draw.normal(size=(FAMILIES, CONTENT)), MEMBERS, axis=0)
+    centres = np.repeat(draw.normal(size=(FAMILIES, width)), MEMBERS, axis=0)
     vectors = centres + 0.6 * draw.normal(size=centres.shape)
     unit: NDArray[np.float32] = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).astype(np.float32)
     return unit

@@ -13,6 +13,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn import functional
 
 from learn.alignment.actions import sample_actions
 from learn.alignment.batches import Batch, TrainingWindows
@@ -179,9 +180,11 @@ class _Trainer:
 
     def _softmax_loss(self, batch: Batch, inputs: Tensor) -> Tensor:
         candidates = self.towers.item_vectors(inputs)  # (n, d)
+        # Looked up by `embedding`, not by index: the gradient of an index is added up by racing threads, and no two
+        # trainings would give the same bytes.
         real = batch.real.to(self.device)
         sequences, targets = self._rows(batch.inputs), self._rows(batch.targets)
-        states = self.towers.user_states(inputs[sequences])[real]  # (P, d)
+        states = self.towers.user_states(functional.embedding(sequences, inputs))[real]  # (P, d)
         seen = None
         if self.settings.mask_seen:
             positions, items = batch.seen_pairs()
@@ -191,10 +194,10 @@ class _Trainer:
     def _action_loss(self, batch: Batch, inputs: Tensor, draw: np.random.Generator) -> Tensor:
         longest = self.towers.settings.max_history
         actions = sample_actions(batch, settings=self.settings, max_history=longest, draw=draw)
-        states = self.towers.user_states(inputs[self._rows(actions.histories)])  # (B, T, d)
+        states = self.towers.user_states(functional.embedding(self._rows(actions.histories), inputs))  # (B, T, d)
         positions = actions.positions.to(self.device)
         users = states.gather(1, positions.unsqueeze(-1).expand(-1, -1, states.shape[-1]))  # (B, H, d)
-        targets = inputs[self._rows(actions.targets)]  # (B, K, w)
+        targets = functional.embedding(self._rows(actions.targets), inputs)  # (B, K, w)
         items = (
             self.towers.item_sequence_vectors(targets)
             if self.towers.settings.item_tower == "shared_sequence"

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -77,6 +77,34 @@ def test_the_same_input_gives_the_same_bytes(shop: Histories, tmp_path: Path) ->
     first, second = (trained(shop, tmp_path / name, settings).weights_sha256 for name in ("a", "b"))
     assert first == second
     assert trained(shop, tmp_path / "c", settings, seed=1).weights_sha256 != first
+
+
+@pytest.fixture
+def two_threads() -> Iterator[None]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("two_threads")
+def test_the_same_input_gives_the_same_bytes_whichever_thread_is_first(tmp_path: Path) -> None:
+    shop = histories(tmp_path / "shop", users=600)
+    content = content_vectors(width=256)
+    settings = Settings.from_mapping({"training": {"epochs": 1, "batch_positions": 1_024}})
+    hashes = {
+        train_towers(
+            shop,
+            content,
+            destination=tmp_path / str(again),
+            settings=settings,
+            seed=0,
+            measure=lambda _: 0.0,
+            say=print,
+        ).weights_sha256
+        for again in range(3)
+    }
+    assert len(hashes) == 1
 
 
 def test_finished_towers_are_taken_and_not_trained_again(shop: Histories, tmp_path: Path) -> None:
