@@ -213,9 +213,10 @@ class TrainingSettings(Section):
     patience: int = Field(default=3, ge=1)
     """Epochs without a better validation NDCG@10 before training stops."""
 
-    batch_positions: int = Field(default=1_024, ge=1)
+    batch_positions: int = Field(default=512, ge=1)
     """Positions per step, padding counted: short histories come many to a batch, long ones few, and a step takes the
-    same time and memory."""
+    same time and memory. 512 reached what 1,024 reached in half the epochs; a large catalogue wants more, since each
+    step also encodes every candidate."""
 
     learning_rate: float = Field(default=1e-3, gt=0)
     """AdamW's usual rate for small transformers from scratch."""
