@@ -70,6 +70,8 @@ class RunResult:
         )
         validated = (self.validation.items, self.validation.interactions)
         quarantined = " and ".join(f"{table.quarantined:,} of {table.rows:,} {table.name}" for table in validated)
+        same = self.release.parity_identical
+        tied = f", {self.release.parity_tied} but for the order of equal scores" if self.release.parity_tied else ""
         verdict = "fit to serve" if self.decision.fit else "NOT fit to serve"
         return "\n".join(
             [
@@ -81,7 +83,7 @@ class RunResult:
                 f"Beside     Recall@10 {beside}",
                 f"Drift      {self.drift.sentence}",
                 f"Gate       {verdict}: {self.decision.reasons[0] if self.decision.reasons else 'no baseline beside'}",
-                f"Parity     {self.release.parity_identical} of {self.release.parity_users} users answered as offline",
+                f"Parity     {same} of {self.release.parity_users} users answered as offline{tied}",
                 f"Report     {page}",
                 f"Serve      {self.release.command}",
             ]

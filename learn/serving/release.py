@@ -20,15 +20,14 @@ from learn.content import ContentSummary
 from learn.data.histories import Examples, Histories
 from learn.data.versioning import DataVersion
 from learn.errors import ServingError
-from learn.evaluation.beyond_accuracy import NOTHING, top_lists
 from learn.serving.bundle import Manifest, read_bundle, write_bundle
 from learn.serving.package import build_bento, project_root, serve_command
 from learn.serving.parity import ParityResult, check_parity
 from learn.serving.registry import store_bundle
+from learn.serving.retrieval import top_k
 from learn.serving.summary import ReleaseSummary
 
 _K = 10
-_BLOCK_USERS = 512
 
 
 def release_run(
@@ -134,12 +133,17 @@ def _compared_users(
     active = np.flatnonzero(np.diff(histories.offsets) > 0)
     users = np.sort(np.random.default_rng(seed).permutation(active)[:count])
     starts, stops = histories.offsets[:-1][users], histories.offsets[1:][users]
-    # Nothing is asked of these examples but their lists, so the target stands for none.
+    # Nothing is asked of these examples but their scores, so the target stands for none.
     examples = Examples("parity", users, starts, stops, np.zeros(len(users), np.int32))
-    lists = top_lists(scorer, histories, examples, length=_K, block_users=_BLOCK_USERS)
+    scores = scorer.scores(histories, examples, slice(0, len(users))).numpy()  # (B, n)
     ids = histories.item_ids
-    asked = [[ids[item] for item in histories.items[start:stop]] for start, stop in zip(starts, stops, strict=True)]
-    return asked, [[ids[item] for item in ranked if item != NOTHING] for ranked in lists]
+    asked, expected = [], []
+    for row, start, stop in zip(scores, starts, stops, strict=True):
+        history = histories.items[start:stop]
+        row[history] = -np.inf
+        asked.append([ids[item] for item in history])
+        expected.append([ids[item] for item in top_k(row, _K)])
+    return asked, expected
 
 
 def _refuse_difference(parity: ParityResult, bento_tag: str) -> None:
