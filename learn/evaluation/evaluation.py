@@ -14,7 +14,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.data.histories import Part
-from learn.errors import DataError, storage_faults
+from learn.data.staging import staged
+from learn.errors import DataError
 from learn.evaluation.beyond_accuracy import ListFigures
 from learn.evaluation.metrics import Difference, Interval
 from learn.evaluation.ranking import Ranks
@@ -98,13 +99,8 @@ class Evaluation:
         Raises:
             StorageError: The disk is full or closed.
         """
-        with storage_faults(path):
-            partial = path.with_name(path.name + ".partial")
-            try:
-                partial.write_text(self.to_json(), encoding="utf-8")
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+        with staged(path.parent, names=(path.name,)) as stage:
+            (stage / path.name).write_text(self.to_json(), encoding="utf-8")
 
     def write_ranks(self, path: Path) -> None:
         """Write every model's ranks as Parquet (part, model, user, target, masked, unmasked), for a later pairing.
@@ -124,13 +120,8 @@ class Evaluation:
             for part, each in self.parts.items()
             for model, ranks in each.ranks.items()
         ]
-        with storage_faults(path):
-            partial = path.with_name(path.name + ".partial")
-            try:
-                pl.concat(frames).write_parquet(partial)
-                partial.replace(path)
-            finally:
-                partial.unlink(missing_ok=True)
+        with staged(path.parent, names=(path.name,)) as stage:
+            pl.concat(frames).write_parquet(stage / path.name)
 
 
 def read_ranks(path: Path, *, part: Part) -> dict[str, Ranks]:

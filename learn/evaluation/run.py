@@ -15,7 +15,6 @@ from learn.alignment.scoring import TowerScorer, id_rows
 from learn.alignment.weights import load_towers
 from learn.config import Settings
 from learn.data.histories import Histories
-from learn.errors import storage_faults
 from learn.evaluation.baseline_set import fit_baselines
 from learn.evaluation.evaluate import evaluate
 from learn.evaluation.gate import Decision, decide
@@ -47,8 +46,6 @@ def evaluate_run(
     for name, reason in baselines.left_out.items():
         print(f"Baseline {name} is left out: {reason}")  # noqa: T201  # the flow's log is standard output
     found = evaluate([scorer, *baselines.scorers], histories, settings=chosen, seed=settings.seed, content=vectors)
-    with storage_faults(report):
-        report.parent.mkdir(parents=True, exist_ok=True)
     found.write(report)
     found.write_ranks(report.with_name("ranks.parquet"))
     return found.to_dict(), decide(found)
