@@ -17,7 +17,7 @@ CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
 def test_the_settings_page_is_up_to_date() -> None:
     script = ROOT / "scripts" / "write_settings_page"
     done = subprocess.run([sys.executable, script, "--check"], check=False)
-    assert done.returncode == 0, "docs/settings.md is older than learn/config.py: run scripts/write_settings_page"
+    assert done.returncode == 0, "docs/settings.md is older than learn/config/: run scripts/write_settings_page"
 
 
 def test_every_setting_has_its_docstring() -> None:

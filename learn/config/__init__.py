@@ -1,0 +1,28 @@
+"""Every setting of LEARN: typed, checked, one docstring a field with the reason for its default.
+
+A run reads them from one TOML file (``--config settings FILE``); each section below is one table of
+that file. What a person changes from run to run (data, split, encoder, seed …) is an option of the
+command line instead and wins over the file.
+"""
+
+from __future__ import annotations
+
+from learn.config.alignment import TowerSettings, TrainingSettings
+from learn.config.content import ContentSettings
+from learn.config.data import DataSettings, SplitSettings, ValidationSettings
+from learn.config.evaluation import EvaluationSettings
+from learn.config.operations import DriftSettings, ServingSettings
+from learn.config.settings import Settings
+
+__all__ = [
+    "ContentSettings",
+    "DataSettings",
+    "DriftSettings",
+    "EvaluationSettings",
+    "ServingSettings",
+    "Settings",
+    "SplitSettings",
+    "TowerSettings",
+    "TrainingSettings",
+    "ValidationSettings",
+]

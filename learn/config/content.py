@@ -1,0 +1,48 @@
+"""CEX: how text becomes a frozen vector."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from learn.section import Section
+
+
+class ContentSettings(Section):
+    """CEX: how each item's text becomes a frozen vector."""
+
+    encoder: str = "all-MiniLM-L6-v2"
+    """Name of a packaged encoder, or the folder of one. MiniLM comes by the package index alone, fits any laptop, and
+    larger encoders bought little (BLaIR's table)."""
+
+    pooling: Literal["mean", "last", "cls"] = "mean"
+    """Mean over real tokens, as in the paper's code and MiniLM's own training."""
+
+    max_tokens: int = Field(default=256, ge=8)
+    """Tokens read of each text: MiniLM was trained on at most 256."""
+
+    dtype: Literal["float32", "bfloat16"] = "float32"
+    """Arithmetic of the encoder: float32 is exact everywhere; bfloat16 is faster where the processor has it."""
+
+    fields: tuple[str, ...] = ("title", "brand", "category", "price", "keywords", "attributes", "description")
+    """Columns in the prompt, in this order; the title first, because the end is what truncation cuts. The paper's six
+    industrial fields, and the description last."""
+
+    max_field_characters: int = Field(default=1_000, ge=10)
+    """Characters kept of each field but the title, so that a long description never pushes another field out."""
+
+    tokens_per_batch: int = Field(default=2_048, ge=64)
+    """Padded tokens of one forward pass: small batches of like lengths beat large ones on a processor (measured: 8-32
+    texts)."""
+
+    part_items: int = Field(default=4_096, ge=1)
+    """Vectors per part of the store: what a kill can lose at most, about half a minute's work on two cores."""
+
+    shards: int = Field(default=0, ge=0)
+    """Parallel encoding tasks; 0: one for each 50,000 missing items, 100 at most, since on one machine they share
+    the same cores."""
+
+    threads: int = Field(default=0, ge=0)
+    """Cores for encoding, one text batch on each; 0: all that the process may use (``OMP_NUM_THREADS`` counts). The
+    vectors are the same bytes whatever stands here."""

@@ -1,0 +1,97 @@
+"""What is read, and what is trained on."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from learn.section import Section
+
+
+class DataSettings(Section):
+    """How the tables are read."""
+
+    item_columns: dict[str, str] = Field(default_factory=dict)
+    """Contract name -> name in your file, e.g. ``{title = "product_name"}``; empty: the names are the contract's."""
+
+    interaction_columns: dict[str, str] = Field(default_factory=dict)
+    """The same for the interactions, e.g. ``{user_id = "customer"}``."""
+
+    push: bool = True
+    """Push each recorded data version where a DVC remote is set: a version that only one laptop holds cannot be
+    repeated."""
+
+    lock_wait_seconds: float = Field(default=60, ge=0)
+    """How long a run waits while another process works in the same DVC repository: longer than a usual `dvc add`, short
+    enough to notice a stale lock."""
+
+
+class ValidationSettings(Section):
+    """What a row must be to be trained on."""
+
+    max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
+    """Share of a table's rows that may be quarantined before the run stops: above one row in twenty it is the export
+    that is broken, not the rows."""
+
+    min_title_characters: int = Field(default=3, ge=1)
+    """Shorter titles carry nothing an encoder could read; real product names of three letters exist."""
+
+    max_text_characters: int = Field(default=100_000, ge=100)
+    """Longer texts are pages, logs or binary data by mistake; the encoder reads the first few hundred words alone."""
+
+    placeholders: tuple[str, ...] = (
+        "?", "??", "???", "-", "--", "n/a", "na", "nan", "none", "null", "nil", "unknown", "undefined", "tbd", "todo",
+        "test", "untitled", "no title", "no name", "check", "damaged", "damages", "damage", "missing", "lost", "found",
+        "broken", "faulty", "mixed up", "wrong code", "thrown away", "sold as set", "adjustment", "adjust", "error",
+        "n.a", "throw away", "destroyed", "unsaleable", "ebay",
+    )  # fmt: skip
+    """Titles (case-blind, punctuation at the ends ignored) that stand where a title should: null markers of databases,
+    and what warehouse staff type into the field."""
+
+    placeholder_starts: tuple[str, ...] = (
+        "thrown away", "throw away", "unsaleable", "sold as set on", "adjust bad debt", "wrongly coded",
+    )  # fmt: skip
+    """First words that make a staff note of whatever follows (``thrown away-rusty``): none of them begins a product's
+    name."""
+
+    earliest: str = "1995-01-01"
+    """Interactions before this day are clock faults (the epoch's zero, above all): e-commerce is not older."""
+
+    latest: str = ""
+    """Interactions after this day are clock faults; empty: tomorrow. The two bounds hold for timestamps that are dates
+    (see ``timestamps``)."""
+
+    timestamps: Literal["auto", "unix", "order"] = "auto"
+    """What the numbers in ``timestamp`` are: Unix time (seconds, milliseconds, micro- or nanoseconds), or only an
+    order. ``auto`` calls them Unix time when their median lies after 1990."""
+
+    max_duplicate_text_share: float = Field(default=0.2, ge=0, le=1)
+    """Above this share of items with another item's exact text the report warns: variants of one product are common, a
+    fifth of the catalogue is an export fault."""
+
+    max_other_script_share: float = Field(default=0.1, ge=0, le=1)
+    """Above this share of titles outside the catalogue's main script the report warns: the default encoder reads
+    English best."""
+
+
+class SplitSettings(Section):
+    """What is training, validation and test."""
+
+    method: Literal["auto", "by_date", "leave_one_out"] = "auto"
+    """``by_date``: two cut dates for everybody, as in production, nothing after a cut is seen before it.
+    ``leave_one_out``: each user's last item is test, the one before validation, as in the published benchmarks.
+    ``auto``: by date, and leave one out where the timestamps are only an order and no date exists."""
+
+    validation_from: str = ""
+    """First moment of the validation window, a date or a number; empty: by ``validation_share``."""
+
+    test_from: str = ""
+    """First moment of the test window; empty: by ``test_share``."""
+
+    validation_share: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of all interactions in the validation window: a tenth gives stable metrics and keeps the training part
+    recent."""
+
+    test_share: float = Field(default=0.1, gt=0, lt=0.5)
+    """Share of all interactions in the test window, the newest."""

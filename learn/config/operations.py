@@ -1,0 +1,48 @@
+"""What is watched and served."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import Field
+
+from learn.section import Section
+
+
+class DriftSettings(Section):
+    """When the newest window counts as different from the training window."""
+
+    sample_rows: int = Field(default=5_000, ge=100)
+    """Rows drawn (seeded) from each window for the column tests: more make every difference significant."""
+
+    sample_vectors: int = Field(default=1_000, ge=50)
+    """Vectors drawn from each side for the embedding test: its kernel grows with the square."""
+
+    on_drift: Literal["warn", "fail"] = "warn"
+    """What a drift does to the run; ``--on-drift`` wins over it. A warning, because a new season is drift as well."""
+
+    significance: float = Field(default=0.01, gt=0, lt=1)
+    """Family-wise false-alarm rate over all tests of one report, after correction."""
+
+    min_effect: float = Field(default=0.1, ge=0)
+    """Smallest effect (a distance from 0 to 1) that counts: with enough rows anything is significant."""
+
+    permutations: int = Field(default=10_000, ge=100)
+    """Permutations behind each p-value: they cost milliseconds, since only bin counts are drawn. Fewer than the
+    correction over the report's columns needs are raised to what it needs."""
+
+
+class ServingSettings(Section):
+    """What is packed, and how it is checked before it counts."""
+
+    model_name: str = "learn_user_tower"
+    """Name in BentoML's model store and of the bento."""
+
+    parity_users: int = Field(default=100, ge=1)
+    """Users whose served top-10 is compared with the offline ranking before the run succeeds."""
+
+    max_history: int = Field(default=10_000, ge=1)
+    """Longest history a request may carry; longer ones get a 4xx."""
+
+    max_k: int = Field(default=1_000, ge=1)
+    """Largest k a request may ask for."""
