@@ -119,3 +119,9 @@ class Histories:
     def popularity(self) -> NDArray[np.int64]:
         """Return (item_count,) int64: interactions of each item in the training part alone."""
         return np.bincount(self.items[self.training_mask()], minlength=self.item_count).astype(np.int64)
+
+    def training_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        """Return users and items (both (N,) int64) of all training interactions, by user, oldest first."""
+        training = self.training_mask()
+        users = np.repeat(np.arange(self.user_count, dtype=np.int64), np.diff(self.offsets))
+        return users[training], self.items[training].astype(np.int64)

@@ -13,6 +13,7 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from learn.config import Settings
+from learn.data.staging import staged
 from learn.data.tables import load_tables
 from learn.data.validation_summary import ValidationSummary
 from learn.data.versioning import DataVersion
@@ -51,11 +52,10 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
             settings=settings.validation,
             sources=[version.folder / name for name in raw.sources],
         )
-        with storage_faults(folder):
-            shutil.copyfile(report, folder / _REPORT)
-            scratch = folder / f"{_SUMMARY}.partial"
-            scratch.write_bytes(TypeAdapter(ValidationSummary).dump_json(summary))
-            scratch.replace(folder / _SUMMARY)
+        # The summary last: where it stands, everything it speaks of stands as well.
+        with staged(folder, names=(_REPORT, _SUMMARY)) as stage:
+            shutil.copyfile(report, stage / _REPORT)
+            (stage / _SUMMARY).write_bytes(TypeAdapter(ValidationSummary).dump_json(summary))
     return summary
 
 

@@ -25,10 +25,12 @@ from pathlib import Path
 import click
 
 from learn.data.sample_words import COLOURS, DEPARTMENTS, STYLES
-from learn.errors import LearnError, storage_faults
+from learn.data.staging import staged
+from learn.errors import LearnError
 
 USERS = 3_000
 
+_ITEMS, _INTERACTIONS = "items.jsonl.gz", "interactions.tsv.gz"
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 _YEAR_SECONDS = 365 * 86_400.0
 _CHAIN = len(DEPARTMENTS[0].products)
@@ -142,18 +144,14 @@ def make_sample(out: Path, *, seed: int = 7) -> None:
     items = _soiled_items(draw, shop.items)
     lines = (json.dumps(vars(item), ensure_ascii=False) for item in items)
     table = ("\t".join(vars(row).values()) for row in _soiled_rows(draw, rows))
-    with storage_faults(out):
-        out.mkdir(parents=True, exist_ok=True)
-        _write(out / "items.jsonl.gz", lines)
-        _write(out / "interactions.tsv.gz", ("user_id\titem_id\ttimestamp", *table))
+    with staged(out, names=(_ITEMS, _INTERACTIONS)) as stage:
+        _write(stage / _ITEMS, lines)
+        _write(stage / _INTERACTIONS, ("user_id\titem_id\ttimestamp", *table))
 
 
 def _write(path: Path, lines: Iterator[str] | Sequence[str]) -> None:
     # Neither a name nor a time in the header: the same rows are the same bytes.
-    packed = gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0)
-    unfinished = path.with_name(f"{path.name}.partial")
-    unfinished.write_bytes(packed)
-    unfinished.replace(path)
+    path.write_bytes(gzip.compress("".join(f"{line}\n" for line in lines).encode(), mtime=0))
 
 
 def _stamp(second: float) -> str:

@@ -25,6 +25,7 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from torch import Tensor
 
 from learn.data.histories import Examples, Histories
+from learn.data.transitions import count_transitions
 from learn.errors import SettingsError
 from learn.evaluation.beyond_accuracy import centred_directions
 from learn.evaluation.profiles import empty_histories, history_profile
@@ -97,19 +98,7 @@ class Transitions:
             fade: Weight of a pair one step further apart.
             backward: Weight of a pair met in the other direction.
         """
-        users, items = _training_pairs(histories)
-        before, after, weights = [], [], []
-        for distance in range(1, window + 1):
-            together = users[distance:] == users[:-distance]
-            before.append(items[:-distance][together])
-            after.append(items[distance:][together])
-            weights.append(np.full(int(together.sum()), fade ** (distance - 1), dtype=np.float32))
-        earlier, later, weight = (np.concatenate(parts) for parts in (before, after, weights))
-        index = (np.concatenate([earlier, later]), np.concatenate([later, earlier]))
-        values = np.concatenate([weight, np.float32(backward) * weight])
-        counts = sparse.csr_array((values, index), shape=(histories.item_count, histories.item_count))
-        counts.eliminate_zeros()
-        return cls(counts)
+        return cls(count_transitions(histories, window=window, fade=fade, backward=backward))
 
     def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
         """See :class:`~learn.evaluation.ranking.Scorer`."""
@@ -184,7 +173,7 @@ class Ease:
         Raises:
             SettingsError: There are more items.
         """
-        users, items = _training_pairs(histories)
+        users, items = histories.training_pairs()
         trained, columns = np.unique(items, return_inverse=True)
         if len(trained) > max_items:
             size_gb = 12 * len(trained) ** 2 / 1e9
@@ -219,13 +208,6 @@ def _ease_weights(seen: sparse.csr_array, regularisation: float) -> _Floats:
     # LAPACK answers column by column; rows are what a history gathers.
     solved: _Floats = weights.contiguous().numpy()
     return solved
-
-
-def _training_pairs(histories: Histories) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return users and items of all training interactions, by user, oldest first."""
-    training = histories.training_mask()
-    users = np.repeat(np.arange(histories.user_count, dtype=np.int64), np.diff(histories.offsets))
-    return users[training], histories.items[training].astype(np.int64)
 
 
 def _withheld(scores: Tensor, examples: Examples, rows: slice) -> Tensor:

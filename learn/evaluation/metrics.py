@@ -123,13 +123,23 @@ def paired_differences(
     if len(ranks_a) != len(ranks_b):
         raise ValueError(f"paired models need the same examples, not {len(ranks_a)} and {len(ranks_b)}")
     gaps = np.stack([metric_values(ranks_a, name) - metric_values(ranks_b, name) for name in metrics], axis=1)  # (E, M)
+    return dict(zip(metrics, gap_differences(gaps, samples=samples, seed=seed), strict=True))
+
+
+def gap_differences(gaps: _Floats, *, samples: int, seed: int) -> list[Difference]:
+    """Say for each column what two models differ by.
+
+    Args:
+        gaps: (E, M) each example's metric under the one model minus that under the other.
+        samples: Resamples of the bootstrap and sign flips of the test.
+        seed: Of both.
+    """
     intervals = bootstrap_intervals(gaps, samples=samples, seed=seed)
     p_values = _sign_flip_p_values(gaps, samples=samples, seed=seed)
-    means = [_mean(column) for column in gaps.T]
-    return {
-        name: Difference(mean, interval.low, interval.high, p_value)
-        for name, mean, interval, p_value in zip(metrics, means, intervals, p_values, strict=True)
-    }
+    return [
+        Difference(_mean(column), interval.low, interval.high, p_value)
+        for column, interval, p_value in zip(gaps.T, intervals, p_values, strict=True)
+    ]
 
 
 def _mean(values: _Floats) -> float:

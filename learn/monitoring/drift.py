@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 
 from learn.config import DriftSettings
-from learn.errors import DriftError, storage_faults
+from learn.data.staging import staged
+from learn.errors import DriftError
 from learn.monitoring.evidently_report import run_report
 from learn.monitoring.samples import column_samples
 from learn.monitoring.summary import DriftSummary
@@ -40,7 +40,8 @@ def measure_drift(
             )
     samples = column_samples(reference, current, settings=settings, seed=seed)
     columns, page = run_report(samples, names=(reference.name, current.name), settings=settings, seed=seed)
-    _write(page, report)
+    with staged(report.parent, names=(report.name,)) as stage:
+        (stage / report.name).write_text(page, encoding="utf-8")
     tested = [column for column in columns if column.status == "tested"]
     drifted = [column for column in tested if column.drifted]
     return DriftSummary(
@@ -53,14 +54,3 @@ def measure_drift(
         current_rows=current.interactions.height,
         report=report,
     )
-
-
-def _write(page: str, report: Path) -> None:
-    unfinished = report.with_name(f".{report.name}.{os.getpid()}.unfinished")
-    with storage_faults(report):
-        report.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            unfinished.write_text(page, encoding="utf-8")
-            unfinished.replace(report)
-        finally:
-            unfinished.unlink(missing_ok=True)

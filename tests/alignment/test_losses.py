@@ -1,44 +1,87 @@
-"""Both losses against their formulas written out one term at a time."""
+"""The losses against their formulas written out one term at a time."""
 
 import math
 
+import numpy as np
+import pytest
 import torch
 from torch.nn import functional
 
-from learn.alignment.losses import dense_all_action, full_softmax
+from learn.alignment.candidates import CandidateSampler
+from learn.alignment.losses import dense_all_action, softmax_loss
 
 
 def unit(*shape: int, seed: int) -> torch.Tensor:
     return functional.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
-def test_full_softmax_is_cross_entropy_over_the_catalogue() -> None:
+def test_the_softmax_is_cross_entropy_over_the_catalogue() -> None:
     states, candidates, targets = unit(4, 6, seed=0), unit(9, 6, seed=1), torch.tensor([3, 0, 8, 3])
     scale = torch.tensor(5.0)
     total = 0.0
     for state, target in zip(states, targets, strict=True):
         scores = [math.exp(5 * float(state @ candidate)) for candidate in candidates]
         total -= math.log(scores[int(target)] / sum(scores))
-    loss = full_softmax(states, candidates, targets, scale=scale, seen=None)
+    loss = softmax_loss(states, candidates, targets, scale=scale, seen=None)
     assert math.isclose(float(loss), total / 4, rel_tol=1e-5)
 
 
 def test_seen_items_leave_the_softmax_but_a_target_stays() -> None:
     states, candidates, targets = unit(1, 6, seed=0), unit(4, 6, seed=1), torch.tensor([2])
     seen = torch.tensor([0, 0]), torch.tensor([1, 2])
-    masked = full_softmax(states, candidates, targets, scale=torch.tensor(3.0), seen=seen)
+    masked = softmax_loss(states, candidates, targets, scale=torch.tensor(3.0), seen=seen)
     kept = candidates[[0, 2, 3]]
-    direct = full_softmax(states, kept, torch.tensor([1]), scale=torch.tensor(3.0), seen=None)
+    direct = softmax_loss(states, kept, torch.tensor([1]), scale=torch.tensor(3.0), seen=None)
     torch.testing.assert_close(masked, direct)
 
 
 def test_a_masked_softmax_has_finite_gradients() -> None:
     candidates = unit(5, 6, seed=1).requires_grad_()
     seen = torch.tensor([0, 0, 0, 0]), torch.tensor([0, 1, 2, 3])
-    loss = full_softmax(unit(1, 6, seed=0), candidates, torch.tensor([4]), scale=torch.tensor(9.0), seen=seen)
+    loss = softmax_loss(unit(1, 6, seed=0), candidates, torch.tensor([4]), scale=torch.tensor(9.0), seen=seen)
     torch.autograd.backward(loss)
     assert candidates.grad is not None
     assert torch.isfinite(candidates.grad).all()
+
+
+def test_a_sampled_softmax_estimates_the_sum_over_the_catalogue_without_bias() -> None:
+    items, draws = 40, 4000
+    states, catalogue, scale = unit(1, 6, seed=0), unit(items, 6, seed=1), torch.tensor(6.0)
+    shares = np.arange(1, items + 1)
+    sampler = CandidateSampler(shares, uniform=8)
+    draw = np.random.default_rng(5)
+    probability = shares / shares.sum()
+    sums = torch.zeros(draws)
+    for n in range(draws):
+        # The other positions' targets are drawn as training would draw them; the first position's is fixed.
+        batch = np.concatenate([[7], draw.choice(items, size=2, p=probability)])
+        candidates = sampler.draw(batch, draw)
+        loss = softmax_loss(
+            states,
+            catalogue[torch.from_numpy(candidates.rows)],
+            torch.tensor([int(np.searchsorted(candidates.rows, 7))]),
+            scale=scale,
+            seen=None,
+            log_weights=torch.from_numpy(candidates.log_weights),
+        )
+        sums[n] = torch.exp(loss + scale * (states[0] @ catalogue[7]))
+    whole = torch.exp(scale * states[0] @ catalogue.T).sum()
+    assert float(sums.mean()) == pytest.approx(float(whole), rel=0.03)
+
+
+def test_a_sample_of_everything_is_the_full_softmax() -> None:
+    states, catalogue, targets = unit(4, 6, seed=0), unit(9, 6, seed=1), torch.tensor([3, 0, 8, 3])
+    candidates = CandidateSampler(np.ones(9, np.int64), uniform=9).draw(targets.numpy(), np.random.default_rng(0))
+    np.testing.assert_array_equal(candidates.rows, np.arange(9))
+    sampled = softmax_loss(
+        states,
+        catalogue,
+        targets,
+        scale=torch.tensor(5.0),
+        seen=None,
+        log_weights=torch.from_numpy(candidates.log_weights),
+    )
+    torch.testing.assert_close(sampled, softmax_loss(states, catalogue, targets, scale=torch.tensor(5.0), seen=None))
 
 
 def test_dense_all_action_is_the_papers_formula() -> None:

@@ -1,0 +1,120 @@
+"""Channels: fixed item vectors beside the trained ones, and a fixed rule that turns a history into a user vector.
+
+The towers learn what generalises; a channel remembers what can be written down in closed form. Both sides are
+appended to the towers' vectors, so a score stays one inner product.
+
+Shape legend: n items, B users, T history positions, r width of a channel.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from scipy import sparse
+from scipy.sparse.linalg import eigsh
+from torch import Tensor, nn
+from torch.nn import functional
+
+from learn.data.histories import Histories
+from learn.data.transitions import count_transitions
+
+_Floats = NDArray[np.float64]
+
+# How co-occurrence is counted: the values that won on validation for the transitions baseline.
+_WINDOW, _FADE = 10, 0.8
+# Counts divided by popularity to this power on both sides: at 0 the factors spend themselves on the few best sellers.
+_POPULARITY_POWER = 0.25
+
+
+class Channel(nn.Module):
+    """One channel: an item's vector, and a user vector that is the faded sum over the newest items.
+
+    Args:
+        dimension: Width r.
+        last: Newest items read.
+        fade: Weight of an item one step older.
+    """
+
+    signs: Tensor
+    weight: Tensor
+
+    def __init__(self, dimension: int, *, last: int, fade: float) -> None:
+        super().__init__()
+        self.dimension, self.last, self.fade = dimension, last, fade
+        self.register_buffer("signs", torch.ones(dimension))
+        # 0 until it is chosen on validation: an untuned channel says nothing.
+        self.register_buffer("weight", torch.zeros(()))
+
+    def item_vectors(self, inputs: Tensor) -> Tensor:
+        """Map (n, r) inputs to the (n, r) side that is compared with users."""
+        return self.weight * self.signs * inputs
+
+    def user_vectors(self, histories: Tensor, lengths: Tensor) -> Tensor:
+        """Return (B, r) unit vectors after histories (B, T, r) of ``lengths`` (B,) real positions."""
+        ages = lengths.unsqueeze(1) - 1 - torch.arange(histories.shape[1], device=lengths.device)  # (B, T)
+        read = (ages >= 0) & (ages < self.last)
+        weights = torch.where(read, self.fade ** ages.clamp_min(0).float(), 0.0)  # (B, T)
+        summed = torch.einsum("bt,btr->br", weights, histories)  # (B, r)
+        return functional.normalize(summed, dim=-1)
+
+
+class Cooccurrence(Channel):
+    """What people chose together: factors of the normalised, symmetric co-occurrence matrix.
+
+    Items without training interactions have no factors and say nothing here.
+
+    Args:
+        id_count: Items with training interactions.
+        dimension: Rank r of the factorisation.
+    """
+
+    factors: Tensor
+
+    def __init__(self, id_count: int, dimension: int) -> None:
+        super().__init__(dimension, last=10, fade=0.7)
+        self.register_buffer("factors", torch.zeros(id_count, dimension))
+
+    @torch.no_grad()
+    def fit(self, histories: Histories) -> None:
+        """Count on the training part and factorise; the same histories give the same factors."""
+        popularity = histories.popularity()
+        trained = np.flatnonzero(popularity)
+        counts = count_transitions(histories, window=_WINDOW, fade=_FADE, backward=1.0)[trained][:, trained]
+        scale = sparse.diags_array(popularity[trained].astype(np.float64) ** -_POPULARITY_POWER)
+        values, vectors = _leading(scale @ counts @ scale, self.dimension)
+        self.factors.copy_(torch.from_numpy(vectors * np.sqrt(np.abs(values))))
+        self.signs.copy_(torch.from_numpy(np.sign(values)))
+
+    def inputs(self, ids: Tensor) -> Tensor:
+        """Return (n, r) factors of the items with these rows (n,); zeros for -1."""
+        known = (ids >= 0).unsqueeze(-1)  # (n, 1)
+        return functional.embedding(ids.clamp_min(0), self.factors) * known
+
+
+class TextNeighbours(Channel):
+    """The whitened text itself: items that read like the newest ones, as precisely as the encoder can tell.
+
+    Args:
+        dimension: Width of the content vectors.
+    """
+
+    def __init__(self, dimension: int) -> None:
+        super().__init__(dimension, last=5, fade=0.7)
+
+    def inputs(self, whitened: Tensor) -> Tensor:
+        """Return (n, r) unit vectors of whitened content vectors (n, r)."""
+        return functional.normalize(whitened, dim=-1)
+
+
+def _leading(matrix: sparse.csr_array, rank: int) -> tuple[_Floats, _Floats]:
+    """Return the ``rank`` eigenvalues of largest size (r,), and vectors (n, r); zeros where the matrix has fewer."""
+    size = matrix.shape[0]
+    if rank < size - 1:
+        # A fixed start makes the Lanczos iteration repeatable.
+        values, vectors = eigsh(matrix, k=rank, which="LM", v0=np.random.default_rng(0).standard_normal(size))
+    else:
+        values, vectors = np.linalg.eigh(matrix.toarray())
+    order = np.argsort(-np.abs(values), kind="stable")[:rank]
+    padding = rank - len(order)
+    return np.pad(values[order], (0, padding)), np.pad(vectors[:, order], ((0, 0), (0, padding)))

@@ -1,0 +1,161 @@
+"""What a batch's loss is: a softmax over the catalogue or a sample of it, or the paper's dense all-action loss.
+
+Shape legend: B users, T positions, P real positions of the batch, n items with training interactions, m items that
+a step reads, C candidates, H and K sampled history positions and targets, w, d widths as in ``towers``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from learn.alignment.actions import sample_actions
+from learn.alignment.batches import Batch, TrainingWindows
+from learn.alignment.candidates import Candidates, CandidateSampler
+from learn.alignment.losses import dense_all_action, softmax_loss
+from learn.alignment.towers import Towers
+from learn.config import TrainingSettings
+
+
+@dataclass(frozen=True)
+class TrainedItems:
+    """The items with training interactions: only they are read and predicted in training.
+
+    Items that nobody has chosen yet could only be pushed away.
+
+    Attributes:
+        content: (n, c) float32 on the device.
+        row_of_item: (items,) int64 on the CPU, row of each catalogue item; 0 for the others, which only padding names.
+    """
+
+    content: Tensor
+    row_of_item: Tensor
+
+    def rows(self, items: Tensor) -> Tensor:
+        """Return the rows of some catalogue items, in their shape."""
+        return self.row_of_item[items]
+
+
+class Objective(Protocol):
+    """The loss of a batch."""
+
+    def loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
+        """Return the () mean loss; ``draw`` is the step's source of random numbers."""
+        ...
+
+
+@dataclass(frozen=True)
+class SoftmaxObjective:
+    """At every position the item that came next, against the catalogue or the sampler's candidates.
+
+    Attributes:
+        items: What is read and predicted.
+        log_scale: () learned logarithm of the inverse temperature.
+        mask_seen: Leave the window's earlier items out of the softmax.
+        sampler: Draws the candidates; None: all items.
+    """
+
+    items: TrainedItems
+    log_scale: Tensor
+    mask_seen: bool
+    sampler: CandidateSampler | None
+
+    def loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
+        """See :class:`Objective`."""
+        device = self.items.content.device
+        targets = self.items.rows(batch.targets[batch.real])  # (P,)
+        candidates = None if self.sampler is None else self.sampler.draw(targets.numpy(), draw)
+        needed, inputs = self._inputs(towers, batch, candidates)
+        sequences = _place(self.items.rows(batch.inputs), needed).to(device)
+        # Looked up by `embedding`, not by index: the gradient of an index is added up by racing threads, and no two
+        # trainings would give the same bytes.
+        states = towers.user_states(functional.embedding(sequences, inputs))[batch.real.to(device)]  # (P, d)
+        log_weights = None
+        if candidates is not None:
+            wanted = torch.from_numpy(candidates.rows)
+            inputs = functional.embedding(_place(wanted, needed).to(device), inputs)  # (C, w)
+            targets = _place(targets, wanted)
+            log_weights = torch.from_numpy(candidates.log_weights).to(device)
+        return softmax_loss(
+            states,
+            towers.tower_items(inputs),  # (C, d)
+            targets.to(device),
+            scale=self.log_scale.exp(),
+            seen=self._seen(batch, candidates) if self.mask_seen else None,
+            log_weights=log_weights,
+        )
+
+    def _inputs(self, towers: Towers, batch: Batch, candidates: Candidates | None) -> tuple[Tensor | None, Tensor]:
+        """Return the (m,) rows that the step reads, None for all of them, and their (m, w) inputs."""
+        content = self.items.content
+        if candidates is None:
+            return None, towers.tower_inputs(content, torch.arange(len(content), device=content.device))
+        needed = torch.from_numpy(np.union1d(candidates.rows, self.items.rows(batch.inputs).numpy()))  # (m,)
+        on_device = needed.to(content.device)
+        return needed, towers.tower_inputs(content[on_device], on_device)
+
+    def _seen(self, batch: Batch, candidates: Candidates | None) -> tuple[Tensor, Tensor]:
+        positions, items = batch.seen_pairs()
+        rows = self.items.rows(items)
+        if candidates is not None:
+            wanted = torch.from_numpy(candidates.rows)
+            places = _place(rows, wanted).clamp_max(len(wanted) - 1)
+            among = wanted[places] == rows
+            positions, rows = positions[among], places[among]
+        device = self.items.content.device
+        return positions.to(device), rows.to(device)
+
+
+@dataclass(frozen=True)
+class ActionObjective:
+    """The paper's: sampled history positions predict all sampled later items of their user."""
+
+    items: TrainedItems
+    settings: TrainingSettings
+
+    def loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
+        """See :class:`Objective`."""
+        device = self.items.content.device
+        longest = towers.settings.max_history
+        actions = sample_actions(batch, settings=self.settings, max_history=longest, draw=draw)
+        histories, wanted = self.items.rows(actions.histories), self.items.rows(actions.targets)
+        needed = torch.unique(torch.cat([histories.flatten(), wanted.flatten()]))  # (m,)
+        on_device = needed.to(device)
+        inputs = towers.tower_inputs(self.items.content[on_device], on_device)  # (m, w)
+        states = towers.user_states(functional.embedding(_place(histories, needed).to(device), inputs))  # (B, T, d)
+        positions = actions.positions.to(device)
+        users = states.gather(1, positions.unsqueeze(-1).expand(-1, -1, states.shape[-1]))  # (B, H, d)
+        targets = functional.embedding(_place(wanted, needed).to(device), inputs)  # (B, K, w)
+        items = (
+            towers.item_sequence_vectors(targets)
+            if towers.settings.item_tower == "shared_sequence"
+            else towers.tower_items(targets.flatten(0, 1)).view(*targets.shape[:2], -1)
+        )  # (B, K, d)
+        real, kept = actions.real.to(device), actions.wanted.to(device)
+        return dense_all_action(users, items, real, kept, temperature=self.settings.temperature)
+
+
+def choose_objective(
+    items: TrainedItems, windows: TrainingWindows, *, log_scale: Tensor, settings: TrainingSettings
+) -> Objective:
+    """Return the objective that the settings ask for; ``auto`` samples above ``full_softmax_items`` items."""
+    if settings.loss == "dense_all_action":
+        return ActionObjective(items, settings)
+    sampled = settings.loss == "sampled_softmax" or (
+        settings.loss == "auto" and len(items.content) > settings.full_softmax_items
+    )
+    sampler = None
+    if sampled:
+        counts = np.bincount(items.rows(windows.targets()).numpy(), minlength=len(items.content))
+        sampler = CandidateSampler(counts, uniform=settings.uniform_negatives)
+    return SoftmaxObjective(items, log_scale, settings.mask_seen, sampler)
+
+
+def _place(rows: Tensor, among: Tensor | None) -> Tensor:
+    """Return where ``rows`` stand in the ascending ``among``; None: among all rows."""
+    return rows if among is None else torch.searchsorted(among, rows)

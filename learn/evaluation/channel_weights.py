@@ -1,0 +1,91 @@
+"""How loud each channel speaks beside the towers, chosen on validation.
+
+Shape legend: B examples of a block, n items, W weightings tried.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from numpy.typing import NDArray
+from torch import Tensor
+
+from learn.alignment.scoring import TowerScorer
+from learn.config import EvaluationSettings
+from learn.data.histories import Examples, Histories
+from learn.evaluation.beyond_accuracy import sample_examples
+from learn.evaluation.metrics import metric_values
+from learn.evaluation.profiles import history_pairs
+from learn.evaluation.ranking import blocks, rank_block
+
+# Spread of a channel's scores as a share of the spread of the towers'; the quality is flat around the best.
+_SHARES = (0.0, 0.05, 0.1, 0.15, 0.2, 0.3, 0.5)
+
+
+def tune_channels(
+    histories: Histories, *, settings: EvaluationSettings, masked: bool, seed: int
+) -> Callable[[TowerScorer], tuple[float, ...]]:
+    """Return a function that chooses the weights with the best NDCG@10 on validation.
+
+    Args:
+        histories: The split data.
+        settings: At most ``tuning_users`` examples are read.
+        masked: Whether the history is taken out of the ranking.
+        seed: Of the draw of examples.
+    """
+    validation = histories.examples("validation").with_history()
+    examples = sample_examples(validation, count=settings.tuning_users, seed=seed)
+
+    def tune(scorer: TowerScorer) -> tuple[float, ...]:
+        channels = len(scorer.towers.channels)
+        if not channels or not len(examples):
+            return (0.0,) * channels
+        weightings = np.array(list(itertools.product(_SHARES, repeat=channels)))
+        weightings = weightings * _spreads(scorer, histories, examples)
+        quality = np.zeros(len(weightings))  # (W,)
+        parts = channels + 2
+        for rows in blocks(len(examples), histories.item_count * parts, block_users=settings.block_users):
+            quality += _quality(scorer, weightings.tolist(), histories, examples, rows, masked=masked)
+        # Of equals the first, which is the quietest.
+        return tuple(float(weight) for weight in weightings[int(quality.argmax())])
+
+    return tune
+
+
+def _spreads(scorer: TowerScorer, histories: Histories, examples: Examples) -> NDArray[np.float64]:
+    """Return (channels,): the weight at which a channel's scores vary as much as the towers'."""
+    rows = next(blocks(len(examples), histories.item_count, block_users=256))
+    towers, *channels = (float(part.std(dim=1).mean()) for part in _parts(scorer, histories, examples, rows))
+    return np.array([towers / spread if spread > 0 else 0.0 for spread in channels])
+
+
+def _parts(scorer: TowerScorer, histories: Histories, examples: Examples, rows: slice) -> list[Tensor]:
+    """Return (B, n) scores of the towers and of each channel at weight 1."""
+    users = scorer.vectors_after(histories.items, examples.starts[rows], examples.stops[rows])
+    sides = zip(scorer.split(users), scorer.split(scorer.unweighted_item_vectors()), strict=True)
+    return [(user @ item.T).cpu() for user, item in sides]
+
+
+def _quality(
+    scorer: TowerScorer,
+    weightings: Sequence[Sequence[float]],
+    histories: Histories,
+    examples: Examples,
+    rows: slice,
+    *,
+    masked: bool,
+) -> NDArray[np.float64]:
+    """Return (W,): the sum of the block's NDCG@10 under each weighting."""
+    targets, seen = np.asarray(examples.targets[rows]), history_pairs(histories, examples, rows)
+    towers, *channels = _parts(scorer, histories, examples, rows)
+    found = []
+    for weights in weightings:
+        total = towers.clone()  # (B, n)
+        for weight, channel in zip(weights, channels, strict=True):
+            if weight:
+                total.add_(channel, alpha=weight)
+        ranks = rank_block(total, targets, seen)
+        found.append(float(metric_values(ranks.masked if masked else ranks.unmasked, "ndcg@10").sum()))
+    return np.array(found)

@@ -1,0 +1,77 @@
+"""Channels: closed-form vectors beside the towers, still one inner product."""
+
+import numpy as np
+import torch
+
+from learn.alignment.channels import Channel, Cooccurrence, TextNeighbours
+from learn.alignment.towers import Towers
+from learn.config import TowerSettings
+from learn.data.histories import Histories
+from learn.data.transitions import count_transitions
+from tests.evaluation.made_histories import in_memory
+
+
+def trained_on(*users: list[int], item_count: int) -> Histories:
+    # The last item of each user is no part of training.
+    histories, _ = in_memory([[*user, 0] for user in users], item_count=item_count)
+    return histories
+
+
+def pairs_shop() -> Cooccurrence:
+    histories = trained_on([0, 1, 0, 1], [0, 1, 2, 3], [2, 3, 2, 3], [4, 5, 4, 5, 4], item_count=7)
+    channel = Cooccurrence(int((histories.popularity() > 0).sum()), 6)
+    channel.fit(histories)
+    channel.weight.fill_(1.0)
+    return channel
+
+
+def test_at_full_rank_the_factors_give_the_matrix_back() -> None:
+    histories = trained_on([0, 1, 0, 1], [0, 1, 2, 3], [2, 3, 2, 3], item_count=4)
+    channel = Cooccurrence(4, 4)
+    channel.fit(histories)
+    counts = count_transitions(histories, window=10, fade=0.8, backward=1.0).toarray()
+    scale = np.diag(histories.popularity() ** -0.25)
+    rebuilt = (channel.factors * channel.signs) @ channel.factors.T
+    np.testing.assert_allclose(rebuilt.numpy(), scale @ counts @ scale, atol=1e-5)
+
+
+def test_what_was_chosen_together_scores_highest() -> None:
+    channel = pairs_shop()
+    items = channel.inputs(torch.arange(6))
+    users = channel.user_vectors(items[[4]].unsqueeze(0), torch.tensor([1]))
+    scores = users @ channel.item_vectors(items).T
+    others = scores[0, [0, 1, 2, 3, 5]]
+    assert int(others.argmax()) == 4
+
+
+def test_an_item_without_training_interactions_says_nothing() -> None:
+    channel = pairs_shop()
+    assert not channel.inputs(torch.tensor([-1])).any()
+
+
+def test_only_the_newest_items_are_read() -> None:
+    channel = TextNeighbours(4)
+    old, new = torch.randn(1, 3, 4), torch.randn(1, channel.last, 4)
+    lengths = torch.tensor([channel.last + 3])
+    whole = channel.user_vectors(torch.cat([old, new], dim=1), lengths)
+    torch.testing.assert_close(whole, channel.user_vectors(new, torch.tensor([channel.last])))
+
+
+def test_padding_changes_nothing() -> None:
+    channel = Channel(4, last=3, fade=0.5)
+    history = torch.randn(1, 5, 4)
+    padded = torch.cat([history, torch.randn(1, 2, 4)], dim=1)
+    lengths = torch.tensor([5])
+    torch.testing.assert_close(channel.user_vectors(history, lengths), channel.user_vectors(padded, lengths))
+
+
+def test_a_silent_channel_leaves_the_scores_alone() -> None:
+    torch.manual_seed(0)
+    settings = TowerSettings(dimension=8, max_history=6, cooccurrence_rank=4)
+    towers = Towers(settings, content_dimension=12, id_count=9).eval()
+    content, ids = torch.randn(9, 12), torch.arange(9)
+    inputs = towers.item_inputs(content, ids)
+    users = towers.user_vectors(inputs[:3].unsqueeze(0), torch.tensor([3]))
+    own = towers.user_states(towers.tower_inputs(content, ids)[:3].unsqueeze(0))[:, -1]
+    items = towers.tower_items(towers.tower_inputs(content, ids))
+    torch.testing.assert_close(users @ towers.item_vectors(inputs).T, own @ items.T)
