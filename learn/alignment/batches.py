@@ -90,6 +90,13 @@ class TrainingWindows:
     def __len__(self) -> int:
         return len(self.starts)
 
+    def targets(self) -> Tensor:
+        """Return (P,) int64: the items that an epoch predicts, one for each of its positions."""
+        lengths = self.stops - self.starts - 1
+        begins = np.cumsum(lengths) - lengths
+        places = np.arange(lengths.sum()) - np.repeat(begins - self.starts - 1, lengths)
+        return torch.from_numpy(self._items[places].astype(np.int64))
+
     def shuffled(self, *, batch_positions: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Yield every window once, in an order that ``seed`` and ``epoch`` alone decide.
 

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from learn.alignment.summary import EpochRecord
-from learn.errors import storage_faults
+from learn.data.staging import staged
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -45,15 +45,9 @@ def save_state(state: TrainingState, folder: Path) -> None:
         "model": state.model,
         "optimizer": state.optimizer,
     }
-    with storage_faults(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = folder / f"{CHECKPOINT}.partial"
-        try:
-            with scratch.open("wb") as file:
-                torch.save(payload, file)
-            scratch.replace(folder / CHECKPOINT)
-        finally:
-            scratch.unlink(missing_ok=True)
+    # Given a path, torch keeps the file open where the disk is full.
+    with staged(folder, names=(CHECKPOINT,)) as stage, (stage / CHECKPOINT).open("wb") as file:
+        torch.save(payload, file)
 
 
 def load_state(folder: Path, *, device: torch.device) -> TrainingState | None:

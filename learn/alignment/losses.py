@@ -1,4 +1,4 @@
-"""The two losses that align the towers.
+"""The losses that align the towers.
 
 Shape legend: P positions, n candidates, d width, B users, H history positions, K targets per user.
 """
@@ -10,26 +10,38 @@ from torch import Tensor
 from torch.nn import functional
 
 
-def full_softmax(
-    states: Tensor, candidates: Tensor, targets: Tensor, *, scale: Tensor, seen: tuple[Tensor, Tensor] | None
+def softmax_loss(
+    states: Tensor,
+    candidates: Tensor,
+    targets: Tensor,
+    *,
+    scale: Tensor,
+    seen: tuple[Tensor, Tensor] | None,
+    log_weights: Tensor | None = None,
 ) -> Tensor:
-    """Cross-entropy over the whole catalogue at every position.
+    """Cross-entropy over the candidates at every position.
 
     Args:
         states: (P, d) unit user vectors.
-        candidates: (n, d) unit item vectors.
+        candidates: (n, d) unit item vectors, the whole catalogue or a sample of it.
         targets: (P,) int64, the candidate that came next.
         scale: () inverse temperature.
         seen: (S,) positions and (S,) candidates to leave out of the softmax, or None; a target always stays.
+        log_weights: (n,) what a sampled candidate's logit is raised by where it is not the target (see
+            :class:`~learn.alignment.candidates.CandidateSampler`); None: the candidates are the catalogue.
 
     Returns:
         () mean loss.
     """
     logits = (scale * states) @ candidates.T  # (P, n)
     logits = logits.float()
+    wanted = logits.gather(1, targets.unsqueeze(1))  # (P, 1)
+    if log_weights is not None:
+        logits = logits + log_weights
     if seen is not None:
-        wanted = logits.gather(1, targets.unsqueeze(1))  # (P, 1)
-        logits = logits.index_put(seen, logits.new_tensor(-torch.inf)).scatter(1, targets.unsqueeze(1), wanted)
+        logits = logits.index_put(seen, logits.new_tensor(-torch.inf))
+    if seen is not None or log_weights is not None:
+        logits = logits.scatter(1, targets.unsqueeze(1), wanted)
     return functional.cross_entropy(logits, targets)
 
 

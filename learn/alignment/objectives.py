@@ -29,11 +29,11 @@ class TrainedItems:
     Items that nobody has chosen yet could only be pushed away.
 
     Attributes:
-        content: (n, c) float32 on the device.
+        whitened: (n, c) float32 content on the device, whitened.
         row_of_item: (items,) int64 on the CPU, row of each catalogue item; 0 for the others, which only padding names.
     """
 
-    content: Tensor
+    whitened: Tensor
     row_of_item: Tensor
 
     def rows(self, items: Tensor) -> Tensor:
@@ -43,6 +43,11 @@ class TrainedItems:
 
 class Objective(Protocol):
     """The loss of a batch."""
+
+    @property
+    def uniform(self) -> int | None:
+        """Candidates of a step beside the batch's own targets; None: the whole catalogue."""
+        ...
 
     def loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
         """Return the () mean loss; ``draw`` is the step's source of random numbers."""
@@ -65,9 +70,14 @@ class SoftmaxObjective:
     mask_seen: bool
     sampler: CandidateSampler | None
 
+    @property
+    def uniform(self) -> int | None:
+        """See :class:`Objective`."""
+        return None if self.sampler is None else self.sampler.uniform
+
     def loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
         """See :class:`Objective`."""
-        device = self.items.content.device
+        device = self.items.whitened.device
         targets = self.items.rows(batch.targets[batch.real])  # (P,)
         candidates = None if self.sampler is None else self.sampler.draw(targets.numpy(), draw)
         needed, inputs = self._inputs(towers, batch, candidates)
@@ -92,12 +102,12 @@ class SoftmaxObjective:
 
     def _inputs(self, towers: Towers, batch: Batch, candidates: Candidates | None) -> tuple[Tensor | None, Tensor]:
         """Return the (m,) rows that the step reads, None for all of them, and their (m, w) inputs."""
-        content = self.items.content
+        whitened = self.items.whitened
         if candidates is None:
-            return None, towers.tower_inputs(content, torch.arange(len(content), device=content.device))
+            return None, towers.inputs_of_whitened(whitened, torch.arange(len(whitened), device=whitened.device))
         needed = torch.from_numpy(np.union1d(candidates.rows, self.items.rows(batch.inputs).numpy()))  # (m,)
-        on_device = needed.to(content.device)
-        return needed, towers.tower_inputs(content[on_device], on_device)
+        on_device = needed.to(whitened.device)
+        return needed, towers.inputs_of_whitened(whitened[on_device], on_device)
 
     def _seen(self, batch: Batch, candidates: Candidates | None) -> tuple[Tensor, Tensor]:
         positions, items = batch.seen_pairs()
@@ -107,7 +117,7 @@ class SoftmaxObjective:
             places = _place(rows, wanted).clamp_max(len(wanted) - 1)
             among = wanted[places] == rows
             positions, rows = positions[among], places[among]
-        device = self.items.content.device
+        device = self.items.whitened.device
         return positions.to(device), rows.to(device)
 
 
@@ -118,15 +128,20 @@ class ActionObjective:
     items: TrainedItems
     settings: TrainingSettings
 
+    @property
+    def uniform(self) -> int | None:
+        """See :class:`Objective`: the negatives are other users' targets alone."""
+        return 0
+
     def loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
         """See :class:`Objective`."""
-        device = self.items.content.device
+        device = self.items.whitened.device
         longest = towers.settings.max_history
         actions = sample_actions(batch, settings=self.settings, max_history=longest, draw=draw)
         histories, wanted = self.items.rows(actions.histories), self.items.rows(actions.targets)
         needed = torch.unique(torch.cat([histories.flatten(), wanted.flatten()]))  # (m,)
         on_device = needed.to(device)
-        inputs = towers.tower_inputs(self.items.content[on_device], on_device)  # (m, w)
+        inputs = towers.inputs_of_whitened(self.items.whitened[on_device], on_device)  # (m, w)
         states = towers.user_states(functional.embedding(_place(histories, needed).to(device), inputs))  # (B, T, d)
         positions = actions.positions.to(device)
         users = states.gather(1, positions.unsqueeze(-1).expand(-1, -1, states.shape[-1]))  # (B, H, d)
@@ -140,19 +155,32 @@ class ActionObjective:
         return dense_all_action(users, items, real, kept, temperature=self.settings.temperature)
 
 
+def chosen_loss(settings: TrainingSettings, *, items: int) -> str:
+    """Return the loss that ``settings.loss`` stands for with so many trained items."""
+    if settings.loss != "auto":
+        return settings.loss
+    return "sampled_softmax" if items > settings.full_softmax_items else "full_softmax"
+
+
+def batch_positions(settings: TrainingSettings, *, items: int) -> int:
+    """Return the positions of a batch that ``settings.batch_positions`` stands for with so many trained items."""
+    if settings.batch_positions:
+        return settings.batch_positions
+    return 1024 if chosen_loss(settings, items=items) == "sampled_softmax" else 512
+
+
 def choose_objective(
     items: TrainedItems, windows: TrainingWindows, *, log_scale: Tensor, settings: TrainingSettings
 ) -> Objective:
     """Return the objective that the settings ask for; ``auto`` samples above ``full_softmax_items`` items."""
-    if settings.loss == "dense_all_action":
+    count = len(items.whitened)
+    loss = chosen_loss(settings, items=count)
+    if loss == "dense_all_action":
         return ActionObjective(items, settings)
-    sampled = settings.loss == "sampled_softmax" or (
-        settings.loss == "auto" and len(items.content) > settings.full_softmax_items
-    )
     sampler = None
-    if sampled:
-        counts = np.bincount(items.rows(windows.targets()).numpy(), minlength=len(items.content))
-        sampler = CandidateSampler(counts, uniform=settings.uniform_negatives)
+    if loss == "sampled_softmax":
+        targets = np.bincount(items.rows(windows.targets()).numpy(), minlength=count)
+        sampler = CandidateSampler(targets, uniform=settings.uniform_negatives)
     return SoftmaxObjective(items, log_scale, settings.mask_seen, sampler)
 
 

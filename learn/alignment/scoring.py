@@ -1,6 +1,6 @@
 """Trained towers as a scorer of the whole catalogue.
 
-Shape legend: B examples, n items, c content width, w input width, d vector width.
+Shape legend: B examples, n items, c content width, W input width, D vector width.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from learn.data.histories import Examples, Histories
 
 # Content vectors read from disk at a time: 8,192 x 4,096 x 4 bytes are 134 MB.
 _BLOCK_ITEMS = 8_192
-# Histories encoded at a time: 1,024 x 50 positions x 256 x 4 bytes are 52 MB a layer.
-_BLOCK_USERS = 1_024
+# Histories encoded at a time: 256 x 50 positions x 896 x 4 bytes are 46 MB.
+_BLOCK_USERS = 256
 
 
 def id_rows(histories: Histories) -> NDArray[np.int64]:
@@ -52,16 +52,19 @@ class TowerScorer:
             texts = torch.tensor(content[block]).to(self.device)
             inputs.append(self.towers.item_inputs(texts, torch.tensor(ids[block]).to(self.device)))
             vectors.append(self.towers.item_vectors(inputs[-1]))
-        return torch.cat(inputs), torch.cat(vectors)  # (n, w), (n, d)
+        return torch.cat(inputs), torch.cat(vectors)  # (n, W), (n, D)
 
     def vectors_after(self, items: NDArray[np.int32], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Tensor:
-        """Return (B, d) unit user vectors after the runs ``items[starts:stops]``; zeros for empty ones."""
+        """Return (B, D) user vectors after the runs ``items[starts:stops]``; zeros for empty ones."""
         longest = self.towers.settings.max_history
-        blocks = [slice(begin, begin + _BLOCK_USERS) for begin in range(0, len(starts), _BLOCK_USERS)]
-        vectors = [
-            self._encode(*pad_histories(items, starts[block], stops[block], max_length=longest)) for block in blocks
-        ]
-        return torch.cat(vectors) if vectors else torch.zeros(0, self.towers.dimension)
+        vectors = torch.empty(len(starts), self.towers.dimension, device=self.device)
+        # Histories of like length together: one long one would pad a whole block of short ones.
+        order = np.argsort(np.minimum(stops - starts, longest), kind="stable")
+        for begin in range(0, len(order), _BLOCK_USERS):
+            block = order[begin : begin + _BLOCK_USERS]
+            padded, lengths = pad_histories(items, starts[block], stops[block], max_length=longest)
+            vectors[torch.from_numpy(block).to(self.device)] = self._encode(padded, lengths)
+        return vectors  # (B, D)
 
     def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
         """Return (B, n) float32 scores; -inf throughout where the history is empty."""
@@ -71,9 +74,22 @@ class TowerScorer:
         scores[torch.from_numpy(np.asarray(empty))] = -torch.inf
         return scores
 
+    def split(self, vectors: Tensor) -> tuple[Tensor, ...]:
+        """Cut (m, D) vectors into the towers' part and each channel's."""
+        return torch.split(vectors, self.towers.widths, dim=-1)
+
+    @torch.inference_mode()
+    def unweighted_item_vectors(self) -> Tensor:
+        """Return (n, D) item vectors with every channel at weight 1."""
+        parts = list(self.split(self.item_vectors))
+        inputs = self.split(self.item_inputs)
+        for place, channel in enumerate(self.towers.channels, start=1):
+            parts[place] = channel.signs * inputs[place]
+        return torch.cat(parts, dim=-1)
+
     @torch.inference_mode()
     def _encode(self, padded: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
-        inputs = self.item_inputs[torch.from_numpy(padded).to(self.device)]  # (B, T, w)
+        inputs = self.item_inputs[torch.from_numpy(padded).to(self.device)]  # (B, T, W)
         real = torch.from_numpy(lengths).to(self.device)
-        users = self.towers.user_vectors(inputs, real.clamp_min(1))  # (B, d)
+        users = self.towers.user_vectors(inputs, real.clamp_min(1))  # (B, D)
         return users * (real > 0).unsqueeze(1)

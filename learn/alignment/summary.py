@@ -11,14 +11,14 @@ class EpochRecord:
     """What one epoch gave.
 
     Attributes:
-        epoch: Counted from 1.
-        loss: Mean training loss.
+        epoch: Counted from 1; 0 stands for the weights that a warm start began with.
+        loss: Mean training loss; None for epoch 0, which trains nothing.
         validation_ndcg: NDCG@10 on validation, history masked.
         seconds: Wall-clock time of training and validation; not part of anything that must repeat.
     """
 
     epoch: int
-    loss: float
+    loss: float | None
     validation_ndcg: float
     seconds: float
 
@@ -35,6 +35,8 @@ class TrainingSummary:
         chosen_epoch: The epoch whose weights were kept.
         validation_ndcg: NDCG@10 on validation of that epoch, history masked.
         reused: The towers of an earlier, identical training were taken.
+        parent: Version of the bundle that training started from; None where it started from random weights.
+        temperature: Softmax temperature of the chosen epoch; None where it is not learned.
     """
 
     folder: Path
@@ -44,8 +46,24 @@ class TrainingSummary:
     chosen_epoch: int
     validation_ndcg: float
     reused: bool
+    parent: str | None = None
+    temperature: float | None = None
+
+    @property
+    def epochs(self) -> int:
+        """Epochs trained."""
+        return self.curve[-1].epoch
 
 
 def best_epoch(curve: list[EpochRecord]) -> EpochRecord:
     """Return the epoch with the highest validation NDCG@10, the first of equals."""
     return max(curve, key=lambda record: (record.validation_ndcg, -record.epoch))
+
+
+def setbacks(curve: list[EpochRecord]) -> int:
+    """Return how many epochs were no better than the best before them."""
+    count, best = 0, float("-inf")
+    for record in curve:
+        count += record.validation_ndcg <= best
+        best = max(best, record.validation_ndcg)
+    return count

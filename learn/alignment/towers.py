@@ -1,15 +1,19 @@
 """PAL: the item tower and the user tower, aligned by what people did (LEARN, arXiv 2405.03988, section 3).
 
 Shape legend: B users in a batch, T history positions, c width of a content vector, w width inside the
-towers, d width of the vectors served, K newest items mixed into the user vector.
+towers, d width of the towers' vectors, K newest items mixed into the user vector; W and D are w and d with what the
+channels append.
 """
 
 from __future__ import annotations
+
+from typing import cast
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from learn.alignment.channels import Channel, Cooccurrence, TextNeighbours
 from learn.alignment.dropout import Dropout
 from learn.alignment.whitening import Whitening
 from learn.config import TowerSettings
@@ -54,13 +58,43 @@ class Block(nn.Module):
         # Histories are padded on the right, so the causal mask hides the padding from every real position.
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         attended: Tensor = self.attended(mixed.transpose(1, 2).reshape(batch, length, width))  # (B, T, w)
+        return self._fed_forward(x, attended)
+
+    def at_last(self, x: Tensor, lengths: Tensor) -> Tensor:
+        """Return :meth:`forward` at the last real position of each history, (B, w), for a fraction of its work.
+
+        With one query a history, keys and values need not be projected at every position: the query is carried to the
+        other side of the key's projection, and the value's is applied to the mean. A key's bias shifts all positions
+        alike, which the softmax does not see.
+
+        Args:
+            x: (B, T, w).
+            lengths: (B,) int64 real positions, at least 1.
+        """
+        batch, length, width = x.shape
+        last = _at_last(x, lengths)  # (B, w)
+        normed = self.attention_norm(x)
+        queries, keys, values = self.projections.weight.view(3, self.heads, width // self.heads, width)
+        query_bias, _, value_bias = self.projections.bias.view(3, self.heads, width // self.heads)
+        asked = torch.einsum("bw,hdw->bhd", _at_last(normed, lengths), queries) + query_bias  # (B, heads, w / heads)
+        asked = torch.einsum("bhd,hdw->bhw", asked, keys) * (width // self.heads) ** -0.5  # (B, heads, w)
+        logits = torch.einsum("bhw,btw->bht", asked, normed)  # (B, heads, T)
+        padding = torch.arange(length, device=x.device) >= lengths.unsqueeze(1)  # (B, T)
+        shares = logits.masked_fill(padding.unsqueeze(1), -torch.inf).softmax(dim=-1)
+        read = torch.einsum("bht,btw->bhw", shares, normed)  # (B, heads, w)
+        mixed = torch.einsum("bhw,hdw->bhd", read, values) + value_bias  # (B, heads, w / heads)
+        return self._fed_forward(last, self.attended(mixed.reshape(batch, width)))
+
+    def _fed_forward(self, x: Tensor, attended: Tensor) -> Tensor:
         x = x + self.dropout(attended)
         changed: Tensor = self.dropout(self.feed_forward(x))
         return x + changed
 
 
 class Towers(nn.Module):
-    """Both towers. The score of a user and an item is the inner product of two unit vectors.
+    """Both towers, and the channels beside them. The score of a user and an item is one inner product.
+
+    ``tower_*`` is what training shapes, unit vectors of width d; the rest is what is served, channels appended.
 
     Args:
         settings: The shape of the towers.
@@ -74,7 +108,7 @@ class Towers(nn.Module):
         width = settings.dimension
         self.whitening = Whitening(content_dimension)
         self.content_dropout = Dropout(settings.input_dropout)
-        self.adaptor = nn.Linear(content_dimension, width)
+        self.adaptor = nn.Linear(content_dimension, width) if settings.read_text else None
         self.id_table = nn.Embedding(id_count, width) if settings.id_embeddings and id_count else None
         self.id_dropout = Dropout(settings.id_dropout)
         self.input_norm = nn.LayerNorm(width)
@@ -87,6 +121,9 @@ class Towers(nn.Module):
         self.head = self._make_head(width)
         self.sequence_weight = nn.Parameter(torch.ones(()))
         self.recency_weights = nn.Parameter(_RECENCY_START ** torch.arange(settings.recent_items).float())  # (K,)
+        rank = min(settings.cooccurrence_rank, id_count)
+        self.cooccurrence = Cooccurrence(id_count, rank) if rank else None
+        self.text = TextNeighbours(content_dimension) if settings.text_channel else None
         self._start()
 
     def _make_head(self, width: int) -> nn.Module:
@@ -100,7 +137,7 @@ class Towers(nn.Module):
 
     @torch.no_grad()
     def _start(self) -> None:
-        if self.settings.item_tower == "adaptor":
+        if self.settings.item_tower == "adaptor" and self.adaptor is not None:
             # Untrained towers then already rank by the text's principal directions.
             nn.init.eye_(self.adaptor.weight)
             nn.init.zeros_(self.adaptor.bias)
@@ -110,17 +147,28 @@ class Towers(nn.Module):
             nn.init.normal_(self.positions, std=0.02)
 
     @property
-    def dimension(self) -> int:
-        """Width d of the vectors served."""
+    def channels(self) -> list[Channel]:
+        """The channels, in the order of their numbers behind the towers' own."""
+        return [channel for channel in (self.cooccurrence, self.text) if channel is not None]
+
+    @property
+    def tower_dimension(self) -> int:
+        """Width d of the towers' own vectors."""
         return self.content_dimension if self.settings.item_tower == "frozen" else self.settings.dimension
 
     @property
+    def dimension(self) -> int:
+        """Width D of the vectors served."""
+        return self.tower_dimension + sum(channel.dimension for channel in self.channels)
+
+    @property
     def input_dimension(self) -> int:
-        """Width w of what the towers read of an item."""
-        return self.content_dimension if self.settings.item_tower == "frozen" else self.settings.dimension
+        """Width W of what is read of an item."""
+        # Inputs and vectors are equally wide in every variant: in front of the frozen one stands the content itself.
+        return self.dimension
 
     def item_inputs(self, content: Tensor, ids: Tensor) -> Tensor:
-        """Return what both towers read of each item.
+        """Return what is read of each item wherever it stands in a history.
 
         Args:
             content: (n, c) float32 frozen content vectors.
@@ -128,20 +176,62 @@ class Towers(nn.Module):
                 its text alone.
 
         Returns:
-            (n, w) float32.
+            (n, W) float32.
         """
-        whitened: Tensor = self.whitening(content)
+        parts = [self.tower_inputs(content, ids)]
+        if self.cooccurrence is not None:
+            parts.append(self.cooccurrence.inputs(ids))
+        if self.text is not None:
+            parts.append(self.text.inputs(self.whitening(content)))
+        return torch.cat(parts, dim=-1)  # (n, W)
+
+    def item_vectors(self, inputs: Tensor) -> Tensor:
+        """Map items' inputs (n, W) to the vectors (n, D) that users are compared with.
+
+        An item's vector does not depend on its neighbours.
+        """
+        own, *rest = torch.split(inputs, self.widths, dim=-1)
+        parts = [channel.item_vectors(part) for channel, part in zip(self.channels, rest, strict=True)]
+        return torch.cat([self.tower_items(own), *parts], dim=-1)  # (n, D)
+
+    def user_vectors(self, histories: Tensor, lengths: Tensor) -> Tensor:
+        """Return the user vector after each whole history.
+
+        Args:
+            histories: (B, T, W) inputs of the items, oldest first, padded on the right; T at most ``max_history``.
+            lengths: (B,) int64, at least 1: real positions of each history.
+
+        Returns:
+            (B, D).
+        """
+        own, *rest = torch.split(histories, self.widths, dim=-1)
+        parts = [channel.user_vectors(part, lengths) for channel, part in zip(self.channels, rest, strict=True)]
+        return torch.cat([self._last_states(own, lengths), *parts], dim=-1)  # (B, D)
+
+    @property
+    def widths(self) -> list[int]:
+        """Widths of the towers' own numbers and of each channel's; they sum to D."""
+        return [self.tower_dimension, *(channel.dimension for channel in self.channels)]
+
+    def tower_inputs(self, content: Tensor, ids: Tensor) -> Tensor:
+        """Return what both towers read of each item: (n, w) float32; arguments as in :meth:`item_inputs`."""
+        return self.inputs_of_whitened(self.whitening(content), ids)
+
+    def inputs_of_whitened(self, whitened: Tensor, ids: Tensor) -> Tensor:
+        """Return :meth:`tower_inputs` of content (n, c) that was whitened once, since it never changes in training."""
         if self.settings.item_tower == "frozen":
             return whitened
-        x: Tensor = self.adaptor(self.content_dropout(whitened))  # (n, w)
+        x = whitened.new_zeros(len(whitened), self.settings.dimension)  # (n, w)
+        if self.adaptor is not None:
+            x = self.adaptor(self.content_dropout(whitened))
         if self.id_table is None:
             return x
         known = (ids >= 0).unsqueeze(-1)  # (n, 1)
         behaviour: Tensor = self.id_dropout(self.id_table(ids.clamp_min(0)))  # (n, w)
         return x + behaviour * known
 
-    def item_vectors(self, inputs: Tensor) -> Tensor:
-        """Map items' inputs (n, w) to unit vectors (n, d); an item's vector does not depend on its neighbours."""
+    def tower_items(self, inputs: Tensor) -> Tensor:
+        """Map items' inputs (n, w) to unit vectors (n, d)."""
         if self.settings.item_tower in ("adaptor", "frozen"):
             return functional.normalize(inputs, dim=-1)
         return self._sequence_states(inputs.unsqueeze(1)).squeeze(1)  # (n, d)
@@ -164,33 +254,49 @@ class Towers(nn.Module):
             return states
         mixed = self.sequence_weight * states
         batch, length = histories.shape[:2]
-        items = self.item_vectors(histories.flatten(0, 1)).view(batch, length, -1)  # (B, T, d)
+        items = self.tower_items(histories.flatten(0, 1)).view(batch, length, -1)  # (B, T, d)
         for places_back in range(min(self.settings.recent_items, length)):
             earlier = items[:, : length - places_back]  # (B, T - k, d)
             mixed = mixed + self.recency_weights[places_back] * functional.pad(earlier, (0, 0, places_back, 0))
         return functional.normalize(mixed, dim=-1)
 
-    def user_vectors(self, histories: Tensor, lengths: Tensor) -> Tensor:
-        """Return the unit user vector after each whole history.
-
-        Args:
-            histories: (B, T, w) as in :meth:`user_states`.
-            lengths: (B,) int64, at least 1: real positions of each history.
-
-        Returns:
-            (B, d).
-        """
-        states = self.user_states(histories)
-        last = (lengths - 1).view(-1, 1, 1).expand(-1, 1, states.shape[-1])  # (B, 1, d)
-        return states.gather(1, last).squeeze(1)  # (B, d)
+    def _last_states(self, histories: Tensor, lengths: Tensor) -> Tensor:
+        """Return :meth:`user_states` at the last real position alone: (B, d)."""
+        x = self._embedded(histories)
+        for block in self.blocks[:-1]:
+            x = block(x)
+        final = cast("Block", self.blocks[-1])
+        state = self._directed(final.at_last(x, lengths))  # (B, d)
+        newest = min(self.settings.recent_items, histories.shape[1])
+        if not newest:
+            return state
+        ages = torch.arange(newest, device=lengths.device)  # (K,)
+        places = lengths.unsqueeze(1) - 1 - ages  # (B, K)
+        inputs = histories.gather(1, places.clamp_min(0).unsqueeze(-1).expand(-1, -1, histories.shape[-1]))  # (B, K, w)
+        items = self.tower_items(inputs.flatten(0, 1)).view(*places.shape, -1)  # (B, K, d)
+        weights = self.recency_weights[:newest] * (places >= 0)  # (B, K)
+        return functional.normalize(self.sequence_weight * state + torch.einsum("bk,bkd->bd", weights, items), dim=-1)
 
     def _sequence_states(self, inputs: Tensor) -> Tensor:
-        if self.settings.item_tower == "frozen":
-            inputs = self.adaptor(self.content_dropout(inputs))  # (B, T, width)
-        x = self.input_norm(inputs)
-        if self.positions is not None:
-            x = x + self.positions[: x.shape[1]]
-        x = self.input_channel_dropout(x)
+        x = self._embedded(inputs)
         for block in self.blocks:
             x = block(x)
-        return functional.normalize(self.head(self.output_norm(x)), dim=-1)  # (B, T, d)
+        return self._directed(x)  # (B, T, d)
+
+    def _embedded(self, inputs: Tensor) -> Tensor:
+        if self.settings.item_tower == "frozen" and self.adaptor is not None:
+            inputs = self.adaptor(self.content_dropout(inputs))  # (B, T, width)
+        x: Tensor = self.input_norm(inputs)
+        if self.positions is not None:
+            x = x + self.positions[: x.shape[1]]
+        embedded: Tensor = self.input_channel_dropout(x)
+        return embedded
+
+    def _directed(self, x: Tensor) -> Tensor:
+        return functional.normalize(self.head(self.output_norm(x)), dim=-1)
+
+
+def _at_last(x: Tensor, lengths: Tensor) -> Tensor:
+    """Return (B, w): what stands at the last real position of (B, T, w)."""
+    places = (lengths - 1).view(-1, 1, 1).expand(-1, 1, x.shape[-1])  # (B, 1, w)
+    return x.gather(1, places).squeeze(1)

@@ -7,29 +7,34 @@ import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
-from torch.nn import functional
 
-from learn.alignment.actions import sample_actions
 from learn.alignment.batches import Batch, TrainingWindows
 from learn.alignment.checkpoints import CHECKPOINT, TrainingState, load_state, save_state
 from learn.alignment.devices import autocast, choose_device
-from learn.alignment.losses import dense_all_action, full_softmax
+from learn.alignment.objectives import TrainedItems, batch_positions, choose_objective
 from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.summary import EpochRecord, TrainingSummary, best_epoch
+from learn.alignment.step_memory import step_memory
+from learn.alignment.summary import EpochRecord, TrainingSummary, best_epoch, setbacks
 from learn.alignment.towers import Towers
+from learn.alignment.warm_start import WarmStart, start_from
 from learn.alignment.weights import save_towers, weights_hash
 from learn.config import Settings, TrainingSettings
 from learn.data.histories import Histories
-from learn.errors import TrainingError, storage_faults
+from learn.data.staging import staged
+from learn.errors import TrainingError
 
 Measure = Callable[[TowerScorer], float]
 """Validation NDCG@10 of a scorer; the evaluation room gives it, training only obeys it."""
+
+Tune = Callable[[TowerScorer], tuple[float, ...]]
+"""Weights of the channels, chosen on validation by the evaluation room."""
 
 Say = Callable[[str], None]
 
@@ -38,7 +43,9 @@ _RESULT = "training.json"
 _LARGEST_SCALE = 100.0
 
 
-def training_key(histories: Histories, content: Path, *, settings: Settings, seed: int) -> str:
+def training_key(
+    histories: Histories, content: Path, *, settings: Settings, seed: int, start: WarmStart | None = None
+) -> str:
     """Return a hash of everything that the weights depend on, for the folder of a training."""
     digest = hashlib.sha256()
     inputs = [histories.folder / f"{name}.npy" for name in ("offsets", "items", "train_stops")]
@@ -46,8 +53,12 @@ def training_key(histories: Histories, content: Path, *, settings: Settings, see
     for path in [*inputs, *validation, content]:
         with path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    chosen = [settings.towers.model_dump(mode="json"), settings.training.model_dump(mode="json", exclude={"reuse"})]
+    ignored = {"reuse"} if start is not None else {"reuse", "warm_learning_rate"}
+    chosen = [settings.towers.model_dump(mode="json"), settings.training.model_dump(mode="json", exclude=ignored)]
     digest.update(json.dumps([chosen, seed, torch.__version__], sort_keys=True).encode())
+    if start is not None:
+        # Which rows are carried depends on the items' ids as well, which nothing else in training does.
+        digest.update(json.dumps([start.sha256, histories.item_ids]).encode())
     return digest.hexdigest()[:32]
 
 
@@ -59,6 +70,8 @@ def train_towers(
     settings: Settings,
     seed: int,
     measure: Measure,
+    tune: Tune | None = None,
+    start: WarmStart | None = None,
     say: Say = print,
 ) -> TrainingSummary:
     """Train both towers on the training part and keep the epoch that is best on validation.
@@ -73,36 +86,57 @@ def train_towers(
         settings: Sections ``towers`` and ``training`` are read.
         seed: Of initial weights, order of batches and dropout.
         measure: Gives validation NDCG@10.
+        tune: Chooses how loud each channel speaks, once the epoch is chosen; None leaves the channels silent.
+        start: Earlier weights to begin with, in place of random ones; they are measured first, as epoch 0, and kept
+            where no epoch is better.
         say: Receives one line an epoch.
 
     Raises:
+        BundleError: The earlier weights are of towers of another shape.
         TrainingError: The loss stopped being a number, or there is nothing to train on.
         StorageError: The disk is full or closed.
     """
-    finished = _finished(destination) if settings.training.reuse else None
+    parent = None if start is None else start.parent
+    finished = _finished(destination, parent=parent) if settings.training.reuse else None
     if finished is not None:
         return finished
-    trainer = _Trainer(histories, content, settings=settings, seed=seed)
+    if start is not None and start.same_shop:
+        settings = settings.overridden(training__learning_rate=settings.training.warm_learning_rate)
+    trainer = _Trainer(histories, content, settings=settings, seed=seed, start=start)
+    say(trainer.memory.described)
     state = load_state(destination, device=trainer.device)
     if state is not None:
         trainer.load(state)
-        say(f"Going on after epoch {len(state.curve)} of an interrupted training.")
+        say(f"Going on after epoch {state.curve[-1].epoch} of an interrupted training.")
     curve = list(state.curve) if state is not None else []
     while not _is_over(curve, settings.training):
-        record = trainer.epoch(len(curve) + 1, measure)
+        first = 1 if start is None else 0
+        record = trainer.epoch(curve[-1].epoch + 1 if curve else first, measure)
         curve.append(record)
-        state = trainer.state(curve, best=state.best if state is not None and best_epoch(curve) != record else None)
+        best = state.best if state is not None and best_epoch(curve) != record else None
+        if best is not None and settings.training.anneal < 1:
+            trainer.go_back(best, setbacks=setbacks(curve))
+        state = trainer.state(curve, best=best)
         save_state(state, destination)
         say(_line(record, curve, settings.training))
     if state is None:
         raise TrainingError("No epoch was trained.", where="settings, `training.epochs`", fix="set it to at least 1")
-    return trainer.finish(state, destination)
+    trainer.keep(state, measure=measure, tune=tune)
+    return trainer.finish(state, destination, parent=parent)
 
 
 class _Trainer:
     """The towers, their optimizer and the data they see."""
 
-    def __init__(self, histories: Histories, content: NDArray[np.float32], *, settings: Settings, seed: int) -> None:
+    def __init__(
+        self,
+        histories: Histories,
+        content: NDArray[np.float32],
+        *,
+        settings: Settings,
+        seed: int,
+        start: WarmStart | None,
+    ) -> None:
         self.settings, self.seed = settings.training, seed
         self.histories, self.content, self.ids = histories, content, id_rows(histories)
         self.device = choose_device(settings.training)
@@ -113,25 +147,41 @@ class _Trainer:
                 where=histories.folder,
                 fix="move the cuts in section `split` of the settings to later dates",
             )
-        # Items without training interactions are no candidates in training: they could only be pushed away.
-        self.seen = torch.from_numpy(np.flatnonzero(self.ids >= 0))
-        self.seen_content = torch.from_numpy(np.asarray(content[self.seen.numpy()])).to(self.device)  # (n, c)
-        if not torch.isfinite(self.seen_content).all():
+        trained = np.flatnonzero(self.ids >= 0)
+        trained_content = torch.from_numpy(np.asarray(content[trained])).to(self.device)  # (n, c)
+        if not torch.isfinite(trained_content).all():
             raise TrainingError(
                 "Some content vectors hold values that are not numbers.",
                 where="content vectors",
                 fix="remove the encoder's folder from the content store and run again",
             )
-        self.seen_ids = torch.arange(len(self.seen), device=self.device)
-        self.rows = torch.from_numpy(self.ids)
         torch.manual_seed(seed)
-        self.towers = Towers(settings.towers, content_dimension=content.shape[1], id_count=len(self.seen))
-        if settings.towers.whitening:
-            self.towers.whitening.fit(self.seen_content.cpu())
+        self.towers = Towers(settings.towers, content_dimension=content.shape[1], id_count=len(trained))
+        temperature = settings.training.temperature
+        if start is not None:
+            ids = histories.item_ids
+            start_from(start, self.towers, item_ids=[ids[item] for item in trained])
+            temperature = start.temperature or temperature
+        elif settings.towers.whitening:
+            self.towers.whitening.fit(trained_content.cpu())
+        if self.towers.cooccurrence is not None:
+            self.towers.cooccurrence.fit(histories)
         self.towers.to(self.device)
         # Clamped and decayed apart from the towers: it scales the loss and never leaves training.
-        self.log_scale = torch.nn.Parameter(torch.tensor(-np.log(settings.training.temperature), device=self.device))
+        self.log_scale = torch.nn.Parameter(torch.tensor(-np.log(temperature), device=self.device))
         self.optimizer = self._optimizer()
+        with torch.no_grad():
+            whitened = self.towers.whitening(trained_content)  # (n, c)
+        items = TrainedItems(whitened, torch.from_numpy(np.maximum(self.ids, 0)))
+        self.objective = choose_objective(items, self.windows, log_scale=self.log_scale, settings=settings.training)
+        self.batch_positions = batch_positions(settings.training, items=len(trained))
+        self.memory = step_memory(
+            self.towers,
+            items=len(trained),
+            uniform=self.objective.uniform,
+            batch_positions=self.batch_positions,
+            mask_seen=settings.training.mask_seen,
+        )
 
     def _optimizer(self) -> torch.optim.Optimizer:
         groups = [
@@ -142,29 +192,37 @@ class _Trainer:
         return torch.optim.AdamW(groups, lr=self.settings.learning_rate, betas=(0.9, 0.98), fused=True)
 
     def epoch(self, number: int, measure: Measure) -> EpochRecord:
-        """Train on every window once and measure on validation."""
+        """Train on every window once and measure on validation; epoch 0 measures alone."""
         began = time.monotonic()
+        loss = self._train_once(number) if number else None
+        ndcg = measure(TowerScorer(self.towers, content=self.content, ids=self.ids))
+        return EpochRecord(number, loss, ndcg, time.monotonic() - began)
+
+    def _train_once(self, number: int) -> float:
         # Seeded by the epoch, not by what went before, so that a resumed training draws the same dropout.
         torch.manual_seed(self.seed * 1_000_003 + number)
         draw = np.random.default_rng((self.seed, number, 1))
         self.towers.train()
         total, positions = 0.0, 0
-        for batch in self.windows.shuffled(batch_positions=self.settings.batch_positions, seed=self.seed, epoch=number):
-            loss = self._step(batch, draw)
-            count = int(batch.real.sum())
-            total, positions = total + loss * count, positions + count
-        ndcg = measure(TowerScorer(self.towers, content=self.content, ids=self.ids))
-        return EpochRecord(number, total / positions, ndcg, time.monotonic() - began)
+        batches = self.windows.shuffled(batch_positions=self.batch_positions, seed=self.seed, epoch=number)
+        while step := list(islice(batches, self.settings.batches_per_step)):
+            count = sum(int(batch.real.sum()) for batch in step)
+            total, positions = total + self._step(step, draw) * count, positions + count
+        return total / positions
 
-    def _step(self, batch: Batch, draw: np.random.Generator) -> float:
+    def _step(self, batches: list[Batch], draw: np.random.Generator) -> float:
         self.optimizer.zero_grad(set_to_none=True)
+        mean = sum(self._gradients(batch, draw, share=1 / len(batches)) for batch in batches)
+        torch.nn.utils.clip_grad_norm_(self.towers.parameters(), self.settings.clip_norm)
+        self.optimizer.step()
+        with torch.no_grad():
+            self.log_scale.clamp_(max=float(np.log(_LARGEST_SCALE)))
+        return mean
+
+    def _gradients(self, batch: Batch, draw: np.random.Generator, *, share: float) -> float:
+        """Add ``share`` of the batch's gradients to those of the step and return that share of its loss."""
         with autocast(self.settings, self.device):
-            inputs = self.towers.item_inputs(self.seen_content, self.seen_ids)  # (n, w)
-            loss = (
-                self._softmax_loss(batch, inputs)
-                if self.settings.loss == "full_softmax"
-                else self._action_loss(batch, inputs, draw)
-            )
+            loss = share * self.objective.loss(self.towers, batch, draw)
         if not torch.isfinite(loss):
             raise TrainingError(
                 "The training loss is no longer a number.",
@@ -172,43 +230,7 @@ class _Trainer:
                 fix="lower `training.learning_rate`, or set `training.precision` to `float32`",
             )
         torch.autograd.backward(loss)
-        torch.nn.utils.clip_grad_norm_(self.towers.parameters(), self.settings.clip_norm)
-        self.optimizer.step()
-        with torch.no_grad():
-            self.log_scale.clamp_(max=float(np.log(_LARGEST_SCALE)))
         return loss.item()
-
-    def _softmax_loss(self, batch: Batch, inputs: Tensor) -> Tensor:
-        candidates = self.towers.item_vectors(inputs)  # (n, d)
-        # Looked up by `embedding`, not by index: the gradient of an index is added up by racing threads, and no two
-        # trainings would give the same bytes.
-        real = batch.real.to(self.device)
-        sequences, targets = self._rows(batch.inputs), self._rows(batch.targets)
-        states = self.towers.user_states(functional.embedding(sequences, inputs))[real]  # (P, d)
-        seen = None
-        if self.settings.mask_seen:
-            positions, items = batch.seen_pairs()
-            seen = positions.to(self.device), self._rows(items)
-        return full_softmax(states, candidates, targets[real], scale=self.log_scale.exp(), seen=seen)
-
-    def _action_loss(self, batch: Batch, inputs: Tensor, draw: np.random.Generator) -> Tensor:
-        longest = self.towers.settings.max_history
-        actions = sample_actions(batch, settings=self.settings, max_history=longest, draw=draw)
-        states = self.towers.user_states(functional.embedding(self._rows(actions.histories), inputs))  # (B, T, d)
-        positions = actions.positions.to(self.device)
-        users = states.gather(1, positions.unsqueeze(-1).expand(-1, -1, states.shape[-1]))  # (B, H, d)
-        targets = functional.embedding(self._rows(actions.targets), inputs)  # (B, K, w)
-        items = (
-            self.towers.item_sequence_vectors(targets)
-            if self.towers.settings.item_tower == "shared_sequence"
-            else self.towers.item_vectors(targets.flatten(0, 1)).view(*targets.shape[:2], -1)
-        )  # (B, K, d)
-        real, wanted = actions.real.to(self.device), actions.wanted.to(self.device)
-        return dense_all_action(users, items, real, wanted, temperature=self.settings.temperature)
-
-    def _rows(self, items: Tensor) -> Tensor:
-        # Padding points at item 0, which may have no row; any row will do, since padding is never read.
-        return self.rows[items].clamp_min(0).to(self.device)
 
     def state(self, curve: list[EpochRecord], *, best: dict[str, Tensor] | None) -> TrainingState:
         """Return what the next epoch goes on from; ``best`` None: this epoch's weights are the best."""
@@ -221,15 +243,32 @@ class _Trainer:
         self._put(state.model)
         self.optimizer.load_state_dict(state.optimizer)
 
+    def go_back(self, best: dict[str, Tensor], *, setbacks: int) -> None:
+        """Return to the best weights and take smaller steps from there."""
+        self._put(best)
+        self.optimizer = self._optimizer()
+        for group in self.optimizer.param_groups:
+            group["lr"] *= self.settings.anneal**setbacks
+
     def _put(self, weights: dict[str, Tensor]) -> None:
         weights = dict(weights)
         with torch.no_grad():
             self.log_scale.copy_(weights.pop("log_scale"))
         self.towers.load_state_dict(weights)
 
-    def finish(self, state: TrainingState, destination: Path) -> TrainingSummary:
-        """Write the best epoch's weights and the record of the training; drop the checkpoint."""
+    def keep(self, state: TrainingState, *, measure: Measure, tune: Tune | None) -> None:
+        """Take the best epoch's weights, and choose how loud the channels speak beside them."""
         self._put(state.best)
+        self.validation_ndcg = best_epoch(state.curve).validation_ndcg
+        if tune is None or not self.towers.channels:
+            return
+        weights = tune(TowerScorer(self.towers, content=self.content, ids=self.ids))
+        for channel, weight in zip(self.towers.channels, weights, strict=True):
+            channel.weight.fill_(weight)
+        self.validation_ndcg = measure(TowerScorer(self.towers, content=self.content, ids=self.ids))
+
+    def finish(self, state: TrainingState, destination: Path, *, parent: str | None) -> TrainingSummary:
+        """Write the weights that were kept and the record of the training; drop the checkpoint."""
         sha256 = save_towers(self.towers.cpu(), destination)
         best = best_epoch(state.curve)
         summary = TrainingSummary(
@@ -238,19 +277,19 @@ class _Trainer:
             parameters=sum(parameter.numel() for parameter in self.towers.parameters()),
             curve=tuple(state.curve),
             chosen_epoch=best.epoch,
-            validation_ndcg=best.validation_ndcg,
+            validation_ndcg=self.validation_ndcg,
             reused=False,
+            parent=parent,
+            temperature=None if self.settings.loss == "dense_all_action" else 1 / self.log_scale.detach().exp().item(),
         )
         record = asdict(summary) | {"folder": str(destination)}
-        with storage_faults(destination):
-            scratch = destination / f"{_RESULT}.partial"
-            scratch.write_text(json.dumps(record, indent=2), encoding="utf-8")
-            scratch.replace(destination / _RESULT)
-            (destination / CHECKPOINT).unlink(missing_ok=True)
+        with staged(destination, names=(_RESULT,)) as stage:
+            (stage / _RESULT).write_text(json.dumps(record, indent=2), encoding="utf-8")
+        (destination / CHECKPOINT).unlink(missing_ok=True)
         return summary
 
 
-def _finished(folder: Path) -> TrainingSummary | None:
+def _finished(folder: Path, *, parent: str | None) -> TrainingSummary | None:
     try:
         record = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
         if weights_hash(folder) != record["weights_sha256"]:
@@ -258,18 +297,20 @@ def _finished(folder: Path) -> TrainingSummary | None:
     except (OSError, ValueError, KeyError):
         return None
     curve = tuple(EpochRecord(**epoch) for epoch in record["curve"])
-    return TrainingSummary(**(record | {"folder": folder, "curve": curve, "reused": True}))
+    return TrainingSummary(**(record | {"folder": folder, "curve": curve, "reused": True, "parent": parent}))
 
 
 def _is_over(curve: list[EpochRecord], settings: TrainingSettings) -> bool:
-    if len(curve) >= settings.epochs:
-        return True
-    return bool(curve) and curve[-1].epoch - best_epoch(curve).epoch >= settings.patience
+    if not curve:
+        return False
+    last = curve[-1].epoch
+    return last >= settings.epochs or last - best_epoch(curve).epoch >= settings.patience
 
 
 def _line(record: EpochRecord, curve: list[EpochRecord], settings: TrainingSettings) -> str:
     mark = " (best)" if best_epoch(curve) == record else ""
+    loss = "as it was, " if record.loss is None else f"loss {record.loss:.3f}, "
     return (
-        f"Epoch {record.epoch}/{settings.epochs}: loss {record.loss:.3f}, "
+        f"Epoch {record.epoch}/{settings.epochs}: {loss}"
         f"validation NDCG@10 {record.validation_ndcg:.4f}{mark}, {record.seconds:.1f} s"
     )

@@ -11,7 +11,8 @@ from safetensors.torch import load_file, save_file
 
 from learn.alignment.towers import Towers
 from learn.config import TowerSettings
-from learn.errors import BundleError, storage_faults
+from learn.data.staging import staged
+from learn.errors import BundleError
 
 WEIGHTS, SHAPE = "towers.safetensors", "towers.json"
 
@@ -30,15 +31,9 @@ def save_towers(towers: Towers, folder: Path) -> str:
         "content_dimension": towers.content_dimension,
         "id_count": towers.id_count,
     }
-    with storage_faults(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        scratch = folder / f"{WEIGHTS}.partial"
-        try:
-            save_file({name: tensor.contiguous() for name, tensor in towers.state_dict().items()}, scratch)
-            scratch.replace(folder / WEIGHTS)
-        finally:
-            scratch.unlink(missing_ok=True)
-        (folder / SHAPE).write_text(json.dumps(shape, indent=2, sort_keys=True) + "\n", encoding="utf-8")
+    with staged(folder, names=(WEIGHTS, SHAPE)) as stage:
+        save_file({name: tensor.contiguous() for name, tensor in towers.state_dict().items()}, stage / WEIGHTS)
+        (stage / SHAPE).write_text(json.dumps(shape, indent=2, sort_keys=True) + "\n", encoding="utf-8")
     return weights_hash(folder)
 
 

@@ -38,6 +38,10 @@ class EvaluationSettings(Section):
     ease_max_items: int = Field(default=20_000, ge=1)
     """Trained items above which EASE (and its part in the blend) is left out: 20,000 take 5 GB and minutes."""
 
+    selection_users: int = Field(default=10_000, ge=100)
+    """Validation users by whom epochs and the weights of the channels are chosen, the same ones each time; more make
+    epochs longer and no choice better."""
+
     tuning_users: int = Field(default=4_000, ge=1)
     """Validation users on whom the blend's weights are chosen: three shares need no more."""
 

@@ -33,12 +33,24 @@ def inputs_of(towers: Towers, *, seed: int = 0) -> torch.Tensor:
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_the_user_tower_cannot_see_the_future(variant: str) -> None:
     towers = made(item_tower=variant)
-    inputs = inputs_of(towers).split(towers.widths, dim=-1)[0]
+    inputs = torch.split(inputs_of(towers), towers.widths, dim=-1)[0]
     histories = inputs[[0, 1, 2, 3, 4, 5]].unsqueeze(0)
     changed = inputs[[0, 1, 2, 3, 8, 7]].unsqueeze(0)
     before, after = towers.user_states(histories), towers.user_states(changed)
     torch.testing.assert_close(before[0, :4], after[0, :4])
     assert not torch.allclose(before[0, 4], after[0, 4])
+
+
+@pytest.mark.parametrize(("blocks", "recent_items"), [(1, 0), (2, 3), (1, 10)])
+@pytest.mark.parametrize("variant", VARIANTS)
+def test_the_user_vector_is_the_state_after_the_last_item(variant: str, blocks: int, recent_items: int) -> None:
+    towers = made(item_tower=variant, blocks=blocks, recent_items=recent_items)
+    inputs = inputs_of(towers)
+    histories = torch.stack([inputs[[0, 1, 2, 3, 4]], inputs[[5, 4, 3, 0, 0]], inputs[[7, 0, 0, 0, 0]]])
+    lengths = torch.tensor([5, 3, 1])
+    own = towers.user_vectors(histories, lengths)[:, : towers.tower_dimension]
+    states = towers.user_states(histories[..., : towers.tower_dimension])
+    torch.testing.assert_close(own, states[torch.arange(3), lengths - 1])
 
 
 @pytest.mark.parametrize("variant", VARIANTS)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 import torch
 
-from learn.alignment.checkpoints import CHECKPOINT
+from learn.alignment.checkpoints import CHECKPOINT, load_state
 from learn.alignment.scoring import TowerScorer, id_rows
 from learn.alignment.summary import TrainingSummary
 from learn.alignment.training import train_towers, training_key
@@ -43,7 +43,7 @@ def hit_rate(shop: Histories) -> Callable[[TowerScorer], float]:
 
 
 def small(**training: object) -> Settings:
-    chosen = {"epochs": 4, "patience": 4, "batch_positions": 128, "learning_rate": 5e-3} | training
+    chosen = {"epochs": 4, "patience": 4, "batch_positions": 128, "learning_rate": 5e-3, "anneal": 1} | training
     return Settings.from_mapping({"towers": {"dimension": 16, "max_history": 10}, "training": chosen})
 
 
@@ -68,8 +68,10 @@ def test_the_papers_item_towers_train(shop: Histories, tmp_path: Path, item_towe
             "training": {"loss": "dense_all_action", "temperature": 0.05, "epochs": 3, "learning_rate": 5e-3},
         }
     )
-    curve = trained(shop, tmp_path, settings).curve
-    assert curve[-1].loss < curve[0].loss
+    first, *_, last = trained(shop, tmp_path, settings).curve
+    assert first.loss is not None
+    assert last.loss is not None
+    assert last.loss < first.loss
 
 
 def test_the_same_input_gives_the_same_bytes(shop: Histories, tmp_path: Path) -> None:
@@ -135,7 +137,7 @@ def test_training_goes_on_after_a_kill_as_if_nothing_had_happened(shop: Historie
         lines = []
         def say(line):
             lines.append(line)
-            if len(lines) == 2:
+            if len(lines) == 3:
                 os.kill(os.getpid(), signal.SIGKILL)
         train_towers(shop, CONTENT, destination=Path({str(tmp_path / "killed")!r}), settings=small(), seed=0,
                      measure=hit_rate(shop), say=say)
@@ -163,6 +165,27 @@ def test_training_stops_when_validation_no_longer_improves(shop: Histories, tmp_
         say=lambda _: None,
     )
     assert [summary.chosen_epoch, len(summary.curve)] == [2, 4]
+
+
+def test_after_a_worse_epoch_training_goes_back_and_takes_smaller_steps(shop: Histories, tmp_path: Path) -> None:
+    figures = iter([0.2, 0.3, 0.1])
+
+    def interrupted(_: TowerScorer) -> float:
+        figure = next(figures, None)
+        if figure is None:
+            raise KeyboardInterrupt
+        return figure
+
+    settings = small(epochs=5, anneal=0.25)
+    with pytest.raises(KeyboardInterrupt):
+        train_towers(
+            shop, CONTENT, destination=tmp_path, settings=settings, seed=0, measure=interrupted, say=lambda _: None
+        )
+    state = load_state(tmp_path, device=torch.device("cpu"))
+    assert state is not None
+    assert len(state.curve) == 3
+    assert all(weights.equal(state.best[name]) for name, weights in state.model.items())
+    assert {group["lr"] for group in state.optimizer["param_groups"]} == {0.25 * settings.training.learning_rate}
 
 
 def test_the_key_changes_with_all_that_the_weights_depend_on(shop: Histories, tmp_path: Path) -> None:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -26,7 +27,7 @@ from tests.made_shop import histories
 
 WIDTH = 12
 CONTENT_WIDTH = 24
-SHAPE = {"dimension": WIDTH, "max_history": 6, "recent_items": 4}
+SHAPE = {"dimension": WIDTH, "max_history": 6, "recent_items": 4, "cooccurrence_rank": 0}
 
 
 def towers(*, ids: int, seed: int, **settings: object) -> Towers:
@@ -59,7 +60,7 @@ def test_a_row_follows_its_item_and_a_new_item_stands_where_its_text_puts_it() -
 
 def test_across_data_sets_all_but_the_items_is_carried() -> None:
     start, fresh = replace(earlier("abc"), id_rows={}), towers(ids=5, seed=2)
-    before = {name: weights.clone() for name, weights in fresh.state_dict().items()}
+    own = {name: weights.clone() for name, weights in fresh.state_dict().items()}
     assert start_from(start, fresh, item_ids=list("abcde")) == 0
     there = start.towers.state_dict()
     for name, weights in fresh.state_dict().items():
@@ -67,8 +68,16 @@ def test_across_data_sets_all_but_the_items_is_carried() -> None:
             assert not weights.any()
         else:
             assert weights.equal(there[name])
-    assert not before["adaptor.bias"].equal(torch.randn(WIDTH))
-    assert not before["whitening.projection"].equal(there["whitening.projection"])
+    # The whitening, too: the adaptor means something behind its own alone.
+    assert not own["whitening.projection"].equal(there["whitening.projection"])
+
+
+def test_channels_stay_silent_until_they_are_tuned_on_the_present_data() -> None:
+    start, fresh = earlier("abc", cooccurrence_rank=2), towers(ids=3, seed=2, cooccurrence_rank=2)
+    for channel in start.towers.channels:
+        channel.weight.fill_(0.3)
+    start_from(start, fresh, item_ids=list("abc"))
+    assert [float(channel.weight) for channel in fresh.channels] == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(("here", "there"), [(9, 6), (6, 9)])
@@ -181,7 +190,7 @@ def test_training_goes_on_from_the_learned_temperature(shop: Histories, yesterda
     assert kept.temperature == pytest.approx(ended)
 
 
-def decreasing() -> "object":
+def decreasing() -> Callable[[TowerScorer], float]:
     figures = iter(np.linspace(1, 0, 50))
     return lambda _: float(next(figures))
 
@@ -216,9 +225,10 @@ def test_the_key_changes_with_the_weights_and_with_the_items(
         replace(yesterday, weights_sha256="0" * 64),
         replace(yesterday, id_rows={}),
         replace(yesterday, temperature=0.5),
+        replace(yesterday, same_shop=False),
         None,
     ]
-    assert len({key(start) for start in [yesterday, *others]}) == 5
+    assert len({key(start) for start in [yesterday, *others]}) == 6
     assert key(replace(yesterday, parent="the same weights in another bundle")) == key(yesterday)
 
 

@@ -57,7 +57,8 @@ def test_a_scorer_that_knows_gets_everything_and_one_that_errs_nothing(shop: His
 def test_the_figure_chosen_by_is_the_one_reported(shop: Histories, content: Path, tmp_path: Path) -> None:
     settings = small(tmp_path)
     summary = train_selected(shop.folder, content, settings=settings)
-    assert summary.validation_ndcg == max(record.validation_ndcg for record in summary.curve)
+    # The curve is the towers' alone; the channels are tuned beside the best of them and may stay silent.
+    assert summary.validation_ndcg >= max(record.validation_ndcg for record in summary.curve)
     scorer = TowerScorer(load_towers(summary.folder), content=np.load(content), ids=id_rows(shop))
     reported = evaluate([scorer], shop, parts=("validation",), settings=settings.evaluation, seed=0)
     assert reported.figure("validation", "towers", "masked", "ndcg@10") == pytest.approx(summary.validation_ndcg)
