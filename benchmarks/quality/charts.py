@@ -1,0 +1,66 @@
+"""The pictures of the page, drawn by the same code as those of a run's report."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from matplotlib.figure import Figure
+
+from benchmarks.quality.rows import Estimate, Estimated, words
+from learn import evaluation_pictures
+from learn.evaluation.evaluation import Masking
+
+_METRICS = ("recall@10", "ndcg@10")
+
+
+def by_model(estimated: Estimated, masking: Masking, *, published: Mapping[str, tuple[float, float]]) -> Figure:
+    """Draw Recall@10 and NDCG@10 of every row with its interval.
+
+    Args:
+        estimated: The rows of one case.
+        masking: The protocol of the figures.
+        published: Name -> published Recall@10 and NDCG@10 of the same protocol, which have no interval.
+    """
+    figures = {row.label: _figures(found, masking) for row, found in estimated}
+    intervals = {row.label: _intervals(found, masking) for row, found in estimated}
+    for name, values in published.items():
+        drawn = dict(zip(_METRICS, values, strict=True))
+        label = f"{name.partition(' (')[0]}, published"  # the source stands in the table
+        figures[label] = {masking: drawn}
+        intervals[label] = {masking: {metric: (value, value) for metric, value in drawn.items()}}
+    return evaluation_pictures.metrics_with_intervals(
+        {"test": figures, "intervals": {"test": intervals}}, masking=masking
+    )
+
+
+def by_slice(whole: Estimated, slices: Mapping[str, Estimated], *, masking: Masking) -> Figure:
+    """Draw Recall@10 of the towers, the best others and popularity in each slice.
+
+    Args:
+        whole: The rows over all examples, by which the best are found.
+        slices: Slice -> the rows over its examples; none of them is empty.
+        masking: The protocol of the figures.
+    """
+    drawn = {
+        words(name): {
+            "count": int(estimated[0][0].chosen(name).sum()),
+            "metrics": {row.label: _figures(found, masking) for row, found in _others(estimated)},
+            "intervals": {row.label: _intervals(found, masking) for row, found in _others(estimated)},
+        }
+        for name, estimated in slices.items()
+    }
+    figures = {row.label: _figures(found, masking) for row, found in _others(whole)}
+    return evaluation_pictures.slices({"test": figures, "slices": {"test": drawn}}, masking=masking)
+
+
+def _others(estimated: Estimated) -> Estimated:
+    # The towers with another loss are no baseline.
+    return [(row, found) for row, found in estimated if not row.model.startswith("towers_")]
+
+
+def _figures(found: Mapping[str, Estimate], masking: Masking) -> dict[str, dict[str, float]]:
+    return {masking: {metric: estimate.mean for metric, estimate in found.items()}}
+
+
+def _intervals(found: Mapping[str, Estimate], masking: Masking) -> dict[str, dict[str, tuple[float, float]]]:
+    return {masking: {name: (estimate.interval.low, estimate.interval.high) for name, estimate in found.items()}}

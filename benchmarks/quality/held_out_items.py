@@ -1,0 +1,128 @@
+"""A split for cold items: a drawn share of the catalogue that training never meets.
+
+Shape legend: N interactions, E examples, H held-out items.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from dataclasses import dataclass, fields
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from learn.data.histories import Examples, Histories, Part
+from learn.errors import SplitError
+from learn.evaluation.ranking import Scorer
+
+_COPIED = ("users.parquet", "item_ids.parquet")
+
+
+def hold_out_items(histories: Histories, destination: Path, *, share: float, seed: int) -> Histories:
+    """Write a split whose training part holds none of the drawn items, and whose test asks for them alone.
+
+    Every training interaction with a held-out item is dropped, so no training history holds one either. Validation
+    asks for other items alone: the epoch is chosen without ever looking at a held-out item. Test histories keep
+    their validation item, whatever it is, as a shop would keep it.
+
+    Args:
+        histories: A split with each user's last items as examples.
+        destination: Folder to write, in the format of :func:`learn.data.splits.build_histories`; what stood there is
+            replaced.
+        share: Of the catalogue that is held out.
+        seed: Of the draw.
+
+    Raises:
+        SplitError: No test example asks for a drawn item.
+    """
+    count = round(share * histories.item_count)
+    held = np.zeros(histories.item_count, dtype=np.bool_)
+    held[np.random.default_rng(seed).choice(histories.item_count, size=count, replace=False)] = True
+    kept = ~(histories.training_mask() & held[histories.items])  # (N,)
+    moved = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])  # (N + 1,): a position's new place
+    test = _examples(histories, "test", moved, wanted=held)
+    if not len(test):
+        raise SplitError(
+            f"No test example asks for one of the {count} held-out items.",
+            where=histories.folder,
+            fix="hold out a larger share of the items",
+        )
+    arrays = {
+        "offsets": moved[histories.offsets],
+        "items": histories.items[kept],
+        "timestamps": histories.timestamps[kept],
+        "train_stops": moved[histories.train_stops],
+        "held_out": np.flatnonzero(held),
+    }
+    parts = (_examples(histories, "validation", moved, wanted=~held), test)
+    described = f"{histories.split['described']}; {count} items held out of training, and test asks for them alone"
+    meta = {"item_count": histories.item_count, "split": {"method": "held_out_items", "described": described}}
+    _write(destination, histories.folder, arrays, parts, meta)
+    return Histories.open(destination)
+
+
+def held_out_items(folder: Path) -> NDArray[np.int64]:
+    """Return (H,) the held-out items of a split that :func:`hold_out_items` wrote."""
+    items: NDArray[np.int64] = np.load(folder / "held_out.npy")
+    return items
+
+
+@dataclass(frozen=True)
+class AmongItems:
+    """A model that recommends some of the items alone: the ranking is among these.
+
+    Attributes:
+        scorer: The model.
+        items: (H,) item indices.
+    """
+
+    scorer: Scorer
+    items: Tensor
+
+    @property
+    def name(self) -> str:
+        """The model's own."""
+        return self.scorer.name
+
+    def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
+        """See :class:`~learn.evaluation.ranking.Scorer`; -inf for every other item."""
+        scores = self.scorer.scores(histories, examples, rows)  # (B, N)
+        among = torch.full_like(scores, -torch.inf)  # (B, N)
+        among[:, self.items] = scores[:, self.items]
+        return among
+
+
+def _examples(histories: Histories, part: Part, moved: NDArray[np.int64], *, wanted: NDArray[np.bool_]) -> Examples:
+    examples = histories.examples(part)
+    chosen = wanted[examples.targets]
+    starts, stops = moved[examples.starts[chosen]], moved[examples.stops[chosen]]
+    return Examples(part, np.asarray(examples.users[chosen]), starts, stops, np.asarray(examples.targets[chosen]))
+
+
+def _write(
+    destination: Path,
+    source: Path,
+    arrays: dict[str, NDArray[np.generic]],
+    parts: tuple[Examples, ...],
+    meta: dict[str, object],
+) -> None:
+    scratch = destination.with_name(f"{destination.name}.partial")
+    shutil.rmtree(scratch, ignore_errors=True)
+    scratch.mkdir(parents=True)
+    named = {
+        f"{part.name}_{field.name}": getattr(part, field.name)
+        for part in parts
+        for field in fields(part)
+        if field.name != "name"
+    }
+    for name, array in (arrays | named).items():
+        np.save(scratch / f"{name}.npy", array)
+    for name in _COPIED:
+        shutil.copyfile(source / name, scratch / name)
+    (scratch / "histories.json").write_text(json.dumps(meta, indent=2), encoding="utf-8")
+    shutil.rmtree(destination, ignore_errors=True)
+    scratch.rename(destination)

@@ -1,0 +1,169 @@
+"""The jobs of the benchmark: each fits one model, or one set of baselines, and measures it.
+
+A job's key is a hash over everything its figures depend on, so a result is found again until something changes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmarks.quality.cases import CASES
+from benchmarks.quality.datasets import SOURCES, data_digest
+from benchmarks.quality.provenance import ROOT, versions
+from learn.config import Settings
+from learn.evaluation.evaluation import Masking
+
+Kind = Literal["baselines", "towers", "speed"]
+SEEDS = (0, 1, 2)
+SETS = ("scientific", "games")
+"""Cases with published results, and bars for both protocols."""
+
+COLD = ("online_retail", "scientific_held_out")
+"""Cases that are there for their cold items."""
+
+PAPER_EPOCHS = 10
+"""Epochs of the paper's configuration: its 200 would take a processor days."""
+
+_CONFIGS = ROOT / "configs"
+# Raised when a result's meaning changes, so that older ones are not read.
+_FORMAT = 1
+_READ = {
+    "baselines": {"evaluation", "content"},
+    "towers": {"towers", "training", "evaluation", "content"},
+    "speed": {"towers", "training", "evaluation", "content"},
+}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model, or one set of baselines, on one case.
+
+    Attributes:
+        kind: What is fitted.
+        case: A name in :data:`~benchmarks.quality.cases.CASES`.
+        row: Name of the row it belongs to; the seeds of a row share it.
+        seed: Of the model.
+        settings: Those of the model, whole.
+        label: The row's name for people, with what differs from the settings it is called after.
+    """
+
+    kind: Kind
+    case: str
+    row: str
+    seed: int
+    settings: Settings
+    label: str
+
+    @property
+    def protocol(self) -> Masking:
+        """Whether the history is masked in training, and so in the ranking by which the epoch is chosen."""
+        return "masked" if self.settings.training.mask_seen else "unmasked"
+
+    @property
+    def name(self) -> str:
+        """The job's name, by which it can be chosen."""
+        return f"{self.case}/{self.row}/{self.protocol}/{self.seed}"
+
+    def inputs(self, digest: str) -> dict[str, Any]:
+        """Return everything its figures depend on.
+
+        Args:
+            digest: Hash of the data set's files.
+        """
+        return {
+            "format": _FORMAT,
+            "kind": self.kind,
+            "case": CASES[self.case].inputs(),
+            "seed": self.seed,
+            "settings": self.settings.model_dump(
+                mode="json",
+                include=_READ[self.kind],
+                exclude={"training": {"reuse"}, "content": {"threads", "shards"}},
+            ),
+            "data": digest,
+            "versions": versions(),
+        }
+
+    def key(self, digest: str) -> str:
+        """Return the hash of :meth:`inputs`."""
+        return hashlib.sha256(json.dumps(self.inputs(digest), sort_keys=True).encode()).hexdigest()[:24]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the job as plain values."""
+        return {
+            "kind": self.kind,
+            "case": self.case,
+            "row": self.row,
+            "seed": self.seed,
+            "settings": self.settings.model_dump(mode="json"),
+            "label": self.label,
+        }
+
+    @classmethod
+    def from_dict(cls, values: Mapping[str, Any]) -> Job:
+        """Take back what :meth:`to_dict` gave."""
+        return cls(**(dict(values) | {"settings": Settings.from_mapping(values["settings"])}))
+
+
+def digests(jobs: Sequence[Job], *, data: Path) -> dict[str, str]:
+    """Return the hash of each case's files, by case.
+
+    Raises:
+        DataError: A data set is not there.
+    """
+    sources = {CASES[job.case].source for job in jobs}
+    found = {source: data_digest(SOURCES[source], data=data) for source in sources}
+    return {job.case: found[CASES[job.case].source] for job in jobs}
+
+
+def plan(*, seeds: Sequence[int] = SEEDS, overrides: Mapping[str, object] | None = None) -> tuple[Job, ...]:
+    """Lay out every job of the benchmark, in order.
+
+    Args:
+        seeds: Of the rows that are means over seeds; the first is that of the other rows.
+        overrides: Settings put into every job, names as in :meth:`learn.config.Settings.overridden`: for a try.
+
+    Raises:
+        SettingsError: A settings file or an override is wrong.
+    """
+    first, default, unmasked = seeds[0], Settings(), _configured("unmasked")
+    jobs = [_job("baselines", case, "baselines", default, 0) for case in (*SETS, *COLD)]
+    for case in SETS:
+        jobs += [_job("towers", case, "towers", settings, seed) for settings in (default, unmasked) for seed in seeds]
+    jobs += [_job("towers", "scientific_held_out", "towers", default, seed) for seed in seeds]
+    jobs.append(_job("towers", "online_retail", "towers", default, first))
+    jobs.append(_other_softmax(default, first))
+    sasrec = _configured("sasrec")
+    protocols = (sasrec, sasrec.overridden(training__mask_seen=False))
+    label = "SASRec (IDs alone)"
+    jobs += [_job("towers", case, "sasrec", settings, first, label=label) for case in SETS for settings in protocols]
+    paper = _configured("paper").overridden(training__epochs=PAPER_EPOCHS)
+    jobs.append(_job("towers", "scientific", "paper", paper, first, label=f"paper, {PAPER_EPOCHS} epochs at most"))
+    # RecBole masks nothing, so neither do we.
+    jobs.append(_job("speed", "scientific", "speed", unmasked, first))
+    return tuple(_overridden(job, overrides or {}) for job in jobs)
+
+
+def _other_softmax(default: Settings, seed: int) -> Job:
+    # The towers' own row is the one of the two, this row is the other.
+    loss = "sampled_softmax" if default.training.loss == "full_softmax" else "full_softmax"
+    settings = default.overridden(training__loss=loss)
+    return _job("towers", "games", f"towers_{loss}", settings, seed, label=f"towers, {loss.replace('_', ' ')}")
+
+
+def _job(kind: Kind, case: str, row: str, settings: Settings, seed: int, *, label: str = "") -> Job:
+    return Job(kind, case, row, seed, settings, label or row)
+
+
+def _configured(name: str) -> Settings:
+    path = _CONFIGS / f"{name}.toml"
+    return Settings.from_toml(path.read_text(encoding="utf-8"), where=f"configs/{path.name}")
+
+
+def _overridden(job: Job, overrides: Mapping[str, object]) -> Job:
+    return replace(job, settings=job.settings.overridden(**overrides)) if overrides else job

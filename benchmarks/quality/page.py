@@ -1,0 +1,351 @@
+"""``quality.md`` for people and ``quality.json`` for machines, made of the results that are there."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from benchmarks.quality import charts, tables
+from benchmarks.quality.bars import Measured, bars, figures, read_measured, softmax_pair
+from benchmarks.quality.jobs import SETS, Job
+from benchmarks.quality.provenance import commit, machine, versions
+from benchmarks.quality.results import Results
+from benchmarks.quality.rows import Estimated, Row, estimates, exact_interval
+from learn.data.staging import staged
+from learn.drawing import svg
+from learn.evaluation.evaluation import Masking
+
+_PAGE, _FIGURES = "quality.md", "quality.json"
+_COMMAND = "make bench-quality"
+
+PUBLISHED: dict[str, dict[str, tuple[float, float]]] = {
+    "scientific": {
+        "MISSRec, text and image (MM'23)": (0.1278, 0.0658),
+        "MISSRec, with IDs (MM'23)": (0.1360, 0.0753),
+    },
+    "games": {
+        "SASRec (in LC-Rec, ICDE'24)": (0.0940, 0.0481),
+        "FDSA (in LC-Rec, ICDE'24)": (0.1041, 0.0531),
+        "S3-Rec (in LC-Rec, ICDE'24)": (0.1002, 0.0491),
+        "TIGER (in LC-Rec, ICDE'24)": (0.0939, 0.0501),
+        "LC-Rec (ICDE'24)": (0.1174, 0.0681),
+    },
+}
+"""Recall@10 and NDCG@10 published on the same split, nothing masked."""
+
+_ABOUT = {
+    "scientific": "Amazon 2018, Industrial and Scientific, in UniSRec's split: the last item of a user is test.",
+    "games": "Amazon 2018, Video Games, in LC-Rec's split: the last item of a user is test. Titles are all its text.",
+}
+_SLICES = {
+    "head_items": "head items",
+    "tail_items": "tail items",
+    "cold_items": "cold items",
+    "short_histories": "short histories",
+}
+
+
+def write_page(
+    planned: Sequence[Job], *, digests: Mapping[str, str], results: Results, folder: Path, tried: Sequence[str] = ()
+) -> Path:
+    """Write the page, its pictures and its figures.
+
+    Args:
+        planned: Every job of the benchmark; one without a result is named as not measured.
+        digests: Hash of each case's files; a case without one counts as not measured.
+        results: Where the results lie.
+        folder: Where to write.
+        tried: Settings that were put into every job, for a page that says it is a try.
+
+    Returns:
+        The page.
+
+    Raises:
+        DataError: A result is damaged.
+        StorageError: The disk is full or closed.
+    """
+    measured = read_measured(planned, digests=digests, results=results)
+    keys = {job.name: job.key(digests[job.case]) for job in planned if job.case in digests}
+    records = [results.read(key) for key in dict.fromkeys(keys.values()) if results.has(key)]
+    missing = [job.name for job in planned if job.name not in keys or not results.has(keys[job.name])]
+    cases = [_Case.of(name, measured.rows[name]) for name in SETS if measured.rows[name]]
+    drawn = {name: figure for case in cases for name, figure in case.pictures().items()}
+    parts = [_head(records, tried), _bar_part(measured)]
+    parts += [part for case in cases for part in _set_part(case, drawn)]
+    parts += [*_softmax_part(measured), *_cold_part(measured), *_speed_part(measured)]
+    parts += _work_part(records, missing)
+    with staged(folder, names=(*drawn, _FIGURES, _PAGE)) as stage:
+        for name, figure in drawn.items():
+            (stage / name).write_text(svg(figure), encoding="utf-8")
+        (stage / _FIGURES).write_text(_figures(measured, records), encoding="utf-8")
+        (stage / _PAGE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return folder / _PAGE
+
+
+def _figures(measured: Measured, records: Sequence[dict[str, Any]]) -> str:
+    machines = _distinct(records, "machine") or [machine()]
+    found = {
+        "figures": {name: round(figure, 6) for name, figure in figures(measured).items()},
+        "machine": machines[0] if len(machines) == 1 else machines,
+        "versions": _versions(records),
+        "commit": ", ".join(_commits(records)),
+        "seeds": _seeds(records),
+    }
+    return json.dumps(found, indent=1) + "\n"
+
+
+def _seeds(records: Sequence[dict[str, Any]]) -> list[int]:
+    return sorted({record["job"]["seed"] for record in records if record["job"]["kind"] != "baselines"})
+
+
+def _distinct(records: Sequence[dict[str, Any]], name: str) -> list[Any]:
+    found: list[Any] = []
+    for record in records:
+        if record[name] not in found:
+            found.append(record[name])
+    return found
+
+
+def _commits(records: Sequence[dict[str, Any]]) -> list[str]:
+    return _distinct(records, "commit") or [commit()]
+
+
+def _versions(records: Sequence[dict[str, Any]]) -> dict[str, str]:
+    # The key of a result holds the versions: what is read here has those of now.
+    return records[0]["inputs"]["versions"] if records else versions()
+
+
+def _machine(found: Mapping[str, Any]) -> str:
+    threads = f", {found['threads']} threads" if "threads" in found else ""
+    return f"{found['processor']}, {found['cores']} cores, {found['memory_gb']} GB, {found['system']}{threads}"
+
+
+def _head(records: Sequence[dict[str, Any]], tried: Sequence[str]) -> str:
+    machines = "; ".join(_machine(each) for each in _distinct(records, "machine") or [machine()])
+    said = [
+        "# Quality on public data",
+        "The towers beside everything they should beat, on public data, by one evaluation code "
+        "([what the figures are](../evaluation.md)). Epochs are chosen on validation, test is read once. "
+        "Figures in brackets are 95 % intervals over the users; a row of several seeds is their mean, "
+        "its ± the standard deviation over them. Rows that lose are kept.",
+        "A figure with the user's history masked and one without are two measurements: "
+        "they stand in tables of their own and are never to be compared.",
+        f"- machine: {machines}\n"
+        f"- versions: {', '.join(f'{name} {version}' for name, version in _versions(records).items())}\n"
+        f"- commit: {', '.join(tables.short_commit(each) for each in _commits(records))}\n"
+        f"- seeds: {', '.join(str(seed) for seed in _seeds(records)) or 'none yet'}\n"
+        f"- to repeat: `{_COMMAND}`; it goes on where it was stopped, and takes what is there",
+    ]
+    if tried:
+        said.insert(1, f"**A try with {', '.join(f'`{each}`' for each in tried)}: no figure on this page counts.**")
+    return "\n\n".join(said)
+
+
+def _bar_part(measured: Measured) -> str:
+    parts = bars(measured)
+    verdicts = [bar.met for found in parts.values() for bar in found]
+    said = (
+        f"{verdicts.count(True)} met, {verdicts.count(False)} missed, {verdicts.count(None)} open. "
+        "Met and missed are computed from the figures."
+    )
+    return "\n\n".join(
+        ["## The bars", said, *(f"### {title}\n\n{tables.bar_table(found)}" for title, found in parts.items())]
+    )
+
+
+@dataclass(frozen=True)
+class _Case:
+    """A data set's rows under either protocol, and in the slices, with their figures."""
+
+    name: str
+    rows: list[Row]
+    masked: Estimated
+    unmasked: Estimated
+    slices: dict[str, Estimated]
+
+    @classmethod
+    def of(cls, name: str, rows: list[Row]) -> _Case:
+        masked = _masked(rows)
+        filled = [each for each in _SLICES if masked and masked[0].chosen(each).any()]
+        return cls(
+            name,
+            rows,
+            estimates(masked, "masked", tables.COLUMNS),
+            estimates(_unmasked(rows), "unmasked", tables.COLUMNS),
+            {each: estimates(masked, "masked", ["recall@10"], slice_name=each) for each in filled},
+        )
+
+    def pictures(self) -> dict[str, Figure]:
+        """Return the pictures by the name of their file."""
+        drawn = {}
+        if self.masked:
+            drawn[f"quality-{self.name}-masked.svg"] = charts.by_model(self.masked, "masked", published={})
+        if self.unmasked:
+            name = f"quality-{self.name}-unmasked.svg"
+            drawn[name] = charts.by_model(self.unmasked, "unmasked", published=PUBLISHED[self.name])
+        if self.slices and any(row.model == tables.OWN for row, _ in self.masked):
+            drawn[f"quality-{self.name}-slices.svg"] = charts.by_slice(self.masked, self.slices, masking="masked")
+        return drawn
+
+
+def _set_part(case: _Case, drawn: Mapping[str, Figure]) -> list[str]:
+    parts = [f"## `{case.name}`", f"{_ABOUT[case.name]} {case.rows[0].examples:,} test users; all items are ranked."]
+    parts += _masked_part(case, drawn) if case.masked else []
+    if case.unmasked:
+        parts += [
+            "### Nothing masked, the published protocol",
+            "Nothing is masked, in training or in ranking, and the epoch is chosen on validation without masking. "
+            "The blend's weights are those chosen with the history masked. Published rows are their authors' figures.",
+            tables.model_table(case.unmasked, "unmasked", published=PUBLISHED[case.name]),
+            _against_blend(case.unmasked, "unmasked"),
+            _shown(drawn, f"quality-{case.name}-unmasked.svg", f"{case.name}, nothing masked, by model"),
+        ]
+    closed = [row for row in case.rows if row.closed_form]
+    if case.name == "scientific" and closed:
+        said = (
+            "Measured before, by other code, on the same split. Transitions count both directions here, those did not."
+        )
+        parts += ["### Closed forms beside their known values", said, tables.known_table(closed)]
+    return [part for part in parts if part]
+
+
+def _masked_part(case: _Case, drawn: Mapping[str, Figure]) -> list[str]:
+    closed = [row for row in case.rows if row.closed_form]
+    parts = [
+        "### History masked",
+        tables.model_table(case.masked, "masked", published={}),
+        _against_blend(case.masked, "masked"),
+        _blend_line(closed) if closed else "",
+        _shown(drawn, f"quality-{case.name}-masked.svg", f"{case.name}, history masked, by model"),
+    ]
+    if case.slices:
+        parts += ["### Slices, history masked", tables.slice_table(case.slices, _SLICES)]
+        parts.append(_shown(drawn, f"quality-{case.name}-slices.svg", f"{case.name}, Recall@10 by slice"))
+    return parts
+
+
+def _masked(rows: Sequence[Row]) -> list[Row]:
+    # The paper's configuration masks nothing, and is trained once for both tables.
+    return [row for row in rows if row.protocol == "masked" or row.model == "paper"]
+
+
+def _unmasked(rows: Sequence[Row]) -> list[Row]:
+    return [row for row in rows if row.protocol == "unmasked" or row.closed_form]
+
+
+def _against_blend(estimated: Estimated, masking: Masking) -> str:
+    named = {row.model: row for row, _ in estimated}
+    if "towers" not in named or "blend" not in named:
+        return ""
+    return tables.difference_lines(named["towers"], named["blend"], masking)
+
+
+def _blend_line(closed: Sequence[Row]) -> str:
+    record = closed[0].records[0]
+    mixed = ", ".join(f"{name} {weight:.2f}" for name, weight in record["blend_weights"].items())
+    left_out = "".join(f" Left out: {name} ({reason})." for name, reason in record["left_out"].items())
+    return f"Weights of the blend, chosen on validation: {mixed}.{left_out}"
+
+
+def _softmax_part(measured: Measured) -> list[str]:
+    pair = softmax_pair(measured)
+    if pair is None:
+        return []
+    sampled, full = pair
+    lines = [
+        [
+            row.records[0]["training"]["loss"].replace("_", " "),
+            tables.figure(found["recall@10"]),
+            tables.figure(found["ndcg@10"]),
+            f"{row.records[0]['seconds']['fit']:,.0f} s",
+            f"{row.records[0]['training_peak_memory_bytes'] / 1e9:.2f} GB",
+        ]
+        for row, found in estimates(pair, "masked", ["recall@10", "ndcg@10"])
+    ]
+    heads = ["`games`, test, history masked", "Recall@10", "NDCG@10", "training", "peak memory"]
+    said = f"Seed {sampled.seeds[0]} of both."
+    return [
+        "## Sampled softmax",
+        f"{said} {tables.difference_lines(sampled, full, 'masked')}",
+        tables.markdown(heads, lines),
+    ]
+
+
+def _cold_part(measured: Measured) -> list[str]:
+    parts = []
+    held_out = measured.rows["scientific_held_out"]
+    if held_out:
+        count, items = held_out[0].examples, measured.held_out_items
+        exact = exact_interval(0, count)
+        parts += [
+            "### A tenth of the items held out of training",
+            f"{items} drawn items of `scientific` leave the training part with all their interactions, and the "
+            f"{count} test users whose target is one of them are asked. Validation asks for other items alone.",
+            tables.cold_table(
+                *(estimates(rows, "masked", ["recall@10"]) for rows in (held_out, measured.among_held_out))
+            ),
+            "Popularity counts training interactions, of which an unseen item has none: its Recall is 0 by nature, so "
+            f"any multiple of it is a low bar. From {count} users its interval reaches {exact.high:.4f}. The second "
+            f"column is the harder question: among the {items} unseen items alone popularity knows nothing but "
+            f"ties, and a random order would come to {10 / items:.4f}.",
+        ]
+    by_date = measured.rows["online_retail"]
+    if by_date and by_date[0].chosen("cold_items").any():
+        cold = estimates(_masked(by_date), "masked", ["recall@10"], slice_name="cold_items")
+        parts += [
+            "### `online_retail`, split by date",
+            "Short and dirty descriptions, and many repeat purchases, which the masked ranking cannot reach. Cold "
+            "items are those first sold after the training part; there are few, so the intervals are wide.",
+            tables.slice_table({"cold_items": cold}, _SLICES),
+        ]
+    return ["## Cold items", *parts] if parts else []
+
+
+def _speed_part(measured: Measured) -> list[str]:
+    found = measured.speed
+    if found is None:
+        return []
+    sides = {"LEARN's towers": found["ours"], "RecBole's SASRec": found["recbole"]}
+    reached = {"LEARN's towers": found["ours_reached"], "RecBole's SASRec": found["recbole_reached"]}
+    lines = [
+        [
+            name,
+            f"{reached[name]['elapsed_seconds']:,.0f} s, epoch {reached[name]['epoch']}" if reached[name] else "never",
+            f"{side['test_users'] / side['test_seconds']:,.0f}",
+            f"{side['peak_memory_bytes'] / 1e9:.2f} GB",
+            f"{side['test']['unmasked']['ndcg@10']:.4f}",
+        ]
+        for name, side in sides.items()
+    ]
+    heads = ["", "time to the target", "users ranked per second", "peak memory", "test NDCG@10, unmasked"]
+    encoding = found["content_encoding_seconds"]
+    once = (
+        f" The frozen LLM reads the catalogue once for all trainings, in {encoding:,.0f} s, which is no part of these."
+        if encoding
+        else ""
+    )
+    return [
+        "## Speed beside RecBole",
+        f"`{found['data_set']}`, the same machine, {found['threads']} threads each, one after the other. The target is "
+        f"RecBole's own best NDCG@10 on validation, nothing masked: {found['target_ndcg']:.4f}.{once}",
+        tables.markdown(heads, lines),
+    ]
+
+
+def _work_part(records: Sequence[dict[str, Any]], missing: Sequence[str]) -> list[str]:
+    parts = ["## Every job"]
+    if records:
+        said = "Each ran in a process of its own. `fit` holds validation after every epoch, and no encoding of texts."
+        parts += [said, tables.work_table(records)]
+    if missing:
+        parts.append(f"Not measured: {', '.join(f'`{name}`' for name in missing)}.")
+    return parts
+
+
+def _shown(drawn: Mapping[str, Figure], name: str, text: str) -> str:
+    return f"![{text}]({name})" if name in drawn else ""

@@ -1,0 +1,89 @@
+"""Doing the jobs one after another, each in a process of its own; what is done already is taken as it is."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Mapping, Sequence
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from benchmarks.quality.jobs import Job
+from benchmarks.quality.provenance import ROOT
+from benchmarks.quality.results import Results
+
+_PATIENCE_SECONDS = 30
+
+
+def chosen(jobs: Sequence[Job], patterns: Sequence[str]) -> list[Job]:
+    """Return the jobs whose name holds one of the patterns (``*`` and ``?`` as in a shell); all without a pattern."""
+    return [job for job in jobs if not patterns or any(fnmatchcase(job.name, f"*{each}*") for each in patterns)]
+
+
+def run(
+    jobs: Sequence[Job], *, digests: Mapping[str, str], data: Path, workspace: Path, again: Sequence[str] = ()
+) -> list[str]:
+    """Do the jobs that have no result yet.
+
+    Args:
+        jobs: Which ones, in order.
+        digests: Hash of each case's files.
+        data: Folder of the public data sets.
+        workspace: Folder of the benchmark.
+        again: Patterns of jobs to do anew.
+
+    Returns:
+        The names of the jobs that failed; the others went on.
+    """
+    results = Results(workspace)
+    for job in chosen(jobs, again) if again else []:
+        results.forget(job.key(digests[job.case]))
+    failed = []
+    for number, job in enumerate(jobs, start=1):
+        key = job.key(digests[job.case])
+        place = f"Job {number} of {len(jobs)}, {job.name}"
+        if results.has(key):
+            print(f"{place}: done before.", flush=True)
+            continue
+        print(f"{place} …", flush=True)
+        began = time.monotonic()
+        code = _in_a_process(job, data=data, workspace=workspace)
+        seconds = time.monotonic() - began
+        if code == 0 and results.has(key):
+            print(f"{place}: {_found(results, key)}, {seconds:,.0f} s.", flush=True)
+            continue
+        failed.append(job.name)
+        # A job reads the code anew: settings that came since are in its key, and not in ours.
+        said = "done by changed code, start the benchmark again" if code == 0 else "failed"
+        print(f"{place}: {said}, {seconds:,.0f} s.", flush=True)
+    return failed
+
+
+def _in_a_process(job: Job, *, data: Path, workspace: Path) -> int:
+    order = {"job": job.to_dict(), "data": str(data.absolute()), "workspace": str(workspace.absolute())}
+    path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
+    process = subprocess.Popen(
+        [sys.executable, "-m", "benchmarks.quality.work"],
+        stdin=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": path},
+        text=True,
+    )
+    try:
+        process.communicate(json.dumps(order))
+    except BaseException:
+        # A stopped benchmark leaves no job behind that works on; a checkpoint holds what it did.
+        process.terminate()
+        process.wait(_PATIENCE_SECONDS)
+        raise
+    return process.returncode
+
+
+def _found(results: Results, key: str) -> str:
+    record = results.read(key)
+    protocol, test = Job.from_dict(record["job"]).protocol, record.get("metrics", {}).get("test", {})
+    figures = {model: (each[protocol]["recall@10"], each[protocol]["ndcg@10"]) for model, each in test.items()}
+    said = (f"{model} {recall:.4f}/{ndcg:.4f}" for model, (recall, ndcg) in figures.items())
+    return f"Recall/NDCG@10 on test, {protocol}: {', '.join(said)}" if test else "done"

@@ -1,0 +1,184 @@
+"""Doing one job: fit, measure, write the result. Runs in a process of its own, for its memory's sake."""
+
+from __future__ import annotations
+
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import torch
+from pydantic import TypeAdapter
+
+from benchmarks.quality.cases import CASES, prepare_case
+from benchmarks.quality.datasets import Prepared
+from benchmarks.quality.held_out_items import AmongItems, held_out_items
+from benchmarks.quality.jobs import Job, digests
+from benchmarks.quality.provenance import commit, machine, peak_memory_bytes
+from benchmarks.quality.results import Results
+from benchmarks.recbole.side_by_side import run_side_by_side
+from learn.alignment.objectives import chosen_loss
+from learn.alignment.scoring import TowerScorer, id_rows
+from learn.alignment.summary import TrainingSummary
+from learn.alignment.weights import load_towers
+from learn.config import EvaluationSettings
+from learn.data.histories import Histories, Part
+from learn.errors import LearnError
+from learn.evaluation.baseline_set import fit_baselines
+from learn.evaluation.blend import Blend
+from learn.evaluation.evaluate import evaluate
+from learn.evaluation.evaluation import Evaluation
+from learn.evaluation.ranking import Scorer
+from learn.evaluation.selection import train_selected
+from learn.evaluation.slices import slice_masks
+
+_PARTS: tuple[Part, ...] = ("validation", "test")
+# Of the resamples and of the draw of lists: the same for every model.
+_RESAMPLING_SEED = 0
+_MODELS_OF_COLD_ITEMS = ("popularity", "content_neighbours", "tfidf_neighbours")
+
+
+def do(job: Job, *, data: Path, workspace: Path) -> None:
+    """Do a job, unless its result is there; wait while another process is at it.
+
+    Args:
+        job: Which one.
+        data: Folder of the public data sets.
+        workspace: Folder of the benchmark.
+
+    Raises:
+        LearnError: It cannot be done.
+    """
+    results = Results(workspace)
+    digest = digests([job], data=data)[job.case]
+    key = job.key(digest)
+    with results.alone(key):
+        if results.has(key):
+            return
+        code = commit()
+        found, ranks = _KINDS[job.kind](job, data, workspace, results.training(key))
+        record = {
+            "job": job.to_dict(),
+            "name": job.name,
+            "key": key,
+            "inputs": job.inputs(digest),
+            "commit": code,
+            "machine": machine() | {"threads": torch.get_num_threads()},
+            "peak_memory_bytes": peak_memory_bytes(),
+            "finished": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+        results.write(key, record | found, ranks)
+
+
+Found = tuple[dict[str, Any], dict[str, pl.DataFrame]]
+
+
+def _baselines(job: Job, data: Path, workspace: Path, _: Path) -> Found:
+    prepared = prepare_case(CASES[job.case], data=data, workspace=workspace, content=job.settings.content)
+    held_out = bool(CASES[job.case].held_out_share)
+    settings = job.settings.evaluation
+    if held_out:
+        # The others know an item by its interactions alone, and have nothing to say of one without any.
+        settings = settings.model_copy(update={"baselines": _MODELS_OF_COLD_ITEMS})
+    began = time.monotonic()
+    fitted = fit_baselines(
+        prepared.histories, titles=prepared.titles, content=prepared.content, settings=settings, seed=job.seed
+    )
+    seconds = time.monotonic() - began
+    found, ranks = _measured(fitted.scorers, prepared, settings, held_out=held_out)
+    blends = [scorer for scorer in fitted.scorers if isinstance(scorer, Blend)]
+    weights = {part.name: weight for blend in blends for part, weight in _weighed(blend)}
+    found["seconds"]["fit"] = seconds
+    return found | {"left_out": fitted.left_out, "blend_weights": weights}, ranks
+
+
+def _weighed(blend: Blend) -> list[tuple[Scorer, float]]:
+    return list(zip(blend.scorers, blend.weights, strict=True))
+
+
+def _towers(job: Job, data: Path, workspace: Path, folder: Path) -> Found:
+    prepared = prepare_case(CASES[job.case], data=data, workspace=workspace, content=job.settings.content)
+    histories = prepared.histories
+    settings = job.settings.model_copy(update={"workspace": folder, "seed": job.seed})
+    training = train_selected(histories.folder, prepared.content_path, settings=settings)
+    memory = peak_memory_bytes()
+    scorer = TowerScorer(load_towers(training.folder), content=prepared.content, ids=id_rows(histories))
+    held_out = bool(CASES[job.case].held_out_share)
+    found, ranks = _measured([scorer], prepared, settings.evaluation, held_out=held_out)
+    # Of all epochs, also of those before a kill.
+    found["seconds"]["fit"] = sum(epoch.seconds for epoch in training.curve)
+    trained = TypeAdapter(TrainingSummary).dump_python(training, mode="json", exclude={"folder"})
+    trained["loss"] = chosen_loss(settings.training, items=int((histories.popularity() > 0).sum()))
+    return found | {"training": trained, "training_peak_memory_bytes": memory}, ranks
+
+
+def _measured(scorers: Sequence[Scorer], prepared: Prepared, settings: EvaluationSettings, *, held_out: bool) -> Found:
+    histories, content = prepared.histories, prepared.content
+    began = time.monotonic()
+    evaluation = evaluate(scorers, histories, settings=settings, seed=_RESAMPLING_SEED, content=content)
+    found: dict[str, Any] = {"metrics": evaluation.to_dict(), "seconds": {"evaluate": time.monotonic() - began}}
+    ranks = {"all": _ranks(evaluation, histories, settings)}
+    if held_out:
+        items = torch.from_numpy(held_out_items(histories.folder))
+        among = [AmongItems(scorer, items) for scorer in scorers]
+        second = evaluate(among, histories, parts=("test",), settings=settings, seed=_RESAMPLING_SEED)
+        found |= {"held_out_items": len(items), "metrics_among_held_out": second.to_dict()}
+        ranks["held_out"] = _ranks(second, histories, settings)
+    return found, ranks
+
+
+def _ranks(evaluation: Evaluation, histories: Histories, settings: EvaluationSettings) -> pl.DataFrame:
+    frames = []
+    for part, each in evaluation.parts.items():
+        slices = slice_masks(histories, histories.examples(part), settings=settings)
+        slices["head_items"] = ~slices["cold_items"] & ~slices["tail_items"]
+        for model, ranks in each.ranks.items():
+            columns = {"user": each.users, "target": each.targets, "masked": ranks.masked, "unmasked": ranks.unmasked}
+            frame = pl.DataFrame(columns | slices)
+            frames.append(frame.select(pl.lit(part).alias("part"), pl.lit(model).alias("model"), pl.all()))
+    return pl.concat(frames)
+
+
+def _speed(job: Job, data: Path, workspace: Path, _: Path) -> Found:
+    prepared = prepare_case(CASES[job.case], data=data, workspace=workspace, content=job.settings.content)
+    record = run_side_by_side(
+        prepared,
+        workspace=workspace,
+        settings=job.settings,
+        threads=torch.get_num_threads(),
+        seed=job.seed,
+        encode=True,
+        say=_say,
+    )
+    return {"speed": asdict(record), "seconds": {}}, {}
+
+
+_KINDS: dict[str, Callable[[Job, Path, Path, Path], Found]] = {
+    "baselines": _baselines,
+    "towers": _towers,
+    "speed": _speed,
+}
+
+
+def _say(line: str) -> None:
+    print(f"  {line}", flush=True)
+
+
+def main() -> int:
+    """Do the job that standard input describes."""
+    order = json.load(sys.stdin)
+    try:
+        do(Job.from_dict(order["job"]), data=Path(order["data"]), workspace=Path(order["workspace"]))
+    except LearnError as error:
+        print(f"{error.headline}\n{error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,87 @@
+"""The split that holds items out of training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from benchmarks.quality.held_out_items import AmongItems, held_out_items, hold_out_items
+from learn.data.histories import Histories
+from learn.errors import SplitError
+from learn.evaluation.baselines import Popularity
+from learn.evaluation.ranking import rank_targets
+from tests.evaluation.made_histories import TableScorer, split_histories
+
+USERS = [[(start + step) % 20 for step in range(7)] for start in range(20) for _ in range(2)]
+
+
+@pytest.fixture
+def whole(tmp_path: Path) -> Histories:
+    return split_histories(tmp_path, USERS, item_count=20)
+
+
+def test_no_training_part_holds_a_held_out_item(whole: Histories, tmp_path: Path) -> None:
+    split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
+    held = held_out_items(split.folder)
+    assert len(held) == 4
+    assert not np.isin(split.items[split.training_mask()], held).any()
+    assert (split.popularity()[held] == 0).all()
+
+
+def test_test_asks_for_held_out_items_alone_and_validation_for_the_others(whole: Histories, tmp_path: Path) -> None:
+    split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
+    held = held_out_items(split.folder)
+    asked = whole.examples("test")
+    test, validation = split.examples("test"), split.examples("validation")
+    assert len(test) == np.isin(asked.targets, held).sum() > 0
+    assert np.isin(test.targets, held).all()
+    assert not np.isin(validation.targets, held).any()
+    assert len(validation) == (~np.isin(whole.examples("validation").targets, held)).sum()
+
+
+def test_histories_are_the_old_ones_without_the_held_out_items_of_training(whole: Histories, tmp_path: Path) -> None:
+    split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
+    held, test = held_out_items(split.folder), split.examples("test")
+    for user, start, stop, target in zip(test.users, test.starts, test.stops, test.targets, strict=True):
+        items = USERS[user]
+        *training, validation, last = items
+        assert target == last
+        assert split.items[start:stop].tolist() == [item for item in training if item not in held] + [validation]
+        assert split.items[stop] == target
+
+
+def test_the_draw_hangs_on_its_seed_alone(whole: Histories, tmp_path: Path) -> None:
+    first, again, other = (
+        held_out_items(hold_out_items(whole, tmp_path / name, share=0.2, seed=seed).folder).tolist()
+        for name, seed in (("first", 1), ("again", 1), ("other", 2))
+    )
+    assert first == again != other
+
+
+def test_a_share_that_leaves_nothing_to_ask_is_refused(whole: Histories, tmp_path: Path) -> None:
+    with pytest.raises(SplitError, match="0 held-out items"):
+        hold_out_items(whole, tmp_path / "held", share=0.01, seed=0)
+    assert not (tmp_path / "held").exists()
+
+
+def test_among_the_held_out_items_popularity_knows_ties_alone(whole: Histories, tmp_path: Path) -> None:
+    split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
+    among = AmongItems(Popularity.fit(split), torch.from_numpy(held_out_items(split.folder)))
+    ranks = rank_targets(among, split, split.examples("test"), block_users=7)
+    # Four items, all tied: the middle of 1 to 4.
+    assert set(ranks.unmasked) == {2.5}
+
+
+def test_among_items_keeps_the_order_of_the_model(whole: Histories, tmp_path: Path) -> None:
+    split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
+    held, test = held_out_items(split.folder), split.examples("test")
+    table = torch.rand(len(test), 20)
+    expected = [
+        1 + sum(float(row[item] > row[target]) for item in held)
+        for row, target in zip(table, test.targets, strict=True)
+    ]
+    ranks = rank_targets(AmongItems(TableScorer(table), torch.from_numpy(held)), split, test, block_users=5)
+    assert ranks.unmasked.tolist() == expected
