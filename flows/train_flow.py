@@ -34,12 +34,24 @@ class TrainFlow(FlowSpec):
     encoder = Parameter("encoder", default="", help="name or folder of the frozen encoder")
     current_data = Parameter("current", default="", help="folder whose traffic is held against the training window")
     on_drift = Parameter("on-drift", default="", help="warn | fail: what a drift does to the run; warn if not given")
+    init_from = Parameter(
+        "init-from",
+        default="",
+        help="earlier bundle whose weights the towers start from: a run's id, a folder or a tag",
+    )
+    production = Parameter(
+        "production",
+        default="",
+        help="bundle to evaluate beside the new towers: a train run's id, a folder, a model tag, `latest` for the "
+        "newest stored model, or `none`, which is the default",
+    )
     seed = Parameter("seed", type=int, default=None, help="seed of every random draw; the settings' own if not given")
 
     @step
     @plain_errors
     def start(self) -> None:
         """Version: snapshot the data folder, or fetch the version asked for."""
+        from flows.earlier_bundles import resolve_production, resolve_start
         from learn.content import resolve_encoder
         from learn.data.tables import require_tables
         from learn.data.versioning import obtain_version
@@ -50,6 +62,8 @@ class TrainFlow(FlowSpec):
         resolve_encoder(self.settings.content.encoder)
         if self.current_data:
             require_tables(Path(self.current_data))
+        self.start_bundle = resolve_start(self.init_from, settings=self.settings)
+        self.production_bundle = resolve_production(self.production, settings=self.settings)
         self.version = obtain_version(
             Path(self.data), version=self.wanted_version, root=Path.cwd(), settings=self.settings.data
         )
@@ -79,11 +93,13 @@ class TrainFlow(FlowSpec):
     @plain_errors
     def histories(self) -> None:
         """Split, and turn interactions into flat integer histories."""
+        from flows.earlier_bundles import refuse_seen_windows
         from learn.data.splits import build_histories
 
         tables = self.validation_summary.folder
         self.split_summary = build_histories(tables, self.scratch / "histories", settings=self.settings.split)
         print(f"Split: {self.split_summary.described}.")
+        refuse_seen_windows(self.start_bundle, self.split_summary.folder, tables=tables)
         self.next(self.plan)
 
     @step
@@ -127,10 +143,16 @@ class TrainFlow(FlowSpec):
     @plain_errors
     def towers(self) -> None:
         """Align: train both towers, keep the epoch that is best on validation."""
+        from flows.earlier_bundles import start_weights
         from learn.cards import show_training
         from learn.evaluation.selection import train_selected
 
-        self.training = train_selected(self.split_summary.folder, self.content_summary.path, settings=self.settings)
+        self.training = train_selected(
+            self.split_summary.folder,
+            self.content_summary.path,
+            settings=self.settings,
+            start=start_weights(self.start_bundle, tables=self.validation_summary.folder),
+        )
         show_training(current.card, self.training)
         self.next(self.evaluate, self.compare_windows)
 
@@ -139,17 +161,23 @@ class TrainFlow(FlowSpec):
     @plain_errors
     def evaluate(self) -> None:
         """Evaluate: full ranking of the towers beside the baselines, with intervals and slices."""
+        from flows.earlier_bundles import production_model
         from learn.cards import show_evaluation
         from learn.evaluation.run import evaluate_run
+        from learn.evaluation_page import write_evaluation_page
 
+        histories, tables = self.split_summary.folder, self.validation_summary.folder
         self.metrics, self.gate = evaluate_run(
-            self.split_summary.folder,
-            tables=self.validation_summary.folder,
+            histories,
+            tables=tables,
             content=self.content_summary.path,
             towers=self.training.folder,
             report=self.reports / "metrics.json",
             settings=self.settings,
+            production=production_model(self.production_bundle, histories, tables=tables),
         )
+        page = self.reports / "evaluation.html"
+        write_evaluation_page(self.metrics, page, run_id=current.run_id, split=self.split_summary)
         show_evaluation(current.card, self.metrics)
         self.next(self.package)
 
@@ -185,7 +213,7 @@ class TrainFlow(FlowSpec):
             self.split_summary.folder,
             tables=self.validation_summary.folder,
             content=self.content_summary,
-            towers=self.training.folder,
+            training=self.training,
             version=self.version,
             metrics=self.metrics,
             run_id=current.run_id,

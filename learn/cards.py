@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from functools import partial
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, StrictUndefined
-from matplotlib.figure import Figure
 from metaflow.cards import Image, Markdown, Table
 
-from learn import pictures
+from learn import evaluation_pictures, pictures
 from learn.alignment.summary import TrainingSummary
 from learn.config import Settings
 from learn.data.validation_summary import ValidationSummary
-from learn.errors import storage_faults
 from learn.monitoring.summary import DriftSummary
-from learn.results import RunResult
+from learn.page import both_shapes, write_page
+from learn.results import AgainstProduction, RunResult
 
 
 def show_validation(card: Any, summary: ValidationSummary) -> None:
@@ -59,10 +55,16 @@ def show_training(card: Any, training: TrainingSummary) -> None:
 
 def show_evaluation(card: Any, metrics: dict[str, Any]) -> None:
     """Fill the card of the evaluation step."""
-    card.append(Markdown("# Metrics on test, with 95 % intervals"))
+    card.append(Markdown("# Evaluation on test, with 95 % intervals"))
+    production = AgainstProduction.of(metrics)
+    if production is not None:
+        card.append(Markdown(f"{production.sentence} {production.caveat}".rstrip()))
     for masking in ("masked", "unmasked"):
-        card.append(Image.from_matplotlib(pictures.metrics_with_intervals(metrics, masking=masking)))
-    card.append(Image.from_matplotlib(pictures.slices(metrics)))
+        card.append(Markdown(f"## History {masking}"))
+        for draw in evaluation_pictures.BY_MASKING:
+            card.append(Image.from_matplotlib(draw(metrics, masking=masking)))
+    card.append(Markdown("## The lists themselves"))
+    card.append(Image.from_matplotlib(evaluation_pictures.lists(metrics)))
 
 
 def show_drift(card: Any, summary: DriftSummary, *, settings: Settings) -> None:
@@ -78,41 +80,29 @@ def write_index(result: RunResult, page: Path, *, settings: Settings) -> Path:
     Raises:
         StorageError: The disk is full or closed.
     """
-    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
-    template = environment.from_string((files("learn") / "index.html.jinja").read_text(encoding="utf-8"))
     tables = (result.validation.items, result.validation.interactions)
     floor = settings.drift.min_effect
-    text = template.render(
+    return write_page(
+        "index.html.jinja",
+        page,
         result=result,
         test=result.metrics["test"],
+        production=AgainstProduction.of(result.metrics),
         tables=tables,
         threshold=settings.validation.max_quarantined_share,
         trained=_trained(result.training),
         metrics={
-            masking: _both(partial(pictures.metrics_with_intervals, result.metrics, masking=masking))
+            masking: both_shapes(partial(evaluation_pictures.metrics_with_intervals, result.metrics, masking=masking))
             for masking in ("masked", "unmasked")
         },
-        slices=_both(partial(pictures.slices, result.metrics)),
-        curve=_both(partial(pictures.training_curve, result.training)),
-        quarantine=_both(partial(pictures.quarantine, tables)),
-        drift=_both(partial(pictures.drift, result.drift, floor=floor)),
+        slices=both_shapes(partial(evaluation_pictures.slices, result.metrics)),
+        curve=both_shapes(partial(pictures.training_curve, result.training)),
+        quarantine=both_shapes(partial(pictures.quarantine, tables)),
+        drift=both_shapes(partial(pictures.drift, result.drift, floor=floor)),
     )
-    with storage_faults(page):
-        page.parent.mkdir(parents=True, exist_ok=True)
-        scratch = page.with_name(f"{page.name}.partial")
-        try:
-            scratch.write_text(text, encoding="utf-8")
-            scratch.replace(page)
-        finally:
-            scratch.unlink(missing_ok=True)
-    return page
 
 
 def _trained(training: TrainingSummary) -> str:
     how = "taken from an earlier run over the same input" if training.reused else "trained in this run"
-    return f"{training.parameters:,} parameters, {how}, epoch {training.chosen_epoch} of {len(training.curve)} kept."
-
-
-def _both(draw: Callable[..., Figure]) -> dict[str, str]:
-    # The page shows one of the two, by the width of the screen.
-    return {"wide": pictures.svg(draw()), "narrow": pictures.svg(draw(narrow=True))}
+    begun = f", begun from bundle {training.parent}" if training.parent else ""
+    return f"{training.parameters:,} parameters, {how}{begun}, epoch {training.chosen_epoch} of {training.epochs} kept."

@@ -18,6 +18,41 @@ if TYPE_CHECKING:  # names of types alone: the rooms' libraries take seconds to 
     from learn.monitoring.summary import DriftSummary
     from learn.serving.summary import ReleaseSummary
 
+# The blend has every baseline's help, and production a line of its own.
+_NOT_BESIDE = ("towers", "production", "blend")
+
+
+@dataclass(frozen=True)
+class AgainstProduction:
+    """The towers minus the model in production, on test.
+
+    Attributes:
+        version: Version of the bundle in production.
+        known_items: Items of the catalogue that it was trained on.
+        caveat: Why its figures are not a fair measure, in a sentence; empty where they are.
+        ndcg: ``mean``, ``low``, ``high`` and ``p_value`` of the difference in NDCG@10, history masked.
+    """
+
+    version: str
+    known_items: int
+    caveat: str
+    ndcg: dict[str, float]
+
+    @classmethod
+    def of(cls, metrics: dict[str, Any]) -> AgainstProduction | None:
+        """Read it out of what ``metrics.json`` holds; None where no model in production was evaluated."""
+        record = metrics["production"]
+        if record is None:
+            return None
+        return cls(**record, ndcg=metrics["differences"]["test"]["towers"]["production"]["masked"]["ndcg@10"])
+
+    @property
+    def sentence(self) -> str:
+        """What the difference is, with its interval, and to which model."""
+        mean, low, high = (self.ndcg[name] for name in ("mean", "low", "high"))
+        gap = f"{mean:+.4f} [{low:+.4f}, {high:+.4f}]"
+        return f"NDCG@10 {gap} against the model in production, version {self.version} (history masked)."
+
 
 @dataclass(frozen=True)
 class RunResult:
@@ -66,21 +101,25 @@ class RunResult:
         test = self.metrics["test"]
         own = test["towers"]["masked"]
         beside = ", ".join(
-            f"{name} {test[name]['masked']['recall@10']:.4f}" for name in test if name not in ("towers", "blend")
+            f"{name} {test[name]['masked']['recall@10']:.4f}" for name in test if name not in _NOT_BESIDE
         )
+        production = AgainstProduction.of(self.metrics)
+        against = [f"Production {production.sentence} {production.caveat}".rstrip()] if production else []
         validated = (self.validation.items, self.validation.interactions)
         quarantined = " and ".join(f"{table.quarantined:,} of {table.rows:,} {table.name}" for table in validated)
         same = self.release.parity_identical
         tied = f", {self.release.parity_tied} but for the order of equal scores" if self.release.parity_tied else ""
+        begun = f", begun from bundle {self.training.parent}" if self.training.parent else ""
         verdict = "fit to serve" if self.decision.fit else "NOT fit to serve"
         return "\n".join(
             [
                 f"Data       {self.version.version}; quarantined: {quarantined}",
                 f"Content    {self.content.encoded:,} texts encoded, {self.content.reused:,} items known",
-                f"Towers     epoch {self.training.chosen_epoch} of {len(self.training.curve)}, "
-                f"weights {self.training.weights_sha256[:16]}",
+                f"Towers     epoch {self.training.chosen_epoch} of {self.training.epochs}, "
+                f"weights {self.training.weights_sha256[:16]}{begun}",
                 f"Test       Recall@10 {own['recall@10']:.4f}, NDCG@10 {own['ndcg@10']:.4f} (history masked)",
                 f"Beside     Recall@10 {beside}",
+                *against,
                 f"Drift      {self.drift.sentence}",
                 f"Gate       {verdict}: {self.decision.reasons[0] if self.decision.reasons else 'no baseline beside'}",
                 f"Parity     {same} of {self.release.parity_users} users answered as offline{tied}",

@@ -15,7 +15,14 @@ from learn.monitoring.summary import ColumnDrift, DriftSummary
 from learn.results import RunResult
 from learn.serving.summary import ReleaseSummary
 
-MODELS = {"towers": 0.2, "popularity": 0.05, "content_neighbours": 0.1, "tfidf_neighbours": 0.15, "ease": 0.19}
+MODELS = {
+    "towers": 0.2,
+    "production": 0.18,
+    "popularity": 0.05,
+    "content_neighbours": 0.1,
+    "tfidf_neighbours": 0.15,
+    "ease": 0.19,
+}
 METRICS = ("recall@10", "recall@50", "ndcg@10", "ndcg@50")
 SLICES = {"cold_items": 7, "tail_items": 100, "new_users": 0, "short_histories": 1}
 _MASKINGS = ("masked", "unmasked")
@@ -42,13 +49,20 @@ def made_up_result(*, folder: Path, name: str = "folder newer", example: str = "
     )
 
 
-def made_up_metrics() -> dict[str, Any]:
+def made_up_metrics(*, production: bool = True, caveat: str = "") -> dict[str, Any]:
     """As ``metrics.json`` is laid out; one slice is empty."""
-    figures = {model: {masking: dict.fromkeys(METRICS, at) for masking in _MASKINGS} for model, at in MODELS.items()}
+    models = {model: at for model, at in MODELS.items() if production or model != "production"}
+    figures = {model: {masking: dict.fromkeys(METRICS, at) for masking in _MASKINGS} for model, at in models.items()}
     intervals = {
         model: {masking: {metric: [0.9 * at, 1.1 * at] for metric in METRICS} for masking in _MASKINGS}
-        for model, at in MODELS.items()
+        for model, at in models.items()
     }
+    gaps = {
+        model: {masking: dict.fromkeys(METRICS, _gap(models["towers"] - at)) for masking in _MASKINGS}
+        for model, at in models.items()
+        if model != "towers"
+    }
+    curves = {model: {masking: [at / 10, at, 2 * at] for masking in _MASKINGS} for model, at in models.items()}
     slices = {
         name: {"count": count, "metrics": figures, "intervals": intervals} for name, count in SLICES.items() if count
     } | {name: {"count": 0, "metrics": {}, "intervals": {}} for name, count in SLICES.items() if not count}
@@ -57,6 +71,28 @@ def made_up_metrics() -> dict[str, Any]:
         "intervals": dict.fromkeys(_PARTS, intervals),
         "slices": dict.fromkeys(_PARTS, slices),
         "examples": dict.fromkeys(_PARTS, 108),
+        "differences": {part: {"towers": gaps} for part in _PARTS},
+        "recall_curves": {"cutoffs": [1, 10, 100], **dict.fromkeys(_PARTS, curves)},
+        "beyond_accuracy": {part: {model: _lists(model, at) for model, at in models.items()} for part in _PARTS},
+        "production": {"version": "0123456789abcdef", "known_items": 80, "caveat": caveat} if production else None,
+    }
+
+
+def _gap(mean: float) -> dict[str, float]:
+    return {"mean": mean, "low": mean - 0.01, "high": mean + 0.01, "p_value": 0.001}
+
+
+def _lists(model: str, at: float) -> dict[str, Any]:
+    """A model of nothing but new items has no popularity, and one without vectors no diversity."""
+    return {
+        "lists": 50,
+        "length": 10,
+        "filled": 1.0,
+        "coverage": at,
+        "concentration": 0.9,
+        "popularity_lift": {"popularity": 12.5, "content_neighbours": -1.0, "ease": None}.get(model, 1 - at),
+        "tail_share": at / 2,
+        "diversity": None if model == "ease" else 1 - at,
     }
 
 

@@ -43,7 +43,7 @@ def parts(card: list[Any], kind: str) -> list[Any]:
 def test_the_page_ties_the_reports_together(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     links = {attributes.get("href") for tag, attributes in _Tags(text).tags if tag == "a"}
-    assert {"validation.html", "drift.html", "metrics.json"} <= links
+    assert {"evaluation.html", "validation.html", "drift.html", "metrics.json"} <= links
     for expected in ("Not fit to serve", "0.2000", "serve it", "ab" * 32, "learn_user_tower:x", "98 of 100"):
         assert expected in text
     assert [path.name for path in page.parent.iterdir()] == ["index.html"]
@@ -97,8 +97,26 @@ def test_the_other_cards_have_their_pictures(tmp_path: Path) -> None:
     show_training(cards[0], made_up_training(tmp_path, reused=True))
     show_evaluation(cards[1], made_up_metrics())
     show_drift(cards[2], made_up_drift(tmp_path), settings=Settings())
-    assert [len(parts(card, "Image")) for card in cards] == [1, 3, 1]
+    assert [len(parts(card, "Image")) for card in cards] == [1, 9, 1]
     said = " ".join(part.render()["source"] for card in cards for part in parts(card, "Markdown"))
     assert "earlier run" in said
     assert "ab" * 32 in said
     assert "Drift in 1 of 2 columns" in said
+    assert "+0.0200 [+0.0100, +0.0300] against the model in production" in said
+
+
+def test_what_speaks_against_the_comparison_with_production_is_said_wherever_it_is_shown(tmp_path: Path) -> None:
+    metrics = made_up_metrics(caveat="It has seen answers.")
+    result = dataclasses.replace(made_up_result(folder=tmp_path), metrics=metrics)
+    page = write_index(result, tmp_path / "index.html", settings=Settings())
+    card: list[Any] = []
+    show_evaluation(card, metrics)
+    said = " ".join(part.render()["source"] for part in parts(card, "Markdown"))
+    for text in (page.read_text(encoding="utf-8"), said, result.closing_words(page)):
+        assert "It has seen answers." in text
+
+
+def test_a_run_without_a_model_in_production_says_nothing_of_one(tmp_path: Path) -> None:
+    result = dataclasses.replace(made_up_result(folder=tmp_path), metrics=made_up_metrics(production=False))
+    page = write_index(result, tmp_path / "index.html", settings=Settings())
+    assert "in production" not in page.read_text(encoding="utf-8")

@@ -7,7 +7,7 @@ import json
 from pathlib import Path
 
 from learn.evaluation.gate import Decision
-from tests.made_up_run import made_up_result
+from tests.made_up_run import made_up_metrics, made_up_result
 
 
 def test_artifacts_are_plain_and_stable(tmp_path: Path) -> None:
@@ -46,10 +46,17 @@ def test_the_last_lines_say_what_was_found_where_it_is_and_how_to_serve(tmp_path
     assert said["Test"].startswith("Recall@10 0.2000, NDCG@10 0.2000")
     assert "popularity 0.0500" in said["Beside"]
     assert "towers" not in said["Beside"]
+    assert "production" not in said["Beside"]
+    assert said["Production"].startswith("NDCG@10 +0.0200 [+0.0100, +0.0300] against the model in production, version")
     assert said["Drift"].startswith("Drift in 1 of 2 columns")
     assert said["Gate"] == "NOT fit to serve: NDCG@10 0.1 is below popularity's 0.2."
     assert said["Parity"].startswith("98 of 100 users")
     assert (said["Report"], said["Serve"]) == (str(tmp_path / "index.html"), "serve it")
+
+
+def test_without_a_model_in_production_no_line_speaks_of_one(tmp_path: Path) -> None:
+    result = dataclasses.replace(made_up_result(folder=tmp_path), metrics=made_up_metrics(production=False))
+    assert "roduction" not in result.closing_words(tmp_path)
 
 
 def test_a_gate_without_baselines_says_so(tmp_path: Path) -> None:

@@ -5,6 +5,9 @@ Shape legend: B examples, n items, c content width, W input width, D vector widt
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from copy import copy
+
 import numpy as np
 import torch
 from numpy.typing import NDArray
@@ -79,13 +82,14 @@ class TowerScorer:
         return torch.split(vectors, self.towers.widths, dim=-1)
 
     @torch.inference_mode()
-    def unweighted_item_vectors(self) -> Tensor:
-        """Return (n, D) item vectors with every channel at weight 1."""
-        parts = list(self.split(self.item_vectors))
-        inputs = self.split(self.item_inputs)
-        for place, channel in enumerate(self.towers.channels, start=1):
-            parts[place] = channel.signs * inputs[place]
-        return torch.cat(parts, dim=-1)
+    def weighted(self, weights: Sequence[float]) -> TowerScorer:
+        """Return the same scorer with its channels at these weights; the towers stay as they are."""
+        parts, inputs = list(self.split(self.item_vectors)), self.split(self.item_inputs)
+        for place, (channel, weight) in enumerate(zip(self.towers.channels, weights, strict=True), start=1):
+            parts[place] = weight * channel.signs * inputs[place]
+        other = copy(self)
+        other.item_vectors = torch.cat(parts, dim=-1)  # (n, D)
+        return other
 
     @torch.inference_mode()
     def _encode(self, padded: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:

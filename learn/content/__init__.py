@@ -12,7 +12,13 @@ from learn.content.extraction import (
     encode_shard,
     plan_extraction,
 )
-from learn.content.fingerprint import EncoderFingerprint, EncoderSource, content_keys, resolve_encoder
+from learn.content.fingerprint import (
+    EncoderFingerprint,
+    EncoderSource,
+    content_keys,
+    fingerprint_encoder,
+    resolve_encoder,
+)
 from learn.content.prompt import ItemPrompt
 from learn.content.shards import Shard
 from learn.content.store import ContentStore
@@ -31,6 +37,7 @@ __all__ = [
     "collect_vectors",
     "content_keys",
     "encode_shard",
+    "fingerprint_encoder",
     "plan_extraction",
     "resolve_encoder",
     "truncate_text",

@@ -9,7 +9,8 @@ Shape legend: B examples of a block, n items, W weightings tried.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,14 +24,52 @@ from learn.evaluation.metrics import metric_values
 from learn.evaluation.profiles import history_pairs
 from learn.evaluation.ranking import blocks, rank_block
 
-# Spread of a channel's scores as a share of the spread of the towers'; the quality is flat around the best.
+# Spread of a channel's scores as a share of the spread of the towers'; the quality is flat around the best. Epochs are
+# compared with the channels at a middling share: what is best alone need not be best beside them.
+_PROVISIONAL_SHARE = 0.2
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.2)
 
 
-def tune_channels(
-    histories: Histories, *, settings: EvaluationSettings, masked: bool, seed: int
-) -> Callable[[TowerScorer], tuple[float, ...]]:
-    """Return a function that chooses the weights with the best sum of NDCG@10 and Recall@10 on validation.
+@dataclass(frozen=True)
+class ChannelTuning:
+    """Chooses the weights of a model's channels; see :class:`learn.alignment.training.Tuning`.
+
+    Attributes:
+        histories: The split data.
+        examples: Validation examples that are read.
+        settings: How many are scored at a time.
+        masked: Whether the history is taken out of the ranking.
+    """
+
+    histories: Histories
+    examples: Examples
+    settings: EvaluationSettings
+    masked: bool
+
+    def provisional(self, scorer: TowerScorer) -> tuple[float, ...]:
+        """Return the weights under which epochs are compared."""
+        if not scorer.towers.channels or not len(self.examples):
+            return (0.0,) * len(scorer.towers.channels)
+        return tuple((_PROVISIONAL_SHARE * _spreads(scorer, self.histories, self.examples)).tolist())
+
+    def tuned(self, scorer: TowerScorer) -> tuple[float, ...]:
+        """Return the weights with the best sum of NDCG@10 and Recall@10."""
+        channels = len(scorer.towers.channels)
+        if not channels or not len(self.examples):
+            return (0.0,) * channels
+        weightings = np.array(list(itertools.product(_SHARES, repeat=channels)))
+        weightings = weightings * _spreads(scorer, self.histories, self.examples)
+        quality = np.zeros(len(weightings))  # (W,)
+        parts = channels + 2
+        block_users = self.settings.block_users
+        for rows in blocks(len(self.examples), self.histories.item_count * parts, block_users=block_users):
+            quality += _quality(scorer, weightings.tolist(), self.histories, self.examples, rows, masked=self.masked)
+        # Of equals the first, which is the quietest.
+        return tuple(float(weight) for weight in weightings[int(quality.argmax())])
+
+
+def tune_channels(histories: Histories, *, settings: EvaluationSettings, masked: bool, seed: int) -> ChannelTuning:
+    """Return what chooses the weights on validation.
 
     Args:
         histories: The split data.
@@ -40,21 +79,7 @@ def tune_channels(
     """
     validation = histories.examples("validation").with_history()
     examples = sample_examples(validation, count=settings.selection_users, seed=seed)
-
-    def tune(scorer: TowerScorer) -> tuple[float, ...]:
-        channels = len(scorer.towers.channels)
-        if not channels or not len(examples):
-            return (0.0,) * channels
-        weightings = np.array(list(itertools.product(_SHARES, repeat=channels)))
-        weightings = weightings * _spreads(scorer, histories, examples)
-        quality = np.zeros(len(weightings))  # (W,)
-        parts = channels + 2
-        for rows in blocks(len(examples), histories.item_count * parts, block_users=settings.block_users):
-            quality += _quality(scorer, weightings.tolist(), histories, examples, rows, masked=masked)
-        # Of equals the first, which is the quietest.
-        return tuple(float(weight) for weight in weightings[int(quality.argmax())])
-
-    return tune
+    return ChannelTuning(histories, examples, settings, masked)
 
 
 def _spreads(scorer: TowerScorer, histories: Histories, examples: Examples) -> NDArray[np.float64]:
@@ -67,7 +92,11 @@ def _spreads(scorer: TowerScorer, histories: Histories, examples: Examples) -> N
 def _parts(scorer: TowerScorer, histories: Histories, examples: Examples, rows: slice) -> list[Tensor]:
     """Return (B, n) scores of the towers and of each channel at weight 1."""
     users = scorer.vectors_after(histories.items, examples.starts[rows], examples.stops[rows])
-    sides = zip(scorer.split(users), scorer.split(scorer.unweighted_item_vectors()), strict=True)
+    sides = zip(
+        scorer.split(users),
+        scorer.split(scorer.weighted([1.0] * len(scorer.towers.channels)).item_vectors),
+        strict=True,
+    )
     return [(user @ item.T).cpu() for user, item in sides]
 
 

@@ -10,7 +10,15 @@ from numpy.typing import NDArray
 from learn.config import EvaluationSettings
 from learn.data.histories import Examples, Histories, Part
 from learn.evaluation.beyond_accuracy import ListFigures, list_figures, sample_examples, top_lists
-from learn.evaluation.evaluation import MASKINGS, Evaluation, Figures, Masking, PartEvaluation, SliceEvaluation
+from learn.evaluation.evaluation import (
+    MASKINGS,
+    Evaluation,
+    Figures,
+    Masking,
+    PartEvaluation,
+    SliceEvaluation,
+    ranks_under,
+)
 from learn.evaluation.metrics import (
     Difference,
     Interval,
@@ -86,13 +94,9 @@ def _evaluate_part(
     )
 
 
-def _ranks_under(ranks: Ranks, masking: Masking) -> NDArray[np.float64]:
-    return ranks.masked if masking == "masked" else ranks.unmasked
-
-
 def _metrics(ranks: dict[str, Ranks], cutoffs: Sequence[int]) -> Figures[float]:
     return {
-        model: {masking: figures(_ranks_under(each, masking), cutoffs) for masking in MASKINGS}
+        model: {masking: figures(ranks_under(each, masking), cutoffs) for masking in MASKINGS}
         for model, each in ranks.items()
     }
 
@@ -100,7 +104,7 @@ def _metrics(ranks: dict[str, Ranks], cutoffs: Sequence[int]) -> Figures[float]:
 def _intervals(ranks: dict[str, Ranks], settings: EvaluationSettings, *, seed: int) -> Figures[Interval]:
     names = metric_names(settings.cutoffs)
     places = [(model, masking, name) for model in ranks for masking in MASKINGS for name in names]
-    columns = [metric_values(_ranks_under(ranks[model], masking), name) for model, masking, name in places]
+    columns = [metric_values(ranks_under(ranks[model], masking), name) for model, masking, name in places]
     found = bootstrap_intervals(np.stack(columns, axis=1), samples=settings.bootstrap_samples, seed=seed)
     intervals: Figures[Interval] = {model: {masking: {} for masking in MASKINGS} for model in ranks}
     for (model, masking, name), interval in zip(places, found, strict=True):
@@ -143,8 +147,8 @@ def _differences(
 ) -> dict[Masking, dict[str, Difference]]:
     return {
         masking: paired_differences(
-            _ranks_under(first, masking),
-            _ranks_under(other, masking),
+            ranks_under(first, masking),
+            ranks_under(other, masking),
             metric_names(settings.cutoffs),
             samples=settings.bootstrap_samples,
             seed=seed,

@@ -17,7 +17,9 @@ from learn.data.histories import Part
 from learn.data.staging import staged
 from learn.errors import DataError
 from learn.evaluation.beyond_accuracy import ListFigures
+from learn.evaluation.curves import CURVE_CUTOFFS, recall_curve
 from learn.evaluation.metrics import Difference, Interval
+from learn.evaluation.production import ProductionRecord
 from learn.evaluation.ranking import Ranks
 
 Masking = Literal["masked", "unmasked"]
@@ -69,9 +71,15 @@ class PartEvaluation:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """All parts of an evaluation; the same input gives the same bytes in :meth:`to_json`."""
+    """All parts of an evaluation; the same input gives the same bytes in :meth:`to_json`.
+
+    Attributes:
+        parts: Part -> its figures.
+        production: What the model ``production`` is, where one stands among the models.
+    """
 
     parts: dict[Part, PartEvaluation]
+    production: ProductionRecord | None = None
 
     def figure(self, part: Part, model: str, masking: Masking, metric: str) -> float:
         """Look up one figure, e.g. ``figure("test", "towers", "masked", "ndcg@10")``."""
@@ -84,6 +92,11 @@ class Evaluation:
         found["intervals"] = {part: _plain(each.intervals) for part, each in self.parts.items()}
         found["slices"] = {part: _plain(each.slices) for part, each in self.parts.items()}
         found["beyond_accuracy"] = {part: _plain(each.lists) for part, each in self.parts.items()}
+        found["recall_curves"] = {
+            "cutoffs": list(CURVE_CUTOFFS),
+            **{part: _recall_curves(each.ranks) for part, each in self.parts.items()},
+        }
+        found["production"] = _plain(self.production)
         found["differences"] = {
             part: {next(iter(each.ranks)): _plain(each.differences)} for part, each in self.parts.items()
         }
@@ -140,6 +153,18 @@ def read_ranks(path: Path, *, part: Part) -> dict[str, Ranks]:
         raise DataError(f"Ranks cannot be read: {fault}.", where=path, fix="evaluate again") from fault
 
 
+def ranks_under(ranks: Ranks, masking: Masking) -> NDArray[np.float64]:
+    """Return (E,) ranks with the history masked, or unmasked."""
+    return ranks.masked if masking == "masked" else ranks.unmasked
+
+
+def _recall_curves(ranks: Mapping[str, Ranks]) -> dict[str, Any]:
+    return {
+        model: {masking: _plain(recall_curve(ranks_under(each, masking))) for masking in MASKINGS}
+        for model, each in ranks.items()
+    }
+
+
 def _plain(value: Any) -> Any:
     if isinstance(value, Interval):
         return [_plain(value.low), _plain(value.high)]
@@ -147,6 +172,8 @@ def _plain(value: Any) -> Any:
         return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
         return {key: _plain(each) for key, each in value.items()}
+    if isinstance(value, list):
+        return [_plain(each) for each in value]
     if isinstance(value, float):
         return round(value, _DIGITS) if math.isfinite(value) else None
     return value

@@ -1,10 +1,11 @@
-"""The evaluation of a run: the towers beside the baselines, and what the gate says of them.
+"""The evaluation of a run: the towers beside the baselines and the model in production, and the gate's verdict.
 
 from learn.evaluation.run import evaluate_run
 """
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +19,18 @@ from learn.data.histories import Histories
 from learn.evaluation.baseline_set import fit_baselines
 from learn.evaluation.evaluate import evaluate
 from learn.evaluation.gate import Decision, decide
+from learn.evaluation.production import ProductionModel
 
 
 def evaluate_run(
-    histories_folder: Path, *, tables: Path, content: Path, towers: Path, report: Path, settings: Settings
+    histories_folder: Path,
+    *,
+    tables: Path,
+    content: Path,
+    towers: Path,
+    report: Path,
+    settings: Settings,
+    production: ProductionModel | None = None,
 ) -> tuple[dict[str, Any], Decision]:
     """Measure the towers of a run and the baselines on validation and test, and write ``metrics.json``.
 
@@ -32,20 +41,26 @@ def evaluate_run(
         towers: Folder of the trained weights.
         report: ``metrics.json`` to write; every model's ranks go beside it as ``ranks.parquet``.
         settings: Section ``evaluation`` and the seed are read.
+        production: The model in production, to be measured beside them.
 
     Raises:
-        BundleError: The towers cannot be read.
+        BundleError: The towers cannot be read, or those in production read other content vectors.
         StorageError: The disk is full or closed.
     """
     histories = Histories.open(histories_folder)
     vectors = np.load(content, mmap_mode="r")
     titles = pl.read_parquet(tables / "items.parquet", columns=["title"])["title"].to_list()
-    scorer = TowerScorer(load_towers(towers), content=vectors, ids=id_rows(histories))
+    scorers = [TowerScorer(load_towers(towers), content=vectors, ids=id_rows(histories))]
+    if production is not None:
+        scorers.append(production.scorer(vectors, item_ids=histories.item_ids))
     chosen = settings.evaluation
     baselines = fit_baselines(histories, titles=titles, content=vectors, settings=chosen, seed=settings.seed)
     for name, reason in baselines.left_out.items():
         print(f"Baseline {name} is left out: {reason}")  # noqa: T201  # the flow's log is standard output
-    found = evaluate([scorer, *baselines.scorers], histories, settings=chosen, seed=settings.seed, content=vectors)
+    models = [*scorers, *baselines.scorers]
+    found = evaluate(models, histories, settings=chosen, seed=settings.seed, content=vectors)
+    if production is not None:
+        found = replace(found, production=production.record(item_ids=histories.item_ids))
     found.write(report)
     found.write_ranks(report.with_name("ranks.parquet"))
     return found.to_dict(), decide(found)

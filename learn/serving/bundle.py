@@ -64,6 +64,13 @@ class Manifest(BaseModel):
     parent: str | None = None
     """Version of the bundle that training started from."""
 
+    split: dict[str, JsonValue] = Field(default_factory=dict)
+    """What training, validation and test were divided by: a later training that starts from these weights must not be
+    measured by what they have seen."""
+
+    temperature: float | None = None
+    """Softmax temperature that training ended with, where it was learned: a later training goes on from there."""
+
     created: str = ""
     """When, in ISO 8601; no part of the bundle's version."""
 

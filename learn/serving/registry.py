@@ -60,6 +60,21 @@ def load_stored(tag: str) -> Bundle:
     return read_bundle(Path(model.path))
 
 
+def newest_stored(name: str) -> Bundle | None:
+    """Read the bundle that was stored last under a name; None where the store has none of that name.
+
+    Raises:
+        BundleError: It is damaged.
+    """
+    settle()
+    tag = f"{name}:latest"
+    try:
+        bentoml.models.get(tag)
+    except bentoml.exceptions.NotFound:
+        return None
+    return load_stored(tag)
+
+
 def _stands_whole(tag: str) -> bool:
     try:
         bentoml.models.get(tag)

@@ -14,6 +14,7 @@ import numpy as np
 import polars as pl
 
 from learn.alignment.scoring import TowerScorer, id_rows
+from learn.alignment.summary import TrainingSummary
 from learn.alignment.weights import load_towers
 from learn.config import ServingSettings, Settings
 from learn.content import ContentSummary
@@ -35,7 +36,7 @@ def release_run(
     *,
     tables: Path,
     content: ContentSummary,
-    towers: Path,
+    training: TrainingSummary,
     version: DataVersion,
     metrics: dict[str, Any],
     run_id: str,
@@ -46,7 +47,7 @@ def release_run(
     histories = Histories.open(histories_folder)
     vectors = np.load(content.path, mmap_mode="r")
     return release_towers(
-        TowerScorer(load_towers(towers), content=vectors, ids=id_rows(histories)),
+        TowerScorer(load_towers(training.folder), content=vectors, ids=id_rows(histories)),
         histories=histories,
         items=pl.read_parquet(tables / "items.parquet"),
         manifest=Manifest(
@@ -55,6 +56,9 @@ def release_run(
             settings=settings,
             code_revision=version.git_revision,
             metrics=metrics["test"]["towers"],
+            parent=training.parent,
+            split=histories.split,
+            temperature=training.temperature,
             created=datetime.now(tz=UTC).isoformat(timespec="seconds"),
             run_id=run_id,
         ),

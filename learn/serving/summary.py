@@ -1,4 +1,4 @@
-"""What was packed: a small record that the reports and the run's result read without loading BentoML."""
+"""What was packed, started from and compared with: small records that are read without loading BentoML or torch."""
 
 from __future__ import annotations
 
@@ -31,3 +31,29 @@ class ReleaseSummary:
     parity_users: int
     parity_identical: int
     parity_tied: int
+
+
+@dataclass(frozen=True)
+class StartBundle:
+    """A bundle that was found fit to start a training from.
+
+    Attributes:
+        folder: Where it lies.
+        version: Of the bundle: the parent of what is trained from it.
+    """
+
+    folder: Path
+    version: str
+
+
+@dataclass(frozen=True)
+class ProductionBundle:
+    """A bundle that can be asked about the items of a run.
+
+    Attributes:
+        folder: Where it lies.
+        version: Of the bundle.
+    """
+
+    folder: Path
+    version: str

@@ -152,7 +152,7 @@ def test_files_of_two_data_sets_are_noticed(tmp_path: Path) -> None:
     assert not (tmp_path / "out").exists()
 
 
-@pytest.mark.parametrize("content", [None, b"", gzip.compress(b"")])
+@pytest.mark.parametrize("content", [None, b"", gzip.compress(b"", mtime=0)])
 def test_a_missing_or_empty_file_is_named(tmp_path: Path, content: bytes | None) -> None:
     reviews, metadata = amazon_files(tmp_path, "2018")
     reviews.unlink()

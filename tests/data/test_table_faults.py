@@ -63,9 +63,9 @@ def test_other_names_are_no_candidates(tmp_path: Path) -> None:
         ("interactions.csv", b""),
         ("interactions.csv", b"user_id,item_id,timestamp\n"),
         ("interactions.csv", b"user_id,item_id,timestamp"),
-        ("interactions.csv.gz", gzip.compress(b"")),
+        ("interactions.csv.gz", gzip.compress(b"", mtime=0)),
         ("interactions.jsonl", b"\n \n"),
-        ("interactions.jsonl.gz", gzip.compress(b"")),
+        ("interactions.jsonl.gz", gzip.compress(b"", mtime=0)),
         ("interactions.parquet", encoded(INTERACTIONS, "parquet")),
     ],
 )

@@ -128,6 +128,19 @@ def test_a_missing_settings_file(place: Workplace) -> None:
     assert_no_trace(place)
 
 
+def test_a_model_in_production_that_is_not_there(place: Workplace) -> None:
+    write_tables(place.folder / "data")
+    done = place.flow("run", "--production", "nowhere")
+    assert_stopped(
+        done,
+        headline="The bundle cannot be used",
+        what="There is no train run `nowhere`.",
+        where="Where: --production nowhere",
+        fix="give the id of a finished train run",
+    )
+    assert_no_trace(place)
+
+
 def test_an_unknown_data_version(place: Workplace) -> None:
     write_tables(place.folder / "data")
     done = place.flow("run", "--data-version", "0123456789abcdef")

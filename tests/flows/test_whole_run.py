@@ -38,7 +38,7 @@ epochs = 4
 RETRAINING = f"{SETTINGS}reuse = false\n"
 STABLE = {"data_version", "validation", "content", "metrics", "drift", "decision", "bundle", "bento"}
 WITH_CARDS = ("validate", "towers", "evaluate", "compare_windows")
-REPORTS = {"index.html", "metrics.json", "validation.html", "drift.html"}
+REPORTS = {"index.html", "metrics.json", "evaluation.html", "validation.html", "drift.html"}
 
 _READ = """
 import json, sys
@@ -206,6 +206,26 @@ def test_a_second_run_encodes_nothing_and_gives_the_same(first: Run, second: Run
     assert second.artifacts["data_version"]["version"] == first.artifacts["data_version"]["version"]
     assert second.metrics_bytes == first.metrics_bytes
     assert second.artifacts["bundle"]["weights_sha256"] == first.artifacts["bundle"]["weights_sha256"]
+
+
+@pytest.fixture(scope="module")
+def compared(second: Run) -> Run:
+    return ended(second.place, second.place.flow("run", "--production", "latest", settings=SETTINGS))
+
+
+def test_the_newest_stored_model_is_measured_beside_the_new_one_when_asked_for(first: Run, compared: Run) -> None:
+    version = first.artifacts["bundle"]["version"]
+    assert f"Production: learn_user_tower:{version} is evaluated beside the new towers." in compared.out
+    metrics, alone = compared.artifacts["metrics"], first.artifacts["metrics"]
+    assert metrics["production"]["version"] == version
+    assert metrics["production"]["caveat"] == ""
+    # The same weights are in production, so nothing may differ, and nothing else may be moved by their being there.
+    assert metrics["test"]["production"] == metrics["test"]["towers"]
+    assert "+0.0000 [+0.0000, +0.0000] against the model in production, version" in compared.out
+    for name in alone["test"]:
+        assert metrics["test"][name] == alone["test"][name]
+        assert metrics["intervals"]["test"][name] == alone["intervals"]["test"][name]
+        assert metrics["beyond_accuracy"]["test"][name] == alone["beyond_accuracy"]["test"][name]
 
 
 def test_training_anew_gives_the_same_weights(first: Run, tmp_path: Path) -> None:

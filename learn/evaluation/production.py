@@ -1,0 +1,78 @@
+"""The model in production as one more row of the table: the same examples, the same code, today's catalogue.
+
+Which model that is, and whether it knows the answers, is found out where bundles are read
+(:mod:`learn.serving.production`); here it is only asked for scores.
+
+Shape legend: n items, c content width.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from learn.alignment.scoring import TowerScorer
+from learn.alignment.towers import Towers
+from learn.errors import BundleError
+
+NAME = "production"
+"""Its name in the metrics."""
+
+
+@dataclass(frozen=True)
+class ProductionModel:
+    """Earlier towers, and what of them belongs to which item.
+
+    Attributes:
+        version: Version of the bundle that they come from.
+        towers: The earlier towers.
+        rows: Row of their ID table by item id, for the items that they were trained on.
+        caveat: Why its figures are not a fair measure, in a sentence; empty where they are.
+    """
+
+    version: str
+    towers: Towers
+    rows: Mapping[str, int]
+    caveat: str = ""
+
+    def scorer(self, content: NDArray[np.float32], *, item_ids: Sequence[str]) -> TowerScorer:
+        """Return a scorer of the present catalogue; items that the towers do not know are read by their text alone.
+
+        Args:
+            content: (n, c) float32 content vectors by item index.
+            item_ids: Items' ids by item index.
+
+        Raises:
+            BundleError: The towers read content vectors of another width.
+        """
+        if content.shape[1] != self.towers.content_dimension:
+            raise BundleError(
+                f"The model in production reads content vectors of {self.towers.content_dimension} numbers, these have "
+                f"{content.shape[1]}.",
+                where=f"bundle {self.version}",
+                fix="name another bundle, or leave `--production` out",
+            )
+        ids = np.array([self.rows.get(item, -1) for item in item_ids], dtype=np.int64)
+        return TowerScorer(self.towers, content=content, ids=ids, name=NAME)
+
+    def record(self, *, item_ids: Sequence[str]) -> ProductionRecord:
+        """Return what the metrics say of it beside its figures."""
+        return ProductionRecord(self.version, sum(item in self.rows for item in item_ids), self.caveat)
+
+
+@dataclass(frozen=True)
+class ProductionRecord:
+    """What stands in ``metrics.json`` of the model in production.
+
+    Attributes:
+        version: Version of its bundle.
+        known_items: Items of the present catalogue that it was trained on; it reads the others by their text alone.
+        caveat: As in :class:`ProductionModel`.
+    """
+
+    version: str
+    known_items: int
+    caveat: str
