@@ -149,7 +149,6 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
         ({"items": pl.DataFrame({"item_id": ["a"]})}, "no column `title`"),
         ({"item_vectors": np.zeros((3, 16), np.float32)}, "3 vectors stand for 300 items"),
         ({"item_vectors": np.zeros((300, 8), np.float32)}, "another width"),
-        ({"item_inputs": np.full((300, 16), np.nan, np.float32)}, "not finite"),
     ],
 )
 def test_parts_that_do_not_fit_are_refused(
@@ -157,6 +156,12 @@ def test_parts_that_do_not_fit_are_refused(
 ) -> None:
     with pytest.raises(BundleError, match=said):
         replace(parts, **change).write(tmp_path / "bundle")
+    assert not list(tmp_path.iterdir())
+
+
+def test_inputs_that_are_no_numbers_are_refused(parts: BundleParts, tmp_path: Path) -> None:
+    with pytest.raises(BundleError, match="not finite"):
+        replace(parts, item_inputs=np.full_like(parts.item_inputs, np.nan)).write(tmp_path / "bundle")
     assert not list(tmp_path.iterdir())
 
 
