@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-# A smaller gain is noise, and would keep a training alive whose steps have become too small to matter.
-_LEAST_GAIN = 1e-3
-
 
 @dataclass(frozen=True)
 class EpochRecord:
@@ -59,18 +56,10 @@ class TrainingSummary:
 
 
 def best_epoch(curve: list[EpochRecord]) -> EpochRecord:
-    """Return the epoch whose weights are kept: the last that was better than the best before it."""
-    best = curve[0]
-    for record in curve[1:]:
-        if _is_better(record, best):
-            best = record
-    return best
+    """Return the epoch with the highest validation NDCG@10, the first of equals."""
+    return max(curve, key=lambda record: (record.validation_ndcg, -record.epoch))
 
 
 def setbacks(curve: list[EpochRecord]) -> int:
     """Return how many epochs were no better than the best before them."""
     return sum(best_epoch(curve[: place + 1]) != curve[place] for place in range(len(curve)))
-
-
-def _is_better(record: EpochRecord, best: EpochRecord) -> bool:
-    return record.validation_ndcg > best.validation_ndcg * (1 + _LEAST_GAIN)

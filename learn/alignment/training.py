@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -34,23 +33,14 @@ from learn.errors import TrainingError
 Measure = Callable[[TowerScorer], float]
 """Validation NDCG@10 of a scorer; the evaluation room gives it, training only obeys it."""
 
+Tune = Callable[[TowerScorer], tuple[float, ...]]
+"""Weights of the channels, chosen on validation by the evaluation room."""
+
 Say = Callable[[str], None]
 
 _RESULT = "training.json"
 # A learned temperature below .01 turns the softmax into a maximum and the gradients into noise.
 _LARGEST_SCALE = 100.0
-
-
-class Tuning(Protocol):
-    """Chooses how loud each channel speaks; the evaluation room gives it."""
-
-    def provisional(self, scorer: TowerScorer) -> tuple[float, ...]:
-        """Return the channels' weights under which epochs are compared."""
-        ...
-
-    def tuned(self, scorer: TowerScorer) -> tuple[float, ...]:
-        """Return the weights that are kept."""
-        ...
 
 
 def training_key(
@@ -80,7 +70,7 @@ def train_towers(
     settings: Settings,
     seed: int,
     measure: Measure,
-    tune: Tuning | None = None,
+    tune: Tune | None = None,
     start: WarmStart | None = None,
     say: Say = print,
 ) -> TrainingSummary:
@@ -96,7 +86,7 @@ def train_towers(
         settings: Sections ``towers`` and ``training`` are read.
         seed: Of initial weights, order of batches and dropout.
         measure: Gives validation NDCG@10.
-        tune: Chooses how loud each channel speaks; None leaves the channels silent.
+        tune: Chooses how loud each channel speaks, once the epoch is chosen; None leaves the channels silent.
         start: Earlier weights to begin with, in place of random ones; they are measured first, as epoch 0, and kept
             where no epoch is better.
         say: Receives one line an epoch.
@@ -121,7 +111,7 @@ def train_towers(
     curve = list(state.curve) if state is not None else []
     while not _is_over(curve, settings.training):
         first = 1 if start is None else 0
-        record = trainer.epoch(curve[-1].epoch + 1 if curve else first, measure=measure, tune=tune)
+        record = trainer.epoch(curve[-1].epoch + 1 if curve else first, measure)
         curve.append(record)
         best = state.best if state is not None and best_epoch(curve) != record else None
         if best is not None and settings.training.anneal < 1:
@@ -201,12 +191,11 @@ class _Trainer:
         # The second moment of .98 is the paper's code's: sparse tables need the shorter memory.
         return torch.optim.AdamW(groups, lr=self.settings.learning_rate, betas=(0.9, 0.98), fused=True)
 
-    def epoch(self, number: int, *, measure: Measure, tune: Tuning | None) -> EpochRecord:
+    def epoch(self, number: int, measure: Measure) -> EpochRecord:
         """Train on every window once and measure on validation; epoch 0 measures alone."""
         began = time.monotonic()
         loss = self._train_once(number) if number else None
-        scorer = TowerScorer(self.towers, content=self.content, ids=self.ids)
-        ndcg = measure(scorer if tune is None else scorer.weighted(tune.provisional(scorer)))
+        ndcg = measure(TowerScorer(self.towers, content=self.content, ids=self.ids))
         return EpochRecord(number, loss, ndcg, time.monotonic() - began)
 
     def _train_once(self, number: int) -> float:
@@ -267,13 +256,13 @@ class _Trainer:
             self.log_scale.copy_(weights.pop("log_scale"))
         self.towers.load_state_dict(weights)
 
-    def keep(self, state: TrainingState, *, measure: Measure, tune: Tuning | None) -> None:
+    def keep(self, state: TrainingState, *, measure: Measure, tune: Tune | None) -> None:
         """Take the best epoch's weights, and choose how loud the channels speak beside them."""
         self._put(state.best)
         self.validation_ndcg = best_epoch(state.curve).validation_ndcg
         if tune is None or not self.towers.channels:
             return
-        weights = tune.tuned(TowerScorer(self.towers, content=self.content, ids=self.ids))
+        weights = tune(TowerScorer(self.towers, content=self.content, ids=self.ids))
         for channel, weight in zip(self.towers.channels, weights, strict=True):
             channel.weight.fill_(weight)
         self.validation_ndcg = measure(TowerScorer(self.towers, content=self.content, ids=self.ids))

@@ -24,15 +24,13 @@ from learn.evaluation.metrics import metric_values
 from learn.evaluation.profiles import history_pairs
 from learn.evaluation.ranking import blocks, rank_block
 
-# Spread of a channel's scores as a share of the spread of the towers'; the quality is flat around the best. Epochs are
-# compared with the channels at a middling share: what is best alone need not be best beside them.
-_PROVISIONAL_SHARE = 0.2
+# Spread of a channel's scores as a share of the spread of the towers'; the quality is flat around the best.
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.2)
 
 
 @dataclass(frozen=True)
 class ChannelTuning:
-    """Chooses the weights of a model's channels; see :class:`learn.alignment.training.Tuning`.
+    """Chooses the weights of a model's channels.
 
     Attributes:
         histories: The split data.
@@ -46,13 +44,7 @@ class ChannelTuning:
     settings: EvaluationSettings
     masked: bool
 
-    def provisional(self, scorer: TowerScorer) -> tuple[float, ...]:
-        """Return the weights under which epochs are compared."""
-        if not scorer.towers.channels or not len(self.examples):
-            return (0.0,) * len(scorer.towers.channels)
-        return tuple((_PROVISIONAL_SHARE * _spreads(scorer, self.histories, self.examples)).tolist())
-
-    def tuned(self, scorer: TowerScorer) -> tuple[float, ...]:
+    def __call__(self, scorer: TowerScorer) -> tuple[float, ...]:
         """Return the weights with the best sum of NDCG@10 and Recall@10."""
         channels = len(scorer.towers.channels)
         if not channels or not len(self.examples):
