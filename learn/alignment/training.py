@@ -39,6 +39,8 @@ Tune = Callable[[TowerScorer], tuple[float, ...]]
 Say = Callable[[str], None]
 
 _RESULT = "training.json"
+# Raised when the same settings come to mean other weights, so that towers of older code are not taken for these.
+_RECIPE = 2
 # A learned temperature below .01 turns the softmax into a maximum and the gradients into noise.
 _LARGEST_SCALE = 100.0
 
@@ -55,7 +57,7 @@ def training_key(
             digest.update(hashlib.file_digest(file, "sha256").digest())
     ignored = {"reuse"} if start is not None else {"reuse", "warm_learning_rate"}
     chosen = [settings.towers.model_dump(mode="json"), settings.training.model_dump(mode="json", exclude=ignored)]
-    digest.update(json.dumps([chosen, seed, torch.__version__], sort_keys=True).encode())
+    digest.update(json.dumps([_RECIPE, chosen, seed, torch.__version__], sort_keys=True).encode())
     if start is not None:
         # Which rows are carried depends on the items' ids as well, which nothing else in training does.
         digest.update(json.dumps([start.sha256, histories.item_ids]).encode())
