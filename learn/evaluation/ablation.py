@@ -1,0 +1,214 @@
+"""The paper's alignment ablation: what the towers add to the frozen vectors, and what each way of aligning adds.
+
+    from learn.evaluation.ablation import ablation_settings, run_ablation
+
+The paper's rows differ in what makes an item's vector; (a), whose item tower reads sequences of targets, is trained
+under the one loss that has such sequences. The last row is the project's own defaults on the same content vectors.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import tomllib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from learn.alignment.scoring import TowerScorer, id_rows
+from learn.alignment.summary import TrainingSummary
+from learn.alignment.weights import load_towers
+from learn.config import Settings, TowerSettings, TrainingSettings
+from learn.data.histories import Histories, Part
+from learn.data.splits import SplitSummary
+from learn.errors import SettingsError
+from learn.evaluation.baselines import ContentNeighbours
+from learn.evaluation.data_folder import Say, prepare_folder
+from learn.evaluation.evaluate import evaluate
+from learn.evaluation.evaluation import MASKINGS, Evaluation, Masking, ranks_under
+from learn.evaluation.metrics import Difference, metric_names, paired_differences
+from learn.evaluation.ranking import Scorer
+from learn.evaluation.selection import train_selected
+
+PART: Part = "test"
+"""Whose figures the tables hold; epochs are chosen on validation."""
+
+NONE, DEFAULT = "none", "default"
+ROWS = {
+    NONE: "none: frozen vectors alone",
+    "frozen": "(c) frozen item vectors",
+    "shared": "(b) shared tower, items alone",
+    "shared_sequence": "(a) shared tower, target sequences",
+    DEFAULT: "default settings",
+}
+"""Name of each row -> what it is, with the paper's letter; those between the outer two are of ``towers.item_tower``."""
+
+TRAINED = tuple(name for name in ROWS if name != NONE)
+"""The rows with towers of their own."""
+
+STEPS = (
+    (NONE, "frozen"),
+    ("frozen", "shared"),
+    ("frozen", "shared_sequence"),
+    ("shared", "shared_sequence"),
+    ("shared", DEFAULT),
+)
+"""The rows that are compared by a paired test."""
+
+# The paper's towers at a size that a laptop trains; `configs/paper.toml` has the paper's own size and loss.
+_PAPER = {
+    # As in the published tables.
+    "split": {"method": "leave_one_out"},
+    "towers": {
+        # 768 numbers, 4 blocks and 12 heads in the paper's Amazon code.
+        "dimension": 128,
+        "blocks": 2,
+        "heads": 4,
+        "max_history": 40,
+        "dropout": 0.1,
+        "input_dropout": 0.0,
+        # None of these is in the paper's Amazon code.
+        "positions": False,
+        "recent_items": 0,
+        "id_embeddings": False,
+        "whitening": False,
+        "cooccurrence_rank": 0,
+        "text_channel": False,
+    },
+    "training": {
+        # A softmax over the catalogue, as the paper's Amazon code trains. Under the dense loss a small batch has few
+        # negatives, drawn by popularity: on a shop of 4,000 items (b) got worse from the second epoch on.
+        "loss": "auto",
+        "temperature": 0.05,
+        "mask_seen": False,
+        "weight_decay": 0.0,
+        "learning_rate": 1e-3,
+        "epochs": 30,
+        "patience": 3,
+        # A step encodes every candidate by the whole tower, which costs far more than the batch's own histories.
+        "batch_positions": 1_024,
+    },
+}
+# The only loss that reads a user's targets as a sequence; under any other (a) is (b).
+_SEQUENCE_LOSS = "dense_all_action"
+# What `default` takes over from the settings file: where and how it is computed, not what.
+_OF_THE_MACHINE = {"device", "precision", "reuse"}
+
+
+@dataclass(frozen=True)
+class Ablation:
+    """What an ablation found.
+
+    Attributes:
+        split: The data it was found on.
+        settings: Of the paper's rows; ``item_tower`` is the row's own.
+        trainings: Row -> its training; the row that trains nothing is not among them.
+        evaluation: Every row on test, under the names of :data:`ROWS`.
+        differences: (from, to) -> masking -> metric -> the second row minus the first, paired.
+    """
+
+    split: SplitSummary
+    settings: Settings
+    trainings: dict[str, TrainingSummary]
+    evaluation: Evaluation
+    differences: dict[tuple[str, str], dict[Masking, dict[str, Difference]]]
+
+
+def ablation_settings(file: Path | None = None, *, split: str = "", seed: int | None = None) -> Settings:
+    """Return the settings of the paper's rows.
+
+    Args:
+        file: TOML file whose values win over the paper's at a laptop's size; None: those alone.
+        split: Wins over the file where it is given.
+        seed: The same.
+
+    Raises:
+        SettingsError: The file cannot be read, a name is unknown, or a value is out of range.
+    """
+    given = {} if file is None else _read(file)
+    values = given | {section: ours | given.get(section, {}) for section, ours in _PAPER.items()}
+    settings = Settings.from_mapping(values, where="settings" if file is None else str(file))
+    return settings.overridden(split__method=split, seed=seed)
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        text = file.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as fault:
+        reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8 text"
+        raise SettingsError(
+            f"The settings file cannot be read: {reason}.", where=file, fix="name a TOML file with --config"
+        ) from fault
+    Settings.from_toml(text, where=str(file))
+    return tomllib.loads(text)
+
+
+def row_settings(name: str, settings: Settings) -> Settings:
+    """Return the settings that a row of :data:`ROWS` is trained with.
+
+    Raises:
+        SettingsError: They do not fit the row's item tower.
+    """
+    if name == DEFAULT:
+        machine = settings.training.model_dump(include=_OF_THE_MACHINE)
+        own = {"towers": TowerSettings(), "training": TrainingSettings(**machine)}
+        return settings.model_copy(update=own)
+    values = settings.model_dump(mode="python")
+    values["towers"]["item_tower"] = name
+    if name == "shared_sequence":
+        values["training"]["loss"] = _SEQUENCE_LOSS
+    return Settings.from_mapping(values, where=f"settings, as row `{name}` would be trained")
+
+
+def run_ablation(data: Path, *, settings: Settings, say: Say) -> Ablation:
+    """Prepare a data folder as a run does, train what is not trained yet, and measure every row.
+
+    Tables, content vectors and trainings go to the settings' workspace; what is there already is taken.
+
+    Args:
+        data: Folder of ``items`` and ``interactions``.
+        settings: As :func:`ablation_settings` gives.
+        say: Receives what is being done, a line at a time.
+
+    Raises:
+        LearnError: The data cannot be read, split or encoded, or the towers not be trained; see those rooms.
+    """
+    chosen = {name: row_settings(name, settings) for name in TRAINED}
+    prepared = prepare_folder(data, settings=settings, say=say)
+    split, content = prepared.split, prepared.content
+    histories, vectors = Histories.open(split.folder), np.load(content, mmap_mode="r")
+    scorers: list[Scorer] = [dataclasses.replace(ContentNeighbours.fit(vectors), name=NONE)]
+    trainings = {}
+    for name in TRAINED:
+        say(f"Row {ROWS[name]}:")
+        training = train_selected(split.folder, content, settings=chosen[name])
+        say(_kept(training))
+        trainings[name] = training
+        scorers.append(TowerScorer(load_towers(training.folder), content=vectors, ids=id_rows(histories), name=name))
+    found = evaluate(
+        scorers, histories, parts=(PART,), settings=settings.evaluation, seed=settings.seed, content=vectors
+    )
+    return Ablation(split, settings, trainings, found, _differences(found, settings))
+
+
+def _kept(training: TrainingSummary) -> str:
+    how = "taken from an earlier training" if training.reused else "trained"
+    return f"Epoch {training.chosen_epoch} of {training.epochs}, {how}."
+
+
+def _differences(found: Evaluation, settings: Settings) -> dict[tuple[str, str], dict[Masking, dict[str, Difference]]]:
+    ranks, chosen = found.parts[PART].ranks, settings.evaluation
+    return {
+        (before, after): {
+            masking: paired_differences(
+                ranks_under(ranks[after], masking),
+                ranks_under(ranks[before], masking),
+                metric_names(chosen.cutoffs),
+                samples=chosen.bootstrap_samples,
+                seed=settings.seed,
+            )
+            for masking in MASKINGS
+        }
+        for before, after in STEPS
+    }
