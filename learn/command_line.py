@@ -16,10 +16,10 @@ _ROOMS = {"content": "learn.content.command", "models": "learn.serving.models_co
 class _Rooms(click.Group):
     """Loads a room when one of its commands is called, so that ``learn --help`` waits for no library."""
 
-    def list_commands(self, ctx: click.Context) -> list[str]:
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 - click names it
         return list(_ROOMS)
 
-    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002 - the same
         if cmd_name not in _ROOMS:
             return None
         command = getattr(import_module(_ROOMS[cmd_name]), cmd_name)
