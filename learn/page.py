@@ -9,8 +9,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
+from learn.data.staging import staged
 from learn.drawing import svg
-from learn.errors import storage_faults
 
 
 def write_page(template: str, page: Path, **values: Any) -> Path:
@@ -27,14 +27,8 @@ def write_page(template: str, page: Path, **values: Any) -> Path:
         lstrip_blocks=True,
     )
     text = environment.get_template(template).render(values)
-    with storage_faults(page):
-        page.parent.mkdir(parents=True, exist_ok=True)
-        scratch = page.with_name(f"{page.name}.partial")
-        try:
-            scratch.write_text(text, encoding="utf-8")
-            scratch.replace(page)
-        finally:
-            scratch.unlink(missing_ok=True)
+    with staged(page.parent, names=(page.name,)) as stage:
+        (stage / page.name).write_text(text, encoding="utf-8")
     return page
 
 

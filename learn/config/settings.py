@@ -6,7 +6,7 @@ import tomllib
 from pathlib import Path
 from typing import Any
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError
 
 from learn.config.alignment import TowerSettings, TrainingSettings
 from learn.config.content import ContentSettings
@@ -27,7 +27,7 @@ class Settings(Section):
     reports: Path = Path("reports")
     """Folder of the reports, one sub-folder a run."""
 
-    seed: int = 0
+    seed: int = Field(default=0, ge=0)
     """Seed of every random draw; ``--seed`` wins over it."""
 
     data: DataSettings = DataSettings()
