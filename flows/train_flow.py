@@ -216,6 +216,7 @@ class TrainFlow(FlowSpec):
             training=self.training,
             version=self.version,
             metrics=self.metrics,
+            decision=self.gate,
             run_id=current.run_id,
             destination=self.scratch / "bundle",
             settings=self.settings,

@@ -125,6 +125,7 @@ class RunResult:
                 f"Parity     {same} of {self.release.parity_users} users answered as offline{tied}",
                 f"Report     {page}",
                 f"Serve      {self.release.command}",
+                f"Promote    {self.release.promote_command}",
             ]
         )
 

@@ -30,15 +30,30 @@ from learn.config import Settings
 from learn.errors import BundleError, storage_faults
 from learn.serving.vectors import read_vectors, write_vectors
 
-FORMAT = 1
+FORMAT = 2
+"""Layout of the folder and names of the weights; 2: the towers know positions, channels and their temperature."""
+
 MANIFEST, CHECKSUMS, ITEMS = "manifest.json", "checksums.json", "items.parquet"
 VECTORS, INPUTS = "item_vectors.arrow", "item_inputs.arrow"
 
 _REQUIRED = frozenset({MANIFEST, WEIGHTS, SHAPE, ITEMS, VECTORS})
 _ITEM_COLUMNS = ("item_id", "title", "training_interactions", "recent_interactions")
 _VERSION_CHARACTERS = 16
-_NOT_IN_VERSION = frozenset({"created", "run_id"})
+# What the gate says depends on the model it was held against, and the model itself does not.
+_NOT_IN_VERSION = frozenset({"created", "run_id", "decision"})
 _AGAIN = "take another bundle, or run the flow again"
+
+
+class GateDecision(BaseModel):
+    """What the gate said of the model when it was packed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    fit: bool
+    """Whether it was found fit to be served."""
+
+    reasons: tuple[str, ...] = ()
+    """One sentence for each rule, the failed ones first."""
 
 
 class Manifest(BaseModel):
@@ -59,7 +74,13 @@ class Manifest(BaseModel):
     """Git revision of the code, where there was one."""
 
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
-    """The run's metrics, as in ``metrics.json``."""
+    """The model's metrics on test, as in ``metrics.json``."""
+
+    intervals: dict[str, JsonValue] = Field(default_factory=dict)
+    """Their 95 % intervals, as in ``metrics.json``."""
+
+    decision: GateDecision | None = None
+    """What the gate said; no part of the bundle's version."""
 
     parent: str | None = None
     """Version of the bundle that training started from."""
@@ -184,6 +205,15 @@ def read_bundle(folder: Path) -> Bundle:
     return Bundle(folder, _version(checksums, raw), manifest, items, towers, inputs, vectors)
 
 
+def read_manifest(folder: Path) -> Manifest:
+    """Read where a bundle comes from, and nothing else of it: quick, and no proof that the bundle is whole.
+
+    Raises:
+        BundleError: There is no manifest, or another version of LEARN wrote it.
+    """
+    return _checked_manifest(_read_object(folder / MANIFEST), where=folder / MANIFEST)
+
+
 def copy_bundle(source: Path, destination: Path) -> None:
     """Copy a bundle's own files, and no others, into an existing folder."""
     with storage_faults(destination):
@@ -208,9 +238,12 @@ def _checked_files(folder: Path) -> dict[str, str]:
 
 def _checked_manifest(raw: dict[str, JsonValue], *, where: Path) -> Manifest:
     fix = "use the version of LEARN that wrote it, or run the flow again"
-    if raw.get("format") != FORMAT:
+    found = raw.get("format")
+    if found != FORMAT:
+        age = "An earlier" if isinstance(found, int) and found < FORMAT else "Another"
         raise BundleError(
-            f"The bundle has layout {raw.get('format')!r}; this version of LEARN reads layout {FORMAT}.",
+            f"{age} version of LEARN made this bundle: it has layout {found!r}; this version of LEARN reads layout "
+            f"{FORMAT}.",
             where=where,
             fix=fix,
         )

@@ -21,7 +21,8 @@ from learn.content import ContentSummary
 from learn.data.histories import Examples, Histories
 from learn.data.versioning import DataVersion
 from learn.errors import ServingError
-from learn.serving.bundle import Manifest, read_bundle, write_bundle
+from learn.evaluation.gate import Decision
+from learn.serving.bundle import GateDecision, Manifest, read_bundle, write_bundle
 from learn.serving.package import build_bento, project_root, serve_command
 from learn.serving.parity import ParityResult, check_parity
 from learn.serving.registry import store_bundle
@@ -42,8 +43,12 @@ def release_run(
     run_id: str,
     destination: Path,
     settings: Settings,
+    decision: Decision | None = None,
 ) -> ReleaseSummary:
-    """Pack the towers of a run; arguments are what the earlier steps wrote, errors those of :func:`release_towers`."""
+    """Pack the towers of a run; arguments are what the earlier steps wrote, errors those of :func:`release_towers`.
+
+    Nothing is promoted here: that is a person's decision, or a rule's that the person has set.
+    """
     histories = Histories.open(histories_folder)
     vectors = np.load(content.path, mmap_mode="r")
     return release_towers(
@@ -56,6 +61,8 @@ def release_run(
             settings=settings,
             code_revision=version.git_revision,
             metrics=metrics["test"]["towers"],
+            intervals=metrics["intervals"]["test"]["towers"],
+            decision=None if decision is None else GateDecision(fit=decision.fit, reasons=decision.reasons),
             parent=training.parent,
             split=histories.split,
             temperature=training.temperature,

@@ -32,6 +32,12 @@ class ReleaseSummary:
     parity_identical: int
     parity_tied: int
 
+    @property
+    def promote_command(self) -> str:
+        """The command that makes it the champion: nothing does so unasked."""
+        name, _, version = self.model_tag.partition(":")
+        return f'learn models --name {name} promote {version} --reason "…"'
+
 
 @dataclass(frozen=True)
 class StartBundle:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 from learn.config import TowerSettings
 from learn.errors import BundleError, StorageError
 from learn.serving import bundle as bundle_room
-from learn.serving.bundle import Bundle, Manifest, read_bundle
+from learn.serving.bundle import Bundle, GateDecision, Manifest, read_bundle, read_manifest
 from tests.serving.made_up_model import BundleParts, made_up_parts
 
 FILES = [
@@ -129,13 +130,45 @@ def test_a_name_that_does_not_belong_is_not_followed(name: str, parts: BundlePar
         read_bundle(folder)
 
 
-def test_another_layout_is_refused_with_its_number(
+@pytest.mark.parametrize(("layout", "said"), [(1, "An earlier version .* layout 1"), (3, "Another .* layout 3")])
+def test_another_layout_is_refused_with_its_number(layout: int, said: str, parts: BundleParts, tmp_path: Path) -> None:
+    folder = parts.write(tmp_path / "bundle")
+    manifest = folder / "manifest.json"
+    manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": layout}))
+    with pytest.raises(BundleError, match=f"{said}; this version of LEARN reads layout 2"):
+        read_manifest(folder)
+
+
+def test_a_bundle_of_an_earlier_layout_is_told_so_and_not_that_keys_are_missing(
     parts: BundleParts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(bundle_room, "FORMAT", 1)
     folder = parts.write(tmp_path / "bundle")
-    monkeypatch.setattr(bundle_room, "FORMAT", 2)
-    with pytest.raises(BundleError, match="layout 1; this version of LEARN reads layout 2"):
+    monkeypatch.undo()
+    with pytest.raises(BundleError, match="An earlier version of LEARN made this bundle"):
         read_bundle(folder)
+
+
+def test_what_the_gate_said_is_kept_and_is_no_part_of_the_version(
+    parts: BundleParts, bundle: Bundle, tmp_path: Path
+) -> None:
+    said = GateDecision(fit=False, reasons=("below popularity",))
+    judged = replace(parts, manifest=parts.manifest.model_copy(update={"decision": said}))
+    kept = read_bundle(judged.write(tmp_path / "bundle"))
+    assert kept.manifest.decision == said
+    assert kept.version == bundle.version
+    assert read_manifest(kept.folder) == kept.manifest
+
+
+def test_nothing_that_could_run_code_is_on_the_way_from_disk_to_model(
+    bundle_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise AssertionError("a bundle was unpickled")
+
+    for module, name in ((pickle, "load"), (pickle, "loads"), (pickle, "Unpickler"), (torch, "load")):
+        monkeypatch.setattr(module, name, refuse)
+    read_bundle(bundle_folder)
 
 
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
