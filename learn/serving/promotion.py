@@ -1,0 +1,232 @@
+"""Changing aliases: promote, roll back, withdraw. Each change is recorded with who, when and why.
+
+Only a bundle that is in the store and whole can be given an alias. Two processes that change at once wait for each
+other.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from learn.errors import BundleError, ServingError, storage_faults
+from learn.serving.aliases import Action, Alias, Challenger, Change, ModelAliases, aliases_path, read_alias_file
+from learn.serving.bundle import read_bundle
+from learn.serving.registry import StoredModel, find_stored
+
+_LOCK_SECONDS = 30.0
+
+
+def whoami() -> str:
+    """Return who makes a change by hand: ``user@host``."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user need not have a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def promote(name: str, version: str, *, reason: str, by: str) -> Change | None:
+    """Make a stored model the champion; the present one becomes what a rollback goes back to.
+
+    A challenger that becomes the champion leaves its place.
+
+    Args:
+        name: Of the model in the store.
+        version: Of the bundle, or the beginning of it that no other has.
+        reason: Why.
+        by: Who, as :func:`whoami` says it, or a flow's run.
+
+    Returns:
+        What was recorded; None where it is the champion already.
+
+    Raises:
+        BundleError: The store does not hold it, or it is damaged.
+        ServingError: The aliases cannot be read, or another process holds them.
+        StorageError: The disk is full or closed.
+    """
+    model = _whole(find_stored(name, version))
+
+    def changed(now: ModelAliases) -> ModelAliases:
+        if now.champion == model.version:
+            return now
+        earlier = (*now.earlier_champions, now.champion) if now.champion else ()
+        freed = None if now.alias_of(model.version) == "challenger" else now.challenger
+        return now.model_copy(update={"champion": model.version, "earlier_champions": earlier, "challenger": freed})
+
+    return _change(name, changed, action="promote", alias="champion", reason=reason, by=by)
+
+
+def promote_challenger(name: str, version: str, *, share: float, shadow: bool, reason: str, by: str) -> Change | None:
+    """Put a stored model beside the champion; one that stood there leaves.
+
+    The same challenger with another share or mode goes on with its experiment: who had it keeps it as the share grows.
+
+    Args:
+        name: Of the model in the store.
+        version: Of the bundle, or the beginning of it that no other has.
+        share: Of the users, above 0 and at most 1.
+        shadow: Whether its answers are only logged.
+        reason: Why.
+        by: Who.
+
+    Returns:
+        What was recorded; None where nothing changes.
+
+    Raises:
+        BundleError: As :func:`promote` raises it.
+        ServingError: There is no champion, or it is this model; or as :func:`promote` raises it.
+        StorageError: The disk is full or closed.
+    """
+    model = _whole(find_stored(name, version))
+
+    def changed(now: ModelAliases) -> ModelAliases:
+        if now.champion is None or now.champion == model.version:
+            what = "There is no champion yet" if now.champion is None else f"{model.version} is the champion itself"
+            raise ServingError(
+                f"{what}, so nothing can stand beside it.",
+                where=name,
+                fix="promote another model as the champion first",
+            )
+        present = now.challenger
+        goes_on = present is not None and present.version == model.version
+        experiment = present.experiment if present and goes_on else f"{model.version}@{_now().isoformat()}"
+        challenger = Challenger(version=model.version, share=share, shadow=shadow, experiment=experiment)
+        return now.model_copy(update={"challenger": challenger})
+
+    return _change(name, changed, action="promote", alias="challenger", reason=reason, by=by)
+
+
+def roll_back(name: str, *, reason: str, by: str) -> Change:
+    """Make the champion before the present one the champion again; called again, it goes one further back.
+
+    Raises:
+        BundleError: The earlier champion is gone from the store, or damaged.
+        ServingError: There was none; or as :func:`promote` raises it.
+        StorageError: The disk is full or closed.
+    """
+
+    def changed(now: ModelAliases) -> ModelAliases:
+        if not now.earlier_champions:
+            raise ServingError(
+                "There is no earlier champion to go back to.",
+                where=name,
+                fix="choose one of `learn models list` and promote it",
+            )
+        *earlier, back = now.earlier_champions
+        model = _whole(find_stored(name, back))
+        freed = None if now.alias_of(model.version) == "challenger" else now.challenger
+        return now.model_copy(
+            update={"champion": model.version, "earlier_champions": tuple(earlier), "challenger": freed}
+        )
+
+    done = _change(name, changed, action="rollback", alias="champion", reason=reason, by=by)
+    if done is None:
+        raise AssertionError("a champion never stands among the earlier ones twice in a row")
+    return done
+
+
+def withdraw(name: str, *, reason: str, by: str) -> Change:
+    """Take the challenger away; everyone gets the champion.
+
+    Raises:
+        ServingError: There is none; or as :func:`promote` raises it.
+        StorageError: The disk is full or closed.
+    """
+
+    def changed(now: ModelAliases) -> ModelAliases:
+        if now.challenger is None:
+            raise ServingError("There is no challenger.", where=name, fix="see `learn models list`")
+        return now.model_copy(update={"challenger": None})
+
+    done = _change(name, changed, action="withdraw", alias="challenger", reason=reason, by=by)
+    if done is None:
+        raise AssertionError("a challenger was there")
+    return done
+
+
+def _whole(model: StoredModel) -> StoredModel:
+    """Return a model whose every file is as it was written, and which this version of the code can serve."""
+    version = read_bundle(model.folder).version
+    if version != model.version:
+        raise BundleError(
+            f"The store holds bundle {version} under the name {model.version}.",
+            where=model.folder,
+            fix="remove it from the store with `bentoml models delete`",
+        )
+    return model
+
+
+def _change(
+    name: str,
+    changed: Callable[[ModelAliases], ModelAliases],
+    *,
+    action: Action,
+    alias: Alias,
+    reason: str,
+    by: str,
+) -> Change | None:
+    path = aliases_path()
+    with storage_faults(path), _locked(path):
+        file = read_alias_file(path)
+        now = file.models.get(name, ModelAliases())
+        then = changed(now)
+        if then == now:
+            return None
+        before, after = (
+            each.champion if alias == "champion" else each.challenger.version if each.challenger else None
+            for each in (now, then)
+        )
+        placed = then.challenger if alias == "challenger" else None
+        record = Change(
+            time=_now(),
+            by=by,
+            action=action,
+            alias=alias,
+            before=before,
+            after=after,
+            reason=reason,
+            share=placed.share if placed else None,
+            shadow=placed.shadow if placed else False,
+        )
+        kept = then.model_copy(update={"history": (*now.history, record)})
+        _replace(path, file.model_copy(update={"models": {**file.models, name: kept}}).model_dump_json(indent=2))
+    return record
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=_LOCK_SECONDS)
+    try:
+        with lock:
+            yield
+    except Timeout as fault:
+        raise ServingError(
+            f"Another process has held the aliases for {_LOCK_SECONDS:g} seconds.",
+            where=path,
+            fix="wait for it, or end it, and try again",
+        ) from fault
+
+
+def _replace(path: Path, text: str) -> None:
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        with fresh.open("w", encoding="utf-8") as file:
+            file.write(text + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _now() -> datetime:
+    return datetime.now(tz=UTC).replace(microsecond=0)
