@@ -11,18 +11,20 @@ from learn.config.alignment import TowerSettings, TrainingSettings
 from learn.config.content import ContentSettings
 from learn.config.data import DataSettings, SplitSettings, ValidationSettings
 from learn.config.evaluation import EvaluationSettings
-from learn.config.operations import DriftSettings, ServingSettings
+from learn.config.operations import DeploymentSettings, DriftSettings, ServingSettings, TrafficSettings
 from learn.config.settings import Settings
 
 __all__ = [
     "ContentSettings",
     "DataSettings",
+    "DeploymentSettings",
     "DriftSettings",
     "EvaluationSettings",
     "ServingSettings",
     "Settings",
     "SplitSettings",
     "TowerSettings",
+    "TrafficSettings",
     "TrainingSettings",
     "ValidationSettings",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
@@ -46,3 +47,51 @@ class ServingSettings(Section):
 
     max_k: int = Field(default=1_000, ge=1)
     """Largest k a request may ask for."""
+
+
+class DeploymentSettings(Section):
+    """Which models a running service answers with; each service reads them from its environment."""
+
+    serve: str = "champion"
+    """`champion` follows the alias, and takes the packed model where nobody has promoted any; `packed` is the model
+    that came with the bento, whatever the aliases say; a version is that one, for good."""
+
+    poll_seconds: float = Field(default=1.0, gt=0)
+    """How often the file of the aliases is looked at: looking costs microseconds, and a swap is awaited by a person."""
+
+    retry_seconds: float = Field(default=60.0, gt=0)
+    """When a refused model is tried again: someone may have mended it, and reading it costs seconds of a core."""
+
+    shadow_queue: int = Field(default=100, ge=1)
+    """Requests that may wait for the challenger's answer in the shadow; further ones are left out and counted, since
+    the shadow must never slow down what people see."""
+
+
+class TrafficSettings(Section):
+    """What a service keeps of its answers and of feedback; each service reads them from its environment.
+
+    The key that hashes user ids is none of these, because settings are written into bundles and reports: it is the
+    environment's ``LEARN_TRAFFIC_KEY`` alone.
+    """
+
+    folder: Path | None = None
+    """Where the files go; None: nothing is kept, because what people do is kept only where somebody asked for it."""
+
+    queue_records: int = Field(default=100_000, ge=1)
+    """Records that may wait for the disk, some 100 MB at worst; further ones are dropped and counted, since a request
+    never waits for the log."""
+
+    flush_seconds: float = Field(default=1.0, gt=0)
+    """How often what waits is written: what a killed process loses, against waking the writer for each request."""
+
+    rotate_bytes: int = Field(default=64 * 2**20, ge=1024)
+    """Size at which a file is finished: some 100,000 answers, read in a second."""
+
+    rotate_seconds: float = Field(default=3_600, gt=0)
+    """Age at which a file is finished, so that quiet hours reach whoever collects finished files."""
+
+    keep_bytes: int = Field(default=10 * 2**30, ge=1024)
+    """Bytes of all files together; the oldest are deleted above it, so that a forgotten service fills no disk."""
+
+    keep_days: float = Field(default=90, gt=0)
+    """Age at which files are deleted: a season to look back on, and no reason to keep what people did for longer."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from datetime import datetime
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from bentoml._internal.configuration.containers import BentoMLContainer
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -18,7 +18,8 @@ from learn.errors import ServingError
 Alias = Literal["champion", "challenger"]
 Action = Literal["promote", "rollback", "withdraw"]
 
-FORMAT = 1
+# The service looks versions up in the store by name, so nothing that could lead out of it is taken from the file.
+Version = Annotated[str, Field(pattern=r"^[0-9a-z]{1,64}$")]
 
 
 class _Part(BaseModel):
@@ -28,7 +29,7 @@ class _Part(BaseModel):
 class Challenger(_Part):
     """A model that stands beside the champion."""
 
-    version: str
+    version: Version
     """Of the bundle."""
 
     share: float = Field(gt=0, le=1)
@@ -75,10 +76,10 @@ class Change(_Part):
 class ModelAliases(_Part):
     """The aliases of one model name."""
 
-    champion: str | None = None
+    champion: Version | None = None
     """Version that is served; None where nobody has promoted any."""
 
-    earlier_champions: tuple[str, ...] = ()
+    earlier_champions: tuple[Version, ...] = ()
     """What a rollback goes back to, the newest last."""
 
     challenger: Challenger | None = None
@@ -97,7 +98,7 @@ class ModelAliases(_Part):
 class AliasFile(_Part):
     """The whole file."""
 
-    format: Literal[1] = FORMAT
+    format: Literal[1] = 1
     models: dict[str, ModelAliases] = Field(default_factory=dict)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import datetime
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
 
 from learn.config import Settings
 from learn.errors import BundleError
@@ -88,6 +88,10 @@ class Lineage(BaseModel):
     def metric(self, name: str) -> Metric | None:
         """Return one of the figures; None where the manifest has it not."""
         return next((metric for metric in self.metrics if metric.name == name), None)
+
+
+Lineages: TypeAdapter[list[Lineage]] = TypeAdapter(list[Lineage])
+"""Writes several as one JSON list."""
 
 
 def lineage_of(model: StoredModel, aliases: ModelAliases, *, checked: bool = False) -> Lineage:

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING
 
 import click
-from pydantic import TypeAdapter
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
 from learn.config import ServingSettings
+
+if TYPE_CHECKING:  # names of types alone: BentoML takes seconds to load, and `--help` waits for nobody
+    from learn.serving.aliases import Change
+    from learn.serving.lineage import Lineage, Metric
 
 _SHARE = 0.1
 _LONG = 16
@@ -45,13 +48,13 @@ _by = click.option("--by", default="", help="Who; this user at this machine if n
 def list_models(name: str, as_json: bool) -> None:
     """Show the stored models, the newest first."""
     from learn.serving.aliases import read_aliases
-    from learn.serving.lineage import Lineage, lineage_of
+    from learn.serving.lineage import Lineages, lineage_of
     from learn.serving.registry import list_stored
 
     aliases = read_aliases(name)
     rows = [lineage_of(model, aliases) for model in list_stored(name)]
     if as_json:
-        click.echo(TypeAdapter(list[Lineage]).dump_json(rows, indent=2).decode())
+        click.echo(Lineages.dump_json(rows, indent=2).decode())
     elif rows:
         _show(_listed(rows))
     else:
@@ -127,7 +130,7 @@ def withdraw_challenger(name: str, reason: str, by: str) -> None:
     click.echo(_said(withdraw(name, reason=reason, by=by or whoami())))
 
 
-def _said(change: Any) -> str:
+def _said(change: Change) -> str:
     how = "" if change.share is None else f", for {change.share:.0%} of the users{_shadowed(change.shadow)}"
     went = f"{change.alias}: {change.before or 'none'} -> {change.after or 'none'}{how}"
     return f"{went} ({change.action} by {change.by}: {change.reason})"
@@ -137,7 +140,7 @@ def _shadowed(shadow: bool) -> str:
     return " in the shadow" if shadow else ""
 
 
-def _listed(rows: list[Any]) -> Table:
+def _listed(rows: list[Lineage]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("version", "alias", "created", "data version"):
         table.add_column(heading, no_wrap=True)
@@ -157,15 +160,15 @@ def _listed(rows: list[Any]) -> Table:
     return table
 
 
-def _beside(row: Any) -> str:
+def _beside(row: Lineage) -> str:
     return "" if row.challenger is None else f" {row.challenger.share:.0%}{_shadowed(row.challenger.shadow)}"
 
 
-def _verdict(row: Any) -> str:
+def _verdict(row: Lineage) -> str:
     return "" if row.decision is None else "fit" if row.decision.fit else "not fit"
 
 
-def _described(found: Any) -> Table:
+def _described(found: Lineage) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -193,7 +196,7 @@ def _described(found: Any) -> Table:
     return table
 
 
-def _figure(metric: Any) -> str:
+def _figure(metric: Metric) -> str:
     interval = "" if metric.low is None else f" [{metric.low:.4f}, {metric.high:.4f}]"
     return f"{metric.name} {metric.value:.4f}{interval}"
 

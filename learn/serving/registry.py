@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import bentoml
+from bentoml.models import Model
 
 from learn.environment import settle
 from learn.errors import BundleError
@@ -176,7 +177,7 @@ def _shown(models: list[StoredModel]) -> str:
     return named + (f" and {len(models) - _SHOWN_VERSIONS} more" if len(models) > _SHOWN_VERSIONS else "")
 
 
-def _stored(name: str, model: bentoml.models.Model) -> StoredModel:
+def _stored(name: str, model: Model) -> StoredModel:
     folder = Path(model.path)
     manifest, fault = None, ""
     try:

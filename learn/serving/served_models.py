@@ -1,0 +1,279 @@
+"""The models a service answers with: the champion, swapped while it serves, and the challenger beside it.
+
+A thread looks at the file of the aliases. A new model is checked, built and warmed up beside the old one; then one
+reference is exchanged. Whoever asks holds the model that it got until it has answered, so no request sees two models
+and none waits; the old one is freed with its last request. For that moment there must be memory for two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+from learn.config import DeploymentSettings
+from learn.data.traffic import Arm
+from learn.errors import BundleError, LearnError
+from learn.serving.aliases import Challenger, ModelAliases, aliases_path, read_aliases
+from learn.serving.bundle import Bundle
+from learn.serving.registry import find_stored, load_stored
+from learn.serving.shadow import Shadow
+
+logger = logging.getLogger("bentoml.learn")
+
+_DRAWN_BYTES = 8
+
+
+class Servable(Protocol):
+    """What can be served."""
+
+    def warm_up(self) -> None:
+        """Do everything that the first request would otherwise wait for."""
+
+
+Model = TypeVar("Model", bound=Servable)
+
+
+@dataclass(frozen=True)
+class Served(Generic[Model]):
+    """One model that answers.
+
+    Attributes:
+        recommender: What was built from the bundle.
+        version: Of the bundle.
+        arm: Its part: champion, challenger, or challenger in the shadow.
+    """
+
+    recommender: Model
+    version: str
+    arm: Arm
+
+
+@dataclass(frozen=True)
+class _Lineup(Generic[Model]):
+    """What serves at one moment; it is exchanged as a whole."""
+
+    champion: Served[Model]
+    challenger: Served[Model] | None = None
+    place: Challenger | None = None
+
+    def drawn(self, user_id: str | None, *, shadow: bool) -> Served[Model] | None:
+        if self.challenger is None or self.place is None or self.place.shadow is not shadow:
+            return None
+        if self.place.share == 1:
+            return self.challenger
+        # Nobody knows who comes without an id, so they could not be given the same model twice.
+        draw = 1.0 if user_id is None else user_draw(user_id, experiment=self.place.experiment)
+        return self.challenger if draw < self.place.share else None
+
+    def other_models_than(self, other: _Lineup[Model]) -> bool:
+        return [each and (each.version, each.arm) for each in (self.champion, self.challenger)] != [
+            each and (each.version, each.arm) for each in (other.champion, other.challenger)
+        ]
+
+
+class Deployment(Generic[Model]):
+    """Serves the champion, follows its alias, and knows who gets the challenger.
+
+    A model that is damaged, gone or cannot be built is refused: the log says why, it is counted, the one before goes
+    on, and it is tried again after ``retry_seconds``. At the start the one before is the newest earlier champion that
+    is whole, or else the packed model.
+
+    Args:
+        build: Makes of a bundle what answers; it is called in a thread of its own, then warmed up.
+        model_name: Name of the model in BentoML's store.
+        packed: Reads the bundle that is served where nobody has promoted any.
+        settings: Which model to serve, and how often to look.
+
+    Attributes:
+        swaps: How often other models took their places since the start.
+        refused: How often a model, or the file of the aliases, was refused.
+
+    Raises:
+        LearnError: At the start no model at all can be served; or the one that ``settings.serve`` names cannot.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Bundle], Model],
+        *,
+        model_name: str,
+        packed: Callable[[], Bundle],
+        settings: DeploymentSettings | None = None,
+    ) -> None:
+        self.swaps = self.refused = 0
+        self._settings = settings or DeploymentSettings()
+        self._build, self._name, self._packed = build, model_name, packed
+        self._path = aliases_path()
+        self._seen: tuple[int, ...] | None = None
+        self._retry_at = float("inf")
+        self._changing = threading.Lock()
+        self._stop = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="learn-aliases", daemon=True)
+        if self._settings.serve == "champion":
+            self._begin()
+            self._watcher.start()
+        else:
+            self._lineup = _Lineup(self._fixed(self._settings.serve))
+        self.shadow = Shadow(self._settings.shadow_queue)
+
+    @property
+    def champion(self) -> Served[Model]:
+        """The champion of this moment."""
+        return self._lineup.champion
+
+    @property
+    def challenger(self) -> Served[Model] | None:
+        """The challenger of this moment, shown or in the shadow."""
+        return self._lineup.challenger
+
+    def for_user(self, user_id: str | None) -> Served[Model]:
+        """Return the model that answers a user: always the same one, as long as share and models stay.
+
+        Args:
+            user_id: As in the request; None, where it names nobody, gets the champion unless the challenger gets all.
+        """
+        lineup = self._lineup
+        return lineup.drawn(user_id, shadow=False) or lineup.champion
+
+    def in_shadow(self, user_id: str | None, answer: Callable[[Served[Model]], None]) -> bool:
+        """Let the challenger in the shadow answer too, later and in another thread.
+
+        Args:
+            user_id: As in the request.
+            answer: Computes and logs the answer of the model that it is given.
+
+        Returns:
+            Whether it will be called: not without a challenger in the shadow, for users outside of its share, or where
+            too many wait.
+        """
+        served = self._lineup.drawn(user_id, shadow=True)
+        return served is not None and self.shadow.submit(lambda: answer(served))
+
+    def refresh(self) -> None:
+        """Look at the aliases now, and follow them; the watching thread does nothing else."""
+        with self._changing:
+            mark = _mark(self._path)
+            if mark == self._seen and time.monotonic() < self._retry_at:
+                return
+            self._seen, self._retry_at = mark, float("inf")
+            try:
+                aliases = read_aliases(self._name, path=self._path)
+            except LearnError as fault:
+                self._refuse("the new aliases", fault)
+                return
+            self._follow(aliases)
+
+    def close(self) -> None:
+        """Stop watching, and end the shadow's work; the models go on answering."""
+        self._stop.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        self.shadow.close()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._settings.poll_seconds):
+            try:
+                self.refresh()
+            except Exception:
+                # A watcher that ends would never be missed until a promotion has no effect.
+                logger.exception("Looking at the aliases failed")
+
+    def _follow(self, aliases: ModelAliases) -> None:
+        present = self._lineup
+        wanted = aliases.champion
+        champion = None if wanted is None else self._served(wanted, arm="champion")
+        following = self._beside(champion or present.champion, aliases)
+        if following.other_models_than(present):
+            self.swaps += 1
+            _say(following)
+        self._lineup = following
+
+    def _beside(self, champion: Served[Model], aliases: ModelAliases) -> _Lineup[Model]:
+        place = aliases.challenger
+        if place is None or place.version == champion.version:
+            return _Lineup(champion)
+        challenger = self._served(place.version, arm="shadow" if place.shadow else "challenger")
+        return _Lineup(champion, challenger, place)
+
+    def _served(self, version: str, *, arm: Arm) -> Served[Model] | None:
+        for each in (self._lineup.champion, self._lineup.challenger):
+            if each is not None and each.version == version:
+                return replace(each, arm=arm)
+        try:
+            return self._made(load_stored(f"{self._name}:{version}"), arm=arm, version=version)
+        except Exception as fault:
+            # Whatever is wrong with a new model, the one that serves is not to suffer from it.
+            self._refuse(f"bundle {version} as {arm}", fault)
+            return None
+
+    def _made(self, bundle: Bundle, *, arm: Arm, version: str | None = None) -> Served[Model]:
+        if version is not None and bundle.version != version:
+            raise BundleError(
+                f"The store holds bundle {bundle.version} under the name {version}.",
+                where=bundle.folder,
+                fix="remove it from the store with `bentoml models delete`",
+            )
+        recommender = self._build(bundle)
+        recommender.warm_up()
+        return Served(recommender, bundle.version, arm)
+
+    def _refuse(self, what: str, fault: Exception) -> None:
+        self.refused += 1
+        self._retry_at = time.monotonic() + self._settings.retry_seconds
+        trace = None if isinstance(fault, LearnError) else fault
+        logger.error("Refused %s; what served goes on. %s", what, fault, exc_info=trace)
+
+    def _fixed(self, wanted: str) -> Served[Model]:
+        if wanted == "packed":
+            return self._made(self._packed(), arm="champion")
+        version = find_stored(self._name, wanted).version
+        return self._made(load_stored(f"{self._name}:{version}"), arm="champion", version=version)
+
+    def _begin(self) -> None:
+        self._seen = _mark(self._path)
+        aliases = read_aliases(self._name, path=self._path)
+        self._lineup = _Lineup(self._first_champion(aliases))
+        self._lineup = self._beside(self._lineup.champion, aliases)
+        _say(self._lineup)
+
+    def _first_champion(self, aliases: ModelAliases) -> Served[Model]:
+        first: Exception | None = None
+        for version in dict.fromkeys([aliases.champion, *reversed(aliases.earlier_champions)]):
+            if version is None:
+                continue
+            try:
+                return self._made(load_stored(f"{self._name}:{version}"), arm="champion", version=version)
+            except Exception as fault:
+                first = first or fault
+                self._refuse(f"bundle {version} at the start", fault)
+        try:
+            return self._made(self._packed(), arm="champion")
+        except LearnError as fault:
+            # What is wrong with the champion matters more than that there is nothing behind it.
+            raise (first or fault) from fault
+
+
+def user_draw(user_id: str, *, experiment: str) -> float:
+    """Return a user's draw, from 0 to below 1: the same for one experiment, independent between two."""
+    digest = hashlib.sha256(f"{experiment}\0{user_id}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:_DRAWN_BYTES]) / 2 ** (8 * _DRAWN_BYTES)
+
+
+def _say(lineup: _Lineup[Model]) -> None:
+    challenger = lineup.challenger
+    beside = "" if challenger is None else f", beside it {challenger.version} as {challenger.arm}"
+    logger.info("Serving bundle %s%s", lineup.champion.version, beside)
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino
