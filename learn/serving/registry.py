@@ -9,7 +9,6 @@ from datetime import datetime
 from pathlib import Path
 
 import bentoml
-from bentoml.models import Model
 
 from learn.environment import settle
 from learn.errors import BundleError
@@ -116,7 +115,10 @@ def list_stored(name: str) -> list[StoredModel]:
         models = bentoml.models.list(name)
     except (bentoml.exceptions.BentoMLException, ValueError):  # none of that name, or no name at all
         return []
-    found = [_stored(name, model) for model in models]
+    found = [
+        _stored(name, str(model.tag.version), folder=Path(model.path), stored=model.info.creation_time)
+        for model in models
+    ]
     return sorted(found, key=lambda model: (model.stored, model.version), reverse=True)
 
 
@@ -177,14 +179,11 @@ def _shown(models: list[StoredModel]) -> str:
     return named + (f" and {len(models) - _SHOWN_VERSIONS} more" if len(models) > _SHOWN_VERSIONS else "")
 
 
-def _stored(name: str, model: Model) -> StoredModel:
-    folder = Path(model.path)
-    manifest, fault = None, ""
+def _stored(name: str, version: str, *, folder: Path, stored: datetime) -> StoredModel:
     try:
-        manifest = read_manifest(folder)
-    except BundleError as found:
-        fault = found.what
-    return StoredModel(name, str(model.tag.version), folder, model.info.creation_time, manifest, fault)
+        return StoredModel(name, version, folder, stored, read_manifest(folder))
+    except BundleError as fault:
+        return StoredModel(name, version, folder, stored, None, fault.what)
 
 
 def _stands_whole(tag: str) -> bool:

@@ -262,7 +262,7 @@ class Deployment(Generic[Model]):
 def user_draw(user_id: str, *, experiment: str) -> float:
     """Return a user's draw, from 0 to below 1: the same for one experiment, independent between two."""
     digest = hashlib.sha256(f"{experiment}\0{user_id}".encode("utf-8", "surrogatepass")).digest()
-    return int.from_bytes(digest[:_DRAWN_BYTES]) / 2 ** (8 * _DRAWN_BYTES)
+    return int.from_bytes(digest[:_DRAWN_BYTES]) / float(1 << 8 * _DRAWN_BYTES)
 
 
 def _say(lineup: _Lineup[Model]) -> None:

@@ -25,7 +25,7 @@ NAME = "commanded"
 def versions(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     parts = made_up_parts(item_count=8)
     settings = Settings().overridden(training__epochs=3, seed=7)
-    made = []
+    made: list[str] = []
     for n in range(2):
         manifest = parts.manifest.model_copy(
             update={
