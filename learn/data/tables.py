@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 from learn.config import DataSettings
 from learn.data.columns import arrange, id_text, numbers_among, plain_value
 from learn.data.faults import EMPTY_FIX, engine_faults, raise_engine_fault, unreadable
-from learn.data.formats import TableFile, delimited_to_parquet, find_table, unpack
+from learn.data.formats import TableFile, delimited_to_parquet, find_table, table_file, unpack
 from learn.data.json_lines import first_fault
 from learn.data.moments import require_timestamps, with_timestamps
 from learn.data.staging import staged
@@ -80,6 +80,29 @@ def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> T
         interaction_columns=tuple(interactions.schema.names),
         sources=(items_source.path.name, interactions_source.path.name),
     )
+
+
+def load_interactions(source: Path, destination: Path, *, settings: DataSettings) -> Path:
+    """Read a table of interactions alone and write it in the contract's layout, as :func:`load_tables` does.
+
+    Args:
+        source: The file, of any known format, or a folder with one ``interactions`` file; only read.
+        destination: Folder for ``interactions.parquet``.
+        settings: Names of the columns.
+
+    Returns:
+        The file written.
+
+    Raises:
+        DataError: As :func:`load_tables` raises it.
+        StorageError: The disk is full or the destination cannot be written.
+    """
+    if not source.exists():
+        raise DataError("There is no such file or folder.", where=source, fix="give a table of interactions")
+    file = find_table(source, "interactions") if source.is_dir() else table_file(source)
+    with staged(destination, names=(INTERACTIONS_FILE,)) as stage:
+        _write_interactions(file, stage, mapping=settings.interaction_columns)
+    return destination / INTERACTIONS_FILE
 
 
 def require_tables(source: Path) -> None:

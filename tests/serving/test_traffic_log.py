@@ -20,7 +20,6 @@ from hypothesis import strategies as st
 from learn.config import TrafficSettings
 from learn.data.traffic import FILE_PATTERN, RECORDS, AnswerRecord, FeedbackRecord
 from learn.errors import StorageError
-from learn.serving import traffic_files
 from learn.serving.traffic_log import TrafficLog
 from tests.small_disk import small_disk
 
@@ -88,10 +87,12 @@ def test_records_reach_the_file_while_the_service_runs(tmp_path: Path) -> None:
 
 def test_nothing_is_dropped_at_a_normal_stop_whatever_waits(tmp_path: Path) -> None:
     with logging_to(tmp_path, flush_seconds=3_600) as log:
-        threads = [
-            threading.Thread(target=lambda part=part: [log.answer(answer(f"{part}-{n}")) for n in range(500)])
-            for part in range(4)
-        ]
+
+        def write(part: int) -> None:
+            for n in range(500):
+                log.answer(answer(f"{part}-{n}"))
+
+        threads = [threading.Thread(target=write, args=(part,)) for part in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -177,7 +178,7 @@ def test_a_full_disk_is_counted_and_nothing_is_lost_once_there_is_room(
             raise OSError(errno.ENOSPC, "No space left on device")
         return write(file, data)
 
-    monkeypatch.setattr(traffic_files.os, "write", half)
+    monkeypatch.setattr(os, "write", half)
     with logging_to(tmp_path) as log:
         for n in range(100):
             log.answer(answer(str(n)))
@@ -208,7 +209,7 @@ def test_a_folder_that_cannot_be_made_is_told_at_the_start(tmp_path: Path) -> No
 
 
 @settings(max_examples=40, deadline=None)
-@given(texts=st.lists(st.text(st.characters(exclude_categories=("Cs",))), max_size=5))
+@given(texts=st.lists(st.text(st.characters(codec="utf-8")), max_size=5))
 def test_any_text_stays_on_its_line(texts: list[str], tmp_path_factory: pytest.TempPathFactory) -> None:
     folder = tmp_path_factory.mktemp("texts")
     with logging_to(folder) as log:

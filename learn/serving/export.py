@@ -1,0 +1,216 @@
+"""Vectors and lists of all users at once, as Parquet, for whatever is not asked over HTTP.
+
+    user_vectors.parquet     user_id, vector (d) float32; null for users of whom nothing is known
+    item_vectors.parquet     item_id, vector (d) float32
+    recommendations.parquet  user_id, items and scores (best first), fallback, history_length, unknown_items
+    export.json              which model, k, and counts
+
+Each list is made by the code that answers requests, so it is the one that the service would answer, filters off.
+
+Shape legend: B users of a batch, T positions the user tower reads, w input width, d vector width.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from numpy.typing import NDArray
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from learn.alignment.batches import pad_histories
+from learn.data.staging import staged
+from learn.errors import DataError
+from learn.serving.bundle import Bundle
+from learn.serving.export_users import UserBlock, Users
+from learn.serving.recommender import Recommendation, Recommender
+
+USERS, ITEMS, LISTS, SUMMARY = "user_vectors.parquet", "item_vectors.parquet", "recommendations.parquet", "export.json"
+
+_BATCH_USERS = 256
+_LINE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class ExportSummary:
+    """What was exported.
+
+    Attributes:
+        model_version: Of the bundle.
+        k: Items wanted of each list.
+        items: Vectors of items.
+        users: Lists.
+        fallbacks: Of them, of popular items, because no item of the history is known.
+        interactions: Rows of the table that the users come from.
+        left_out: Of them, without a user, an item or a readable time.
+    """
+
+    model_version: str
+    k: int
+    items: int
+    users: int
+    fallbacks: int
+    interactions: int
+    left_out: int
+
+
+def export(
+    bundle: Bundle, users: Path, destination: Path, *, k: int = 10, console: Console | None = None
+) -> ExportSummary:
+    """Write vectors and lists of all users; all files stand at their places in the end, or none does.
+
+    Memory holds the bundle, a million interactions and a few thousand users, whatever their number.
+
+    Args:
+        bundle: A bundle that was read and checked.
+        users: Histories of a run, or a table of interactions in any known format.
+        destination: Folder for the files; those of an earlier export are replaced.
+        k: Items wanted of each user.
+        console: Where to show the progress; standard error by default.
+
+    Raises:
+        DataError: The users cannot be read, or the destination is a file.
+        StorageError: The disk is full or closed.
+    """
+    taken = next((path for path in (destination, *destination.parents) if path.exists() and not path.is_dir()), None)
+    if taken is not None:
+        raise DataError("The export cannot be written: this is a file, not a folder.", where=taken, fix="give --out")
+    with staged(destination, names=(USERS, ITEMS, LISTS, SUMMARY)) as stage:
+        found = Users.open(users, scratch=stage)
+        summary = _written(bundle, found, stage, k=k, console=console or Console(stderr=True))
+        (stage / SUMMARY).write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
+    return summary
+
+
+def _written(bundle: Bundle, users: Users, stage: Path, *, k: int, console: Console) -> ExportSummary:
+    recommender, towers = Recommender(bundle), _UserTower(bundle)
+    vector = pa.list_(pa.float32(), bundle.item_vectors.shape[1])
+    pq.write_table(
+        pa.table({"item_id": bundle.item_ids, "vector": _vectors(bundle.item_vectors, vector)}),
+        stage / ITEMS,
+        compression="zstd",
+    )
+    count = fallbacks = kept = 0
+    with ExitStack() as open_files:
+        vectors, lists = (
+            open_files.enter_context(pq.ParquetWriter(stage / name, schema, compression="zstd"))
+            for name, schema in ((USERS, _user_schema(vector)), (LISTS, _list_schema()))
+        )
+        for block in _shown(users, console):
+            rows = [towers.known(history) for history in block.histories]
+            answers = [recommender.recommend(history, k=k) for history in block.histories]
+            values, valid = towers.vectors(rows)
+            column = _vectors(values, vector, valid=valid)
+            vectors.write_table(pa.table([pa.array(block.user_ids), column], schema=_user_schema(vector)))
+            lists.write_table(_lists(block, rows, answers))
+            count += len(block.user_ids)
+            fallbacks += sum(answer.fallback is not None for answer in answers)
+            kept += block.interactions
+    return ExportSummary(
+        bundle.version, k, len(bundle.items), count, fallbacks, users.interactions, users.interactions - kept
+    )
+
+
+class _UserTower:
+    """The user tower over many users at once."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._towers = bundle.towers
+        self._inputs = bundle.item_inputs
+        self._row_of = {item_id: row for row, item_id in enumerate(bundle.item_ids)}
+
+    def known(self, history: Sequence[str]) -> NDArray[np.int32]:
+        """Return the rows of the items that the catalogue holds."""
+        rows = (self._row_of.get(item_id, -1) for item_id in history)
+        return np.array([row for row in rows if row >= 0], dtype=np.int32)
+
+    def vectors(self, histories: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
+        """Return user vectors (B, d), and which of them (B,) stand for a history that is not empty."""
+        batches = (histories[at : at + _BATCH_USERS] for at in range(0, len(histories), _BATCH_USERS))
+        valid = np.array([len(history) > 0 for history in histories])
+        return np.concatenate([self._batch(batch) for batch in batches]), valid
+
+    @torch.inference_mode()
+    def _batch(self, histories: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
+        lengths = np.array([len(history) for history in histories], dtype=np.int64)
+        stops = np.cumsum(lengths)
+        # Never quite empty, since padding points somewhere.
+        flat = np.concatenate([*histories, np.zeros(1, dtype=np.int32)])
+        longest = self._towers.settings.max_history
+        padded, kept = pad_histories(flat, stops - lengths, stops, max_length=longest)
+        inputs = torch.from_numpy(self._inputs[padded])  # (B, T, w)
+        vectors: NDArray[np.float32] = self._towers.user_vectors(inputs, torch.from_numpy(kept).clamp_min(1)).numpy()
+        return vectors
+
+
+def _lists(block: UserBlock, rows: Sequence[NDArray[np.int32]], answers: Sequence[Recommendation]) -> pa.Table:
+    lengths = [len(history) for history in block.histories]
+    return pa.table(
+        [
+            pa.array(block.user_ids),
+            pa.array([[item.item_id for item in answer.items] for answer in answers], pa.list_(pa.string())),
+            pa.array([[item.score for item in answer.items] for answer in answers], pa.list_(pa.float32())),
+            pa.array([answer.fallback for answer in answers], pa.string()),
+            pa.array(lengths, pa.int32()),
+            pa.array([length - len(known) for length, known in zip(lengths, rows, strict=True)], pa.int32()),
+        ],
+        schema=_list_schema(),
+    )
+
+
+def _user_schema(vector: pa.DataType) -> pa.Schema:
+    return pa.schema([("user_id", pa.string()), ("vector", vector)])
+
+
+def _list_schema() -> pa.Schema:
+    return pa.schema(
+        [
+            ("user_id", pa.string()),
+            ("items", pa.list_(pa.string())),
+            ("scores", pa.list_(pa.float32())),
+            ("fallback", pa.string()),
+            ("history_length", pa.int32()),
+            ("unknown_items", pa.int32()),
+        ]
+    )
+
+
+def _vectors(values: NDArray[np.float32], kind: pa.DataType, *, valid: NDArray[np.bool_] | None = None) -> pa.Array:
+    flat = pa.array(np.ascontiguousarray(values).reshape(-1))
+    mask = None if valid is None else pa.array(~valid)
+    return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=mask)
+
+
+def _shown(users: Users, console: Console) -> Iterator[UserBlock]:
+    """Yield the blocks, and show how far they are: a bar on a terminal, a line every ten seconds elsewhere."""
+    began = said = time.monotonic()
+    done = people = 0
+    columns = (
+        TextColumn("Exporting"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("interactions, {task.fields[rate]}"),
+    )
+    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
+        task = bar.add_task("exporting", total=users.interactions, rate="")
+        for block in users.blocks():
+            yield block
+            done += block.interactions
+            people += len(block.user_ids)
+            now = time.monotonic()
+            rate = f"{people / max(now - began, 1e-9):,.0f} users/s"
+            bar.update(task, completed=done, rate=rate)
+            if not console.is_terminal and now - said >= _LINE_SECONDS:
+                said = now
+                left = (now - began) / max(done, 1) * (users.interactions - done)
+                share = f"{done:,} of {users.interactions:,} interactions"
+                console.print(f"Exported {people:,} users, {share}, {rate}, {left:.0f} s left")
