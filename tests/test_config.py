@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from learn.config import Settings
+from learn.config.environment import deployment_settings, traffic_settings
 from learn.errors import SettingsError
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -121,3 +122,20 @@ def test_every_process_pickles_settings_to_the_same_bytes() -> None:
         for seed in ("1", "2", "3")
     }
     assert len(found) == 1
+
+
+def test_a_running_service_reads_its_environment() -> None:
+    environment = {"LEARN_TRAFFIC_FOLDER": "/var/log/shop", "LEARN_TRAFFIC_KEEP_DAYS": "7", "LEARN_TRAFFIC_KEY": "s"}
+    traffic = traffic_settings(environment | {"LEARN_DEPLOYMENT_SERVE": "packed"})
+    assert (traffic.folder, traffic.keep_days, traffic.rotate_seconds) == (Path("/var/log/shop"), 7, 3_600)
+    assert deployment_settings({"LEARN_DEPLOYMENT_SERVE": "packed"}).serve == "packed"
+    assert deployment_settings({}).serve == "champion"
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [("LEARN_TRAFFIC_KEEP_DAY", "7", "did you mean `keep_days`"), ("LEARN_TRAFFIC_KEEP_DAYS", "-1", "greater than 0")],
+)
+def test_a_wrong_variable_of_a_service_is_named(name: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said):
+        traffic_settings({name: value})

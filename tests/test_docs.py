@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from learn.config import Settings
+from learn.config import DeploymentSettings, Settings, TrafficSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
@@ -18,6 +18,11 @@ def test_the_settings_page_is_up_to_date() -> None:
     script = ROOT / "scripts" / "write_settings_page"
     done = subprocess.run([sys.executable, script, "--check"], check=False)
     assert done.returncode == 0, "docs/settings.md is older than learn/config/: run scripts/write_settings_page"
+
+
+def test_every_setting_of_a_service_has_its_docstring() -> None:
+    for section in (DeploymentSettings, TrafficSettings):
+        assert not [name for name, setting in section.model_fields.items() if not setting.description]
 
 
 def test_every_setting_has_its_docstring() -> None:

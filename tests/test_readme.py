@@ -17,6 +17,8 @@ import pytest
 from learn.config import Settings
 from learn.data.__main__ import cli as data_command
 from learn.data.sample import main as sample_command
+from learn.serving.__main__ import cli as serving_command
+from learn.serving.models_command import models as models_command
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -113,8 +115,22 @@ def test_commands_of_the_importers_know_their_options(page: Path) -> None:
 
 
 @every_page
+def test_commands_around_models_know_their_options(page: Path) -> None:
+    for words in commands(page, "-m learn.serving "):
+        asked = serving_command.commands[words[0]]
+        assert {word for word in words if word.startswith("--")} <= options_of(asked), f"{page.name}: {words}"
+    for _, block in blocks(page):
+        for line in block.splitlines():
+            if line.startswith("learn models "):
+                words = shlex.split(line, comments=True)[2:]
+                asked = models_command.commands[words[0]]
+                assert {word for word in words if word.startswith("--")} <= options_of(asked), f"{page.name}: {line}"
+
+
+@every_page
 def test_options_named_in_the_text_exist(page: Path) -> None:
-    known = flow_options() | options_of(data_command) | options_of(sample_command) | {"--config"} | _FOREIGN_OPTIONS
+    own = (data_command, sample_command, serving_command, models_command)
+    known = flow_options().union({"--config"}, _FOREIGN_OPTIONS, *(options_of(command) for command in own))
     for span in spans(page):
         if span.startswith("--"):
             assert span.split()[0] in known, f"{page.name} names {span}"

@@ -3,7 +3,11 @@
 Nothing here is imported until it is asked for; the entry points are:
 
 - ``learn.serving.bundle``: ``Manifest``, ``Bundle``, ``write_bundle``, ``read_bundle``
-- ``learn.serving.registry``: ``store_bundle``, ``load_stored``
+- ``learn.serving.registry``: ``store_bundle``, ``load_stored``, ``list_stored``, ``find_stored``
+- ``learn.serving.promotion``: ``promote``, ``promote_challenger``, ``roll_back``, ``withdraw``
+- ``learn.serving.served_models``: ``Deployment``, which swaps the champion while it serves
+- ``learn.serving.traffic_log``: ``TrafficLog``
+- ``learn.serving.export``: ``export``
 - ``learn.serving.recommender``: ``Recommender``
 - ``learn.serving.package``: ``build_bento``, ``serve_command``
 - ``learn.serving.parity``: ``offline_top_k``, ``check_parity``

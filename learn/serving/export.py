@@ -5,9 +5,9 @@
     recommendations.parquet  user_id, items and scores (best first), fallback, history_length, unknown_items
     export.json              which model, k, and counts
 
-Each list is made by the code that answers requests, so it is the one that the service would answer, filters off.
+Each list is the one that the service would answer to the same history, filters off.
 
-Shape legend: B users of a batch, T positions the user tower reads, w input width, d vector width.
+Shape legend: B users of a block, d vector width.
 """
 
 from __future__ import annotations
@@ -18,25 +18,23 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
-import torch
 from numpy.typing import NDArray
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from learn.alignment.batches import pad_histories
 from learn.data.staging import staged
 from learn.errors import DataError
+from learn.serving.batch_ranking import BatchRanker, RankedUser
 from learn.serving.bundle import Bundle
 from learn.serving.export_users import UserBlock, Users
-from learn.serving.recommender import Recommendation, Recommender
 
 USERS, ITEMS, LISTS, SUMMARY = "user_vectors.parquet", "item_vectors.parquet", "recommendations.parquet", "export.json"
 
-_BATCH_USERS = 256
 _LINE_SECONDS = 10.0
 
 
@@ -92,10 +90,11 @@ def export(
 
 
 def _written(bundle: Bundle, users: Users, stage: Path, *, k: int, console: Console) -> ExportSummary:
-    recommender, towers = Recommender(bundle), _UserTower(bundle)
-    vector = pa.list_(pa.float32(), bundle.item_vectors.shape[1])
+    ranker = BatchRanker(bundle)
+    width = bundle.item_vectors.shape[1]
+    vector = pa.list_(pa.float32(), width)
     pq.write_table(
-        pa.table({"item_id": bundle.item_ids, "vector": _vectors(bundle.item_vectors, vector)}),
+        pa.table({"item_id": bundle.item_ids, "vector": _vectors(bundle.item_vectors)}),
         stage / ITEMS,
         compression="zstd",
     )
@@ -106,62 +105,33 @@ def _written(bundle: Bundle, users: Users, stage: Path, *, k: int, console: Cons
             for name, schema in ((USERS, _user_schema(vector)), (LISTS, _list_schema()))
         )
         for block in _shown(users, console):
-            rows = [towers.known(history) for history in block.histories]
-            answers = [recommender.recommend(history, k=k) for history in block.histories]
-            values, valid = towers.vectors(rows)
-            column = _vectors(values, vector, valid=valid)
-            vectors.write_table(pa.table([pa.array(block.user_ids), column], schema=_user_schema(vector)))
-            lists.write_table(_lists(block, rows, answers))
+            ranked = ranker.rank(block.histories, k=k)
+            vectors.write_table(_user_vectors(block, ranked, width=width))
+            lists.write_table(_lists(block, ranked))
             count += len(block.user_ids)
-            fallbacks += sum(answer.fallback is not None for answer in answers)
+            fallbacks += sum(user.fallback is not None for user in ranked)
             kept += block.interactions
     return ExportSummary(
         bundle.version, k, len(bundle.items), count, fallbacks, users.interactions, users.interactions - kept
     )
 
 
-class _UserTower:
-    """The user tower over many users at once."""
-
-    def __init__(self, bundle: Bundle) -> None:
-        self._towers = bundle.towers
-        self._inputs = bundle.item_inputs
-        self._row_of = {item_id: row for row, item_id in enumerate(bundle.item_ids)}
-
-    def known(self, history: Sequence[str]) -> NDArray[np.int32]:
-        """Return the rows of the items that the catalogue holds."""
-        rows = (self._row_of.get(item_id, -1) for item_id in history)
-        return np.array([row for row in rows if row >= 0], dtype=np.int32)
-
-    def vectors(self, histories: Sequence[NDArray[np.int32]]) -> tuple[NDArray[np.float32], NDArray[np.bool_]]:
-        """Return user vectors (B, d), and which of them (B,) stand for a history that is not empty."""
-        batches = (histories[at : at + _BATCH_USERS] for at in range(0, len(histories), _BATCH_USERS))
-        valid = np.array([len(history) > 0 for history in histories])
-        return np.concatenate([self._batch(batch) for batch in batches]), valid
-
-    @torch.inference_mode()
-    def _batch(self, histories: Sequence[NDArray[np.int32]]) -> NDArray[np.float32]:
-        lengths = np.array([len(history) for history in histories], dtype=np.int64)
-        stops = np.cumsum(lengths)
-        # Never quite empty, since padding points somewhere.
-        flat = np.concatenate([*histories, np.zeros(1, dtype=np.int32)])
-        longest = self._towers.settings.max_history
-        padded, kept = pad_histories(flat, stops - lengths, stops, max_length=longest)
-        inputs = torch.from_numpy(self._inputs[padded])  # (B, T, w)
-        vectors: NDArray[np.float32] = self._towers.user_vectors(inputs, torch.from_numpy(kept).clamp_min(1)).numpy()
-        return vectors
+def _user_vectors(block: UserBlock, ranked: Sequence[RankedUser], *, width: int) -> pa.Table:
+    nobody = np.zeros(width, dtype=np.float32)
+    values = np.stack([nobody if user.vector is None else user.vector for user in ranked])  # (B, d)
+    valid = np.array([user.vector is not None for user in ranked])
+    return pa.table([pa.array(block.user_ids), _vectors(values, valid=valid)], names=["user_id", "vector"])
 
 
-def _lists(block: UserBlock, rows: Sequence[NDArray[np.int32]], answers: Sequence[Recommendation]) -> pa.Table:
-    lengths = [len(history) for history in block.histories]
+def _lists(block: UserBlock, ranked: Sequence[RankedUser]) -> pa.Table:
     return pa.table(
         [
             pa.array(block.user_ids),
-            pa.array([[item.item_id for item in answer.items] for answer in answers], pa.list_(pa.string())),
-            pa.array([[item.score for item in answer.items] for answer in answers], pa.list_(pa.float32())),
-            pa.array([answer.fallback for answer in answers], pa.string()),
-            pa.array(lengths, pa.int32()),
-            pa.array([length - len(known) for length, known in zip(lengths, rows, strict=True)], pa.int32()),
+            pa.array([user.items for user in ranked], pa.list_(pa.string())),
+            pa.array([user.scores for user in ranked], pa.list_(pa.float32())),
+            pa.array([user.fallback for user in ranked], pa.string()),
+            pa.array([len(history) for history in block.histories], pa.int32()),
+            pa.array([user.unknown_items for user in ranked], pa.int32()),
         ],
         schema=_list_schema(),
     )
@@ -184,10 +154,9 @@ def _list_schema() -> pa.Schema:
     )
 
 
-def _vectors(values: NDArray[np.float32], kind: pa.DataType, *, valid: NDArray[np.bool_] | None = None) -> pa.Array:
+def _vectors(values: NDArray[np.float32], *, valid: NDArray[np.bool_] | None = None) -> pa.Array[Any]:
     flat = pa.array(np.ascontiguousarray(values).reshape(-1))
-    mask = None if valid is None else pa.array(~valid)
-    return pa.FixedSizeListArray.from_arrays(flat, type=kind, mask=mask)
+    return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=None if valid is None else pa.array(~valid))
 
 
 def _shown(users: Users, console: Console) -> Iterator[UserBlock]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from learn.errors import BundleError
 from learn.serving.bundle import GateDecision
 from learn.serving.models_command import models
 from learn.serving.promotion import whoami
-from learn.serving.registry import store_bundle
+from learn.serving.registry import load_stored, store_bundle
 from tests.serving.made_up_model import made_up_parts
 
 NAME = "commanded"
@@ -104,6 +105,20 @@ def test_a_shadow_gets_everyone_unless_told_otherwise(versions: list[str]) -> No
     said = learn("promote", second, "--as", "challenger", "--shadow", "--reason", "look").output
     assert "for 100% of the users in the shadow" in said
     assert f"challenger: {second} -> none" in learn("withdraw", "--reason", "seen").output
+
+
+def test_the_commands_of_the_page_do_what_it_says(versions: list[str]) -> None:
+    page = Path(__file__).resolve().parents[2] / "docs" / "models.md"
+    lines = [line for line in page.read_text(encoding="utf-8").splitlines() if line.startswith("learn models ")]
+    assert {shlex.split(line)[2] for line in lines} == set(models.commands)
+    store_name = "of_the_page"
+    for version in versions:
+        store_bundle(load_stored(f"{NAME}:{version}").folder, name=store_name)
+    learn("promote", versions[0], "--reason", "an earlier one", name=store_name)
+    for line in lines:
+        words = shlex.split(line.replace("VERSION", versions[1]), comments=True)[2:]
+        assert learn(*words, name=store_name).exit_code == 0, line
+    assert json.loads(learn("show", "champion", "--json", name=store_name).output)["version"] == versions[1]
 
 
 @pytest.mark.parametrize(
