@@ -2,7 +2,7 @@
 
 from learn.serving.production import check_production, newest_production, read_production
 
-As long as nobody promotes a model, the one in production is the one last stored under the served model's name.
+Where nobody has promoted a model, the one in production is the one last stored under the served model's name.
 """
 
 from __future__ import annotations

@@ -7,12 +7,13 @@ import re
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import get_args
 
 import bentoml
 
 from learn.environment import settle
 from learn.errors import BundleError
-from learn.serving.aliases import read_aliases
+from learn.serving.aliases import Alias, read_aliases
 from learn.serving.bundle import Bundle, Manifest, copy_bundle, read_bundle, read_manifest
 
 # BentoML takes letters, digits and these marks in a label's value, no slash, and at most 63 characters.
@@ -77,11 +78,16 @@ def load_stored(tag: str) -> Bundle:
     """Read a bundle out of the store, after checking it.
 
     Args:
-        tag: ``name:version``, ``name:latest``, or an alias that the served bento gives its model.
+        tag: ``name:version``, ``name:latest``, ``name:champion``, ``name:challenger``, or an alias that the served
+            bento gives its model.
 
     Raises:
-        BundleError: The store does not hold it, or it is damaged.
+        BundleError: The store does not hold it, it is damaged, or nobody has promoted one.
+        ServingError: The aliases cannot be read.
     """
+    name, _, version = tag.partition(":")
+    if version in get_args(Alias):
+        return read_bundle(find_stored(name, version).folder)
     try:
         model = bentoml.models.get(tag)
     except bentoml.exceptions.BentoMLException as fault:
@@ -162,7 +168,7 @@ def find_stored(name: str, wanted: str) -> StoredModel:
 def _aliased(name: str, asked: str, *, newest: str) -> str:
     if asked == "latest":
         return newest
-    if asked not in {"champion", "challenger"}:
+    if asked not in get_args(Alias):
         return asked
     aliases = read_aliases(name)
     challenger = None if aliases.challenger is None else aliases.challenger.version

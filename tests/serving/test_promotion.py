@@ -15,7 +15,7 @@ import pytest
 from learn.errors import BundleError, ServingError
 from learn.serving.aliases import aliases_path, read_aliases
 from learn.serving.promotion import promote, promote_challenger, roll_back, whoami, withdraw
-from learn.serving.registry import find_stored, list_stored, store_bundle
+from learn.serving.registry import find_stored, list_stored, load_stored, store_bundle
 from tests.serving.made_up_model import BundleParts, made_up_parts
 
 BY = "someone@somewhere"
@@ -56,6 +56,9 @@ def test_a_promoted_model_is_the_champion_and_the_change_is_written_down(shop: s
     assert done is not None
     aliases = read_aliases(shop)
     assert aliases.champion == versions[1] == find_stored(shop, "champion").version
+    assert load_stored(f"{shop}:champion").version == versions[1]
+    with pytest.raises(BundleError, match="has no challenger"):
+        load_stored(f"{shop}:challenger")
     assert aliases.history[-1] == done
     assert (done.before, done.after, done.reason, done.by) == (versions[0], versions[1], "better", "TrainFlow/17")
     assert done.time.utcoffset() is not None
