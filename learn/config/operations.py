@@ -33,22 +33,6 @@ class DriftSettings(Section):
     correction over the report's columns needs are raised to what it needs."""
 
 
-class ServingSettings(Section):
-    """What is packed, and how it is checked before it counts."""
-
-    model_name: str = "learn_user_tower"
-    """Name in BentoML's model store and of the bento."""
-
-    parity_users: int = Field(default=100, ge=1)
-    """Users whose served top-10 is compared with the offline ranking before the run succeeds."""
-
-    max_history: int = Field(default=10_000, ge=1)
-    """Longest history a request may carry; longer ones get a 4xx."""
-
-    max_k: int = Field(default=1_000, ge=1)
-    """Largest k a request may ask for."""
-
-
 class DeploymentSettings(Section):
     """Which models a running service answers with; each service reads them from its environment."""
 
@@ -95,3 +79,19 @@ class TrafficSettings(Section):
 
     keep_days: float = Field(default=90, gt=0)
     """Age at which files are deleted: a season to look back on, and no reason to keep what people did for longer."""
+
+
+class ServingSettings(Section):
+    """What is packed, and how it is checked before it counts."""
+
+    model_name: str = "learn_user_tower"
+    """Name in BentoML's model store and of the bento."""
+
+    parity_users: int = Field(default=100, ge=1)
+    """Users whose served top-10 is compared with the offline ranking before the run succeeds."""
+
+    max_history: int = Field(default=10_000, ge=1)
+    """Longest history a request may carry; longer ones get a 4xx."""
+
+    max_k: int = Field(default=1_000, ge=1)
+    """Largest k a request may ask for."""
