@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import json
+import shlex
 from pathlib import Path
 
 from learn.evaluation.gate import Decision
+from learn.serving.models_command import models
 from tests.made_up_run import made_up_metrics, made_up_result
 
 
@@ -52,6 +54,9 @@ def test_the_last_lines_say_what_was_found_where_it_is_and_how_to_serve(tmp_path
     assert said["Gate"] == "NOT fit to serve: NDCG@10 0.1 is below popularity's 0.2."
     assert said["Parity"].startswith("98 of 100 users")
     assert (said["Report"], said["Serve"]) == (str(tmp_path / "index.html"), "serve it")
+    words = shlex.split(said["Promote"])
+    assert words[:5] == ["learn", "models", "--name", "learn_user_tower", "promote"]
+    assert models.commands["promote"].make_context("promote", words[5:]).params["version"] == "v1"
 
 
 def test_without_a_model_in_production_no_line_speaks_of_one(tmp_path: Path) -> None:
