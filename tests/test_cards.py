@@ -14,6 +14,7 @@ from learn.cards import show_drift, show_evaluation, show_training, show_validat
 from learn.config import Settings
 from learn.errors import StorageError
 from tests.made_up_run import made_up_drift, made_up_metrics, made_up_result, made_up_training
+from tests.small_disk import small_disk
 
 SPITEFUL = "<img src=x onerror=alert(1)>"
 
@@ -65,13 +66,10 @@ def test_nothing_of_the_data_becomes_markup(page: Path) -> None:
 
 
 def test_a_page_that_cannot_be_written_is_one_clear_error(tmp_path: Path) -> None:
-    full = Path("/dev/full")
-    if not full.exists():
-        pytest.skip("this system has no /dev/full")
-    (tmp_path / "index.html.partial").symlink_to(full)
-    with pytest.raises(StorageError, match="No space is left"):
-        write_index(made_up_result(folder=tmp_path), tmp_path / "index.html", settings=Settings())
-    assert list(tmp_path.iterdir()) == []
+    with small_disk(tmp_path / "disk", kilobytes=4) as disk:
+        with pytest.raises(StorageError, match="No space is left"):
+            write_index(made_up_result(folder=tmp_path), disk / "reports" / "index.html", settings=Settings())
+        assert list(disk.iterdir()) == []
 
 
 def test_the_card_of_validation_shows_counts_and_examples(tmp_path: Path) -> None:
