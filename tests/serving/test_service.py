@@ -48,7 +48,7 @@ def test_it_answers_what_the_offline_ranking_says(client: TestClient, bundle: Bu
         answer = recommend(client, {"history": history})
         assert [item["item_id"] for item in answer["items"]] == expected
         assert answer["model_version"] == bundle.version
-        assert (answer["unknown_ids"], answer["fallback"]) == ([], None)
+        assert (answer["unknown_items"], answer["fallback"]) == ([], None)
 
 
 def test_an_item_comes_with_title_score_and_rank(client: TestClient) -> None:
@@ -68,7 +68,7 @@ def test_users_of_whom_nothing_is_known_get_the_marked_fallback(client: TestClie
     empty = recommend(client, {"history": []})
     unknown = recommend(client, {"history": ["🛒", "🛒"]})
     assert (empty["fallback"], unknown["fallback"]) == ("empty_history", "no_known_item")
-    assert unknown["unknown_ids"] == ["🛒"]
+    assert unknown["unknown_items"] == ["🛒"]
     assert unknown["items"] == empty["items"]
     assert len(empty["items"]) == 10
 
@@ -144,9 +144,9 @@ def test_the_openapi_page_shows_fields_and_examples(client: TestClient) -> None:
     request = operation["requestBody"]["content"]["application/json"]["schema"]
     assert set(request["properties"]) == {"history", "k", "exclude_seen"}
     assert all(field["description"] and field["examples"] for field in request["properties"].values())
-    assert recommend(client, request["example"])["unknown_ids"] == request["example"]["history"]
+    assert recommend(client, request["example"])["unknown_items"] == request["example"]["history"]
     answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
-    assert set(answer["properties"]) == {"items", "model_version", "unknown_ids", "fallback"}
+    assert set(answer["properties"]) == {"items", "model_version", "unknown_items", "fallback"}
     assert set(answer["example"]) == set(answer["properties"])
     assert described["components"]["schemas"]["ScoredItem"]["properties"]["score"]["description"]
 
