@@ -52,6 +52,10 @@ class ServingSettings(Section):
     """Requests, histories or items that one call may carry: 100 lists take about as long as a person notices, and
     encoding 100 new items some two seconds."""
 
+    ann_items: int = Field(default=200_000, ge=1)
+    """Catalogues from this size on are searched approximately (HNSW): below it, scoring every item takes a few
+    milliseconds at width 64 and some 50 at width 896, misses nothing, and needs no memory for a graph."""
+
     state: Path | None = None
     """Folder for what a service keeps itself (items changed at run time); None: ``learn`` in BentoML's home, beside the
     models it serves."""

@@ -171,7 +171,8 @@ def popularity_order(*, recent: NDArray[np.int64], training: NDArray[np.int64]) 
 
 def lengths_of(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the lengths (n,) of vectors (n, d)."""
-    return np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    lengths: NDArray[np.float32] = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
+    return lengths
 
 
 def _stacked(rows: Sequence[NDArray[np.float32]], like: StackedRows) -> NDArray[np.float32]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Self
+from typing import Annotated
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, field_validator
@@ -218,7 +218,7 @@ class RecommendResponse(Answered):
     ``empty_history``, or ``no_known_item`` where every id of the history was unknown."""
 
     @classmethod
-    def of(cls, recommendation: Recommendation, *, recommendation_id: str, model_version: str) -> Self:
+    def of(cls, recommendation: Recommendation, *, recommendation_id: str, model_version: str) -> RecommendResponse:
         """Put a recommendation into the words of the answer."""
         return cls.model_construct(
             recommendation_id=recommendation_id,

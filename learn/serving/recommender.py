@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
+from learn.serving.ann import AnnIndex, rank
 from learn.serving.bundle import Bundle
 from learn.serving.catalogue import Catalogue, ItemChange, lengths_of
 from learn.serving.diversity import best_within_caps, diversified, pool_size
@@ -67,6 +68,9 @@ class Recommender:
 
     Args:
         bundle: A bundle that was read and checked.
+
+    Raises:
+        BundleError: Its index of the approximate search cannot be read.
     """
 
     def __init__(self, bundle: Bundle) -> None:
@@ -75,6 +79,8 @@ class Recommender:
         self._towers = bundle.towers
         self._changing = threading.Lock()
         self._catalogue = Catalogue.of(bundle)
+        count, dimension = bundle.item_vectors.shape
+        self._index = None if bundle.index is None else AnnIndex.read(bundle.index, count=count, dimension=dimension)
 
     @property
     def catalogue(self) -> Catalogue:
@@ -99,7 +105,7 @@ class Recommender:
         rows, unknown = _known(catalogue, history)
         allowed = candidates(catalogue, filters, excluded=rows if exclude_seen else _NOBODY)
         if len(rows):
-            ranked = self._rank(catalogue, self._user_vector(catalogue, rows), allowed)
+            ranked = rank(catalogue.vectors, self._user_vector(catalogue, rows), allowed, self._index)
             fallback: Fallback | None = None
         else:
             ranked = _rank_popular(catalogue, allowed)
@@ -180,17 +186,15 @@ class Recommender:
         vector: Vector = self._towers.user_vectors(inputs, torch.tensor([len(newest)])).squeeze(0).numpy()  # (D,)
         return vector
 
-    def _rank(self, catalogue: Catalogue, query: Vector, allowed: Candidates) -> Ranked:
-        return rank_exactly(catalogue.vectors, query, allowed)
-
     def _alike(
         self, catalogue: Catalogue, vector: Vector, *, k: int, filters: Filters, excluded: NDArray[np.int64]
     ) -> Recommendation:
         allowed = candidates(catalogue, filters, excluded=excluded)
         ranked = rank_exactly(catalogue.vectors, vector / _length(vector), allowed)
         lengths = catalogue.lengths if ranked.rows is None else catalogue.lengths[ranked.rows]
-        cosines = ExactRanked(ranked.scores / np.maximum(lengths, np.finfo(np.float32).tiny), ranked.rows)
-        return Recommendation(_listed(catalogue, _cut(catalogue, cosines, k, filters)))
+        # A vector of zeros, of an item that nothing is known of, is like nothing.
+        cosines: Vector = ranked.scores / np.where(lengths > 0, lengths, np.float32(1))
+        return Recommendation(_listed(catalogue, _cut(catalogue, ExactRanked(cosines, ranked.rows), k, filters)))
 
 
 def _known(catalogue: Catalogue, history: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:

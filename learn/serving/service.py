@@ -3,7 +3,8 @@
 import asyncio
 import gc
 import logging
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
 from uuid import uuid4
 
 import bentoml
@@ -58,15 +59,17 @@ usage_stats.do_not_track.cache_clear()
 MODEL_ALIAS = "learn_bundle"
 """What a bento calls the one model packed with it, whatever its name and version."""
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
 _NEWEST = "learn_user_tower:latest"
 _REQUEST_SECONDS = 30
 
 logger = logging.getLogger("bentoml.learn")
 
 
-def api(route: str, answer: type[BaseModel]) -> Any:
+def api(route: str, answer: type[BaseModel]) -> Callable[[Method], Method]:
     """Declare a route; its method may return the answer's bytes, which BentoML then sends as they are."""
-    return bentoml.api(route=route, output_spec=answer)
+    return cast("Callable[[Method], Method]", bentoml.api(route=route, output_spec=answer))
 
 
 @bentoml.service(
