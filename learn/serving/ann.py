@@ -7,7 +7,6 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import cast
 
 import numpy as np
 from numpy.typing import NDArray
@@ -130,15 +129,12 @@ def rank(vectors: StackedRows, query: _Matrix, candidates: Candidates, index: An
 
 
 def _empty(dimension: int) -> Index:
-    return cast(
-        "Index",
-        Index(
-            ndim=dimension,
-            metric="ip",
-            # Half the memory; what the graph finds is scored anew in float32.
-            dtype="bf16",
-            connectivity=_NEIGHBOURS,
-            expansion_add=_BUILD_EFFORT,
-            expansion_search=_SEARCH_EFFORT,
-        ),
+    return Index(
+        ndim=dimension,
+        metric="ip",
+        # Half the memory; what the graph finds is scored anew in float32.
+        dtype="bf16",
+        connectivity=_NEIGHBOURS,
+        expansion_add=_BUILD_EFFORT,
+        expansion_search=_SEARCH_EFFORT,
     )

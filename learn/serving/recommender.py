@@ -193,7 +193,7 @@ class Recommender:
         ranked = rank_exactly(catalogue.vectors, vector / _length(vector), allowed)
         lengths = catalogue.lengths if ranked.rows is None else catalogue.lengths[ranked.rows]
         # A vector of zeros, of an item that nothing is known of, is like nothing.
-        cosines: Vector = ranked.scores / np.where(lengths > 0, lengths, np.float32(1))
+        cosines = np.divide(ranked.scores, lengths, out=np.zeros_like(ranked.scores), where=lengths > 0)
         return Recommendation(_listed(catalogue, _cut(catalogue, ExactRanked(cosines, ranked.rows), k, filters)))
 
 

@@ -57,7 +57,8 @@ class Page:
                 return st.one_of([self._right(each) for each in schema[choice]])
         if "enum" in schema or "const" in schema:
             return st.sampled_from(schema.get("enum", [schema.get("const")]))
-        return getattr(self, f"_{schema.get('type', 'anything')}")(schema)
+        made: st.SearchStrategy[Any] = getattr(self, f"_{schema.get('type', 'anything')}")(schema)
+        return made
 
     def _object(self, schema: dict[str, Any]) -> st.SearchStrategy[Any]:
         if "properties" not in schema:

@@ -52,7 +52,9 @@ def readable_parts(encoder: Path, *, seed: int = 0, data_version: str = "read") 
     towers.whitening.fit(content)
     assert towers.text is not None
     assert towers.adaptor is not None
+    assert towers.id_table is not None
     torch.nn.init.normal_(towers.adaptor.weight)
+    torch.nn.init.normal_(towers.id_table.weight)
     # The text decides, so that what is close can be told from the titles.
     towers.text.weight.fill_(20.0)
     rows = torch.tensor([row if row < TRAINED else -1 for row in range(count)])
