@@ -26,7 +26,6 @@ from learn.serving.messages import (
     RecommendResponse,
     SimilarItemsRequest,
     SimilarItemsResponse,
-    scored_items,
 )
 from learn.serving.recommender import Recommender, Vector
 
@@ -82,7 +81,7 @@ def similar_items(
                 found = recommender.similar_items(request.item_id or "", k=request.k, filters=filters)
             except KeyError as fault:
                 raise refusal(("item_id",), "the catalogue does not hold this item") from fault
-    return SimilarItemsResponse.model_construct(items=scored_items(found), model_version=recommender.version)
+    return SimilarItemsResponse.model_construct(items=found.items, model_version=recommender.version)
 
 
 def user_vectors(recommender: Recommender, request: EmbedUserRequest) -> VectorsResponse:

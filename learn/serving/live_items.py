@@ -31,7 +31,7 @@ class LiveItems:
 
     def __init__(self, store: ItemStore) -> None:
         self._store = store
-        self._changing = threading.Lock()
+        self._changing, self._finding = threading.Lock(), threading.Lock()
         self._serving: WeakSet[Recommender] = WeakSet()
         self._encoders: WeakKeyDictionary[Recommender, TextEncoder] = WeakKeyDictionary()
 
@@ -62,10 +62,11 @@ class LiveItems:
     def encoder_of(self, recommender: Recommender) -> TextEncoder:
         """Return the encoder of a recommender's bundle; bundles of one encoder share it."""
         wanted = recommender.bundle.manifest.encoder_fingerprint
-        for known in self._encoders.values():
-            if known.fingerprint == wanted:
-                return self._encoders.setdefault(recommender, known)
-        return self._encoders.setdefault(recommender, TextEncoder(recommender.bundle))
+        with self._finding:
+            for known in self._encoders.values():
+                if known.fingerprint == wanted:
+                    return self._encoders.setdefault(recommender, known)
+            return self._encoders.setdefault(recommender, TextEncoder(recommender.bundle))
 
     def upsert(self, patches: Sequence[ItemPatch]) -> None:
         """Add items, or change those that are there; they are on disk and in every catalogue when it returns.
@@ -111,7 +112,9 @@ class LiveItems:
         """Work out what patches mean to one bundle, and what had to be read for it."""
         encoder = self.encoder_of(recommender)
         kept = [patch for patch in patches if patch.cells is not None]
-        bundled = _bundled_cells(recommender.bundle, {patch.item_id for patch in kept})
+        bundled = _bundled_cells(
+            recommender.bundle, {patch.item_id for patch in kept} & recommender.catalogue.bundled_rows.keys()
+        )
         cells = {patch.item_id: _merged(bundled.get(patch.item_id, {}), patch.cells or {}) for patch in kept}
         texts = {item_id: _rendered(encoder, found) for item_id, found in cells.items()}
         anew = {
@@ -155,6 +158,8 @@ def _check(recommender: Recommender, patches: Sequence[ItemPatch], encoder: Text
         for name, cell in (patch.cells or {}).items():
             if name in _OURS:
                 raise RequestError(f"`{name}` is no column to set.", where=where)
+            if name == "title" and not isinstance(cell, str | None):
+                raise RequestError("The title is a text.", where=where)
             column = catalogue.columns.get(name)
             if column is not None and not column.takes(cell):
                 raise RequestError(f"The column `{name}` holds values of another kind ({column.kind}).", where=where)

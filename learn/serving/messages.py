@@ -12,7 +12,7 @@ from pydantic_core import PydanticCustomError
 from learn.data.traffic import Fallback
 from learn.serving.columns import AnyOf, Between
 from learn.serving.filters import Filters, Selection, ValueCap
-from learn.serving.recommender import Recommendation
+from learn.serving.recommender import Recommendation, RecommendedItem
 
 # A text "10" where a number belongs is a mistake of the caller's, and a silent guess would hide it.
 Count = Annotated[int, Strict()]
@@ -179,23 +179,6 @@ class RecommendBatchRequest(Asked):
     """Requests as `recommend` takes them; at most `serving.max_batch`."""
 
 
-class ScoredItem(Answered):
-    """One place of a list."""
-
-    item_id: Annotated[str, Field(examples=["item_7"])]
-    """The item."""
-
-    title: Annotated[str | None, Field(examples=["Oak bookshelf, five boards"])]
-    """Its title, where it has one."""
-
-    score: Annotated[float, Field(examples=[0.62])]
-    """Inner product of user and item vector; in a fallback, interactions in the last window; of similar items, the
-    cosine."""
-
-    rank: Annotated[int, Field(examples=[1])]
-    """1 for the best."""
-
-
 class RecommendResponse(Answered):
     """The recommended items, and what to know about them."""
 
@@ -204,7 +187,7 @@ class RecommendResponse(Answered):
     recommendation_id: Annotated[str, Field(examples=[_ANSWERED["recommendation_id"]])]
     """Names this answer; `feedback` carries it back."""
 
-    items: list[ScoredItem]
+    items: tuple[RecommendedItem, ...]
     """Best first."""
 
     model_version: Annotated[str, Field(examples=["0f3a9c54d2e1b768"])]
@@ -220,9 +203,10 @@ class RecommendResponse(Answered):
     @classmethod
     def of(cls, recommendation: Recommendation, *, recommendation_id: str, model_version: str) -> RecommendResponse:
         """Put a recommendation into the words of the answer."""
+        # Unchecked: the fields are ours.
         return cls.model_construct(
             recommendation_id=recommendation_id,
-            items=scored_items(recommendation),
+            items=recommendation.items,
             model_version=model_version,
             unknown_items=list(recommendation.unknown_items),
             fallback=recommendation.fallback,
@@ -255,17 +239,8 @@ class SimilarItemsResponse(Answered):
 
     model_config = ConfigDict(json_schema_extra={"example": {"items": [_ITEM], "model_version": "0f3a9c54d2e1b768"}})
 
-    items: list[ScoredItem]
+    items: tuple[RecommendedItem, ...]
     """Best first, scored by the cosine of the items' vectors."""
 
     model_version: Annotated[str, Field(examples=["0f3a9c54d2e1b768"])]
     """Version of the bundle that answered."""
-
-
-def scored_items(recommendation: Recommendation) -> list[ScoredItem]:
-    """Put the items of a recommendation into the words of an answer."""
-    # Unchecked on purpose: the fields are ours, and checking a thousand of them takes as long as finding them.
-    return [
-        ScoredItem.model_construct(item_id=item.item_id, title=item.title, score=item.score, rank=item.rank)
-        for item in recommendation.items
-    ]

@@ -10,12 +10,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import cycle, islice
-from typing import Literal
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from pydantic import ConfigDict, Field
 
+from learn.data.traffic import Fallback
 from learn.serving.ann import AnnIndex, rank
 from learn.serving.bundle import Bundle
 from learn.serving.catalogue import Catalogue, ItemChange, lengths_of
@@ -24,7 +26,6 @@ from learn.serving.earlier_bundle import trained_rows
 from learn.serving.filters import NO_FILTERS, Filters, candidates, caps_of
 from learn.serving.retrieval import Candidates, ExactRanked, Hits, OrderRanked, Ranked, rank_exactly
 
-Fallback = Literal["empty_history", "no_known_item"]
 Vector = NDArray[np.float32]
 
 _NOBODY = np.empty(0, dtype=np.int64)
@@ -32,20 +33,22 @@ _NOBODY = np.empty(0, dtype=np.int64)
 
 @dataclass(frozen=True, slots=True)
 class RecommendedItem:
-    """One place of a list.
+    """One place of a list; as it is here it stands in the service's answers and on its OpenAPI page."""
 
-    Attributes:
-        item_id: The item.
-        title: Its title, where it has one.
-        score: Inner product with the user vector; in a fallback, interactions in the last window; beside an item, the
-            cosine.
-        rank: 1 for the best.
-    """
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
 
-    item_id: str
-    title: str | None
-    score: float
-    rank: int
+    item_id: Annotated[str, Field(examples=["item_7"])]
+    """The item."""
+
+    title: Annotated[str | None, Field(examples=["Oak bookshelf, five boards"])]
+    """Its title, where it has one."""
+
+    score: Annotated[float, Field(examples=[0.62])]
+    """Inner product of user and item vector; in a fallback, interactions in the last window; of similar items, the
+    cosine."""
+
+    rank: Annotated[int, Field(examples=[1])]
+    """1 for the best."""
 
 
 @dataclass(frozen=True)

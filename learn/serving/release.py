@@ -125,21 +125,21 @@ def release_towers(
     )
 
 
+def packed_columns(items: pl.DataFrame, *, prompt: ItemPrompt) -> pl.DataFrame:
+    """Return the items' columns, of long texts what the encoder reads: a changed item can be read anew from it."""
+    prose = [series.name for series in items if series.name not in ("item_id", "title") and is_prose(series)]
+    return items.drop(name for name in prose if name not in prompt.fields).with_columns(
+        prompt.shortened(items[name]) for name in prose if name in prompt.fields
+    )
+
+
 def _catalogue(items: pl.DataFrame, histories: Histories, *, prompt: ItemPrompt) -> pl.DataFrame:
     training = histories.popularity()
     # What the fallback for users without a history ranks by: the interactions after the training window.
     newest = np.asarray(histories.items)[~histories.training_mask()]
     recent = np.bincount(newest, minlength=histories.item_count).astype(np.int64)
-    return _without_prose(items.drop("row", strict=False), prompt).with_columns(
+    return packed_columns(items.drop("row", strict=False), prompt=prompt).with_columns(
         training_interactions=pl.Series(training), recent_interactions=pl.Series(recent)
-    )
-
-
-def _without_prose(items: pl.DataFrame, prompt: ItemPrompt) -> pl.DataFrame:
-    """Keep of long texts what the encoder reads, so that a changed item can be read anew, and of others nothing."""
-    prose = [series.name for series in items if series.name not in ("item_id", "title") and is_prose(series)]
-    return items.drop(name for name in prose if name not in prompt.fields).with_columns(
-        prompt.shortened(items[name]) for name in prose if name in prompt.fields
     )
 
 

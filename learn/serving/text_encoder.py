@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ _ONE_CORE = 1
 
 
 class TextEncoder:
-    """Reads new texts as the encoder behind a bundle's content vectors did.
+    """Reads new texts as the encoder behind a bundle's content vectors did; safe to share between threads.
 
     Args:
         bundle: The bundle; its prompt and its encoder are used, and no others.
@@ -29,6 +30,8 @@ class TextEncoder:
         self.fingerprint = bundle.manifest.encoder_fingerprint
         self.prompt = ItemPrompt(bundle.manifest.settings.content)
         self._settings = bundle.manifest.settings.content
+        # Tokenizers cannot be used by two threads at once.
+        self._reading = threading.RLock()
         self._loaded: FrozenEncoder | None = None
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -37,10 +40,8 @@ class TextEncoder:
         Raises:
             EncoderError: The bundle's encoder is not on this machine, or another one is in its place.
         """
-        self.load()
-        if self._loaded is None:
-            raise EncoderError("The encoder did not load.", where=self._settings.encoder)
-        return self._loaded.encode(texts)
+        with self._reading:
+            return self._encoder().encode(texts)
 
     def load(self) -> None:
         """Load the encoder, if it is not loaded yet.
@@ -48,13 +49,17 @@ class TextEncoder:
         Raises:
             EncoderError: As for :meth:`encode`.
         """
-        if self._loaded is not None:
-            return
-        source = self._checked_source()
-        from learn.content.encoder import load_encoder
+        with self._reading:
+            self._encoder()
 
-        # The other core goes on answering.
-        self._loaded = load_encoder(self._settings, source=source, threads=_ONE_CORE)
+    def _encoder(self) -> FrozenEncoder:
+        if self._loaded is None:
+            source = self._checked_source()
+            from learn.content.encoder import load_encoder
+
+            # The other core goes on answering.
+            self._loaded = load_encoder(self._settings, source=source, threads=_ONE_CORE)
+        return self._loaded
 
     def _checked_source(self) -> EncoderSource:
         source = resolve_encoder(self._settings.encoder)

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,6 +138,7 @@ def test_a_deleted_item_is_neither_recommended_nor_read(readable_bundle: Bundle,
     [
         (ItemPatch("new", {"shelf": "s1"}), "needs some text"),
         (ItemPatch("new", {"title": "a b", "shelf": 4}), "another kind"),
+        (ItemPatch("i4", {"title": 4}), "is a text"),
         (ItemPatch("new", {"title": "a b", "recent_interactions": 10**6}), "no column to set"),
     ],
 )
@@ -172,3 +174,20 @@ def test_a_file_of_another_layout_is_refused(tmp_path: Path) -> None:
         connection.execute("PRAGMA user_version = 99")
     with pytest.raises(StoreError, match="another layout"):
         ItemStore(tmp_path)
+
+
+def test_many_threads_may_change_and_ask_at_once(readable_bundle: Bundle, tmp_path: Path) -> None:
+    live, recommender = started(tmp_path, readable_bundle)
+
+    def work(number: int) -> None:
+        live.upsert([ItemPatch(f"n{number}", {"title": f"{title_of(number)} a"})])
+        live.encoder_of(recommender).encode([title_of(number)])
+        for _ in range(20):
+            assert len(recommended(recommender, [f"n{number}", "i3"], k=10)) == 10
+        if number % 2:
+            live.delete([f"n{number}"])
+
+    with ThreadPoolExecutor(6) as pool:
+        list(pool.map(work, range(12)))
+    assert len(recommender.catalogue) == COUNT + 6
+    assert recommender.catalogue.rows.keys() >= {f"n{number}" for number in range(0, 12, 2)}

@@ -164,7 +164,7 @@ def test_the_openapi_page_shows_fields_and_examples(client: TestClient) -> None:
     answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
     assert {"recommendation_id", "items", "model_version", "unknown_items", "fallback"} == set(answer["properties"])
     assert set(answer["example"]) == set(answer["properties"])
-    assert described["components"]["schemas"]["ScoredItem"]["properties"]["score"]["description"]
+    assert described["components"]["schemas"]["RecommendedItem"]["properties"]["score"]["description"]
 
 
 @pytest.mark.parametrize("route", ROUTES)
