@@ -12,6 +12,7 @@
     ├── DriftError         drift cannot be measured, or `--on-drift fail` stopped the run
     ├── BundleError        a bundle is damaged, incomplete or refused
     ├── ServingError       the service cannot start or answers something else than it should
+    ├── RequestError       a request to the service asks for what it cannot give
     └── StorageError       a disk is full or a folder cannot be written
 
 Each says what is wrong, where, and what to do about it. A user's mistake never shows a traceback.
@@ -124,6 +125,12 @@ class ServingError(LearnError):
     """The service cannot start, or answers something else than it should."""
 
     headline = "The service is not right"
+
+
+class RequestError(LearnError):
+    """A request to the service asks for what it cannot give; ``where`` names the field, parts divided by dots."""
+
+    headline = "The request is not right"
 
 
 class StorageError(LearnError):

@@ -95,3 +95,19 @@ class ServingSettings(Section):
 
     max_k: int = Field(default=1_000, ge=1)
     """Largest k a request may ask for."""
+
+    max_batch: int = Field(default=100, ge=1)
+    """Requests, histories or items that one call may carry: 100 lists take about as long as a person notices, and
+    encoding 100 new items some two seconds."""
+
+    ann_items: int = Field(default=200_000, ge=1)
+    """Catalogues from this size on are searched approximately (HNSW): below it, scoring every item takes a few
+    milliseconds at width 64 and some 50 at width 896, misses nothing, and needs no memory for a graph."""
+
+    state: Path | None = None
+    """Folder for what a service keeps itself (items changed at run time); None: ``learn`` in BentoML's home, beside the
+    models it serves."""
+
+    load_encoder: Literal["at_start", "when_needed"] = "when_needed"
+    """When the service loads the frozen encoder: most services read no new text, and it costs memory and seconds; at
+    the start, the first new item does not wait for it."""

@@ -56,10 +56,18 @@ class ItemPrompt:
         columns = [self._rendered_column(items.get_column(field)) for field in present]
         return [" ".join(filter(None, parts)) for parts in zip(*columns, strict=True)]
 
+    def shortened(self, column: pl.Series) -> pl.Series:
+        """Return a column of texts with as much of each as the prompt reads; it renders to the same line."""
+        limit = self._limit_of(column.name)
+        return pl.Series(column.name, [None if cell is None else _shown(cell, limit) for cell in column], pl.String)
+
+    def _limit_of(self, field: str) -> int | None:
+        # The title identifies the item: it alone is never cut.
+        return None if field == "title" else self._limit
+
     def _rendered_column(self, column: pl.Series) -> list[str]:
         label = self._labels[column.name]
-        # The title identifies the item: it alone is never cut.
-        limit = None if column.name == "title" else self._limit
+        limit = self._limit_of(column.name)
         return [f"{label}: {text}" if text else "" for text in (_shown(value, limit) for value in column)]
 
 

@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from learn.alignment.batches import pad_histories
+from learn.data.traffic import Fallback
 from learn.serving.bundle import Bundle
-from learn.serving.recommender import Fallback, Recommender
+from learn.serving.recommender import Recommender
 
 CLOSE = 1e-5
 """Scores closer than this may change places between a batch and a single user: a hundred times what float32 sums of

@@ -5,6 +5,7 @@
     items.parquet       the catalogue in item-index order, with the popularity the fallback ranks by
     item_vectors.arrow  (n, d) float32, what user vectors are compared with
     item_inputs.arrow   (n, w) float32, what the user tower reads of each item; absent where it equals the vectors
+    ann.usearch         the graph of the approximate search, for large catalogues alone
     checksums.json      sha256 of every other file
 
 Shape legend: n items, w width of the towers' inputs, d width of the vectors served.
@@ -35,12 +36,16 @@ FORMAT = 2
 
 MANIFEST, CHECKSUMS, ITEMS = "manifest.json", "checksums.json", "items.parquet"
 VECTORS, INPUTS = "item_vectors.arrow", "item_inputs.arrow"
+INDEX = "ann.usearch"
 
 _REQUIRED = frozenset({MANIFEST, WEIGHTS, SHAPE, ITEMS, VECTORS})
 _ITEM_COLUMNS = ("item_id", "title", "training_interactions", "recent_interactions")
 _VERSION_CHARACTERS = 16
-# What the gate says depends on the model it was held against, and the model itself does not.
-_NOT_IN_VERSION = frozenset({"created", "run_id", "decision"})
+_OPTIONAL = frozenset({INPUTS, INDEX})
+# What the gate says depends on the model it was held against, and threads build the index in an order of chance: the
+# same model has another of each every time.
+_NOT_IN_VERSION = frozenset({"created", "run_id", "decision", "ann_recall_at_10"})
+_FILES_NOT_IN_VERSION = frozenset({MANIFEST, INDEX})
 _AGAIN = "take another bundle, or run the flow again"
 
 
@@ -92,6 +97,9 @@ class Manifest(BaseModel):
     temperature: float | None = None
     """Softmax temperature that training ended with, where it was learned: a later training goes on from there."""
 
+    ann_recall_at_10: float | None = None
+    """Share of the exact 10 best that the approximate search finds, where there is one; no part of the version."""
+
     created: str = ""
     """When, in ISO 8601; no part of the bundle's version."""
 
@@ -132,6 +140,11 @@ class Bundle:
         """Items' ids by item index."""
         return self.items["item_id"].to_list()
 
+    @property
+    def index(self) -> Path | None:
+        """File of the approximate search, where the catalogue is large enough for one."""
+        return None if self.manifest.ann_recall_at_10 is None else self.folder / INDEX
+
 
 def write_bundle(
     destination: Path,
@@ -141,6 +154,7 @@ def write_bundle(
     item_inputs: NDArray[np.float32],
     item_vectors: NDArray[np.float32],
     manifest: Manifest,
+    queries: NDArray[np.float32] | None = None,
 ) -> Path:
     """Write a bundle; it stands complete at ``destination`` or not at all. The same input gives the same bytes.
 
@@ -152,6 +166,7 @@ def write_bundle(
         item_inputs: (n, w) float32, ``towers.item_inputs`` of every item.
         item_vectors: (n, d) float32, ``towers.item_vectors`` of every item.
         manifest: Where the model comes from.
+        queries: (q, d) float32 user vectors, by which the approximate search is measured; without them there is none.
 
     Returns:
         ``destination``.
@@ -176,7 +191,10 @@ def write_bundle(
             write_vectors(fresh / VECTORS, item_vectors)
             if not np.array_equal(item_inputs, item_vectors):
                 write_vectors(fresh / INPUTS, item_inputs)
-            complete = manifest.model_copy(update={"format": FORMAT, "weights_sha256": weights_sha256})
+            recall = _indexed(fresh, item_vectors, queries, from_items=manifest.settings.serving.ann_items)
+            complete = manifest.model_copy(
+                update={"format": FORMAT, "weights_sha256": weights_sha256, "ann_recall_at_10": recall}
+            )
             _write_json(fresh / MANIFEST, complete.model_dump(mode="json"))
             _write_json(fresh / CHECKSUMS, {file.name: _sha256(file) for file in sorted(fresh.iterdir())})
             if destination.exists():
@@ -221,10 +239,23 @@ def copy_bundle(source: Path, destination: Path) -> None:
             shutil.copyfile(source / name, destination / name)
 
 
+def _indexed(
+    folder: Path, vectors: NDArray[np.float32], queries: NDArray[np.float32] | None, *, from_items: int
+) -> float | None:
+    """Build the approximate search of a large catalogue, and return its recall."""
+    if queries is None or not len(queries) or len(vectors) < from_items:
+        return None
+    from learn.serving.ann import AnnIndex, build_index, measured_recall
+
+    build_index(vectors, folder / INDEX)
+    index = AnnIndex.read(folder / INDEX, count=len(vectors), dimension=vectors.shape[1])
+    return measured_recall(index, vectors, queries)
+
+
 def _checked_files(folder: Path) -> dict[str, str]:
     checksums = _read_object(folder / CHECKSUMS)
     # A name from a file must never lead out of the folder, so names are compared, not followed.
-    if not _REQUIRED <= checksums.keys() <= _REQUIRED | {INPUTS}:
+    if not _REQUIRED <= checksums.keys() <= _REQUIRED | _OPTIONAL:
         raise BundleError("The list of the bundle's files is not right.", where=folder / CHECKSUMS, fix=_AGAIN)
     for name, expected in checksums.items():
         if not (folder / name).is_file():
@@ -304,7 +335,7 @@ def _version(checksums: dict[str, str], manifest: dict[str, JsonValue]) -> str:
     # The manifest as it was written, not as it is understood: later code adds settings, and the model stays the same.
     # The time and the run stand aside, because a repeated run makes the same model.
     contents = {
-        "files": {name: digest for name, digest in checksums.items() if name != MANIFEST},
+        "files": {name: digest for name, digest in checksums.items() if name not in _FILES_NOT_IN_VERSION},
         "manifest": {name: value for name, value in manifest.items() if name not in _NOT_IN_VERSION},
     }
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:_VERSION_CHARACTERS]

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from learn.alignment.batches import pad_histories
 from learn.errors import ServingError
 from learn.serving.bundle import Bundle, read_bundle
-from learn.serving.recommender import popularity_order
+from learn.serving.catalogue import popularity_counts, popularity_order
 from learn.serving.retrieval import top_k
 from learn.serving.server import running_service
 
@@ -187,7 +187,8 @@ def _offline_scores(bundle: Bundle, histories: Sequence[Sequence[str]], *, exclu
     users = bundle.towers.user_vectors(inputs, torch.from_numpy(kept).clamp_min(1))  # (B, d)
     scores: NDArray[np.float32] = (users @ torch.tensor(bundle.item_vectors).T).numpy()  # (B, n)
     places = np.empty(len(bundle.items), dtype=np.float32)
-    places[popularity_order(bundle)] = -np.arange(len(places))
+    recent, training = popularity_counts(bundle.items)
+    places[popularity_order(recent=recent, training=training)] = -np.arange(len(places))
     for user, rows in enumerate(known):
         if not rows:
             scores[user] = places

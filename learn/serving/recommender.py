@@ -1,41 +1,54 @@
 """Histories in, items out: the model behind the service, without a web framework.
 
-Shape legend: n items, h known items of a history, T positions the user tower reads, w input width, d vector width.
+Shape legend: n items, h known items of a history, T positions the user tower reads, W input width, D vector width.
 """
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import cycle, islice
-from typing import Literal
+from typing import Annotated
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from pydantic import ConfigDict, Field
 
+from learn.data.traffic import Fallback
+from learn.serving.ann import AnnIndex, rank
 from learn.serving.bundle import Bundle
-from learn.serving.retrieval import ExactRetriever, Hits
+from learn.serving.catalogue import Catalogue, ItemChange, lengths_of
+from learn.serving.diversity import best_within_caps, diversified, pool_size
+from learn.serving.earlier_bundle import trained_rows
+from learn.serving.filters import NO_FILTERS, Filters, candidates, caps_of
+from learn.serving.retrieval import Candidates, ExactRanked, Hits, OrderRanked, Ranked, rank_exactly
 
-Fallback = Literal["empty_history", "no_known_item"]
+Vector = NDArray[np.float32]
+
+_NOBODY = np.empty(0, dtype=np.int64)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class RecommendedItem:
-    """One place of a list.
+    """One place of a list; as it is here it stands in the service's answers and on its OpenAPI page."""
 
-    Attributes:
-        item_id: The item.
-        title: Its title, where it has one.
-        score: Inner product with the user vector; in a fallback, interactions in the last window.
-        rank: 1 for the best.
-    """
+    __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
 
-    item_id: str
-    title: str | None
-    score: float
-    rank: int
+    item_id: Annotated[str, Field(examples=["item_7"])]
+    """The item."""
+
+    title: Annotated[str | None, Field(examples=["Oak bookshelf, five boards"])]
+    """Its title, where it has one."""
+
+    score: Annotated[float, Field(examples=[0.62])]
+    """Inner product of user and item vector; in a fallback, interactions in the last window; of similar items, the
+    cosine."""
+
+    rank: Annotated[int, Field(examples=[1])]
+    """1 for the best."""
 
 
 @dataclass(frozen=True)
@@ -44,13 +57,13 @@ class Recommendation:
 
     Attributes:
         items: Best first.
-        unknown_ids: Ids of the history that the catalogue does not hold, each once, in the history's order.
+        unknown_items: Ids of the history that the catalogue does not hold, each once, in the history's order.
         fallback: Why the list is popularity instead of the user tower's; ``None`` where it is the tower's.
     """
 
     items: tuple[RecommendedItem, ...]
-    unknown_ids: tuple[str, ...]
-    fallback: Fallback | None
+    unknown_items: tuple[str, ...] = ()
+    fallback: Fallback | None = None
 
 
 class Recommender:
@@ -58,66 +71,169 @@ class Recommender:
 
     Args:
         bundle: A bundle that was read and checked.
+
+    Raises:
+        BundleError: Its index of the approximate search cannot be read.
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self.version = bundle.version
+        self.bundle = bundle
         self._towers = bundle.towers
-        self._inputs = torch.tensor(bundle.item_inputs)  # (n, w)
-        self._retriever = ExactRetriever(bundle.item_vectors)
-        self._ids = bundle.item_ids
-        self._titles: list[str | None] = bundle.items["title"].to_list()
-        self._rows = {item_id: row for row, item_id in enumerate(self._ids)}
-        self._recent = bundle.items["recent_interactions"].fill_null(0).to_numpy().astype(np.float32)
-        self._popular = popularity_order(bundle)
+        self._changing = threading.Lock()
+        self._catalogue = Catalogue.of(bundle)
+        count, dimension = bundle.item_vectors.shape
+        self._index = None if bundle.index is None else AnnIndex.read(bundle.index, count=count, dimension=dimension)
 
-    def recommend(self, history: Sequence[str], *, k: int, exclude_seen: bool = True) -> Recommendation:
+    @property
+    def catalogue(self) -> Catalogue:
+        """The items of this moment."""
+        return self._catalogue
+
+    def recommend(
+        self, history: Sequence[str], *, k: int, exclude_seen: bool = True, filters: Filters = NO_FILTERS
+    ) -> Recommendation:
         """Recommend items to one user.
 
         Args:
             history: Item ids, oldest first; unknown ids are named in the answer and otherwise ignored.
             k: Items wanted, at least 1; fewer come back where fewer exist.
             exclude_seen: Leave out the items of the history.
+            filters: What may come back.
+
+        Raises:
+            RequestError: A filter does not fit the catalogue.
         """
-        unknown = tuple(dict.fromkeys(item_id for item_id in history if item_id not in self._rows))
-        rows = np.array([self._rows[item_id] for item_id in history if item_id in self._rows], dtype=np.int64)
-        if not len(rows):
-            return Recommendation(self._popular_items(k), unknown, "no_known_item" if unknown else "empty_history")
-        excluded = rows if exclude_seen else rows[:0]
-        hits = self._retriever.search(self.user_vector(rows), k=k, excluded=excluded)
-        return Recommendation(self._listed(hits), unknown, None)
+        catalogue = self._catalogue
+        rows, unknown = _known(catalogue, history)
+        allowed = candidates(catalogue, filters, excluded=rows if exclude_seen else _NOBODY)
+        if len(rows):
+            ranked = rank(catalogue.vectors, self._user_vector(catalogue, rows), allowed, self._index)
+            fallback: Fallback | None = None
+        else:
+            ranked = _rank_popular(catalogue, allowed)
+            fallback = "no_known_item" if unknown else "empty_history"
+        return Recommendation(_listed(catalogue, _cut(catalogue, ranked, k, filters)), unknown, fallback)
+
+    def similar_items(self, item_id: str, *, k: int, filters: Filters = NO_FILTERS) -> Recommendation:
+        """List the items most like one of the catalogue, itself left out.
+
+        Raises:
+            KeyError: The catalogue does not hold it.
+            RequestError: A filter does not fit the catalogue.
+        """
+        catalogue = self._catalogue
+        row = np.array([catalogue.rows[item_id]], dtype=np.int64)
+        return self._alike(catalogue, catalogue.vectors.take(row)[0], k=k, filters=filters, excluded=row)
+
+    def similar_to_vector(self, vector: Vector, *, k: int, filters: Filters = NO_FILTERS) -> Recommendation:
+        """List the items most like an item vector (D,).
+
+        Raises:
+            RequestError: A filter does not fit the catalogue.
+        """
+        return self._alike(self._catalogue, vector, k=k, filters=filters, excluded=_NOBODY)
+
+    def user_vector(self, history: Sequence[str]) -> tuple[Vector | None, tuple[str, ...]]:
+        """Return the user vector (D,) after a history, None where no item of it is known, and the unknown ids."""
+        catalogue = self._catalogue
+        rows, unknown = _known(catalogue, history)
+        return (self._user_vector(catalogue, rows) if len(rows) else None), unknown
+
+    def item_vectors(self, item_ids: Sequence[str]) -> tuple[Vector, tuple[str, ...]]:
+        """Return vectors (k, D) of the known ones of some items, in their order, and the unknown ids."""
+        catalogue = self._catalogue
+        rows, unknown = _known(catalogue, item_ids)
+        return catalogue.vectors.take(rows), unknown
 
     @torch.inference_mode()
-    def user_vector(self, rows: NDArray[np.int64]) -> Tensor:
-        """Return the (d,) unit vector of a user with this history of item indices (h,), h at least 1."""
-        newest = torch.from_numpy(rows[-self._towers.settings.max_history :])  # (T,)
-        inputs = self._inputs[newest].unsqueeze(0)  # (1, T, w)
-        return self._towers.user_vectors(inputs, torch.tensor([len(newest)])).squeeze(0)  # (d,)
+    def map_content(self, content: Vector, item_ids: Sequence[str | None]) -> tuple[Vector, Vector]:
+        """Pass content vectors through the item tower.
+
+        What the towers learned of a single item is used where they saw it; any other is read by its text alone.
+
+        Args:
+            content: (m, c) float32 frozen content vectors.
+            item_ids: Their items' ids; None for a text that is no item.
+
+        Returns:
+            What the user tower reads of them, (m, W), and what users are compared with, (m, D).
+
+        Raises:
+            BundleError: The towers learned of other items than the bundle holds.
+        """
+        ids = torch.tensor([self._id_rows.get(item or "", -1) for item in item_ids], dtype=torch.int64)
+        inputs = self._towers.item_inputs(torch.from_numpy(content), ids)  # (m, W)
+        return inputs.numpy(), self._towers.item_vectors(inputs).numpy()
+
+    def change_items(self, changes: Sequence[ItemChange]) -> None:
+        """Take up changes, one an item; answers from now on know them."""
+        with self._changing:
+            self._catalogue = self._catalogue.with_changes(changes)
 
     def warm_up(self) -> None:
         """Run the whole path once for each kind of request, so that the first user does not wait for it."""
+        ids = self._catalogue.ids
         for length in (0, 1, 2, self._towers.settings.max_history):
             for k in (1, 10):
-                self.recommend(list(islice(cycle(self._ids), length)), k=k)
+                self.recommend(list(islice(cycle(ids), length)), k=k)
 
-    def _popular_items(self, k: int) -> tuple[RecommendedItem, ...]:
-        rows = self._popular[:k]
-        return self._listed(Hits(rows, self._recent[rows]))
+    @cached_property
+    def _id_rows(self) -> dict[str, int]:
+        return trained_rows(self.bundle) if self._towers.id_count else {}
 
-    def _listed(self, hits: Hits) -> tuple[RecommendedItem, ...]:
-        places: Iterable[tuple[int, float]] = zip(hits.rows.tolist(), hits.scores.tolist(), strict=True)
-        return tuple(
-            RecommendedItem(self._ids[row], self._titles[row], score, rank)
-            for rank, (row, score) in enumerate(places, start=1)
-        )
+    @torch.inference_mode()
+    def _user_vector(self, catalogue: Catalogue, rows: NDArray[np.int64]) -> Vector:
+        newest = rows[-self._towers.settings.max_history :]
+        inputs = torch.from_numpy(catalogue.inputs.take(newest)).unsqueeze(0)  # (1, T, W)
+        vector: Vector = self._towers.user_vectors(inputs, torch.tensor([len(newest)])).squeeze(0).numpy()  # (D,)
+        return vector
+
+    def _alike(
+        self, catalogue: Catalogue, vector: Vector, *, k: int, filters: Filters, excluded: NDArray[np.int64]
+    ) -> Recommendation:
+        allowed = candidates(catalogue, filters, excluded=excluded)
+        ranked = rank_exactly(catalogue.vectors, vector / _length(vector), allowed)
+        lengths = catalogue.lengths if ranked.rows is None else catalogue.lengths[ranked.rows]
+        # A vector of zeros, of an item that nothing is known of, is like nothing.
+        cosines = np.divide(ranked.scores, lengths, out=np.zeros_like(ranked.scores), where=lengths > 0)
+        return Recommendation(_listed(catalogue, _cut(catalogue, ExactRanked(cosines, ranked.rows), k, filters)))
 
 
-def popularity_order(bundle: Bundle) -> NDArray[np.int64]:
-    """Return (n,) item indices for users without history: most popular in the last window first.
+def _known(catalogue: Catalogue, history: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+    found = [catalogue.rows.get(item_id, -1) for item_id in history]
+    rows = np.array(found, dtype=np.int64)
+    if -1 not in found:
+        return rows, ()
+    unknown = (item_id for item_id, row in zip(history, found, strict=True) if row < 0)
+    return rows[rows >= 0], tuple(dict.fromkeys(unknown))
 
-    Ties go to the item more popular in the whole training part, then to the lower index.
-    """
-    recent, training = (
-        bundle.items[name].fill_null(0).to_numpy() for name in ("recent_interactions", "training_interactions")
+
+def _rank_popular(catalogue: Catalogue, allowed: Candidates) -> OrderRanked:
+    order = catalogue.popularity_order
+    if allowed.rows is not None:
+        wanted = np.zeros(len(catalogue.ids), dtype=np.bool_)  # (n,)
+        wanted[allowed.rows] = True
+        order = order[wanted[order]]
+    return OrderRanked(order, catalogue.recent)
+
+
+def _cut(catalogue: Catalogue, ranked: Ranked, k: int, filters: Filters) -> Hits:
+    caps = caps_of(catalogue, filters.caps)
+    if not filters.diversity:
+        return best_within_caps(ranked, k, caps)
+    # Any part of a list that keeps to the caps keeps to them, too.
+    pool = best_within_caps(ranked, pool_size(k), caps)
+    return diversified(pool, catalogue.vectors.take(pool.rows), k=k, diversity=filters.diversity)
+
+
+def _length(vector: Vector) -> float:
+    return float(lengths_of(vector[None])[0]) or 1.0
+
+
+def _listed(catalogue: Catalogue, hits: Hits) -> tuple[RecommendedItem, ...]:
+    places: Iterable[tuple[int, float]] = zip(hits.rows.tolist(), hits.scores.tolist(), strict=True)
+    return tuple(
+        RecommendedItem(catalogue.ids[row], catalogue.titles[row], score, rank)
+        for rank, (row, score) in enumerate(places, start=1)
     )
-    return np.lexsort((np.arange(len(recent)), -training, -recent))

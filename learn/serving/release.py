@@ -12,17 +12,19 @@ from typing import Any
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from learn.alignment.scoring import TowerScorer, id_rows
 from learn.alignment.summary import TrainingSummary
 from learn.alignment.weights import load_towers
 from learn.config import ServingSettings, Settings
-from learn.content import ContentSummary
+from learn.content import ContentSummary, ItemPrompt
 from learn.data.histories import Examples, Histories
 from learn.data.versioning import DataVersion
 from learn.errors import ServingError
 from learn.evaluation.gate import Decision
 from learn.serving.bundle import GateDecision, Manifest, read_bundle, write_bundle
+from learn.serving.columns import is_prose
 from learn.serving.package import build_bento, project_root, serve_command
 from learn.serving.parity import ParityResult, check_parity
 from learn.serving.registry import store_bundle
@@ -30,6 +32,7 @@ from learn.serving.retrieval import top_k
 from learn.serving.summary import ReleaseSummary
 
 _K = 10
+_QUERIES = 200
 
 
 def release_run(
@@ -104,10 +107,11 @@ def release_towers(
     write_bundle(
         destination,
         towers=scorer.towers.cpu(),
-        items=_catalogue(items, histories),
+        items=_catalogue(items, histories, prompt=ItemPrompt(manifest.settings.content)),
         item_inputs=scorer.item_inputs.cpu().numpy(),
         item_vectors=scorer.item_vectors.cpu().numpy(),
         manifest=manifest,
+        queries=_drawn_queries(scorer, histories, count=_QUERIES, seed=seed),
     )
     bundle = read_bundle(destination)
     model_tag = store_bundle(destination, name=settings.model_name)
@@ -128,21 +132,40 @@ def release_towers(
     )
 
 
-def _catalogue(items: pl.DataFrame, histories: Histories) -> pl.DataFrame:
+def packed_columns(items: pl.DataFrame, *, prompt: ItemPrompt) -> pl.DataFrame:
+    """Return the items' columns, of long texts what the encoder reads: a changed item can be read anew from it."""
+    prose = [series.name for series in items if series.name not in ("item_id", "title") and is_prose(series)]
+    return items.drop(name for name in prose if name not in prompt.fields).with_columns(
+        prompt.shortened(items[name]) for name in prose if name in prompt.fields
+    )
+
+
+def _catalogue(items: pl.DataFrame, histories: Histories, *, prompt: ItemPrompt) -> pl.DataFrame:
     training = histories.popularity()
     # What the fallback for users without a history ranks by: the interactions after the training window.
     newest = np.asarray(histories.items)[~histories.training_mask()]
     recent = np.bincount(newest, minlength=histories.item_count).astype(np.int64)
-    return items.drop("row", strict=False).with_columns(
+    return packed_columns(items.drop("row", strict=False), prompt=prompt).with_columns(
         training_interactions=pl.Series(training), recent_interactions=pl.Series(recent)
     )
+
+
+def _drawn_queries(scorer: TowerScorer, histories: Histories, *, count: int, seed: int) -> NDArray[np.float32]:
+    users = _active_users(histories, count=count, seed=seed)
+    found = scorer.vectors_after(histories.items, histories.offsets[:-1][users], histories.offsets[1:][users])
+    vectors: NDArray[np.float32] = found.cpu().numpy()  # (q, d)
+    return vectors
+
+
+def _active_users(histories: Histories, *, count: int, seed: int) -> NDArray[np.int64]:
+    active = np.flatnonzero(np.diff(histories.offsets) > 0)
+    return np.sort(np.random.default_rng(seed).permutation(active)[:count])
 
 
 def _compared_users(
     scorer: TowerScorer, histories: Histories, *, count: int, seed: int
 ) -> tuple[list[list[str]], list[list[str]]]:
-    active = np.flatnonzero(np.diff(histories.offsets) > 0)
-    users = np.sort(np.random.default_rng(seed).permutation(active)[:count])
+    users = _active_users(histories, count=count, seed=seed)
     starts, stops = histories.offsets[:-1][users], histories.offsets[1:][users]
     # Nothing is asked of these examples but their scores, so the target stands for none.
     examples = Examples("parity", users, starts, stops, np.zeros(len(users), np.int32))

@@ -17,6 +17,7 @@ import httpx
 
 from learn.environment import settle
 from learn.errors import ServingError
+from learn.serving.deployment import PREFIX
 
 START_SECONDS = 120.0
 """A cold start is some five seconds; a busy machine gets this long."""
@@ -57,9 +58,13 @@ def running_service(bento_tag: str, *, start_seconds: float = START_SECONDS) -> 
 
 def _start(bento_tag: str, *, port: int, folder: Path, log: Path) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "bentoml", "serve", bento_tag, "--host", _HOST, "--port", str(port)]
+    # What a shop's service keeps is not to be read, nor written, by one that is started to be looked at.
+    environment = {**os.environ, f"{PREFIX}STATE": str(folder / "state")}
     with log.open("wb") as sink:
         # A session of its own: stopping its group then reaches the workers too, and an interrupt of ours does not.
-        return subprocess.Popen(command, cwd=folder, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True)
+        return subprocess.Popen(
+            command, cwd=folder, env=environment, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
+        )
 
 
 def _await_ready(process: subprocess.Popen[bytes], address: str, *, log: Path, seconds: float, bento_tag: str) -> None:

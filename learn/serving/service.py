@@ -1,20 +1,56 @@
 """The user tower as a BentoML service; ``bentoml serve learn_user_tower:latest`` runs it."""
 
+import asyncio
 import gc
 import logging
-from typing import Any, cast
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+from uuid import uuid4
 
 import bentoml
 import torch
 from bentoml._internal.utils.analytics import usage_stats
+from pydantic import BaseModel
+from starlette.responses import Response
 
 from learn.environment import settle
 from learn.errors import BundleError
+from learn.serving.answers import (
+    answer_record,
+    changed_items,
+    feedback_record,
+    item_vectors,
+    refused_by_name,
+    similar_items,
+    user_vectors,
+)
 from learn.serving.bundle import Bundle
+from learn.serving.deployment import deployed, state_folder
 from learn.serving.guard import RequestGuard
-from learn.serving.messages import RecommendRequest, RecommendResponse, check_limits
+from learn.serving.item_messages import (
+    DeleteItemsRequest,
+    EmbedItemsRequest,
+    EmbedUserRequest,
+    FeedbackRequest,
+    FeedbackResponse,
+    ItemsResponse,
+    UpsertItemsRequest,
+    VectorsResponse,
+)
+from learn.serving.item_store import ItemPatch, ItemStore
+from learn.serving.limits import Place, check_length, check_list
+from learn.serving.live_items import LiveItems
+from learn.serving.messages import (
+    RecommendBatchRequest,
+    RecommendBatchResponse,
+    RecommendRequest,
+    RecommendResponse,
+    SimilarItemsRequest,
+    SimilarItemsResponse,
+)
 from learn.serving.recommender import Recommender
 from learn.serving.registry import load_stored
+from learn.serving.traffic_sink import NoTraffic, TrafficSink
 
 # `bentoml serve` reports to its makers unless told not to, and has remembered an empty environment by now.
 settle()
@@ -23,10 +59,17 @@ usage_stats.do_not_track.cache_clear()
 MODEL_ALIAS = "learn_bundle"
 """What a bento calls the one model packed with it, whatever its name and version."""
 
+Method = TypeVar("Method", bound=Callable[..., Any])
+
 _NEWEST = "learn_user_tower:latest"
 _REQUEST_SECONDS = 30
 
 logger = logging.getLogger("bentoml.learn")
+
+
+def api(route: str, answer: type[BaseModel]) -> Callable[[Method], Method]:
+    """Declare a route; its method may return the answer's bytes, which BentoML then sends as they are."""
+    return cast("Callable[[Method], Method]", bentoml.api(route=route, output_spec=answer))
 
 
 @bentoml.service(
@@ -46,31 +89,118 @@ class UserTower:
         # The products are too small to share among threads, and threads of their own would fight the event loop.
         torch.set_num_threads(1)
         bundle = _load_packed()
-        self._limits = bundle.manifest.settings.serving
+        self._limits = deployed(bundle.manifest.settings.serving)
         self._recommender = Recommender(bundle)
+        self._live_items = LiveItems(ItemStore(state_folder(self._limits)))
+        self._live_items.attach(self._recommender)
+        if self._limits.load_encoder == "at_start":
+            self._live_items.load_encoder(self._recommender)
+        self._sink: TrafficSink = NoTraffic()
         self._recommender.warm_up()
         _calm_collector()
         self._warm = True
-        logger.info("Serving bundle %s: %d items", bundle.version, len(bundle.items))
+        logger.info("Serving bundle %s: %d items", bundle.version, len(self._recommender.catalogue))
 
     async def __is_ready__(self) -> bool:
         return self._warm
 
-    # A coroutine, not a plain function: handing two milliseconds of work to a thread costs more than it saves.
-    @bentoml.api(route="/recommend")  # type: ignore[untyped-decorator]  # BentoML's decorators carry no types
-    async def recommend(self, request: RecommendRequest, /) -> RecommendResponse:
+    # Coroutines, not plain functions: handing two milliseconds of work to a thread costs more than it saves.
+    @api("/recommend", RecommendResponse)
+    async def recommend(self, request: RecommendRequest, /) -> Response:
         """Recommend items to one user, best first.
 
         A user of whom nothing is known gets the most popular items of the last window, marked by `fallback`.
+        Filters are applied before the list is cut, so `k` items come back whenever `k` are left.
         A request that is not right gets a 4xx that names the field.
         """
-        check_limits(request, self._limits)
-        recommendation = self._recommender.recommend(request.history, k=request.k, exclude_seen=request.exclude_seen)
-        return RecommendResponse.of(recommendation, model_version=self._recommender.version)
+        return _sent(self._recommended(request))
+
+    @api("/recommend_batch", RecommendBatchResponse)
+    async def recommend_batch(self, request: RecommendBatchRequest, /) -> Response:
+        """Answer several `recommend` requests at once, each as if it came alone."""
+        check_length(request.requests, self._limits.max_batch, at=("requests",))
+        for place, each in enumerate(request.requests):
+            check_list(each, self._limits, at=("requests", place))
+        answers = []
+        for place, each in enumerate(request.requests):
+            answers.append(self._recommended(each, at=("requests", place)))
+            # Others are not to wait for the whole batch.
+            await asyncio.sleep(0)
+        return _sent(RecommendBatchResponse.model_construct(answers=answers))
+
+    @api("/similar_items", SimilarItemsResponse)
+    async def similar_items(self, request: SimilarItemsRequest, /) -> Response:
+        """List the items most like one of the catalogue, or most like a text."""
+        check_list(request, self._limits)
+        if request.text is None:
+            return _sent(similar_items(self._recommender, request))
+        # Reading takes milliseconds to seconds: a thread does it, and others are answered meanwhile.
+        return _sent(await asyncio.to_thread(similar_items, self._recommender, request, self._live_items))
+
+    @api("/embed_user", VectorsResponse)
+    async def embed_user(self, request: EmbedUserRequest, /) -> Response:
+        """Return the user vector after each history, for a ranker further down."""
+        check_length(request.histories, self._limits.max_batch, at=("histories",))
+        for place, history in enumerate(request.histories):
+            check_length(history, self._limits.max_history, at=("histories", place))
+        return _sent(user_vectors(self._recommender, request))
+
+    @api("/embed_items", VectorsResponse)
+    async def embed_items(self, request: EmbedItemsRequest, /) -> Response:
+        """Return the vectors that users are compared with, for a ranker further down."""
+        check_length(request.item_ids, self._limits.max_batch, at=("item_ids",))
+        return _sent(item_vectors(self._recommender, request))
+
+    @api("/upsert_items", ItemsResponse)
+    async def upsert_items(self, request: UpsertItemsRequest, /) -> Response:
+        """Add items, or change items of the catalogue; they are recommendable when the answer comes, and stay so.
+
+        The text of an item is read by the frozen encoder of the bundle and passes the item tower. New columns can be
+        filtered by at once.
+        """
+        check_length(request.items, self._limits.max_batch, at=("items",))
+        patches = [ItemPatch(item.item_id, item.columns) for item in request.items]
+        with refused_by_name():
+            await asyncio.to_thread(self._live_items.upsert, patches)
+        return _sent(changed_items(self._recommender, changed=len({item.item_id for item in request.items})))
+
+    @api("/delete_items", ItemsResponse)
+    async def delete_items(self, request: DeleteItemsRequest, /) -> Response:
+        """Take items out of the catalogue; a later model does not bring them back."""
+        check_length(request.item_ids, self._limits.max_batch, at=("item_ids",))
+        wanted = dict.fromkeys(request.item_ids)
+        known = [item_id for item_id in wanted if item_id in self._recommender.catalogue.rows]
+        with refused_by_name():
+            await asyncio.to_thread(self._live_items.delete, known)
+        unknown = [item_id for item_id in wanted if item_id not in set(known)]
+        return _sent(changed_items(self._recommender, changed=len(known), unknown=unknown))
+
+    @api("/feedback", FeedbackResponse)
+    async def feedback(self, request: FeedbackRequest, /) -> Response:
+        """Take note of what a person did with an item: `shown`, `clicked` or `bought`."""
+        self._sink.feedback(feedback_record(request))
+        return _sent(FeedbackResponse())
+
+    def _recommended(self, request: RecommendRequest, *, at: Place = ()) -> RecommendResponse:
+        started = asyncio.get_running_loop().time()
+        check_list(request, self._limits, at=at)
+        history = request.ordered_history()
+        with refused_by_name(at=at):
+            found = self._recommender.recommend(
+                history, k=request.k, exclude_seen=request.exclude_seen, filters=request.filters()
+            )
+        answer = RecommendResponse.of(found, recommendation_id=str(uuid4()), model_version=self._recommender.version)
+        seconds = asyncio.get_running_loop().time() - started
+        self._sink.answer(answer_record(request, answer, history=history, seconds=seconds))
+        return answer
 
 
 # The decorator has made a BentoML service of the class, which its types do not say.
 cast("Any", UserTower).add_asgi_middleware(RequestGuard)
+
+
+def _sent(answer: BaseModel) -> Response:
+    return Response(answer.model_dump_json(), media_type="application/json")
 
 
 def _load_packed() -> Bundle:

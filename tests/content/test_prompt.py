@@ -100,3 +100,12 @@ def test_rendering_never_fails(title: str | None, brand: str | None, price: floa
     assert text.isprintable() or all(letter.isprintable() or ord(letter) > 127 for letter in text)
     assert text == text.strip()
     assert len(text) <= len(title or "") + 4 * (SETTINGS.max_field_characters + 20)
+
+
+def test_a_shortened_column_renders_to_the_same_line() -> None:
+    prompt = ItemPrompt(ContentSettings(max_field_characters=30))
+    texts = [None, "", "short", "<p>Marked &amp; up</p> " * 9, "word " * 50, "x" * 90]
+    items = pl.DataFrame({"title": ["T"] * len(texts), "description": pl.Series(texts, dtype=pl.String)})
+    shorter = items.with_columns(prompt.shortened(items["description"]))
+    assert prompt.render(shorter) == prompt.render(items)
+    assert shorter["description"].str.len_chars().max() == 30

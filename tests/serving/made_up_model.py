@@ -26,7 +26,7 @@ class BundleParts:
     item_vectors: NDArray[np.float32]
     manifest: Manifest
 
-    def write(self, destination: Path) -> Path:
+    def write(self, destination: Path, *, queries: NDArray[np.float32] | None = None) -> Path:
         return write_bundle(
             destination,
             towers=self.towers,
@@ -34,6 +34,7 @@ class BundleParts:
             item_inputs=self.item_inputs,
             item_vectors=self.item_vectors,
             manifest=self.manifest,
+            queries=queries,
         )
 
 
@@ -53,8 +54,12 @@ def made_up_parts(settings: TowerSettings | None = None, *, item_count: int = IT
         {
             "item_id": [item_id(row) for row in range(item_count)],
             "title": [None if row % 7 == 0 else f"Made-up thing {row}" for row in range(item_count)],
-            "brand": [f"brand {row % 5}" for row in range(item_count)],
-            "training_interactions": draw.integers(0, 50, item_count),
+            "brand": [None if row % 11 == 0 else f"brand {row % 5}" for row in range(item_count)],
+            "category": [["things", f"shelf {row % 3}"] if row % 2 else [] for row in range(item_count)],
+            "price": [None if row % 13 == 0 else row / 4 for row in range(item_count)],
+            "in_stock": [row % 4 > 0 for row in range(item_count)],
+            "description": [f"A made-up thing, number {row}. " * 6 for row in range(item_count)],
+            "training_interactions": draw.integers(1, 50, item_count),
             "recent_interactions": draw.integers(0, 4, item_count),
         }
     )

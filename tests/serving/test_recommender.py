@@ -36,7 +36,8 @@ def test_one_user_at_a_time_gives_the_offline_ranking(
 def test_the_offline_ranking_is_the_towers_own(bundle: Bundle) -> None:
     history = [item_id(3), item_id(250), item_id(3)]
     rows = np.array([3, 250, 3])
-    user = Recommender(bundle).user_vector(rows).numpy()
+    user, _ = Recommender(bundle).user_vector(history)
+    assert user is not None
     scores = bundle.item_vectors.astype(np.float64) @ user
     scores[rows] = -np.inf
     assert offline_top_k(bundle, [history], k=5) == [[item_id(row) for row in np.argsort(-scores)[:5]]]
@@ -68,7 +69,7 @@ def test_every_answer_keeps_its_promises(
     assert [item.rank for item in answer.items] == list(range(1, len(ids) + 1))
     assert all(left.score >= right.score for left, right in zip(answer.items, answer.items[1:], strict=False))
     assert not exclude_seen or not known & set(ids)
-    assert set(answer.unknown_ids) == set(history) - known
+    assert set(answer.unknown_items) == set(history) - known
     assert (answer.fallback is None) == bool(known)
 
 
@@ -92,9 +93,9 @@ def test_a_user_without_history_gets_what_is_popular_now(recommender: Recommende
     assert answer.fallback == "empty_history"
 
 
-def test_unknown_ids_are_named_once_and_ignored(recommender: Recommender) -> None:
+def test_unknown_items_are_named_once_and_ignored(recommender: Recommender) -> None:
     with_unknown = recommender.recommend(["?", item_id(1), "!", "?"], k=10)
-    assert with_unknown.unknown_ids == ("?", "!")
+    assert with_unknown.unknown_items == ("?", "!")
     assert with_unknown.items == recommender.recommend([item_id(1)], k=10).items
     nothing_known = recommender.recommend(["?"], k=10)
     assert nothing_known.fallback == "no_known_item"

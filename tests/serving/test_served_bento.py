@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -18,6 +20,7 @@ from learn.serving.registry import store_bundle
 from learn.serving.server import running_service
 from tests.serving.bad_requests import BAD_BODIES, BROKEN_BODIES, any_bytes, content_types
 from tests.serving.made_up_model import ITEM_COUNT, made_up_histories
+from tests.serving.readable_model import readable_parts
 
 pytestmark = pytest.mark.slow
 
@@ -46,7 +49,7 @@ def test_the_bento_holds_the_service_and_nothing_else(bento_tag: str, bundle: Bu
     assert kinds <= {".py", ".typed", ".jinja", ".yaml"}
     needed = Path(bento.path_of("env/python/requirements.txt")).read_text()
     assert "torch" in needed
-    assert not any(name in needed for name in ("metaflow", "evidently", "dvc", "transformers", "nvidia"))
+    assert not any(name in needed for name in ("metaflow", "evidently", "dvc", "nvidia"))
 
 
 def test_it_answers_what_the_offline_ranking_says(bento_tag: str, bundle_folder: Path) -> None:
@@ -90,3 +93,18 @@ def test_bentomls_own_client_can_ask(client: httpx.Client) -> None:
 
 def test_it_counts_for_prometheus(client: httpx.Client) -> None:
     assert "bentoml_service_request" in client.get("/metrics").text
+
+
+def test_the_documented_client_works_as_it_stands(tmp_path: Path) -> None:
+    """With an encoder, so that the new item of the page can be read."""
+    parts = readable_parts(tmp_path / "encoder")
+    tag = build_bento(ROOT, model_tag=store_bundle(parts.write(tmp_path / "bundle"), name="readable"))
+    page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
+    program = next(block for block in page.split("```python\n")[1:] if "SyncHTTPClient" in block).split("```")[0]
+    assert "http://127.0.0.1:3000" in program
+    with running_service(tag) as address:
+        shown = program.replace("http://127.0.0.1:3000", address) + "\nprint(answer, alike, vectors)"
+        command = [sys.executable, "-c", shown]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    assert "item_900" in done.stdout

@@ -1,0 +1,148 @@
+"""From what the service was asked to what it answers, beside the lists themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from http import HTTPStatus
+
+import bentoml
+import numpy as np
+
+from learn.data.traffic import AnswerRecord, FeedbackRecord
+from learn.errors import BundleError, EncoderError, RequestError
+from learn.serving.item_messages import (
+    EmbedItemsRequest,
+    EmbedUserRequest,
+    FeedbackRequest,
+    ItemsResponse,
+    VectorsResponse,
+)
+from learn.serving.limits import Place, named, refusal
+from learn.serving.live_items import LiveItems
+from learn.serving.messages import (
+    RecommendRequest,
+    RecommendResponse,
+    SimilarItemsRequest,
+    SimilarItemsResponse,
+)
+from learn.serving.recommender import Recommender, Vector
+
+_LOGGED_HISTORY = 100
+
+
+class CannotReadTextError(bentoml.exceptions.BentoMLException):
+    """This service has no encoder to read new texts with: a conflict with its state, no fault of its."""
+
+    error_code = HTTPStatus.CONFLICT
+
+
+@contextmanager
+def refused_by_name(*, at: Place = ()) -> Iterator[None]:
+    """Turn refusals into answers of the 4xx kind that name the field.
+
+    Raises:
+        ValidationError: Something cannot be asked for so.
+        CannotReadTextError: A text would have to be read, and the encoder is not here.
+    """
+    try:
+        yield
+    except RequestError as fault:
+        raise named(fault, at=at) from fault
+    except (EncoderError, BundleError) as fault:
+        raise CannotReadTextError(f"New texts cannot be read by this service. {fault.what}") from fault
+
+
+def similar_items(
+    recommender: Recommender, request: SimilarItemsRequest, live_items: LiveItems | None = None
+) -> SimilarItemsResponse:
+    """Answer `similar_items`.
+
+    Args:
+        recommender: The model.
+        request: The request.
+        live_items: Reads the request's text, where it has one.
+
+    Raises:
+        ValidationError: The request names no item of the catalogue, or a filter does not fit it.
+        CannotReadTextError: The encoder is not here.
+    """
+    if (request.item_id is None) == (request.text is None):
+        raise refusal(("item_id",), "give either item_id or text, and not both")
+    filters = request.filters()
+    with refused_by_name():
+        if live_items is not None and request.text is not None:
+            content = live_items.encoder_of(recommender).encode([request.text])
+            _, vectors = recommender.map_content(content, [None])
+            found = recommender.similar_to_vector(vectors[0], k=request.k, filters=filters)
+        else:
+            try:
+                found = recommender.similar_items(request.item_id or "", k=request.k, filters=filters)
+            except KeyError as fault:
+                raise refusal(("item_id",), "the catalogue does not hold this item") from fault
+    return SimilarItemsResponse.model_construct(items=found.items, model_version=recommender.version)
+
+
+def user_vectors(recommender: Recommender, request: EmbedUserRequest) -> VectorsResponse:
+    """Answer `embed_user`."""
+    found = [recommender.user_vector(history) for history in request.histories]
+    unknown = dict.fromkeys(item_id for _, missing in found for item_id in missing)
+    return _vectors(recommender, [vector for vector, _ in found], list(unknown))
+
+
+def item_vectors(recommender: Recommender, request: EmbedItemsRequest) -> VectorsResponse:
+    """Answer `embed_items`."""
+    found, unknown = recommender.item_vectors(request.item_ids)
+    rows, missing = iter(found), set(unknown)
+    vectors = [None if item_id in missing else next(rows) for item_id in request.item_ids]
+    return _vectors(recommender, vectors, list(unknown))
+
+
+def changed_items(recommender: Recommender, *, changed: int, unknown: Sequence[str] = ()) -> ItemsResponse:
+    """Answer `upsert_items` and `delete_items`."""
+    return ItemsResponse(
+        changed=changed,
+        unknown_items=list(unknown),
+        items=len(recommender.catalogue),
+        model_version=recommender.version,
+    )
+
+
+def answer_record(
+    request: RecommendRequest, answer: RecommendResponse, *, history: Sequence[str], seconds: float
+) -> AnswerRecord:
+    """Return what the traffic log keeps of a list."""
+    unknown = set(answer.unknown_items)
+    known = [item_id for item_id in history if item_id not in unknown] if unknown else history
+    return AnswerRecord(
+        time=datetime.now(tz=UTC),
+        recommendation_id=answer.recommendation_id,
+        user=request.user_id,
+        model_version=answer.model_version,
+        history=tuple(known[-_LOGGED_HISTORY:]),
+        history_length=len(history),
+        unknown_items=len(history) - len(known),
+        items=tuple(item.item_id for item in answer.items),
+        scores=tuple(item.score for item in answer.items),
+        k=request.k,
+        filtered=request.filters().narrow,
+        fallback=answer.fallback,
+        latency_milliseconds=seconds * 1e3,
+    )
+
+
+def feedback_record(request: FeedbackRequest) -> FeedbackRecord:
+    """Return what the traffic log keeps of feedback."""
+    return FeedbackRecord(
+        time=datetime.now(tz=UTC),
+        recommendation_id=str(request.recommendation_id),
+        user=request.user_id,
+        item_id=request.item_id,
+        event=request.event,
+    )
+
+
+def _vectors(recommender: Recommender, vectors: Sequence[Vector | None], unknown: list[str]) -> VectorsResponse:
+    numbers = [None if vector is None else np.asarray(vector).tolist() for vector in vectors]
+    return VectorsResponse.model_construct(vectors=numbers, model_version=recommender.version, unknown_items=unknown)

@@ -1,0 +1,27 @@
+"""Where answers and feedback go, seen from the service."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from learn.data.traffic import AnswerRecord, FeedbackRecord
+
+
+class TrafficSink(Protocol):
+    """Takes records off the request's path: it neither waits nor raises."""
+
+    def answer(self, record: AnswerRecord) -> None:
+        """Take what was answered."""
+
+    def feedback(self, record: FeedbackRecord) -> None:
+        """Take what a person made of it."""
+
+
+class NoTraffic:
+    """Keeps nothing."""
+
+    def answer(self, record: AnswerRecord) -> None:
+        """Drop what was answered."""
+
+    def feedback(self, record: FeedbackRecord) -> None:
+        """Drop what a person made of it."""

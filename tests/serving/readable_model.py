@@ -1,0 +1,69 @@
+"""A small model whose items were really read: a tiny saved encoder, and towers that go by the text."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from learn.alignment.towers import Towers
+from learn.config import Settings
+from learn.content import ItemPrompt, fingerprint_encoder, resolve_encoder
+from learn.content.encoder import load_encoder
+from learn.serving.bundle import Manifest
+from tests.content.tiny_models import save_bert
+from tests.serving.made_up_model import BundleParts
+
+TRAINED, UNTRAINED = 110, 10
+
+
+def title_of(row: int) -> str:
+    draw = np.random.default_rng(row)
+    return " ".join("".join(draw.choice(list("abcdefghijklmnop"), 5)) for _ in range(3))
+
+
+@torch.inference_mode()
+def readable_parts(encoder: Path, *, seed: int = 0, data_version: str = "read") -> BundleParts:
+    """Items of which the last few were never trained on; ``seed`` is of the towers' weights."""
+    if not encoder.exists():
+        save_bert(encoder)
+    settings = Settings.from_mapping(
+        {
+            "content": {"encoder": str(encoder), "max_tokens": 48},
+            "towers": {"dimension": 8, "max_history": 6, "cooccurrence_rank": 4},
+        }
+    )
+    count = TRAINED + UNTRAINED
+    items = pl.DataFrame(
+        {
+            "item_id": [f"i{row}" for row in range(count)],
+            "title": [title_of(row) for row in range(count)],
+            "shelf": [f"s{row % 4}" for row in range(count)],
+            "training_interactions": [3] * TRAINED + [0] * UNTRAINED,
+            "recent_interactions": [row % 5 for row in range(count)],
+        }
+    )
+    prompt, source = ItemPrompt(settings.content), resolve_encoder(str(encoder))
+    content = torch.from_numpy(load_encoder(settings.content, source=source, threads=1).encode(prompt.render(items)))
+    torch.manual_seed(seed)
+    towers = Towers(settings.towers, content_dimension=content.shape[1], id_count=TRAINED).eval()
+    towers.whitening.fit(content)
+    assert towers.text is not None
+    assert towers.adaptor is not None
+    assert towers.id_table is not None
+    torch.nn.init.normal_(towers.adaptor.weight)
+    torch.nn.init.normal_(towers.id_table.weight)
+    # The text decides, so that what is close can be told from the titles.
+    towers.text.weight.fill_(20.0)
+    rows = torch.tensor([row if row < TRAINED else -1 for row in range(count)])
+    inputs = towers.item_inputs(content, rows)
+    fingerprint = fingerprint_encoder(source, settings.content, template_version=prompt.template_version)
+    return BundleParts(
+        towers=towers,
+        items=items,
+        item_inputs=inputs.numpy(),
+        item_vectors=towers.item_vectors(inputs).numpy(),
+        manifest=Manifest(data_version=data_version, encoder_fingerprint=fingerprint.digest, settings=settings),
+    )
