@@ -110,7 +110,7 @@ class TrainFlow(FlowSpec):
 
         self.extraction = plan_extraction(
             self.validation_summary.folder / "items.parquet",
-            store=self.settings.workspace.absolute() / "content",
+            store=self.settings.content_store,
             settings=self.settings.content,
             folder=self.scratch / "content_plan",
         )
