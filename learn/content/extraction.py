@@ -30,6 +30,7 @@ from learn.content.shards import (
     item_count,
     missing_windows,
     plan_in_the_making,
+    save_keys,
     shard_keys,
     share_out,
     write_shards,
@@ -133,7 +134,7 @@ def plan_extraction(
     folder = items.parent / "content_plan" if folder is None else folder
     with storage_faults(folder), plan_in_the_making(folder) as building:
         # Before the store is looked into: garbage collection keeps what stands in such a file.
-        np.save(building / KEYS, keys)
+        save_keys(building / KEYS, keys)
         absent = opened.missing(keys)
         rows = absent[first_of_each(keys[absent])]
         shares = share_out(rows, characters, wanted=settings.shards)

@@ -61,7 +61,9 @@ class Place(Protocol):
     def files(self) -> list[StoredFile]:
         """The files, sorted by name; none where the folder is absent. Hidden files are left out."""
 
-    def each(self, names: Sequence[str], take: Callable[[str, pa.NativeFile], _Taken], *, whole: bool) -> Iterator[_Taken]:
+    def each(
+        self, names: Sequence[str], take: Callable[[str, pa.NativeFile], _Taken], *, whole: bool
+    ) -> Iterator[_Taken]:
         """What ``take`` makes of each file, in order; it reads them in whole, or only some ranges of them.
 
         Raises:
@@ -242,7 +244,9 @@ class RemotePlace:
         ]
         return sorted(found, key=lambda file: file.name)
 
-    def each(self, names: Sequence[str], take: Callable[[str, pa.NativeFile], _Taken], *, whole: bool) -> Iterator[_Taken]:
+    def each(
+        self, names: Sequence[str], take: Callable[[str, pa.NativeFile], _Taken], *, whole: bool
+    ) -> Iterator[_Taken]:
         """Fetch files, or ranges of them, a few at the same time.
 
         Raises:

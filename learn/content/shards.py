@@ -96,6 +96,14 @@ def plan_in_the_making(folder: Path) -> Iterator[Path]:
         shutil.rmtree(building, ignore_errors=True)
 
 
+def save_keys(path: Path, keys: Keys) -> None:
+    """Write a plan's keys; who looks sees all of them or none."""
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("wb") as file:
+        np.save(file, keys)
+    unfinished.replace(path)
+
+
 def write_shards(
     building: Path,
     *,
@@ -113,7 +121,12 @@ def write_shards(
     """
     _write_shares(building, items=items, prompt=prompt, keys=keys, shares=shares)
     made = [
-        Shard(number=number, file=_file(folder, number), texts=len(rows), characters=int(characters[rows].sum(dtype=np.int64)))
+        Shard(
+            number=number,
+            file=_file(folder, number),
+            texts=len(rows),
+            characters=int(characters[rows].sum(dtype=np.int64)),
+        )
         for number, rows in enumerate(shares)
     ]
     return tuple(made) or (Shard(number=0, file=None, texts=0, characters=0),)
