@@ -68,8 +68,11 @@ def begun_nanoseconds(name: str) -> int:
 
 def part_bytes(keys: Keys, vectors: Stored) -> pa.Buffer:
     """A part as the bytes of an Arrow file; float16 vectors stay so, any others are float32."""
-    kept = np.float16 if vectors.dtype == np.float16 else np.float32
-    vectors = np.ascontiguousarray(vectors, dtype=kept)
+    vectors = (
+        np.ascontiguousarray(vectors)
+        if vectors.dtype == np.float16
+        else np.ascontiguousarray(vectors, dtype=np.float32)
+    )
     vector_column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
     keys_column = key_column(keys)
     fields = [pa.field("key", keys_column.type), pa.field("vector", vector_column.type)]

@@ -160,7 +160,7 @@ def missing_windows(file: Path, found: Search, *, size: int) -> Iterator[tuple[K
             missing = found.missing
             inside = missing[slice(*np.searchsorted(missing, [start, start + len(batch)]))] - start
             if len(inside):
-                texts = batch.column("text").take(pa.array(inside)).to_pylist()
+                texts = batch.column("text").take(inside).to_pylist()
                 yield keys_in(batch.column("key"))[inside], [str(text) for text in texts]
             start += len(batch)
 

@@ -49,12 +49,18 @@ class ContentStore:
             StorageError: The folder cannot be written.
             StoreError: The place cannot be reached or written.
         """
-        place = place_at(root).within(fingerprint.folder_name)
+        store = cls.existing(root, fingerprint)
+        place = store._place
         for left in place.abandoned():
             place.remove(left.name)
         if not any(file.name == ENCODER for file in place.files()):
             place.write(ENCODER, json.dumps(asdict(fingerprint), indent=2).encode())
-        return cls(place, stored_as=fingerprint.stored_as)
+        return store
+
+    @classmethod
+    def existing(cls, root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore:
+        """The same to look into: nothing is written, and it is empty where no run has written any vector."""
+        return cls(place_at(root).within(fingerprint.folder_name), stored_as=fingerprint.stored_as)
 
     @property
     def location(self) -> str:

@@ -3,8 +3,9 @@ from __future__ import annotations
 import errno
 import os
 import subprocess
+import sys
+import time
 from dataclasses import replace
-from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -178,7 +179,7 @@ def test_a_search_sees_parts_that_come_and_go(tmp_path: Path) -> None:
     filled(tmp_path, (3,))
     found.refresh()
     assert found.missing.tolist() == []
-    sorted(tmp_path.glob("part-*"))[0].unlink()
+    min(tmp_path.glob("part-*")).unlink()
     found.refresh()
     assert found.missing.tolist() == [0, 1]
 
@@ -217,24 +218,34 @@ def test_a_folder_for_reading_only_can_be_read_and_says_so_when_written(tmp_path
             store.write(keys_of(2), vectors_of(2))
 
 
-def _write_many(folder: str, first: int, count: int) -> None:
-    for number in range(first, first + count):
-        filled(Path(folder), (number, number + 1))
+WRITER = """
+import sys
+import numpy as np
+from learn.content.store import ContentStore
+store, first, count = ContentStore(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+keys, vectors = np.load(sys.argv[4]), np.load(sys.argv[5])
+for number in range(first, first + count):
+    store.write(keys[number : number + 2], vectors[number : number + 2])
+"""
+
+
+def writer(place: str, scratch: Path, *, first: int, count: int) -> subprocess.Popen[bytes]:
+    """A process of its own that writes keys `first` to `first + count` in parts of two."""
+    np.save(scratch / "keys.npy", keys_of(*range(30)))
+    np.save(scratch / "vectors.npy", vectors_of(*range(30)))
+    files = [str(scratch / "keys.npy"), str(scratch / "vectors.npy")]
+    return subprocess.Popen([sys.executable, "-c", WRITER, place, str(first), str(count), *files])
 
 
 def test_several_writers_of_the_same_keys_at_once(tmp_path: Path) -> None:
     folder = tmp_path / "root" / "encoder"
-    context = get_context("spawn")
-    writers = [context.Process(target=_write_many, args=(str(folder), first, 12)) for first in (0, 4, 4)]
-    for writer in writers:
-        writer.start()
+    writers = [writer(str(folder), tmp_path, first=first, count=12) for first in (0, 4, 4)]
     everything = tuple(range(17))
     reader = ContentStore(folder).search(keys_of(*everything))
-    while len(reader.missing) and any(writer.is_alive() for writer in writers):
+    while len(reader.missing) and any(each.poll() is None for each in writers):
         reader.refresh()
-    for writer in writers:
-        writer.join(60)
-    assert [writer.exitcode for writer in writers] == [0, 0, 0]
+        time.sleep(0.01)
+    assert [each.wait(60) for each in writers] == [0, 0, 0]
     assert np.array_equal(ContentStore(folder).vectors(keys_of(*everything)), vectors_of(*everything))
     (found,) = check_store(str(tmp_path / "root"))
     assert (found.vectors, found.parts, found.damaged) == (72, 36, ())

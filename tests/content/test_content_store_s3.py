@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from multiprocessing import get_context
 from pathlib import Path
 
 import boto3
@@ -19,7 +18,7 @@ from learn.content import ContentStore, collect_vectors, encode_shard, plan_extr
 from learn.content.checking import check_store
 from learn.content.garbage import collect_garbage
 from learn.errors import StoreError
-from tests.content.test_content_store import PRINT, keys_of, vectors_of
+from tests.content.test_content_store import PRINT, keys_of, vectors_of, writer
 from tests.content.tiny_models import save_bert
 
 
@@ -58,19 +57,10 @@ def test_a_store_in_a_bucket_is_a_store(bucket: str) -> None:
     assert (found.encoder, found.vectors, found.parts, found.damaged) == (PRINT.name, 5, 2, ())
 
 
-def _write_many(root: str, first: int) -> None:
-    store = ContentStore(root)
-    for number in range(first, first + 8):
-        store.write(keys_of(number, number + 1), vectors_of(number, number + 1))
-
-
-def test_several_processes_write_to_a_bucket_at_once(bucket: str) -> None:
-    context = get_context("spawn")
-    writers = [context.Process(target=_write_many, args=(f"{bucket}/store", first)) for first in (0, 6)]
-    for writer in writers:
-        writer.start()
-    for writer in writers:
-        writer.join(120)
+@pytest.mark.slow
+def test_several_processes_write_to_a_bucket_at_once(bucket: str, tmp_path: Path) -> None:
+    writers = [writer(f"{bucket}/store", tmp_path, first=first, count=8) for first in (0, 6)]
+    assert [each.wait(300) for each in writers] == [0, 0]
     everything = tuple(range(15))
     assert np.array_equal(ContentStore(f"{bucket}/store").vectors(keys_of(*everything)), vectors_of(*everything))
 
@@ -132,9 +122,7 @@ def test_a_bucket_that_is_not_there_is_one_error(bucket: str) -> None:
     assert "bucket" in fault.fix
 
 
-def test_missing_credentials_are_one_error(
-    bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_missing_credentials_are_one_error(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         monkeypatch.delenv(name)
     monkeypatch.setenv("HOME", str(tmp_path))
