@@ -33,7 +33,8 @@ def measure(*, data: Path, workspace: Path, sizes: Sequence[int] = SIZES) -> Par
         notes=(
             "Made-up titles of 3 to 9 words through a BERT of one layer, 32 wide, with random weights, so that the "
             "encoder costs little and the rest shows. Peak memory is the largest resident memory of the whole process, "
-            f"planning, encoding, gathering and libraries. From {runs[0][0]:,} to {runs[-1][0]:,} items it changes by {growth:+.1%}.",
+            "planning, encoding, gathering and libraries. "
+            f"From {runs[0][0]:,} to {runs[-1][0]:,} items it changes by {growth:+.1%}.",
         ),
     )
 

@@ -23,7 +23,7 @@ ENCODER = "encoder.json"
 
 _TRIES = 5
 _FIRST_TEXTS = 16
-_LET_GO_BYTES = 64 << 20
+_LET_GO_BYTES = 16 << 20
 
 
 class ContentStore:
@@ -148,6 +148,8 @@ class ContentStore:
         Raises:
             StoreError: A part is damaged, or a key has no vector.
         """
+        if not len(keys):
+            return None
         for _ in range(_TRIES):
             found = self.search(keys)
             if len(found.missing):
