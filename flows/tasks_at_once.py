@@ -12,8 +12,8 @@ _LIMIT = "--max-workers"
 def tasks_at_once(tasks: int) -> int:
     """How many of a step's tasks run beside each other on this machine.
 
-    In a pod or a batch job each task has a machine of its own. Otherwise Metaflow runs ``--max-workers`` at a time, which
-    stands in the command of the process that started this one.
+    In a pod or a batch job each task has a machine of its own. Otherwise Metaflow runs ``--max-workers`` at a time,
+    which stands in the command of the process that started this one.
 
     Args:
         tasks: All tasks of the step.

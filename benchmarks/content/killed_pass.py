@@ -59,9 +59,8 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - titles ar
 def _killed(words: list[str]) -> int:
     """Texts that a pass had encoded when it was killed."""
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
-    assert process.stdout is not None
     encoded = 0
-    for line in process.stdout:
+    for line in process.stdout or ():
         encoded = int(line.split()[1]) if line.startswith("encoded ") else encoded
         if encoded >= _KILLED_AT:
             process.kill()
