@@ -11,6 +11,7 @@ import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import cast
 
 import numpy as np
 import numpy.typing as npt
@@ -248,7 +249,7 @@ def _together(place: Place, sorted_out: _Sorted, group: Sequence[int]) -> tuple[
             raise _damaged(place.where(name))
         keys.append(part.keys[sorted_out.stays[number]])
         vectors.append(part.vectors[sorted_out.stays[number]])
-    return np.concatenate(keys), np.concatenate(vectors)
+    return np.concatenate(keys), cast("Stored", np.concatenate(vectors))
 
 
 def _damaged(where: str) -> StoreError:

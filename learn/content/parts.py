@@ -68,15 +68,11 @@ def begun_nanoseconds(name: str) -> int:
 
 def part_bytes(keys: Keys, vectors: Stored) -> pa.Buffer:
     """A part as the bytes of an Arrow file; float16 vectors stay so, any others are float32."""
-    vectors = (
-        np.ascontiguousarray(vectors)
-        if vectors.dtype == np.float16
-        else np.ascontiguousarray(vectors, dtype=np.float32)
-    )
-    vector_column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
+    rows: Stored = vectors if vectors.dtype == np.float16 else vectors.astype(np.float32, copy=False)
+    vector_column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
     keys_column = key_column(keys)
     fields = [pa.field("key", keys_column.type), pa.field("vector", vector_column.type)]
-    schema = pa.schema(fields, metadata={_CHECKSUM: checksum_of(keys, vectors), _WIDTH: str(vectors.shape[1])})
+    schema = pa.schema(fields, metadata={_CHECKSUM: checksum_of(keys, rows), _WIDTH: str(rows.shape[1])})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
         writer.write_table(pa.Table.from_arrays([keys_column, vector_column], schema=schema))
