@@ -110,7 +110,7 @@ class TrainFlow(FlowSpec):
 
         self.extraction = plan_extraction(
             self.validation_summary.folder / "items.parquet",
-            store=self.settings.workspace.absolute() / "content",
+            store=self.settings.content_store,
             settings=self.settings.content,
             folder=self.scratch / "content_plan",
         )
@@ -122,9 +122,10 @@ class TrainFlow(FlowSpec):
     @plain_errors
     def encode(self) -> None:
         """Encode one shard with the frozen encoder, into the content store."""
+        from flows.tasks_at_once import tasks_at_once
         from learn.content import encode_shard
 
-        self.encoded = encode_shard(self.extraction, self.input, parallel=len(self.shards))
+        self.encoded = encode_shard(self.extraction, self.input, parallel=tasks_at_once(len(self.shards)))
         self.next(self.gather)
 
     @step

@@ -138,4 +138,4 @@ def _validation(folder: Path, *, example: str) -> ValidationSummary:
 
 def _content(folder: Path) -> ContentSummary:
     fingerprint = EncoderFingerprint("all-MiniLM-L6-v2", "0.1.0", "cd" * 32, "mean", 256, "float32", "1")
-    return ContentSummary(folder / "vectors.npy", 97, 90, 7, 384, fingerprint, folder / "store", 12.5, 4_321)
+    return ContentSummary(folder / "vectors.npy", 97, 90, 7, 384, fingerprint, str(folder / "store"), 12.5, 4_321)

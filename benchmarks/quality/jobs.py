@@ -83,7 +83,7 @@ class Job:
             "settings": self.settings.model_dump(
                 mode="json",
                 include=_READ[self.kind],
-                exclude={"training": {"reuse"}, "content": {"threads", "shards"}},
+                exclude={"training": {"reuse"}, "content": {"threads", "shards", "store", "part_seconds"}},
             ),
             "data": digest,
             "versions": versions(),

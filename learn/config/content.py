@@ -36,8 +36,20 @@ class ContentSettings(Section):
     """Padded tokens of one forward pass: small batches of like lengths beat large ones on a processor (measured: 8-32
     texts)."""
 
+    store: str = ""
+    """Where the vectors are kept: a folder, or a URL such as ``s3://bucket/folder`` (needs the extra ``s3``); empty:
+    ``content`` in the workspace, which needs no thought. Machines that share a place encode nothing twice."""
+
+    stored_as: Literal["float32", "float16"] = "float32"
+    """Numbers in the store: float32 keeps every bit; float16 halves the disk and moves a unit vector by some 3 in
+    10,000. Part of the content key."""
+
     part_items: int = Field(default=4_096, ge=1)
-    """Vectors per part of the store: what a kill can lose at most, about half a minute's work on two cores."""
+    """Vectors per part of the store, at most: what a kill can lose, about half a minute's work on two cores."""
+
+    part_seconds: float = Field(default=60.0, gt=0)
+    """A part is also written when it has been in the making for so long, so that a kill loses about a minute's work of
+    the slowest encoder too."""
 
     shards: int = Field(default=0, ge=0)
     """Parallel encoding tasks; 0: one for each 50,000 missing items, 100 at most, since on one machine they share

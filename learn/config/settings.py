@@ -40,6 +40,11 @@ class Settings(Section):
     drift: DriftSettings = DriftSettings()
     serving: ServingSettings = ServingSettings()
 
+    @property
+    def content_store(self) -> str:
+        """Path or URL of the content store: ``content.store``, or ``content`` in the workspace."""
+        return self.content.store or str(self.workspace.absolute() / "content")
+
     def overridden(self, **options: object) -> Settings:
         """Return these settings with options of the command line put in, those not given (None, empty) left out.
 

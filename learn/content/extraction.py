@@ -22,9 +22,24 @@ from learn.content.fingerprint import (
 )
 from learn.content.progress import EncodingProgress
 from learn.content.prompt import ItemPrompt
-from learn.content.shards import Shard, item_chunks, shard_keys, share_out, windows, write_plan
-from learn.content.store import ContentStore
+from learn.content.search import first_of_each
+from learn.content.shards import (
+    KEYS,
+    Shard,
+    item_chunks,
+    item_count,
+    missing_windows,
+    plan_in_the_making,
+    save_keys,
+    shard_keys,
+    share_out,
+    write_shards,
+)
+from learn.content.store import ContentStore, GrowingPart
 from learn.errors import DataError, EncoderError, storage_faults
+
+# What is known of each item while vectors are gathered takes some 80 bytes: so many items at once are 40 MB.
+_COLLECTED_ITEMS = 1 << 19
 
 
 @dataclass(frozen=True)
@@ -33,7 +48,7 @@ class ExtractionPlan:
 
     Attributes:
         folder: ``keys.npy``, (items,) of ``S32``, and the shards' texts.
-        store: Root of the content stores.
+        store: Root of the content stores, path or URL.
         settings: As planned with.
         fingerprint: Of the encoder.
         items: Rows of the table.
@@ -43,7 +58,7 @@ class ExtractionPlan:
     """
 
     folder: Path
-    store: Path
+    store: str
     settings: ContentSettings
     fingerprint: EncoderFingerprint
     items: int
@@ -77,7 +92,7 @@ class ContentSummary:
         reused: Items whose vector was in the store before.
         dimension: Width of a vector.
         fingerprint: Of the encoder.
-        store: Folder of the encoder's store.
+        store: Folder of the encoder's store, path or URL.
         seconds: Spent encoding, summed over the shards.
         tokens: Read by the encoder.
     """
@@ -88,43 +103,47 @@ class ContentSummary:
     reused: int
     dimension: int
     fingerprint: EncoderFingerprint
-    store: Path
+    store: str
     seconds: float
     tokens: int
 
 
 def plan_extraction(
-    items: Path, *, store: Path, settings: ContentSettings, folder: Path | None = None
+    items: Path, *, store: str | Path, settings: ContentSettings, folder: Path | None = None
 ) -> ExtractionPlan:
     """Find the items whose text has no vector yet and share them out by work. Loads no model.
 
     Args:
         items: The valid items, Parquet.
-        store: Root of the content stores.
+        store: Root of the content stores, path or URL.
         settings: Encoder and prompt.
         folder: Where the plan's files go, replaced if present; None: ``content_plan`` beside the items.
 
     Raises:
         EncoderError: There is no such encoder.
         DataError: There are no items, or none of the prompt's columns.
-        StoreError: The store is damaged.
+        StoreError: The store is damaged or cannot be reached.
         StorageError: The plan cannot be written.
     """
     prompt = ItemPrompt(settings)
     fingerprint = fingerprint_encoder(
         resolve_encoder(settings.encoder), settings, template_version=prompt.template_version
     )
+    opened = ContentStore.for_encoder(store, fingerprint)
     keys, characters = _keys_of_items(items, prompt, fingerprint)
-    absent = ContentStore.for_encoder(store, fingerprint).missing(keys)
-    _, first = np.unique(keys[absent], return_index=True)
-    rows = absent[np.sort(first)]
     folder = items.parent / "content_plan" if folder is None else folder
-    with storage_faults(folder):
+    with storage_faults(folder), plan_in_the_making(folder) as building:
+        # Before the store is looked into: garbage collection keeps what stands in such a file.
+        save_keys(building / KEYS, keys)
+        absent = opened.missing(keys)
+        rows = absent[first_of_each(keys[absent])]
         shares = share_out(rows, characters, wanted=settings.shards)
-        shards = write_plan(folder, items=items, prompt=prompt, keys=keys, shares=shares, characters=characters)
+        shards = write_shards(
+            building, folder=folder, items=items, prompt=prompt, keys=keys, shares=shares, characters=characters
+        )
     return ExtractionPlan(
         folder=folder,
-        store=store,
+        store=str(store),
         settings=settings,
         fingerprint=fingerprint,
         items=len(keys),
@@ -151,7 +170,7 @@ def encode_shard(
         StorageError: The store cannot be written.
     """
     store = ContentStore.for_encoder(plan.store, plan.fingerprint)
-    if shard.file is None or not len(store.missing(shard_keys(shard.file))):
+    if shard.file is None or not len((found := store.search(shard_keys(shard.file))).missing):
         return ShardResult(encoded=0, seconds=0.0, tokens=0)
     # Here and no earlier: a run that encodes nothing shall not wait for torch.
     from learn.content.encoder import available_threads, load_encoder
@@ -159,9 +178,14 @@ def encode_shard(
     with EncodingProgress(shard.texts) if progress is None else progress as shown:
         threads = max(1, (plan.settings.threads or available_threads()) // max(1, parallel))
         encoder = load_encoder(plan.settings, source=_unchanged_source(plan), threads=threads)
-        for keys, texts in windows(shard.file, plan.settings.part_items):
-            absent = store.missing(keys)
-            store.write(keys[absent], encoder.encode([texts[row] for row in absent], progress=shown.advance))
+        part = GrowingPart(store, items=plan.settings.part_items, seconds=plan.settings.part_seconds)
+        for keys, texts in missing_windows(shard.file, found, size=plan.settings.part_items):
+            start = 0
+            while start < len(keys):
+                taken = slice(start, start + part.room())
+                part.add(keys[taken], encoder.encode(texts[taken], progress=shown.advance))
+                start = taken.stop
+        part.close()
         return ShardResult(encoded=shown.texts, seconds=shown.seconds, tokens=shown.tokens)
 
 
@@ -178,7 +202,7 @@ def collect_vectors(plan: ExtractionPlan, results: Sequence[ShardResult], *, des
         StorageError: The file cannot be written.
     """
     store = ContentStore.for_encoder(plan.store, plan.fingerprint)
-    keys: Keys = np.load(plan.folder / "keys.npy")
+    keys: Keys = np.load(plan.folder / KEYS, mmap_mode="r")
     dimension = store.dimension or 0
     path = destination / "vectors.npy"
     temporary = destination / f".vectors.{uuid.uuid4().hex[:12]}.tmp"
@@ -187,7 +211,9 @@ def collect_vectors(plan: ExtractionPlan, results: Sequence[ShardResult], *, des
         try:
             out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(len(keys), dimension))
             _reserve(temporary)
-            store.read(keys, out=out)
+            for start in range(0, len(keys), _COLLECTED_ITEMS):
+                rows = slice(start, start + _COLLECTED_ITEMS)
+                store.read(keys[rows], out=out[rows])
             out.flush()
             temporary.replace(path)
         finally:
@@ -199,7 +225,7 @@ def collect_vectors(plan: ExtractionPlan, results: Sequence[ShardResult], *, des
         reused=plan.reused,
         dimension=dimension,
         fingerprint=plan.fingerprint,
-        store=store.folder,
+        store=store.location,
         seconds=sum(result.seconds for result in results),
         tokens=sum(result.tokens for result in results),
     )
@@ -214,15 +240,19 @@ def _reserve(path: Path) -> None:
 
 def _keys_of_items(
     items: Path, prompt: ItemPrompt, fingerprint: EncoderFingerprint
-) -> tuple[Keys, npt.NDArray[np.int64]]:
-    keys, characters = [], []
+) -> tuple[Keys, npt.NDArray[np.int32]]:
+    count = item_count(items)
+    keys, characters = np.empty(count, dtype="S32"), np.empty(count, dtype=np.int32)
+    start = 0
     for frame in item_chunks(items, prompt):
         texts = prompt.render(frame)
-        keys.append(content_keys(texts, fingerprint))
-        characters.append(np.fromiter(map(len, texts), dtype=np.int64, count=len(texts)))
-    if not keys:
+        rows = slice(start, start + len(texts))
+        keys[rows] = content_keys(texts, fingerprint)
+        characters[rows] = np.fromiter(map(len, texts), dtype=np.int32, count=len(texts))
+        start = rows.stop
+    if not count:
         raise DataError("There are no items to encode.", where=items, fix="look into the quarantine: no item was valid")
-    return np.concatenate(keys), np.concatenate(characters)
+    return keys, characters
 
 
 def _unchanged_source(plan: ExtractionPlan) -> EncoderSource:

@@ -9,6 +9,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -52,6 +53,7 @@ class EncoderFingerprint:
         max_tokens: Tokens read of a text.
         dtype: Arithmetic of the encoder.
         template_version: Version of the prompt.
+        stored_as: Numbers in the store: what is read back depends on them too.
     """
 
     name: str
@@ -61,6 +63,7 @@ class EncoderFingerprint:
     max_tokens: int
     dtype: str
     template_version: str
+    stored_as: Literal["float32", "float16"] = "float32"
 
     @property
     def digest(self) -> str:
@@ -74,7 +77,11 @@ class EncoderFingerprint:
         return f"{readable}-{self.digest[:12]}"
 
     def _encoded(self) -> bytes:
-        return json.dumps(asdict(self), sort_keys=True).encode()
+        values = asdict(self)
+        # Came later than the first stores: where it says what they all did, their keys stay good.
+        if self.stored_as == "float32":
+            del values["stored_as"]
+        return json.dumps(values, sort_keys=True).encode()
 
 
 def resolve_encoder(name: str) -> EncoderSource:
@@ -113,6 +120,7 @@ def fingerprint_encoder(
         max_tokens=settings.max_tokens,
         dtype=settings.dtype,
         template_version=template_version,
+        stored_as=settings.stored_as,
     )
 
 

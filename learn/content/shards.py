@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import uuid
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,7 +18,11 @@ import pyarrow.parquet as pq
 from learn.content.columns import KEY_TYPE, key_column, keys_in
 from learn.content.fingerprint import Keys
 from learn.content.prompt import ItemPrompt
+from learn.content.search import Search
 from learn.errors import StoreError
+
+KEYS = "keys.npy"
+"""Keys of all items of a plan; garbage collection keeps the vectors of every such file below the workspace."""
 
 Rows = npt.NDArray[np.int64]
 
@@ -46,6 +50,11 @@ class Shard:
     characters: int
 
 
+def item_count(items: Path) -> int:
+    """Rows of a Parquet table."""
+    return int(pq.read_metadata(items).num_rows)
+
+
 def item_chunks(items: Path, prompt: ItemPrompt) -> Iterator[pl.DataFrame]:
     """The prompt's columns of a Parquet table, some ten thousand rows at a time."""
     with pq.ParquetFile(items) as file:
@@ -56,7 +65,7 @@ def item_chunks(items: Path, prompt: ItemPrompt) -> Iterator[pl.DataFrame]:
             yield pl.DataFrame(batch)
 
 
-def share_out(rows: Rows, characters: npt.NDArray[np.int64], *, wanted: int) -> list[Rows]:
+def share_out(rows: Rows, characters: npt.NDArray[np.int32], *, wanted: int) -> list[Rows]:
     """Cut rows into runs of about equal work.
 
     Args:
@@ -69,30 +78,55 @@ def share_out(rows: Rows, characters: npt.NDArray[np.int64], *, wanted: int) -> 
         return []
     wanted = min(len(rows), wanted or min(_MOST_SHARDS, -(-len(rows) // _SHARD_ITEMS)))
     # Each text also costs its special tokens, about two words.
-    work = np.cumsum(characters[rows] + 8)
+    work = np.cumsum(characters[rows].astype(np.int64) + 8)
     numbers = (work - 1) * wanted // work[-1]
     return np.split(rows, np.flatnonzero(np.diff(numbers)) + 1)
 
 
-def write_plan(
-    folder: Path, *, items: Path, prompt: ItemPrompt, keys: Keys, shares: Sequence[Rows], characters: Rows
-) -> tuple[Shard, ...]:
-    """Write ``keys.npy`` and a file for each share into ``folder``, in place of whatever it held.
-
-    Returns:
-        The shards, at least one, possibly empty.
-    """
+@contextmanager
+def plan_in_the_making(folder: Path) -> Iterator[Path]:
+    """A folder to build a plan in, which then takes the place of ``folder`` and whatever that held."""
     building = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
     building.mkdir(parents=True)
     try:
-        np.save(building / "keys.npy", keys)
-        _write_shares(building, items=items, prompt=prompt, keys=keys, shares=shares)
+        yield building
         shutil.rmtree(folder, ignore_errors=True)
         building.replace(folder)
     finally:
         shutil.rmtree(building, ignore_errors=True)
+
+
+def save_keys(path: Path, keys: Keys) -> None:
+    """Write a plan's keys; who looks sees all of them or none."""
+    unfinished = path.with_suffix(".unfinished")
+    with unfinished.open("wb") as file:
+        np.save(file, keys)
+    unfinished.replace(path)
+
+
+def write_shards(
+    building: Path,
+    *,
+    folder: Path,
+    items: Path,
+    prompt: ItemPrompt,
+    keys: Keys,
+    shares: Sequence[Rows],
+    characters: npt.NDArray[np.int32],
+) -> tuple[Shard, ...]:
+    """Write a file for each share into ``building``, which is to become ``folder``.
+
+    Returns:
+        The shards, at least one, possibly empty.
+    """
+    _write_shares(building, items=items, prompt=prompt, keys=keys, shares=shares)
     made = [
-        Shard(number=number, file=_file(folder, number), texts=len(rows), characters=int(characters[rows].sum()))
+        Shard(
+            number=number,
+            file=_file(folder, number),
+            texts=len(rows),
+            characters=int(characters[rows].sum(dtype=np.int64)),
+        )
         for number, rows in enumerate(shares)
     ]
     return tuple(made) or (Shard(number=0, file=None, texts=0, characters=0),)
@@ -108,15 +142,27 @@ def shard_keys(file: Path) -> Keys:
         return keys_in(table.read(columns=["key"]).column("key").combine_chunks())
 
 
-def windows(file: Path, size: int) -> Iterator[tuple[Keys, list[str]]]:
-    """Keys and texts of a shard, at most ``size`` at a time.
+def missing_windows(file: Path, found: Search, *, size: int) -> Iterator[tuple[Keys, list[str]]]:
+    """Keys and texts of a shard that no writer has stored by then, at most ``size`` at a time.
+
+    Args:
+        file: The shard's.
+        found: A search for all its keys; refreshed for each window.
+        size: Rows looked at together.
 
     Raises:
-        StoreError: The shard's file is gone or damaged.
+        StoreError: The shard's file is gone or damaged, or the store is.
     """
     with _opened(file) as table:
+        start = 0
         for batch in table.iter_batches(batch_size=size):
-            yield keys_in(batch.column("key")), [str(text) for text in batch.column("text").to_pylist()]
+            found.refresh()
+            missing = found.missing
+            inside = missing[slice(*np.searchsorted(missing, [start, start + len(batch)]))] - start
+            if len(inside):
+                texts = batch.column("text").take(inside).to_pylist()
+                yield keys_in(batch.column("key"))[inside], [str(text) for text in texts]
+            start += len(batch)
 
 
 def _write_shares(folder: Path, *, items: Path, prompt: ItemPrompt, keys: Keys, shares: Sequence[Rows]) -> None:

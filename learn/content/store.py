@@ -3,88 +3,108 @@
 from __future__ import annotations
 
 import json
-import os
+import mmap
 import time
-import uuid
-import zlib
-from dataclasses import asdict, dataclass
+from contextlib import suppress
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pyarrow as pa
 
-from learn.content.columns import KEY_TYPE, key_column, keys_in
 from learn.content.fingerprint import EncoderFingerprint, Keys
-from learn.errors import StoreError, storage_faults
+from learn.content.parts import StoredAs, part_bytes, part_files, part_name, read_parts
+from learn.content.places import Place, place_at
+from learn.content.search import Search
+from learn.errors import StoreError
 
-_STALE_SECONDS = 3_600
-_REPAIR = "delete this file: the texts it held are encoded again by the next run"
+ENCODER = "encoder.json"
 
-
-@dataclass(frozen=True)
-class _Index:
-    """All keys of the store, sorted, each with the place of its vector."""
-
-    parts: tuple[Path, ...]
-    keys: Keys  # (n,) S32, sorted, each once
-    part_numbers: npt.NDArray[np.int32]  # (n,)
-    rows: npt.NDArray[np.int64]  # (n,)
+_TRIES = 5
+_FIRST_TEXTS = 16
+_LET_GO_BYTES = 16 << 20
 
 
 class ContentStore:
-    """Vectors of one encoder in one folder of Arrow files; any number of processes may write at once.
+    """Vectors of one encoder in one folder of Arrow files; any number of processes and machines may write at once.
 
     Args:
-        folder: Folder of one encoder fingerprint; need not exist yet.
+        place: Folder of one encoder fingerprint, local or by URL; need not exist yet.
+        stored_as: Numbers in the parts that are written here; all are read.
+
+    Raises:
+        StoreError: No library is installed that reaches the place.
     """
 
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self._index = _indexed(())
+    def __init__(self, place: str | Path | Place, *, stored_as: StoredAs = "float32") -> None:
+        self._place = place_at(place) if isinstance(place, str | Path) else place
+        self._stored_as = stored_as
 
     @classmethod
-    def for_encoder(cls, root: Path, fingerprint: EncoderFingerprint) -> ContentStore:
+    def for_encoder(cls, root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore:
         """The store of one encoder under ``root``, with the fingerprint written beside the vectors for people to read.
 
         Raises:
             StorageError: The folder cannot be written.
+            StoreError: The place cannot be reached or written.
         """
-        folder = root / fingerprint.folder_name
-        with storage_faults(folder):
-            folder.mkdir(parents=True, exist_ok=True)
-            _remove_stale(folder)
-            if not (folder / "encoder.json").exists():
-                _write_file(folder / "encoder.json", json.dumps(asdict(fingerprint), indent=2).encode())
-        return cls(folder)
+        store = cls.existing(root, fingerprint)
+        place = store._place
+        for left in place.abandoned():
+            place.remove(left.name)
+        if not any(file.name == ENCODER for file in place.files()):
+            place.write(ENCODER, json.dumps(asdict(fingerprint), indent=2).encode())
+        return store
+
+    @classmethod
+    def existing(cls, root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore:
+        """The same to look into: nothing is written, and it is empty where no run has written any vector."""
+        return cls(place_at(root).within(fingerprint.folder_name), stored_as=fingerprint.stored_as)
+
+    @property
+    def location(self) -> str:
+        """Path or URL of the folder."""
+        return self._place.location
 
     def __len__(self) -> int:
-        return len(self._refreshed().keys)
+        return len(self.keys())
 
     @property
     def dimension(self) -> int | None:
         """Width c of the vectors; None while the store is empty."""
-        parts = self._refreshed().parts
-        return None if not parts else _vectors_of(_opened(parts[0])).shape[1]
+        for file in part_files(self._place):
+            with suppress(FileNotFoundError):  # garbage collection may take it meanwhile
+                return next(iter(read_parts(self._place, [file.name], with_vectors=False))).width
+        return None
 
     def keys(self) -> Keys:
-        """All keys, sorted, (n,) of ``S32``."""
-        return self._refreshed().keys
+        """All keys, sorted, (n,) of ``S32``; 32 bytes of memory for each and as many again while they are sorted.
+
+        Raises:
+            StoreError: A part is damaged, or the place cannot be reached.
+        """
+        names = [file.name for file in part_files(self._place)]
+        found = [part.keys for part in read_parts(self._place, names, with_vectors=False)]
+        return np.unique(np.concatenate(found or [np.empty(0, dtype="S32")]))
+
+    def search(self, keys: Keys) -> Search:
+        """Where the keys' vectors lie.
+
+        Raises:
+            StoreError: A part is damaged, or the place cannot be reached.
+        """
+        return Search(self._place, keys)
 
     def missing(self, keys: Keys) -> npt.NDArray[np.int64]:
         """Positions of the keys that have no vector yet, ascending.
 
         Raises:
-            StoreError: A part is damaged.
+            StoreError: A part is damaged, or the place cannot be reached.
         """
-        index = self._refreshed()
-        if not len(index.keys):
-            return np.arange(len(keys))
-        found = np.minimum(np.searchsorted(index.keys, keys), len(index.keys) - 1)
-        return np.flatnonzero(index.keys[found] != keys)
+        return self.search(keys).missing
 
-    def write(self, keys: Keys, vectors: npt.NDArray[np.float32]) -> Path | None:
+    def write(self, keys: Keys, vectors: npt.NDArray[np.float32]) -> str | None:
         """Add a part, whole or not at all.
 
         Args:
@@ -92,20 +112,19 @@ class ContentStore:
             vectors: (n, c) float32.
 
         Returns:
-            The new part; None when there was nothing to write.
+            Path or URL of the new part; None when there was nothing to write.
 
         Raises:
             StorageError: The disk is full or closed to this user.
+            StoreError: The place cannot be reached or written.
         """
         if len(keys) != len(vectors) or vectors.ndim != 2:
             raise ValueError(f"{len(keys)} keys, vectors of shape {vectors.shape}")
         if not len(keys):
             return None
-        part = self.folder / f"part-{time.time_ns():020d}-{uuid.uuid4().hex[:12]}.arrow"
-        with storage_faults(part):
-            self.folder.mkdir(parents=True, exist_ok=True)
-            _write_file(part, _part_bytes(keys, vectors))
-        return part
+        name = part_name()
+        self._place.write(name, part_bytes(keys, vectors.astype(self._stored_as, copy=False)))
+        return self._place.where(name)
 
     def vectors(self, keys: Keys) -> npt.NDArray[np.float32]:
         """Vectors of the keys in their order, (n, c) float32.
@@ -120,6 +139,8 @@ class ContentStore:
     def read(self, keys: Keys, *, out: npt.NDArray[np.float32]) -> None:
         """Write the vectors of the keys, in their order, into ``out``, which may be a memory map.
 
+        Each part is read once, whatever the order of the keys.
+
         Args:
             keys: n keys, (n,) of ``S32``; repeats are allowed.
             out: (n, c) float32.
@@ -127,113 +148,102 @@ class ContentStore:
         Raises:
             StoreError: A part is damaged, or a key has no vector.
         """
-        absent = self.missing(keys)
-        if len(absent):
-            raise StoreError(
-                f"{len(absent)} of {len(keys)} vectors are not in the content store.",
-                where=self.folder,
-                fix="run the extraction again: it encodes what is missing",
-            )
-        index = self._index
-        found = np.searchsorted(index.keys, keys)
-        part_numbers, rows = index.part_numbers[found], index.rows[found]
-        order = np.argsort(part_numbers, kind="stable")
-        used, starts = np.unique(part_numbers[order], return_index=True)
-        for number, wanted in zip(used, np.split(order, starts[1:]), strict=True):
-            out[wanted] = _vectors_of(_opened(index.parts[number]))[rows[wanted]]
+        if not len(keys):
+            return None
+        for _ in range(_TRIES):
+            found = self.search(keys)
+            if len(found.missing):
+                raise StoreError(
+                    f"{len(found.missing)} of {len(keys)} vectors are not in the content store.",
+                    where=self.location,
+                    fix="run the extraction again: it encodes what is missing",
+                )
+            try:
+                return self._copy(found, out)
+            except FileNotFoundError:
+                # Garbage collection has put parts together since they were found.
+                continue
+        raise StoreError(
+            "The parts of the content store change faster than they can be read.",
+            where=self.location,
+            fix="run again when garbage collection has ended",
+        )
 
-    def check(self) -> int:
-        """Read every byte of the store against its checksums; the number of vectors found good.
+    def _copy(self, found: Search, out: npt.NDArray[np.float32]) -> None:
+        order = np.argsort(found.part_numbers, kind="stable")
+        used, starts = np.unique(found.part_numbers[order], return_index=True)
+        names = [found.parts[number] for number in used]
+        parts = read_parts(self._place, names, with_vectors=True)
+        copied = 0
+        for part, wanted in zip(parts, np.split(order, starts[1:]), strict=True):
+            out[wanted] = part.vectors[found.rows[wanted]]
+            copied += wanted.size * out.shape[1] * out.itemsize
+            if copied > _LET_GO_BYTES:
+                _let_go(out)
+                copied = 0
+
+
+class GrowingPart:
+    """Vectors on their way into the store, written when they are many or have waited long.
+
+    Args:
+        store: Where they go.
+        items: Most vectors in a part.
+        seconds: Longest time that a part is in the making, as nearly as the encoder's pace can be foretold.
+    """
+
+    def __init__(self, store: ContentStore, *, items: int, seconds: float) -> None:
+        self._store = store
+        self._items = items
+        self._seconds = seconds
+        self._rate: float | None = None
+        self._empty()
+
+    def _empty(self) -> None:
+        self._begun = self._added = time.monotonic()
+        self._keys: list[Keys] = []
+        self._vectors: list[npt.NDArray[np.float32]] = []
+        self._held = 0
+
+    def room(self) -> int:
+        """How many texts to encode next, at least one: a few until the pace is known."""
+        left = self._seconds - (self._added - self._begun)
+        fitting = _FIRST_TEXTS if self._rate is None else int(self._rate * left)
+        return max(1, min(self._items - self._held, fitting))
+
+    def add(self, keys: Keys, vectors: npt.NDArray[np.float32]) -> None:
+        """Take vectors in, and write the part if it is full or due.
 
         Raises:
-            StoreError: A part is damaged.
+            StorageError: The disk is full or closed to this user.
+            StoreError: The place cannot be reached or written.
         """
-        for part in self._refreshed().parts:
-            table = _opened(part)
-            stated = (table.schema.metadata or {}).get(b"crc32", b"").decode()
-            if stated != _checksum(_keys_of(table), _vectors_of(table)):
-                raise StoreError("A part of the content store has changed on disk.", where=part, fix=_REPAIR)
-        return len(self._index.keys)
+        now = time.monotonic()
+        self._rate = len(keys) / max(now - self._added, 1e-6)
+        self._added = now
+        self._keys.append(keys)
+        self._vectors.append(vectors)
+        self._held += len(keys)
+        # A tenth of the time is too little to be worth another batch.
+        if self._held >= self._items or now - self._begun >= 0.9 * self._seconds:
+            self.close()
 
-    def _refreshed(self) -> _Index:
-        """The index with the parts that other writers have added since."""
-        present = tuple(sorted(self.folder.glob("part-*.arrow")))
-        if present != self._index.parts:
-            self._index = _indexed(present)
-        return self._index
+    def close(self) -> None:
+        """Write what is held.
 
-
-def _indexed(parts: tuple[Path, ...]) -> _Index:
-    tables = [_opened(part) for part in parts]
-    widths = {_vectors_of(table).shape[1]: part for table, part in zip(tables, parts, strict=True)}
-    if len(widths) > 1:
-        odd = list(widths.values())[-1]
-        raise StoreError(f"Vectors of different widths lie together: {sorted(widths)}.", where=odd, fix=_REPAIR)
-    sizes = [table.num_rows for table in tables]
-    keys, first = np.unique(
-        np.concatenate([_keys_of(table) for table in tables] or [np.empty(0, dtype="S32")]),
-        return_index=True,
-    )
-    part_numbers = np.repeat(np.arange(len(parts), dtype=np.int32), sizes)
-    rows = np.concatenate([np.arange(size) for size in sizes] or [np.empty(0, dtype=np.int64)])
-    return _Index(parts, keys, part_numbers[first], rows[first])
+        Raises:
+            StorageError: The disk is full or closed to this user.
+            StoreError: The place cannot be reached or written.
+        """
+        if self._held:
+            self._store.write(np.concatenate(self._keys), np.concatenate(self._vectors))
+        self._empty()
 
 
-def _part_bytes(keys: Keys, vectors: npt.NDArray[np.float32]) -> pa.Buffer:
-    vectors = np.ascontiguousarray(vectors, dtype=np.float32)
-    vector_column = pa.FixedSizeListArray.from_arrays(pa.array(vectors.reshape(-1)), vectors.shape[1])
-    keys_column = key_column(keys)
-    fields = [pa.field("key", keys_column.type), pa.field("vector", vector_column.type)]
-    schema = pa.schema(fields, metadata={"crc32": _checksum(keys, vectors)})
-    sink = pa.BufferOutputStream()
-    with pa.ipc.new_file(sink, schema) as writer:
-        writer.write_table(pa.Table.from_arrays([keys_column, vector_column], schema=schema))
-    return sink.getvalue()
-
-
-def _opened(part: Path) -> pa.Table:
-    try:
-        with pa.memory_map(str(part)) as source:
-            table = pa.ipc.open_file(source).read_all().combine_chunks()
-    except (pa.ArrowInvalid, OSError) as fault:
-        what = "A part of the content store is damaged (cut off or overwritten)."
-        raise StoreError(what, where=part, fix=_REPAIR) from fault
-    named = {field.name: field.type for field in table.schema}
-    if named.get("key") != KEY_TYPE or not pa.types.is_fixed_size_list(named.get("vector", pa.null())):
-        raise StoreError("This file is not a part of a content store.", where=part, fix=_REPAIR)
-    return table
-
-
-def _keys_of(table: pa.Table) -> Keys:
-    return keys_in(table.column("key").chunk(0)) if table.num_rows else np.empty(0, dtype="S32")
-
-
-def _vectors_of(table: pa.Table) -> npt.NDArray[np.float32]:
-    width = table.schema.field("vector").type.list_size
-    if not table.num_rows:
-        return np.empty((0, width), dtype=np.float32)
-    column: Any = table.column("vector").chunk(0)
-    return np.asarray(column.flatten().to_numpy(zero_copy_only=True), dtype=np.float32).reshape(-1, width)
-
-
-def _checksum(keys: Keys, vectors: npt.NDArray[np.float32]) -> str:
-    return f"{zlib.crc32(vectors.tobytes(), zlib.crc32(keys.tobytes())):08x}"
-
-
-def _write_file(path: Path, data: bytes | pa.Buffer) -> None:
-    temporary = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")
-    try:
-        with temporary.open("xb") as handle:
-            handle.write(data)
-            handle.flush()
-            os.fsync(handle.fileno())
-        temporary.replace(path)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _remove_stale(folder: Path) -> None:
-    # Left by a writer that was killed; a living one finishes a part in seconds.
-    for temporary in folder.glob(".*.tmp"):
-        if time.time() - temporary.stat().st_mtime > _STALE_SECONDS:
-            temporary.unlink(missing_ok=True)
+def _let_go(out: npt.NDArray[np.float32]) -> None:
+    # What was written to a map counts as this process's memory until it is let go; the file keeps it.
+    base: Any = out
+    while isinstance(base, np.ndarray):
+        base = base.base
+    if isinstance(base, mmap.mmap) and hasattr(mmap, "MADV_DONTNEED"):
+        base.madvise(mmap.MADV_DONTNEED)

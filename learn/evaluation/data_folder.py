@@ -25,7 +25,7 @@ Say = Callable[[str], object]
 """Receives what is being done, a line at a time."""
 
 # Neither tables nor vectors depend on these.
-_OF_THE_PACE = {"push", "lock_wait_seconds", "shards", "threads", "part_items"}
+_OF_THE_PACE = {"push", "lock_wait_seconds", "shards", "threads", "store", "part_items", "part_seconds"}
 _KEY_DIGITS = 16
 _READY = "ready"
 
@@ -93,7 +93,7 @@ def _content(tables: Path, folder: Path, *, settings: Settings, say: Say) -> Pat
     name = f"content-{_key(settings.content)}"
     plan = plan_extraction(
         tables / "items.parquet",
-        store=settings.workspace.absolute() / "content",
+        store=settings.content_store,
         settings=settings.content,
         folder=folder / f"{name}-plan",
     )

@@ -97,9 +97,7 @@ def folder_window(
     """
     prepared = scratch / "current"
     load_tables(folder, prepared, settings=settings.data)
-    plan = plan_extraction(
-        prepared / "items.parquet", store=settings.workspace.absolute() / "content", settings=settings.content
-    )
+    plan = plan_extraction(prepared / "items.parquet", store=settings.content_store, settings=settings.content)
     results = [encode_shard(plan, shard) for shard in plan.shards]
     content = np.load(collect_vectors(plan, results, destination=prepared).path, mmap_mode="r")
     items = pl.read_parquet(prepared / "items.parquet").drop("row")

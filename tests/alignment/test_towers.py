@@ -129,6 +129,15 @@ def test_whitening_of_fewer_items_than_directions_stays_finite() -> None:
     assert torch.isfinite(whitening(torch.randn(10, 32))).all()
 
 
+def test_whitening_is_kept_with_the_weights_and_applied_to_items_it_was_not_fitted_on(tmp_path: Path) -> None:
+    towers = made()
+    towers.whitening.fit(3.0 + torch.randn(50, CONTENT, generator=torch.Generator().manual_seed(1)))
+    save_towers(towers, tmp_path)
+    served = load_towers(tmp_path).eval()
+    assert not torch.equal(served.whitening.projection, torch.eye(CONTENT))
+    torch.testing.assert_close(inputs_of(served, seed=2), inputs_of(towers, seed=2), atol=0, rtol=0)
+
+
 def test_saved_towers_answer_the_same_and_give_the_same_bytes(tmp_path: Path) -> None:
     towers = made(item_tower="shared")
     first = save_towers(towers, tmp_path / "a")

@@ -152,7 +152,7 @@ def test_a_shard_begun_before_goes_on(tmp_path: Path, settings: ContentSettings)
     items = write_items(tmp_path / "data", titles(40))
     plan = plan_of(items, settings)
     first = encode_shard(plan, plan.shards[0])
-    parts = sorted(Path(ContentStore.for_encoder(plan.store, plan.fingerprint).folder).glob("part-*"))
+    parts = sorted(Path(ContentStore.for_encoder(plan.store, plan.fingerprint).location).glob("part-*"))
     assert (first.encoded, len(parts)) == (40, 3)
     parts[1].unlink()
     assert encode_shard(plan, plan.shards[0]).encoded == 16

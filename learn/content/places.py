@@ -1,0 +1,342 @@
+"""Where a content store lies: a local folder, or anything fsspec reaches (``s3://bucket/folder`` and the like).
+
+Files are written whole or not at all and never changed. Locally that is a temporary file, fsync and a rename; an
+object store shows an object when its upload is complete.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, Protocol, TypeVar
+
+import pyarrow as pa
+
+from learn.errors import LearnError, StoreError, storage_faults
+
+_Taken = TypeVar("_Taken")
+
+_ABANDONED_SECONDS = 3_600
+_CONNECT_SECONDS = 5
+_READ_SECONDS = 60
+_ATTEMPTS = 2
+_AT_ONCE = 8
+# A part that is read whole is held whole: fewer of those.
+_WHOLE_AT_ONCE = 4
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file of a place."""
+
+    name: str
+    size_bytes: int
+    modified_seconds: float
+
+
+class Place(Protocol):
+    """A folder of files that are written once."""
+
+    @property
+    def location(self) -> str:
+        """Path or URL, as a person writes it."""
+
+    def within(self, name: str) -> Place:
+        """The place of a sub-folder, which need not exist."""
+
+    def where(self, name: str) -> str:
+        """Path or URL of a file."""
+
+    def folders(self) -> list[str]:
+        """Names of the sub-folders, sorted."""
+
+    def files(self) -> list[StoredFile]:
+        """The files, sorted by name; none where the folder is absent. Hidden files are left out."""
+
+    def each(
+        self, names: Sequence[str], take: Callable[[str, pa.NativeFile], _Taken], *, whole: bool
+    ) -> Iterator[_Taken]:
+        """What ``take`` makes of each file, in order; it reads them in whole, or only some ranges of them.
+
+        Raises:
+            FileNotFoundError: One of them is gone.
+        """
+
+    def write(self, name: str, data: bytes | pa.Buffer) -> None:
+        """Write a file whole or not at all."""
+
+    def remove(self, name: str) -> None:
+        """Remove a file; nothing happens where it is gone already."""
+
+    def abandoned(self) -> list[StoredFile]:
+        """What writers left that were killed an hour ago or earlier."""
+
+
+def place_at(location: str | Path) -> Place:
+    """The place that a path or URL names; nothing is read or written yet.
+
+    Raises:
+        StoreError: No library is installed that reaches it.
+    """
+    text = str(location)
+    if "://" not in text or text.startswith("file://"):
+        return LocalPlace(Path(text.removeprefix("file://")).expanduser())
+    return RemotePlace.reached(text.rstrip("/"))
+
+
+class LocalPlace:
+    """A folder of this machine, or of a shared file system mounted on it; its files are mapped into memory."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+
+    @property
+    def location(self) -> str:
+        """Path of the folder."""
+        return str(self._folder)
+
+    def within(self, name: str) -> LocalPlace:
+        """The place of a sub-folder."""
+        return LocalPlace(self._folder / name)
+
+    def where(self, name: str) -> str:
+        """Path of a file."""
+        return str(self._folder / name)
+
+    def folders(self) -> list[str]:
+        """Names of the sub-folders."""
+        return sorted(entry.name for entry in self._entries() if entry.is_dir())
+
+    def files(self) -> list[StoredFile]:
+        """The files but the hidden ones."""
+        return self._stated([entry for entry in self._entries() if not entry.name.startswith(".")])
+
+    def each(
+        self,
+        names: Sequence[str],
+        take: Callable[[str, pa.NativeFile], _Taken],
+        *,
+        whole: bool,  # noqa: ARG002 - a map is read as far as it is looked at
+    ) -> Iterator[_Taken]:
+        """Map each file into memory while ``take`` reads it."""
+        for name in names:
+            with pa.memory_map(self.where(name)) as source:
+                yield take(name, source)
+
+    def write(self, name: str, data: bytes | pa.Buffer) -> None:
+        """Write, sync, rename.
+
+        Raises:
+            StorageError: The disk is full or closed to this user.
+        """
+        temporary = self._folder / f".{name}.{uuid.uuid4().hex[:12]}.tmp"
+        with storage_faults(self._folder / name):
+            self._folder.mkdir(parents=True, exist_ok=True)
+            try:
+                with temporary.open("xb") as handle:
+                    handle.write(data)
+                    handle.flush()
+                    os.fsync(handle.fileno())
+                temporary.replace(self._folder / name)
+            finally:
+                temporary.unlink(missing_ok=True)
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        with storage_faults(self._folder / name):
+            (self._folder / name).unlink(missing_ok=True)
+
+    def abandoned(self) -> list[StoredFile]:
+        """Temporary files of killed writers; a living one finishes a part in seconds."""
+        hidden = [entry for entry in self._entries() if entry.name.startswith(".") and entry.name.endswith(".tmp")]
+        return [file for file in self._stated(hidden) if time.time() - file.modified_seconds > _ABANDONED_SECONDS]
+
+    def _entries(self) -> list[os.DirEntry[str]]:
+        with storage_faults(self._folder):
+            try:
+                with os.scandir(self._folder) as entries:
+                    return list(entries)
+            except FileNotFoundError:
+                return []
+
+    @staticmethod
+    def _stated(entries: list[os.DirEntry[str]]) -> list[StoredFile]:
+        found = []
+        for entry in entries:
+            # Another process may remove a file between the listing and the look at it.
+            try:
+                state = entry.stat()
+            except FileNotFoundError:
+                continue
+            if not entry.is_dir():
+                found.append(StoredFile(entry.name, state.st_size, state.st_mtime))
+        return sorted(found, key=lambda file: file.name)
+
+
+class RemotePlace:
+    """A folder of an object store, by fsspec.
+
+    Args:
+        system: File system of fsspec.
+        protocol: What its URLs begin with.
+        path: Bucket and folder.
+    """
+
+    def __init__(self, system: Any, *, protocol: str, path: str) -> None:
+        self._system = system
+        self._protocol = protocol
+        self._path = path
+
+    @classmethod
+    def reached(cls, url: str) -> RemotePlace:
+        """The place of a URL.
+
+        Raises:
+            StoreError: No library is installed for its protocol, or the URL is none.
+        """
+        # Only a store that is not local waits for this import.
+        import fsspec
+
+        protocol = url.partition("://")[0]
+        try:
+            with _remote_faults(url):
+                system, path = fsspec.url_to_fs(url, **_options(protocol))
+        except ImportError as fault:
+            package = "learn-recsys[s3]" if protocol in ("s3", "s3a") else f"the fsspec package for {protocol}://"
+            raise StoreError(
+                f"The library that reads {protocol}:// is not installed.", where=url, fix=f"pip install '{package}'"
+            ) from fault
+        if hasattr(system, "retries"):
+            system.retries = _ATTEMPTS
+        return cls(system, protocol=protocol, path=path)
+
+    @property
+    def location(self) -> str:
+        """URL of the folder."""
+        return f"{self._protocol}://{self._path.lstrip('/')}"
+
+    def within(self, name: str) -> RemotePlace:
+        """The place of a sub-folder."""
+        return RemotePlace(self._system, protocol=self._protocol, path=f"{self._path}/{name}")
+
+    def where(self, name: str) -> str:
+        """URL of a file."""
+        return f"{self.location}/{name}"
+
+    def folders(self) -> list[str]:
+        """Names of the sub-folders."""
+        return sorted(_name(entry) for entry in self._listed() if entry["type"] == "directory")
+
+    def files(self) -> list[StoredFile]:
+        """The files but the hidden ones."""
+        found = [
+            StoredFile(_name(entry), int(entry["size"] or 0), _seconds(entry))
+            for entry in self._listed()
+            if entry["type"] == "file" and not _name(entry).startswith(".")
+        ]
+        return sorted(found, key=lambda file: file.name)
+
+    def each(
+        self, names: Sequence[str], take: Callable[[str, pa.NativeFile], _Taken], *, whole: bool
+    ) -> Iterator[_Taken]:
+        """Fetch files, or ranges of them, a few at the same time.
+
+        Raises:
+            FileNotFoundError: One of them is gone.
+            StoreError: The place cannot be reached.
+        """
+        at_once = _WHOLE_AT_ONCE if whole else _AT_ONCE
+        rest = iter(names)
+        with ThreadPoolExecutor(at_once) as pool:
+            waiting = deque(pool.submit(self._taken, name, take, whole) for name in islice(rest, at_once))
+            while waiting:
+                done = waiting.popleft().result()
+                waiting.extend(pool.submit(self._taken, name, take, whole) for name in islice(rest, 1))
+                yield done
+
+    def write(self, name: str, data: bytes | pa.Buffer) -> None:
+        """Upload a file; it appears when it is complete.
+
+        Raises:
+            StoreError: The place cannot be reached or written.
+        """
+        with _remote_faults(self.location):
+            self._system.pipe_file(f"{self._path}/{name}", bytes(data))
+
+    def remove(self, name: str) -> None:
+        """Remove a file."""
+        with _remote_faults(self.location):
+            try:
+                self._system.rm_file(f"{self._path}/{name}")
+            except FileNotFoundError:
+                return
+
+    def abandoned(self) -> list[StoredFile]:
+        """Nothing: an upload that breaks off shows no file."""
+        return []
+
+    def _taken(self, name: str, take: Callable[[str, pa.NativeFile], _Taken], whole: bool) -> _Taken:
+        path = f"{self._path}/{name}"
+        with _remote_faults(self.where(name), absent=FileNotFoundError):
+            if whole:
+                return take(name, pa.BufferReader(self._system.cat_file(path)))
+            # Every read is of a range that Arrow asks for: reading ahead would fetch vectors with the keys.
+            with self._system.open(path, "rb", cache_type="none") as file:
+                return take(name, pa.PythonFile(file, mode="r"))
+
+    def _listed(self) -> list[dict[str, Any]]:
+        with _remote_faults(self.location):
+            self._system.invalidate_cache(self._path)
+            try:
+                entries: list[dict[str, Any]] = self._system.ls(self._path, detail=True)
+            except FileNotFoundError:
+                return []
+            return entries
+
+
+def _options(protocol: str) -> dict[str, Any]:
+    if protocol not in ("s3", "s3a"):
+        return {}
+    # The library's own defaults try a dead endpoint for minutes.
+    waits = {"connect_timeout": _CONNECT_SECONDS, "read_timeout": _READ_SECONDS}
+    return {"config_kwargs": waits | {"retries": {"max_attempts": _ATTEMPTS, "mode": "standard"}}}
+
+
+def _name(entry: dict[str, Any]) -> str:
+    return str(entry["name"]).rstrip("/").rpartition("/")[2]
+
+
+def _seconds(entry: dict[str, Any]) -> float:
+    changed = next((entry[key] for key in ("LastModified", "mtime", "created", "updated") if key in entry), 0.0)
+    return float(changed.timestamp()) if hasattr(changed, "timestamp") else float(changed or 0.0)
+
+
+@contextmanager
+def _remote_faults(where: str, *, absent: type[Exception] | None = None) -> Iterator[None]:
+    """Turn whatever a remote file system raises into one error, but let ``absent`` through where it is awaited."""
+    try:
+        yield
+    except (LearnError, ImportError):
+        raise
+    except Exception as fault:  # each file system has exceptions of its own
+        if absent is not None and isinstance(fault, absent) and "bucket" not in str(fault):
+            raise
+        reason = next(iter(str(fault).strip().splitlines()), "") or type(fault).__name__
+        raise StoreError(f"The content store cannot be reached: {reason}", where=where, fix=_fix(fault)) from fault
+
+
+def _fix(fault: Exception) -> str:
+    said = f"{type(fault).__name__} {fault}".lower()
+    if "credential" in said or isinstance(fault, PermissionError) or "forbidden" in said:
+        return "give this process credentials that may read and write there (for S3: AWS_PROFILE, or AWS_ACCESS_KEY_ID)"
+    if "bucket" in said or isinstance(fault, FileNotFoundError):
+        return "create the bucket, or mend its name in `content.store`"
+    return "check `content.store`, the network and the endpoint (for S3: AWS_ENDPOINT_URL), then run again"
