@@ -15,6 +15,7 @@ import click
 import pytest
 
 from learn.config import Settings
+from learn.content.command import content as content_command
 from learn.data.__main__ import cli as data_command
 from learn.data.sample import main as sample_command
 from learn.serving.__main__ import cli as serving_command
@@ -115,21 +116,22 @@ def test_commands_of_the_importers_know_their_options(page: Path) -> None:
 
 
 @every_page
-def test_commands_around_models_know_their_options(page: Path) -> None:
+def test_commands_around_models_and_vectors_know_their_options(page: Path) -> None:
     for words in commands(page, "-m learn.serving "):
         asked = serving_command.commands[words[0]]
         assert {word for word in words if word.startswith("--")} <= options_of(asked), f"{page.name}: {words}"
+    rooms = {"models": models_command, "content": content_command}
     for _, block in blocks(page):
         for line in block.splitlines():
-            if line.startswith("learn models "):
-                words = shlex.split(line, comments=True)[2:]
-                asked = models_command.commands[words[0]]
+            if line.startswith("learn "):
+                room, *words = shlex.split(line, comments=True)[1:]
+                asked = rooms[room].commands[words[0]]
                 assert {word for word in words if word.startswith("--")} <= options_of(asked), f"{page.name}: {line}"
 
 
 @every_page
 def test_options_named_in_the_text_exist(page: Path) -> None:
-    own = (data_command, sample_command, serving_command, models_command)
+    own = (data_command, sample_command, serving_command, models_command, content_command)
     known = flow_options().union({"--config"}, _FOREIGN_OPTIONS, *(options_of(command) for command in own))
     for span in spans(page):
         if span.startswith("--"):
