@@ -21,7 +21,7 @@ from learn.config import DriftSettings
 from learn.monitoring.column_tests import drifted_columns
 from learn.monitoring.drift_charts import column_layout, column_traces
 from learn.monitoring.samples import ColumnSample
-from learn.monitoring.summary import ColumnDrift, Kind
+from learn.monitoring.summary import LABEL_KINDS, ColumnDrift, Kind
 
 with warnings.catch_warnings():
     # Evidently reaches into `numpy.core` while it defines its types; nothing that runs later does.
@@ -151,7 +151,7 @@ def _dataset(samples: Sequence[ColumnSample], side: int) -> Any:
     if frame.empty:
         frame = pd.DataFrame({_PADDING: [0.0]})
     vectors = [name for name, part in parts.items() if part.ndim == 2]
-    categories = [sample.name for sample in samples if sample.kind == "category"]
+    categories = [sample.name for sample in samples if sample.kind in LABEL_KINDS]
     numbers = [str(name) for name in frame.columns if name not in {*vectors, *categories}]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=categories)
     # One column of lists: a column an axis would have Evidently describe each of hundreds, five seconds of it.
