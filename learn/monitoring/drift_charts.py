@@ -69,7 +69,7 @@ def _shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
 
 
 def _place_shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
-    """Share of all places that the most shown items hold, each side by its own order, a twentieth of the items a bar."""
+    """Share of all places by twentieths of the items, each side from its most shown ones on."""
     parts = [part.astype(np.int64).ravel() for part in (sample.reference, sample.current)]
     items = max(int(part.max()) for part in parts) + 1
     shares = []

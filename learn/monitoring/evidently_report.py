@@ -81,10 +81,18 @@ class CorrectedDriftCalculation(DataframeCalculation[CorrectedDrift]):  # type: 
             permutations=self.metric.permutations,
         )
         columns = drifted_columns(samples, settings=settings, seed=self.metric.seed)
-        result = self.result(pd.DataFrame([dataclasses.asdict(column) for column in columns]).astype(object))
-        result.widget = _widgets(columns, samples, settings, names=self.metric.names)
+        rows = [dataclasses.asdict(column) for column in columns]
+        fields = [field.name for field in dataclasses.fields(ColumnDrift)]
+        result = self.result(pd.DataFrame(rows, columns=fields).astype(object))
+        result.widget = self.widgets(columns, samples, settings)
         result.set_tests([self._test_result(column) for column in columns])
         return result
+
+    def widgets(
+        self, columns: Sequence[ColumnDrift], samples: Sequence[ColumnSample], settings: DriftSettings
+    ) -> list[BaseWidgetInfo]:
+        """Draw the columns, the largest effects first."""
+        return _widgets(columns, samples, settings, names=self.metric.names)
 
     def display_name(self) -> str:
         """Name the metric in Evidently's lists."""
@@ -115,14 +123,28 @@ class CorrectedDriftCalculation(DataframeCalculation[CorrectedDrift]):  # type: 
 
 
 def run_report(
-    samples: Sequence[ColumnSample], *, names: tuple[str, str], settings: DriftSettings, seed: int
+    samples: Sequence[ColumnSample],
+    *,
+    names: tuple[str, str],
+    settings: DriftSettings,
+    seed: int,
+    kind: type[CorrectedDrift] = CorrectedDrift,
+    **fields: str,
 ) -> tuple[tuple[ColumnDrift, ...], str]:
     """Run Evidently's report over the samples.
+
+    Args:
+        samples: What is compared.
+        names: Of the reference and the current side.
+        settings: Significance, floor and permutations.
+        seed: Of the permutations.
+        kind: The metric that tests and draws; others than the plain one add parts to the page.
+        fields: What such a metric needs to know beside.
 
     Returns:
         The verdict on each column, and the page: one HTML file that loads nothing.
     """
-    metric = CorrectedDrift(
+    metric = kind(
         kinds={sample.name: sample.kind for sample in samples},
         absent={sample.name: sample.absent for sample in samples if sample.absent},
         names=list(names),
@@ -130,6 +152,7 @@ def run_report(
         min_effect=settings.min_effect,
         permutations=settings.permutations,
         seed=seed,
+        **fields,
     )
     # Evidently divides by the rows of a column, so an empty one stays out of its frames.
     present = [sample for sample in samples if min(len(sample.reference), len(sample.current))]

@@ -1,0 +1,241 @@
+"""Live traffic against the reference profile: what came in, what was found, and the verdict.
+
+from learn.monitoring.watch import read_source, watch
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from pydantic import TypeAdapter
+
+from learn.config import Settings
+from learn.data import load_tables
+from learn.data.staging import staged
+from learn.data.timestamps import TimestampScale, timestamp_scale
+from learn.errors import DriftError, SettingsError
+from learn.monitoring.feedback import measure_feedback
+from learn.monitoring.live_columns import live_columns
+from learn.monitoring.logged_requests import logged_view
+from learn.monitoring.made_requests import made_view, table_runs
+from learn.monitoring.monitor_report import run_monitor_report
+from learn.monitoring.profile import Profile
+from learn.monitoring.traffic_log import TrafficRead, is_traffic_log, read_traffic
+from learn.monitoring.verdict import Findings, Traffic, Verdict, decide
+from learn.monitoring.views import Sizes, View, WatchedModel
+
+REPORT, VERDICT = "monitor.html", "verdict.json"
+
+
+@dataclass(frozen=True)
+class TableRead:
+    """A data folder that was read for its interactions.
+
+    Attributes:
+        name: Of the folder.
+        folder: Holds ``items.parquet`` and ``interactions.parquet``.
+        since: Timestamp in the table's unit from which on interactions are the window; None: not said.
+        until: Interactions from it on are left out.
+        scale: What the timestamps are.
+    """
+
+    name: str
+    folder: Path
+    since: float | None
+    until: float | None
+    scale: TimestampScale
+
+
+@dataclass(frozen=True)
+class Watched:
+    """What the monitor found.
+
+    Attributes:
+        findings: All of it.
+        verdict: What it calls for.
+        report: The page, one HTML file.
+        verdict_file: The verdict and the findings as JSON.
+    """
+
+    findings: Findings
+    verdict: Verdict
+    report: Path
+    verdict_file: Path
+
+
+def read_source(
+    folder: Path, destination: Path, *, settings: Settings, since: str = "", until: str = ""
+) -> TrafficRead | TableRead:
+    """Read a traffic log, or a data folder with a table of interactions; which of them it is, its files tell.
+
+    Args:
+        folder: Where it lies.
+        destination: Folder for what is made of it.
+        settings: How tables are read.
+        since: Begin of the window, a date or a timestamp; empty: all of a log, and of a table what came after training.
+        until: End of the window; empty: none.
+
+    Raises:
+        DataError: The folder holds neither.
+        SettingsError: A moment is none.
+    """
+    if is_traffic_log(folder):
+        return read_traffic(folder, destination, since=_moment(since, "--since"), until=_moment(until, "--until"))
+    load_tables(folder, destination, settings=settings.data)
+    times = pl.scan_parquet(destination / "interactions.parquet").select(pl.col("timestamp").median()).collect()
+    scale = timestamp_scale(float(times.item() or 0))
+    bounds = [
+        scale.parse(text, setting=option) if text else None for text, option in ((since, "--since"), (until, "--until"))
+    ]
+    return TableRead(folder.name, destination, bounds[0], bounds[1], scale)
+
+
+def watch(
+    read: TrafficRead | TableRead,
+    profile: Profile,
+    model: WatchedModel,
+    *,
+    run_id: str,
+    reports: Path,
+    settings: Settings,
+) -> Watched:
+    """Compare traffic with the profile, judge it, and write the report and the verdict.
+
+    Time, memory and the page are bounded by the settings' sample sizes, but for reading the log itself.
+
+    Args:
+        read: What :func:`read_source` gave.
+        profile: What the model was trained on.
+        model: Whose traffic it is.
+        run_id: Stands in the verdict's file.
+        reports: Folder for ``monitor.html`` and ``verdict.json``.
+        settings: Sample sizes, tests, rules and seed.
+
+    Raises:
+        DriftError: The sides cannot be compared.
+        StorageError: The disk is full or closed.
+    """
+    findings, view = (
+        _log_found(read, model, settings)
+        if isinstance(read, TrafficRead)
+        else _table_found(read, profile, model, settings)
+    )
+    samples = () if view is None else live_columns(profile, view, seed=settings.seed)
+    findings, page = run_monitor_report(
+        findings, samples, settings=settings.drift, rules=settings.monitoring, seed=settings.seed
+    )
+    verdict = decide(findings, settings.monitoring)
+    watched = Watched(findings, verdict, reports / REPORT, reports / VERDICT)
+    with staged(reports, names=(REPORT, VERDICT)) as stage:
+        (stage / REPORT).write_text(page, encoding="utf-8")
+        text = json.dumps(verdict_message(watched, run_id=run_id), indent=2, allow_nan=False)
+        (stage / VERDICT).write_text(text + "\n", encoding="utf-8")
+    return watched
+
+
+def verdict_message(watched: Watched, *, run_id: str, whole: bool = True) -> dict[str, Any]:
+    """Return the verdict for a file or a webhook: plain JSON values.
+
+    Args:
+        watched: What was found.
+        run_id: Of the run that found it.
+        whole: With every column and rate; False: the verdict, its reasons and the traffic alone.
+    """
+    found: dict[str, Any] = TypeAdapter(Findings).dump_python(watched.findings, mode="json")
+    said: dict[str, Any] = TypeAdapter(Verdict).dump_python(watched.verdict, mode="json")
+    traffic = found.pop("traffic")
+    return {
+        "verdict": said["level"],
+        "exit_code": watched.verdict.exit_code,
+        "sentence": watched.verdict.sentence,
+        "run_id": run_id,
+        "reasons": said["reasons"],
+        "traffic": traffic,
+        "report": str(watched.report),
+    } | ({"findings": found} if whole else {})
+
+
+def _log_found(read: TrafficRead, model: WatchedModel, settings: Settings) -> tuple[Findings, View | None]:
+    view = None
+    if read.answer_rows:
+        view = logged_view("live traffic", read, model, sizes=Sizes.of(settings), seed=settings.seed)
+    traffic = Traffic(
+        name="traffic log",
+        kind="log",
+        model_version=model.version,
+        first=read.first,
+        last=read.last,
+        requests=read.answer_rows,
+        compared=0 if view is None else view.requests.height,
+        unknown_share=0.0 if view is None else view.unknown_share,
+        lines=read.lines,
+        damaged=read.damaged,
+        damaged_examples=tuple(f"{each.file}:{each.line}: {each.text}" for each in read.named),
+    )
+    return Findings(traffic, (), measure_feedback(read, settings=settings.monitoring)), view
+
+
+def _table_found(
+    read: TableRead, profile: Profile, model: WatchedModel, settings: Settings
+) -> tuple[Findings, View | None]:
+    since = read.since if read.since is not None else _after_training(profile, read.scale)
+    interactions = pl.read_parquet(read.folder / "interactions.parquet").sort("user_id", "timestamp", "row")
+    if read.until is not None:
+        interactions = interactions.filter(pl.col("timestamp") < read.until)
+    window = interactions if since is None else interactions.filter(pl.col("timestamp") >= since)
+    view = None
+    if window.height:
+        view = made_view(
+            f"table {read.name}",
+            table_runs(interactions, model, since=since),
+            model,
+            items=pl.read_parquet(read.folder / "items.parquet").drop("row"),
+            sizes=Sizes.of(settings),
+            seed=settings.seed,
+        )
+    bounds = [window["timestamp"].min(), window["timestamp"].max()]
+    moments = [
+        read.scale.moment(float(each)) if read.scale.is_clock and isinstance(each, int | float) else None
+        for each in bounds
+    ]
+    traffic = Traffic(
+        name=f"table {read.name}",
+        kind="table",
+        model_version=model.version,
+        first=moments[0],
+        last=moments[1],
+        requests=window.height,
+        compared=0 if view is None else view.requests.height,
+        unknown_share=0.0 if view is None else view.unknown_share,
+    )
+    return Findings(traffic, (), None), view
+
+
+def _after_training(profile: Profile, scale: TimestampScale) -> float | None:
+    """Begin of the window where nobody said one: right after the training data, if its clock is the table's."""
+    until = profile.facts.until
+    if until is None:
+        return None
+    if timestamp_scale(until) != scale:
+        raise DriftError(
+            "The timestamps of the table are of another kind than those of the training data.",
+            where="timestamp",
+            fix="say with `--since` where the window begins",
+        )
+    return float(np.nextafter(until, np.inf))
+
+
+def _moment(text: str, option: str) -> datetime | None:
+    if not text:
+        return None
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as fault:
+        raise SettingsError(f"`{text}` is no date.", where=option, fix="write it as 2026-01-31") from fault
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
