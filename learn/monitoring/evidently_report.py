@@ -10,8 +10,9 @@ from __future__ import annotations
 import dataclasses
 import re
 import warnings
+from abc import ABC
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -69,8 +70,11 @@ class CorrectedDrift(DataframeMetric):  # type: ignore[misc]  # Evidently ships 
     seed: int
 
 
-class CorrectedDriftCalculation(DataframeCalculation[CorrectedDrift]):  # type: ignore[misc]  # as above
-    """Runs the family on the datasets that Evidently holds and draws its part of the page."""
+_Drift = TypeVar("_Drift", bound=CorrectedDrift)
+
+
+class FamilyOfTests(DataframeCalculation[_Drift], Generic[_Drift], ABC):  # type: ignore[misc]  # as above
+    """What a calculation does with the datasets that Evidently holds: run the family, and draw its part of the page."""
 
     def calculate(self, context: Any, current_data: Any, reference_data: Any) -> Any:  # noqa: ARG002  # Evidently calls it so
         """Test every column; the value is one row a column, the tests one a tested column."""
@@ -120,6 +124,10 @@ class CorrectedDriftCalculation(DataframeCalculation[CorrectedDrift]):  # type: 
             test_config={},
             status=statuses.get(column.status, TestStatus.SKIPPED),
         )
+
+
+class CorrectedDriftCalculation(FamilyOfTests[CorrectedDrift]):
+    """Runs the family and nothing else."""
 
 
 def run_report(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Iterator
+from typing import Literal
 
 import numpy as np
 import polars as pl
@@ -37,9 +38,8 @@ def _item_columns(profile: Profile, live: View, *, seed: int) -> Iterator[Column
     yield from text_columns(rows[0], rows[1], seed=seed)
     yield from label_columns(rows[0], rows[1])
     chosen = [view.requests["item_id"].drop_nulls() for view in (profile.view, live)]
-    yield ColumnSample(
-        "item_popularity", "popularity", *(_doublings(_counts(profile, part)) for part in (chosen[0], chosen[1]))
-    )
+    popularities = [_doublings(_counts(profile, part)) for part in chosen]
+    yield ColumnSample("item_popularity", "popularity", popularities[0], popularities[1])
 
 
 def _described_rows(view: View) -> pl.DataFrame:
@@ -87,7 +87,7 @@ def _new_items(profile: Profile, live: View, *, seed: int) -> Iterator[ColumnSam
 
 
 def _vector_columns(reference: View, live: View) -> Iterator[ColumnSample]:
-    names = ("item_vectors", "user_vectors")
+    names: tuple[Literal["item_vectors", "user_vectors"], ...] = ("item_vectors", "user_vectors")
     for name in names:
         parts = getattr(reference, name), getattr(live, name)
         if name == "user_vectors" and not live.histories_whole:
@@ -117,9 +117,8 @@ def _answer_columns(profile: Profile, live: View, *, seed: int) -> Iterator[Colu
         np.random.default_rng([seed, side]).integers(profile.facts.k, size=len(p)) for side, p in enumerate(shown)
     ]
     picked = [part[np.arange(len(part)), place] for part, place in zip(shown, places, strict=True)]
-    yield ColumnSample(
-        "shown_popularity", "score", *(_doublings(_counts(profile, pl.Series(part))) for part in (picked[0], picked[1]))
-    )
+    popularities = [_doublings(_counts(profile, pl.Series(part))) for part in picked]
+    yield ColumnSample("shown_popularity", "score", popularities[0], popularities[1])
     yield ColumnSample("shown_items", "shown", picked[0], picked[1])
     _, numbers = np.unique(np.concatenate(shown), return_inverse=True)
     numbered = np.split(numbers.reshape(-1, profile.facts.k), [len(shown[0])])

@@ -88,7 +88,7 @@ def _requests(drawn: pl.DataFrame, known: pl.DataFrame, model: WatchedModel, *, 
             pl.when(listed).then(pl.col("items").list.head(k)).alias("items"),
             pl.when(listed).then(pl.col("scores").list.head(k)).alias("scores"),
         )
-        .cast(REQUEST_COLUMNS)
+        .select(pl.col(name).cast(dtype) for name, dtype in REQUEST_COLUMNS.items())
     )
 
 

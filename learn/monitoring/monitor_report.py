@@ -12,9 +12,8 @@ from learn.config import DriftSettings, MonitoringSettings
 from learn.monitoring.evidently_report import (
     BaseWidgetInfo,
     CorrectedDrift,
-    CorrectedDriftCalculation,
     CounterData,
-    DataframeCalculation,
+    FamilyOfTests,
     WidgetSize,
     counter,
     plotly_data,
@@ -42,7 +41,7 @@ class LiveTraffic(CorrectedDrift):
     rules: str
 
 
-class LiveTrafficCalculation(CorrectedDriftCalculation, DataframeCalculation[LiveTraffic]):  # type: ignore[misc]  # Any
+class LiveTrafficCalculation(FamilyOfTests[LiveTraffic]):
     """Tests the columns like any drift report, and draws the verdict and the feedback around them."""
 
     def widgets(

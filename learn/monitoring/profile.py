@@ -157,7 +157,7 @@ def read_profile(folder: Path, *, weights_sha256: str | None = None) -> Profile:
     if weights_sha256 is not None and facts.weights_sha256 != weights_sha256:
         raise DriftError("The reference profile belongs to another model.", where=folder, fix=fix)
     requests, items, catalogue, popularity = tables
-    return Profile(facts, View("training data", requests, items, *vectors), catalogue, popularity)
+    return Profile(facts, View("training data", requests, items, vectors[0], vectors[1]), catalogue, popularity)
 
 
 def described(items: pl.DataFrame) -> pl.DataFrame:

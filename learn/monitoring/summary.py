@@ -32,7 +32,7 @@ VECTOR_KINDS: frozenset[Kind] = frozenset({"item_vectors", "user_vectors"})
 LIST_KINDS: frozenset[Kind] = frozenset({"coverage", "concentration"})
 """Columns of lists, one a row: integers that name items, compared as a whole."""
 
-_PREDICTION: frozenset[Kind] = frozenset({"answer", "score", "shown"}) | LIST_KINDS
+_PREDICTION: frozenset[Kind] = frozenset({"answer", "score", "shown", "coverage", "concentration"})
 
 
 def part_of(kind: Kind) -> Part:

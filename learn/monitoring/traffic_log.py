@@ -92,6 +92,15 @@ class TrafficRead:
     first: datetime | None
     last: datetime | None
 
+    @property
+    def sentence(self) -> str:
+        """What was read, in one line."""
+        damaged = f", {self.damaged:,} of them damaged" if self.damaged else ""
+        return (
+            f"Traffic log: {self.lines:,} lines in {self.files:,} files{damaged}; {self.answer_rows:,} answers and "
+            f"{self.feedback_rows:,} feedback records in the window."
+        )
+
 
 @dataclass
 class _Counts:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from learn.data import load_tables
 from learn.data.staging import staged
 from learn.data.timestamps import TimestampScale, timestamp_scale
 from learn.errors import DriftError, SettingsError
+from learn.monitoring.delivery import Delivery, deliver
 from learn.monitoring.feedback import measure_feedback
 from learn.monitoring.live_columns import live_columns
 from learn.monitoring.logged_requests import logged_view
@@ -27,7 +28,7 @@ from learn.monitoring.made_requests import made_view, table_runs
 from learn.monitoring.monitor_report import run_monitor_report
 from learn.monitoring.profile import Profile
 from learn.monitoring.traffic_log import TrafficRead, is_traffic_log, read_traffic
-from learn.monitoring.verdict import Findings, Traffic, Verdict, decide
+from learn.monitoring.verdict import LEVELS, Findings, Traffic, Verdict, decide
 from learn.monitoring.views import Sizes, View, WatchedModel
 
 REPORT, VERDICT = "monitor.html", "verdict.json"
@@ -43,6 +44,7 @@ class TableRead:
         since: Timestamp in the table's unit from which on interactions are the window; None: not said.
         until: Interactions from it on are left out.
         scale: What the timestamps are.
+        rows: Interactions, before and in the window.
     """
 
     name: str
@@ -50,6 +52,12 @@ class TableRead:
     since: float | None
     until: float | None
     scale: TimestampScale
+    rows: int
+
+    @property
+    def sentence(self) -> str:
+        """What was read, in one line."""
+        return f"Table: {self.rows:,} interactions in folder {self.name}."
 
 
 @dataclass(frozen=True)
@@ -87,13 +95,13 @@ def read_source(
     """
     if is_traffic_log(folder):
         return read_traffic(folder, destination, since=_moment(since, "--since"), until=_moment(until, "--until"))
-    load_tables(folder, destination, settings=settings.data)
+    tables = load_tables(folder, destination, settings=settings.data)
     times = pl.scan_parquet(destination / "interactions.parquet").select(pl.col("timestamp").median()).collect()
     scale = timestamp_scale(float(times.item() or 0))
     bounds = [
         scale.parse(text, setting=option) if text else None for text, option in ((since, "--since"), (until, "--until"))
     ]
-    return TableRead(folder.name, destination, bounds[0], bounds[1], scale)
+    return TableRead(folder.name, destination, bounds[0], bounds[1], scale, tables.interactions)
 
 
 def watch(
@@ -159,6 +167,49 @@ def verdict_message(watched: Watched, *, run_id: str, whole: bool = True) -> dic
         "traffic": traffic,
         "report": str(watched.report),
     } | ({"findings": found} if whole else {})
+
+
+def one_source(traffic: str, table: str) -> Path:
+    """Return the one folder that was named.
+
+    Raises:
+        SettingsError: None was, or both.
+    """
+    if bool(traffic) == bool(table):
+        raise SettingsError(
+            "Name one folder to look at.",
+            where="command line",
+            fix="give `--traffic` with a traffic log, or `--current` with a table of interactions",
+        )
+    return Path(traffic or table).absolute()
+
+
+def window_begin(since: str, *, days: int) -> str:
+    """Return the begin of the window: as said, or so many days before now, in UTC; empty where nothing was said.
+
+    Raises:
+        SettingsError: Both were said, or the days are negative.
+    """
+    if days < 0 or (days and since):
+        raise SettingsError("Say one begin of the window.", where="--days", fix="give `--since` or `--days`, not both")
+    return (datetime.now(tz=UTC) - timedelta(days=days)).isoformat() if days else since
+
+
+def tell(watched: Watched, *, run_id: str, settings: Settings) -> Delivery:
+    """Send the verdict to the webhook, where there is one and the verdict is grave enough, and what waited before.
+
+    Raises:
+        SettingsError: The webhook's address is none.
+        StorageError: The outbox cannot be written.
+    """
+    rules = settings.monitoring
+    grave = LEVELS.index(watched.verdict.level) >= LEVELS.index(rules.webhook_from)
+    return deliver(
+        verdict_message(watched, run_id=run_id, whole=False) if grave else None,
+        name=f"{datetime.now(tz=UTC):%Y%m%dT%H%M%S}-{run_id}",
+        outbox=settings.workspace.absolute() / "webhook",
+        settings=rules,
+    )
 
 
 def _log_found(read: TrafficRead, model: WatchedModel, settings: Settings) -> tuple[Findings, View | None]:
