@@ -23,6 +23,7 @@ from learn.monitoring.two_sample import holm
 
 METRICS = ("hit_rate", "recall", "ndcg")
 _CHOSEN = ("clicked", "bought")
+_DIGITS = 9
 
 
 @dataclass(frozen=True)
@@ -190,9 +191,11 @@ def _sums_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
         .agg(
             pl.len().cast(pl.Float64).alias("n"),
             pl.col("recall").is_not_null().sum().cast(pl.Float64).alias("chosen_lists"),
-            *(pl.col(name).sum() for name in METRICS),
+            # The streaming engine adds in any order, and the same log shall give the same page.
+            *(pl.col(name).sum().round(_DIGITS) for name in METRICS),
         )
         .collect(engine="streaming")
+        .sort("day", "model_version", "arm", "person")
     )
 
 
@@ -206,7 +209,7 @@ def _gains(answers: pl.LazyFrame, chosen: pl.LazyFrame, *, k: int) -> pl.LazyFra
         .explode("items", "rank")
         .rename({"items": "item_id"})
     )
-    ideal = pl.Series([sum(_discount(rank) for rank in range(length)) for length in range(k + 1)])
+    ideal = [float(sum(_discount(rank) for rank in range(length))) for length in range(k + 1)]
     found = pl.col("rank").is_not_null()
     # Found and not found by one join: a choice that the list does not hold is a miss.
     return (
@@ -230,7 +233,7 @@ def _discount(rank: int) -> float:
 
 
 def _rates(name: str, people: pl.DataFrame) -> Rates:
-    by_person = people.group_by("person").agg(pl.col("n", "chosen_lists", *METRICS).sum())
+    by_person = people.group_by("person", maintain_order=True).agg(pl.col("n", "chosen_lists", *METRICS).sum())
     return Rates(
         name,
         rate(_sums(by_person, "hit_rate", "n")),

@@ -147,7 +147,7 @@ def _drift_reasons(columns: tuple[ColumnDrift, ...], rules: MonitoringSettings) 
     for column in columns:
         if not column.drifted or column.effect is None:
             continue
-        level, limit = _drift_level(column.effect, rules)
+        level, limit = _drift_level(column, column.effect, rules)
         said = (
             f"{part_of(column.kind).capitalize()} drift: {column.name.replace('_', ' ')}, effect {column.effect:.2f}."
         )
@@ -156,8 +156,9 @@ def _drift_reasons(columns: tuple[ColumnDrift, ...], rules: MonitoringSettings) 
         yield Reason("watch", "nothing_compared", "No column could be compared with the reference profile.")
 
 
-def _drift_level(effect: float, rules: MonitoringSettings) -> tuple[Level, float]:
-    if effect >= rules.alarm_effect:
+def _drift_level(column: ColumnDrift, effect: float, rules: MonitoringSettings) -> tuple[Level, float]:
+    # A training heals items that are unknown, however many they are.
+    if effect >= rules.alarm_effect and column.kind != "unknown":
         return "alarm", rules.alarm_effect
     return ("retrain" if effect >= rules.retrain_effect else "watch"), rules.retrain_effect
 

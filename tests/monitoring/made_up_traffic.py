@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -146,17 +146,3 @@ def changed(answers: list[AnswerRecord], **fields: object) -> list[AnswerRecord]
 def with_settings(settings: Settings, **fields: object) -> Settings:
     """Return settings with other monitoring rules."""
     return settings.overridden(**{f"monitoring__{name}": value for name, value in fields.items()})
-
-
-__all__ = [
-    "NOW",
-    "SETTINGS",
-    "Shop",
-    "changed",
-    "clicks",
-    "make_shop",
-    "replace",
-    "requests_of",
-    "with_settings",
-    "write_log",
-]
