@@ -41,5 +41,6 @@ def _code_of(flow: type[Any]) -> int:
 def _exit_code(name: str, file: Path) -> int:
     from metaflow.client.core import Run
 
-    run = Run(f"{name}/{file.read_text(encoding='utf-8').strip()}", _namespace_check=False)
-    return int(run["end"].task["exit_code"].data)
+    task = Run(f"{name}/{file.read_text(encoding='utf-8').strip()}", _namespace_check=False)["end"].task
+    # A run that ended well has an end; without one something is wrong, and the command says so.
+    return 1 if task is None else int(task["exit_code"].data)

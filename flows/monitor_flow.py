@@ -48,7 +48,7 @@ class MonitorFlow(FlowSpec):
         from flows.earlier_bundles import bundle_folder
         from flows.watched_model import profile_folder
         from learn.monitoring.delivery import webhook_address
-        from learn.monitoring.watch import one_source, window_begin
+        from learn.monitoring.source import one_source, window_begin
 
         self.settings = Settings.from_mapping(self.settings_file.to_dict()).overridden(seed=self.seed)
         webhook_address(self.settings.monitoring)
@@ -65,7 +65,7 @@ class MonitorFlow(FlowSpec):
     @plain_errors
     def read(self) -> None:
         """Read the traffic into tables."""
-        from learn.monitoring.watch import read_source
+        from learn.monitoring.source import read_source
 
         self.read_traffic = read_source(
             self.source, self.scratch, settings=self.settings, since=self.begin, until=self.until
@@ -99,7 +99,7 @@ class MonitorFlow(FlowSpec):
     @plain_errors
     def tell(self) -> None:
         """Tell the webhook, where there is one; what cannot be delivered waits for the next run."""
-        from learn.monitoring.watch import tell
+        from learn.monitoring.watched import tell
 
         self.delivery = tell(self.watched, run_id=current.run_id, settings=self.settings)
         print(self.delivery.sentence)

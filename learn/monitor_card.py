@@ -10,7 +10,7 @@ from learn import monitor_pictures
 from learn.config import Settings
 from learn.monitoring.feedback import Comparison, LiveFeedback, Rates
 from learn.monitoring.ratios import Rate
-from learn.monitoring.watch import Watched
+from learn.monitoring.watched import Watched
 
 _MOST_REASONS = 12
 
@@ -49,12 +49,12 @@ def _show_feedback(card: Any, feedback: LiveFeedback) -> None:
         card.append(Table(_read_out(found), headers=[f"{found.challenger} against {found.champion}", "found"]))
 
 
-def _row(rates: Rates) -> list[str]:
+def _row(rates: Rates) -> list[Any]:
     shown = [_shown(each) for each in (rates.hit_rate, rates.recall, rates.ndcg)]
     return [rates.name, *shown, f"{rates.hit_rate.lists:,}" if rates.hit_rate else "0"]
 
 
-def _read_out(found: Comparison) -> list[list[str]]:
+def _read_out(found: Comparison) -> list[list[Any]]:
     ratio = "not tested" if found.ratio_p_value is None else f"p {found.ratio_p_value:.4f}"
     change = found.hit_rate
     return [

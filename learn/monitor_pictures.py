@@ -49,7 +49,5 @@ def _draw_days(axis: Axes, days: tuple[Rates, ...], metric: str, title: str) -> 
     axis.plot(places, [r.value for _, r in known], color=drawing.ACCENT, marker="o", markersize=3)
     axis.set_ylim(0, 1.15 * max([r.high for _, r in known], default=1.0))
     axis.xaxis.set_major_locator(MaxNLocator(nbins=5, integer=True, min_n_ticks=1))
-    axis.xaxis.set_major_formatter(
-        lambda x, _: f"{known[round(x)][0]:%d %b}" if 0 <= round(x) < len(known) else ""  # type: ignore[arg-type]
-    )
+    axis.xaxis.set_major_formatter(lambda x, _: f"{known[round(x)][0]:%d %b}" if 0 <= round(x) < len(known) else "")
     drawing.dress(axis, title)

@@ -40,8 +40,8 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--data", type=Path, default=data, help="folder of the public data sets (%(default)s)")
     parser.add_argument("--workspace", type=Path, default=workspace, help="folder for tables, vectors and the log")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
-    parser.add_argument("--pairs", type=int, default=50, help="pairs in each cell; 4 cells a data set (%(default)s)")
-    parser.add_argument("--evidently-pairs", type=int, default=10, help="the same for Evidently (%(default)s)")
+    parser.add_argument("--pairs", type=int, default=100, help="in each cell, a quarter of them a shift (%(default)s)")
+    parser.add_argument("--evidently-pairs", type=int, default=20, help="the same for Evidently (%(default)s)")
     return parser.parse_args(words)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -9,7 +10,7 @@ import pandas as pd
 
 from learn.config import DriftSettings, MonitoringSettings
 from learn.monitoring.column_tests import drifted_columns
-from learn.monitoring.evidently_report import DataDefinition, Dataset, Report
+from learn.monitoring.evidently_names import DataDefinition, Dataset, Report
 from learn.monitoring.live_columns import live_columns
 from learn.monitoring.profile import Profile
 from learn.monitoring.samples import ColumnSample
@@ -64,8 +65,6 @@ def _frame(samples: list[ColumnSample], side: int) -> pd.DataFrame:
 
 
 def _bounded(view: View, rows: int) -> View:
-    from dataclasses import replace
-
     return replace(
         view,
         item_vectors=None if view.item_vectors is None else view.item_vectors[:rows],

@@ -1,6 +1,6 @@
 """The report on a log of a million rows: time and peak memory, in a process of its own.
 
-python -m benchmarks.monitoring.million FOLDER DATA WORKSPACE writes the log, if it is not there, and prints the figures.
+``python -m benchmarks.monitoring.million FOLDER DATA WORKSPACE`` prints figures, and with ``--write`` makes the log.
 """
 
 from __future__ import annotations
@@ -69,7 +69,8 @@ def _main(words: list[str]) -> None:
         _write_log(folder / "log", requests, version=model.version)
         return
     from benchmarks.quality.provenance import peak_memory_bytes
-    from learn.monitoring.watch import read_source, watch
+    from learn.monitoring.source import read_source
+    from learn.monitoring.watch import watch
 
     loaded, begun, cpu = peak_memory_bytes(), time.perf_counter(), time.process_time()
     read = read_source(folder / "log", folder / "read", settings=settings)

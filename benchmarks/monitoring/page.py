@@ -70,7 +70,7 @@ def _parts(cells: list[Cell], million: Million) -> list[str]:
         "The target is at least 95 % found, in every cell. Beside many false alarms a high share found says little.",
         _table(cells, list(SHIFTS)),
         "## A log of a million rows",
-        f"{million.log_bytes / 1e6:,.0f} MB of JSON lines, four answers to one click, of {_SHOP_WORDS}: read, compared, "
+        f"{million.log_bytes / 1e6:,.0f} MB of JSON lines, four answers to a click, of {_SHOP_WORDS}: read, compared, "
         f"judged and reported in {million.seconds:.0f} s ({million.cpu_seconds:.0f} s of processor), peak memory "
         f"{million.peak_bytes / 1e6:,.0f} MB, of which {million.loaded_bytes / 1e6:,.0f} MB are the libraries and the "
         f"model. The page has {million.report_bytes / 1e6:.1f} MB.",

@@ -115,8 +115,11 @@ def _users(
     items: NDArray[np.int32], first: NDArray[np.int64], at: NDArray[np.int64], vectors: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     begins = np.maximum(first, at - _NEWEST_ITEMS)
-    users = np.stack([vectors[items[begin:end]].mean(axis=0) for begin, end in zip(begins, at, strict=True)])
-    return users / np.maximum(np.linalg.norm(users, axis=1, keepdims=True), 1e-9)
+    users: NDArray[np.float32] = np.stack(
+        [vectors[items[begin:end]].mean(axis=0) for begin, end in zip(begins, at, strict=True)]
+    )
+    users /= np.maximum(np.linalg.norm(users, axis=1, keepdims=True), 1e-9)
+    return users
 
 
 def _lists(

@@ -55,7 +55,7 @@ class Plan:
     """How many pairs are judged in each cell.
 
     Attributes:
-        learn: Of one distribution, and with each planted shift, by LEARN's verdict.
+        learn: Of one distribution, by LEARN's verdict; with each planted shift a quarter of them.
         evidently: The same by Evidently, which takes seconds a pair.
         data: Folder of the public data sets.
         workspace: Folder of their tables and vectors.
@@ -83,8 +83,9 @@ def measure_cells(plan: Plan) -> Iterator[Cell]:
             pool = make_pool(data_set, width=width, rows=_POOL_ROWS, data=plan.data, workspace=plan.workspace)
             for rows in ROWS:
                 for judge, pairs in (("learn", plan.learn), ("evidently", plan.evidently)):
-                    for planted in (NOTHING, *SHIFTS):
-                        yield _cell(judge, pool, rows=rows, width=width, planted=planted, pairs=pairs)
+                    yield _cell(judge, pool, rows=rows, width=width, planted=NOTHING, pairs=pairs)
+                    for planted in SHIFTS:
+                        yield _cell(judge, pool, rows=rows, width=width, planted=planted, pairs=-(-pairs // 4))
 
 
 def _cell(judge: str, pool: Pool, *, rows: int, width: int, planted: str, pairs: int) -> Cell:

@@ -49,7 +49,8 @@ def mean_shift(profile: Profile, live: View, rng: np.random.Generator) -> tuple[
         if vectors is None:
             return None
         signs = rng.choice([-1.0, 1.0], vectors.shape[1])
-        return (vectors + _MEAN_SHIFT_SD * signs * vectors.std(axis=0)).astype(np.float32)
+        shifted: NDArray[np.float32] = (vectors + _MEAN_SHIFT_SD * signs * vectors.std(axis=0)).astype(np.float32)
+        return shifted
 
     return profile, dataclasses.replace(
         live, item_vectors=moved(live.item_vectors), user_vectors=moved(live.user_vectors)

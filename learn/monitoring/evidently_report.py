@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
 from abc import ABC
 from collections.abc import Sequence
 from typing import Any, Generic, TypeVar, cast
@@ -21,32 +20,24 @@ from numpy.typing import NDArray
 from learn.config import DriftSettings
 from learn.monitoring.column_tests import drifted_columns
 from learn.monitoring.drift_charts import column_layout, column_traces
+from learn.monitoring.evidently_names import (
+    BaseWidgetInfo,
+    CounterData,
+    DataDefinition,
+    DataframeCalculation,
+    DataframeMetric,
+    Dataset,
+    MetricTestResult,
+    Report,
+    TestStatus,
+    WidgetSize,
+    counter,
+    plotly_data,
+    table_data,
+    text_widget,
+)
 from learn.monitoring.samples import ColumnSample
 from learn.monitoring.summary import LABEL_KINDS, ColumnDrift, Kind
-
-with warnings.catch_warnings():
-    # Evidently reaches into `numpy.core` while it defines its types; nothing that runs later does.
-    warnings.filterwarnings("ignore", message=r"numpy\.core is deprecated", category=DeprecationWarning)
-    # A regular expression of its text descriptors is not a raw string; the pattern is the one meant.
-    warnings.filterwarnings("ignore", message=r"invalid escape sequence", category=DeprecationWarning)
-    warnings.filterwarnings("ignore", message=r".*invalid escape sequence", category=SyntaxWarning)
-    # Its web server's dependency injection, loaded along and never started here. Litestar's own warning class
-    # cannot be named before the import that raises it.
-    warnings.filterwarnings("ignore", message=r"(Call to deprecated function 'Dependency'|Use of deprecated class)")
-    # Pandas names its own plans for version 4 to whoever reads the options Evidently reads.
-    warnings.filterwarnings("ignore", category=pd.errors.Pandas4Warning)
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.core.metric_types import DataframeCalculation, DataframeMetric, MetricTestResult
-    from evidently.legacy.model.widget import BaseWidgetInfo
-    from evidently.legacy.renderers.html_widgets import (
-        CounterData,
-        WidgetSize,
-        counter,
-        plotly_data,
-        table_data,
-        text_widget,
-    )
-    from evidently.legacy.tests.base_test import TestStatus
 
 _PADDING = "padding"
 _POLICY = (

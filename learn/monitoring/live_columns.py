@@ -24,7 +24,7 @@ def live_columns(profile: Profile, live: View, *, seed: int) -> tuple[ColumnSamp
     """
     reference = profile.view
     return (
-        *_item_columns(profile, live, seed=seed),
+        *_item_columns(profile, live),
         _history_length(reference, live),
         _unknown_items(profile, live),
         *_new_items(profile, live, seed=seed),
@@ -33,9 +33,9 @@ def live_columns(profile: Profile, live: View, *, seed: int) -> tuple[ColumnSamp
     )
 
 
-def _item_columns(profile: Profile, live: View, *, seed: int) -> Iterator[ColumnSample]:
+def _item_columns(profile: Profile, live: View) -> Iterator[ColumnSample]:
     rows = [_described_rows(view) for view in (profile.view, live)]
-    yield from text_columns(rows[0], rows[1], seed=seed)
+    yield from text_columns(rows[0], rows[1])
     yield from label_columns(rows[0], rows[1])
     chosen = [view.requests["item_id"].drop_nulls() for view in (profile.view, live)]
     popularities = [_doublings(_counts(profile, part)) for part in chosen]
@@ -82,7 +82,7 @@ def _new_items(profile: Profile, live: View, *, seed: int) -> Iterator[ColumnSam
         yield ColumnSample("new_items", "text", absent="no item is described that the model does not know")
         return
     drawn = np.random.default_rng(seed).permutation(new.height)[: profile.catalogue.height]
-    for sample in text_columns(profile.catalogue, new[np.sort(drawn)], seed=seed):
+    for sample in text_columns(profile.catalogue, new[np.sort(drawn)]):
         yield dataclasses.replace(sample, name=f"new_items_{sample.name}")
 
 

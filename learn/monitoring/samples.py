@@ -52,7 +52,7 @@ def column_samples(
     rng = np.random.default_rng(seed)
     drawn = _drawn(reference, settings.sample_rows, rng), _drawn(current, settings.sample_rows, rng)
     return (
-        *text_columns(reference.items[drawn[0]], current.items[drawn[1]], seed=seed),
+        *text_columns(reference.items[drawn[0]], current.items[drawn[1]]),
         *label_columns(reference.items[drawn[0]], current.items[drawn[1]]),
         _popularity(reference, current, drawn[1], len(drawn[0]), rng),
         _activity(reference, current, settings.sample_rows, rng),
@@ -69,7 +69,7 @@ def _drawn(window: Window, rows: int, rng: np.random.Generator) -> NDArray[np.in
     return items[chosen].astype(np.int64)
 
 
-def text_columns(reference: pl.DataFrame, current: pl.DataFrame, *, seed: int) -> Iterator[ColumnSample]:
+def text_columns(reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[ColumnSample]:
     """Describe the texts of two tables of items, row by row as given."""
     for column in ("title", "description"):
         if column not in reference.columns or column not in current.columns:
@@ -79,8 +79,7 @@ def text_columns(reference: pl.DataFrame, current: pl.DataFrame, *, seed: int) -
         for name in numbers[0].columns:
             yield ColumnSample(name, "text", numbers[0][name].to_numpy(), numbers[1][name].to_numpy())
         texts = [part[column].cast(pl.String).fill_null("").to_list() for part in (reference, current)]
-        odd = [scores[np.isfinite(scores)] for scores in oddness(texts[0], texts[1], seed=seed)]
-        yield ColumnSample(f"{column}_oddness", "text", odd[0], odd[1])
+        yield ColumnSample(f"{column}_oddness", "text", *oddness(texts[0], texts[1]))
 
 
 def label_columns(reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[ColumnSample]:

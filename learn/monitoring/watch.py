@@ -1,107 +1,33 @@
 """Live traffic against the reference profile: what came in, what was found, and the verdict.
 
-from learn.monitoring.watch import read_source, watch
+from learn.monitoring.watch import watch
 """
 
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import polars as pl
-from pydantic import TypeAdapter
 
 from learn.config import Settings
-from learn.data import load_tables
 from learn.data.staging import staged
 from learn.data.timestamps import TimestampScale, timestamp_scale
-from learn.errors import DriftError, SettingsError
-from learn.monitoring.delivery import Delivery, deliver
+from learn.errors import DriftError
 from learn.monitoring.feedback import measure_feedback
 from learn.monitoring.live_columns import live_columns
 from learn.monitoring.logged_requests import logged_view
 from learn.monitoring.made_requests import made_view, table_runs
 from learn.monitoring.monitor_report import run_monitor_report
 from learn.monitoring.profile import Profile
-from learn.monitoring.traffic_log import TrafficRead, is_traffic_log, read_traffic
-from learn.monitoring.verdict import LEVELS, Findings, Traffic, Verdict, decide
+from learn.monitoring.source import TableRead
+from learn.monitoring.traffic_log import TrafficRead
+from learn.monitoring.verdict import Findings, Traffic, decide
 from learn.monitoring.views import Sizes, View, WatchedModel
+from learn.monitoring.watched import Watched, verdict_message
 
 REPORT, VERDICT = "monitor.html", "verdict.json"
-
-
-@dataclass(frozen=True)
-class TableRead:
-    """A data folder that was read for its interactions.
-
-    Attributes:
-        name: Of the folder.
-        folder: Holds ``items.parquet`` and ``interactions.parquet``.
-        since: Timestamp in the table's unit from which on interactions are the window; None: not said.
-        until: Interactions from it on are left out.
-        scale: What the timestamps are.
-        rows: Interactions, before and in the window.
-    """
-
-    name: str
-    folder: Path
-    since: float | None
-    until: float | None
-    scale: TimestampScale
-    rows: int
-
-    @property
-    def sentence(self) -> str:
-        """What was read, in one line."""
-        return f"Table: {self.rows:,} interactions in folder {self.name}."
-
-
-@dataclass(frozen=True)
-class Watched:
-    """What the monitor found.
-
-    Attributes:
-        findings: All of it.
-        verdict: What it calls for.
-        report: The page, one HTML file.
-        verdict_file: The verdict and the findings as JSON.
-    """
-
-    findings: Findings
-    verdict: Verdict
-    report: Path
-    verdict_file: Path
-
-
-def read_source(
-    folder: Path, destination: Path, *, settings: Settings, since: str = "", until: str = ""
-) -> TrafficRead | TableRead:
-    """Read a traffic log, or a data folder with a table of interactions; which of them it is, its files tell.
-
-    Args:
-        folder: Where it lies.
-        destination: Folder for what is made of it.
-        settings: How tables are read.
-        since: Begin of the window, a date or a timestamp; empty: all of a log, and of a table what came after training.
-        until: End of the window; empty: none.
-
-    Raises:
-        DataError: The folder holds neither.
-        SettingsError: A moment is none.
-    """
-    if is_traffic_log(folder):
-        return read_traffic(folder, destination, since=_moment(since, "--since"), until=_moment(until, "--until"))
-    tables = load_tables(folder, destination, settings=settings.data)
-    times = pl.scan_parquet(destination / "interactions.parquet").select(pl.col("timestamp").median()).collect()
-    scale = timestamp_scale(float(times.item() or 0))
-    bounds = [
-        scale.parse(text, setting=option) if text else None for text, option in ((since, "--since"), (until, "--until"))
-    ]
-    return TableRead(folder.name, destination, bounds[0], bounds[1], scale, tables.interactions)
 
 
 def watch(
@@ -118,7 +44,7 @@ def watch(
     Time, memory and the page are bounded by the settings' sample sizes, but for reading the log itself.
 
     Args:
-        read: What :func:`read_source` gave.
+        read: What :func:`learn.monitoring.source.read_source` gave.
         profile: What the model was trained on.
         model: Whose traffic it is.
         run_id: Stands in the verdict's file.
@@ -145,71 +71,6 @@ def watch(
         text = json.dumps(verdict_message(watched, run_id=run_id), indent=2, allow_nan=False)
         (stage / VERDICT).write_text(text + "\n", encoding="utf-8")
     return watched
-
-
-def verdict_message(watched: Watched, *, run_id: str, whole: bool = True) -> dict[str, Any]:
-    """Return the verdict for a file or a webhook: plain JSON values.
-
-    Args:
-        watched: What was found.
-        run_id: Of the run that found it.
-        whole: With every column and rate; False: the verdict, its reasons and the traffic alone.
-    """
-    found: dict[str, Any] = TypeAdapter(Findings).dump_python(watched.findings, mode="json")
-    said: dict[str, Any] = TypeAdapter(Verdict).dump_python(watched.verdict, mode="json")
-    traffic = found.pop("traffic")
-    return {
-        "verdict": said["level"],
-        "exit_code": watched.verdict.exit_code,
-        "sentence": watched.verdict.sentence,
-        "run_id": run_id,
-        "reasons": said["reasons"],
-        "traffic": traffic,
-        "report": str(watched.report),
-    } | ({"findings": found} if whole else {})
-
-
-def one_source(traffic: str, table: str) -> Path:
-    """Return the one folder that was named.
-
-    Raises:
-        SettingsError: None was, or both.
-    """
-    if bool(traffic) == bool(table):
-        raise SettingsError(
-            "Name one folder to look at.",
-            where="command line",
-            fix="give `--traffic` with a traffic log, or `--current` with a table of interactions",
-        )
-    return Path(traffic or table).absolute()
-
-
-def window_begin(since: str, *, days: int) -> str:
-    """Return the begin of the window: as said, or so many days before now, in UTC; empty where nothing was said.
-
-    Raises:
-        SettingsError: Both were said, or the days are negative.
-    """
-    if days < 0 or (days and since):
-        raise SettingsError("Say one begin of the window.", where="--days", fix="give `--since` or `--days`, not both")
-    return (datetime.now(tz=UTC) - timedelta(days=days)).isoformat() if days else since
-
-
-def tell(watched: Watched, *, run_id: str, settings: Settings) -> Delivery:
-    """Send the verdict to the webhook, where there is one and the verdict is grave enough, and what waited before.
-
-    Raises:
-        SettingsError: The webhook's address is none.
-        StorageError: The outbox cannot be written.
-    """
-    rules = settings.monitoring
-    grave = LEVELS.index(watched.verdict.level) >= LEVELS.index(rules.webhook_from)
-    return deliver(
-        verdict_message(watched, run_id=run_id, whole=False) if grave else None,
-        name=f"{datetime.now(tz=UTC):%Y%m%dT%H%M%S}-{run_id}",
-        outbox=settings.workspace.absolute() / "webhook",
-        settings=rules,
-    )
 
 
 def _log_found(read: TrafficRead, model: WatchedModel, settings: Settings) -> tuple[Findings, View | None]:
@@ -280,13 +141,3 @@ def _after_training(profile: Profile, scale: TimestampScale) -> float | None:
             fix="say with `--since` where the window begins",
         )
     return float(np.nextafter(until, np.inf))
-
-
-def _moment(text: str, option: str) -> datetime | None:
-    if not text:
-        return None
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError as fault:
-        raise SettingsError(f"`{text}` is no date.", where=option, fix="write it as 2026-01-31") from fault
-    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)

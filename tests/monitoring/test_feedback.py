@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -17,6 +18,8 @@ from learn.monitoring.feedback import LiveFeedback, measure_feedback
 from learn.monitoring.ratios import Sums, difference, rate
 from learn.monitoring.traffic_log import read_traffic
 from tests.monitoring.made_up_traffic import NOW, write_log
+
+CHALLENGER: dict[str, Any] = {"arm": "challenger", "model_version": "v2"}
 
 
 def answer(number: int, user: str | None, *, day: int = 0, **fields: object) -> AnswerRecord:
@@ -54,7 +57,7 @@ def test_without_a_choice_there_is_nothing_to_say(tmp_path: Path) -> None:
 
 
 def test_figures_by_hand(tmp_path: Path) -> None:
-    answers = [answer(number, f"u{number}") for number in range(4)]
+    answers: list[AnswerRecord | FeedbackRecord] = [answer(number, f"u{number}") for number in range(4)]
     # r0: first and third item; r1: one beyond k and one not in the list; r2: bought what was clicked; r3: none.
     events = [event(0, "a"), event(0, "c"), event(1, "d"), event(1, "z"), event(2, "b"), event(2, "b", "bought")]
     found = measured(tmp_path, *answers, *events, event(99, "a"))
@@ -70,7 +73,12 @@ def test_figures_by_hand(tmp_path: Path) -> None:
 
 
 def test_lists_that_nobody_was_shown_do_not_count(tmp_path: Path) -> None:
-    records = [answer(1, "u"), answer(2, "v"), event(1, "a", "shown"), event(1, "a")]
+    records: list[AnswerRecord | FeedbackRecord] = [
+        answer(1, "u"),
+        answer(2, "v"),
+        event(1, "a", "shown"),
+        event(1, "a"),
+    ]
     (day,) = measured(tmp_path, *records).by_day
     assert day.hit_rate is not None
     assert (day.hit_rate.value, day.hit_rate.lists) == (1, 1)
@@ -100,8 +108,7 @@ def _arms(
         taste = rng.beta(0.5, 2) + (gain if second else 0)
         for number in range(lists):
             key = person * lists + number
-            arm = {"arm": "challenger", "model_version": "v2"} if second else {}
-            records.append(answer(key, f"u{person}", day=number % 3, **arm))
+            records.append(answer(key, f"u{person}", day=number % 3, **(CHALLENGER if second else {})))
             if rng.random() < taste:
                 records.append(event(key, "b"))
     return records
@@ -126,9 +133,9 @@ def test_a_broken_split_is_found(tmp_path: Path) -> None:
 
 
 def test_people_who_saw_both_arms_are_left_out(tmp_path: Path) -> None:
-    arm = {"arm": "challenger", "model_version": "v2"}
-    records = [answer(1, "u"), answer(2, "u", **arm), answer(3, "v"), answer(4, "w", **arm), event(4, "a")]
-    (compared,) = measured(tmp_path, *records).comparisons
+    first = [answer(1, "u"), answer(3, "v")]
+    second = [answer(2, "u", **CHALLENGER), answer(4, "w", **CHALLENGER)]
+    (compared,) = measured(tmp_path, *first, *second, event(4, "a")).comparisons
     assert compared.people_in_both == 1
     assert compared.champion_rates.hit_rate is not None
     assert compared.champion_rates.hit_rate.lists == 1

@@ -14,7 +14,9 @@ from learn.config import Settings
 from learn.data.traffic import AnswerRecord, FeedbackRecord
 from learn.errors import DriftError, SettingsError
 from learn.monitoring.profile import read_profile, write_profile
-from learn.monitoring.watch import Watched, one_source, read_source, watch, window_begin
+from learn.monitoring.source import one_source, read_source, window_begin
+from learn.monitoring.watch import watch
+from learn.monitoring.watched import Watched
 from tests.monitoring.made_up_traffic import (
     SETTINGS,
     Shop,
@@ -216,10 +218,10 @@ def test_the_page_is_whole_small_loads_nothing_and_is_the_same_again(shop: Shop,
     answers = requests_of(shop, seed=8)
     hostile = "<script>alert(1)</script>"
     answers[0] = answers[0].model_copy(update={"model_version": hostile})
-    records = [*answers, *clicks(answers, chance=lambda _: 0.3)]
+    events = list(clicks(answers, chance=lambda _: 0.3))
     pages = []
     for name in ("one", "two"):
-        found = watched(shop, tmp_path / name, *records)
+        found = watched(shop, tmp_path / name, *answers, *events)
         pages.append(found.report.read_text(encoding="utf-8"))
     assert pages[0] == pages[1]
     assert len(pages[0].encode()) < 5_000_000
