@@ -9,6 +9,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.monitoring.million import measure_million
 from benchmarks.monitoring.page import write_page
 from benchmarks.monitoring.rates import Cell, Plan, measure_cells
 from benchmarks.quality.provenance import ROOT
@@ -19,12 +20,11 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
     options = _options(words)
     try:
-        cells = _cells(options)
-        from benchmarks.monitoring.million import measure_million
-
         million = measure_million(
             folder=options.workspace / "monitoring", data=options.data, workspace=options.workspace
         )
+        print(f"{million.rows:,} log rows: {million.seconds:.0f} s, {million.peak_bytes / 1e6:,.0f} MB", flush=True)
+        cells = _cells(options)
         print(f"Page: {write_page(cells, million, folder=options.out)}")
     except LearnError as error:
         print(f"{error.headline}\n{error}", file=sys.stderr)

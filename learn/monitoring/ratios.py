@@ -63,7 +63,7 @@ class Difference:
         value: Second less first.
         low: Lower end of its 95 % interval.
         high: Upper end.
-        p_value: Two-sided; 1 where either has no scatter to judge by.
+        p_value: Two-sided.
     """
 
     value: float
@@ -87,9 +87,14 @@ def rate(sums: Sums) -> Rate | None:
 def difference(first: Rate, second: Rate) -> Difference:
     """Test whether two rates of different people differ: with one list a person, the two-proportion z-test."""
     value = second.value - first.value
-    error = math.hypot(first.error, second.error)
-    p_value = math.erfc(abs(value) / error / math.sqrt(2)) if first.error > 0 and second.error > 0 else 1.0
+    error = math.hypot(_never_zero(first), _never_zero(second))
+    p_value = math.erfc(abs(value) / error / math.sqrt(2))
     return Difference(value, value - _NORMAL_95 * error, value + _NORMAL_95 * error, p_value)
+
+
+def _never_zero(rate: Rate) -> float:
+    # A rate of exactly 0 has no scatter, and yet a hit rate that fell to 0 must be found: the interval's width tells.
+    return rate.error or (rate.high - rate.low) / (2 * _NORMAL_95)
 
 
 def _wilson(mean: float, error: float, people: int) -> tuple[float, float]:

@@ -87,9 +87,7 @@ def place(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return Workplace(folder)
 
 
-def watched(
-    place: Workplace, shop: Shop, name: str, *records: AnswerRecord | FeedbackRecord
-) -> tuple[Finished, dict[str, object]]:
+def watched(place: Workplace, name: str, *records: AnswerRecord | FeedbackRecord) -> tuple[Finished, dict[str, object]]:
     version = read_bundle(place.folder / "bundle").version
     written = [
         each.model_copy(update={"model_version": version}) if isinstance(each, AnswerRecord) else each
@@ -105,15 +103,15 @@ def watched(
 @pytest.mark.slow
 def test_the_exit_code_says_the_verdict_and_an_undelivered_alarm_is_kept(place: Workplace, shop: Shop) -> None:
     answers = requests_of(shop, seed=2)
-    done, verdict = watched(place, shop, "same", *answers, *clicks(answers, chance=lambda _: 0.3))
+    done, verdict = watched(place, "same", *answers, *clicks(answers, chance=lambda _: 0.3))
     assert (done.code, verdict["verdict"]) == (0, "ok"), done.said
     assert not list((place.folder / ".learn" / "webhook").glob("*.json"))
 
     unknown = [each.model_copy(update={"unknown_items": 1}) for each in answers]
-    done, verdict = watched(place, shop, "new_items", *unknown)
+    done, verdict = watched(place, "new_items", *unknown)
     assert (done.code, verdict["verdict"], verdict["exit_code"]) == (3, "retrain", 3), done.said
 
-    done, verdict = watched(place, shop, "broken", *changed(answers, fallback="no_known_item"))
+    done, verdict = watched(place, "broken", *changed(answers, fallback="no_known_item"))
     assert (done.code, verdict["verdict"]) == (4, "alarm"), done.said
     assert "1 kept for the next run" in done.out
     (kept,) = (place.folder / ".learn" / "webhook").glob("*.json")

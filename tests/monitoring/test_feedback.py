@@ -192,6 +192,15 @@ def test_with_one_list_a_person_it_is_the_two_proportion_test() -> None:
     assert difference(parts[0], parts[1]).p_value == pytest.approx(expected, rel=0.03)
 
 
+def test_a_rate_that_fell_to_nothing_is_found() -> None:
+    hits = np.repeat([1.0, 0.0], [90, 210])
+    rates = [rate(_person_sums(np.ones(300), gains)) for gains in (hits, np.zeros(300))]
+    assert rates[0] is not None
+    assert rates[1] is not None
+    assert difference(rates[0], rates[1]).p_value < 1e-6
+    assert difference(rates[1], rates[1]).p_value == 1
+
+
 @given(st.lists(st.tuples(st.integers(1, 6), st.floats(0, 1)), min_size=1, max_size=30))
 def test_a_rate_lies_in_its_interval_and_both_between_0_and_1(people: list[tuple[int, float]]) -> None:
     lists = np.asarray([count for count, _ in people], dtype=float)
