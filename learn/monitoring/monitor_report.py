@@ -96,12 +96,11 @@ def _verdict_widgets(findings: Findings, rules: MonitoringSettings) -> list[Base
         CounterData("Verdict", verdict.level.upper()),
         CounterData(unit, f"{traffic.requests:,}"),
         CounterData("Unknown items", f"{traffic.unknown_share:.1%}"),
-        CounterData("From, to", " – ".join(dict.fromkeys(dates)) or "no clock"),
-        CounterData("Model", traffic.model_version),
     ]
+    window = f", {' to '.join(dict.fromkeys(dates))}" if dates else ""
     reasons = [[reason.level, reason.said, _number(reason.value), _number(reason.limit)] for reason in verdict.reasons]
     widgets = [
-        counter(title=f"Monitor: {traffic.name}", counters=counters),
+        counter(title=f"Monitor: {traffic.name}{window}, model {traffic.model_version}", counters=counters),
         table_data(title="Why", column_names=["Calls for", "Reason", "Found", "Limit"], data=reasons),
     ]
     if traffic.damaged:

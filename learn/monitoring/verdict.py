@@ -157,8 +157,10 @@ def _drift_reasons(columns: tuple[ColumnDrift, ...], rules: MonitoringSettings) 
 
 
 def _drift_level(column: ColumnDrift, effect: float, rules: MonitoringSettings) -> tuple[Level, float]:
-    # A training heals items that are unknown, however many they are.
-    if effect >= rules.alarm_effect and column.kind != "unknown":
+    # Of unknown items the share decides, by a rule of its own: most long histories hold one of the few there are.
+    if column.kind == "unknown":
+        return "watch", rules.retrain_effect
+    if effect >= rules.alarm_effect:
         return "alarm", rules.alarm_effect
     return ("retrain" if effect >= rules.retrain_effect else "watch"), rules.retrain_effect
 
