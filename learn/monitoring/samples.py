@@ -79,7 +79,8 @@ def text_columns(reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[Col
         for name in numbers[0].columns:
             yield ColumnSample(name, "text", numbers[0][name].to_numpy(), numbers[1][name].to_numpy())
         texts = [part[column].cast(pl.String).fill_null("").to_list() for part in (reference, current)]
-        yield ColumnSample(f"{column}_oddness", "text", *oddness(texts[0], texts[1]))
+        odd = oddness(texts[0], texts[1])
+        yield ColumnSample(f"{column}_oddness", "text", odd[0], odd[1])
 
 
 def label_columns(reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[ColumnSample]:
