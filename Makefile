@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two cores are shared by the parallel tests; more threads than that only wait for each other.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: run test test-all check format bench-quality environment clean
+.PHONY: run test test-all check format bench-quality bench-monitoring environment clean
 
 run: environment ## train on the bundled sample and build the service
 	$(BIN)/python flows/train_flow.py --no-pylint run
@@ -27,6 +27,9 @@ format: environment ## format the code
 
 bench-quality: environment ## quality on public data: hours; goes on where it was stopped (WITH="--only scientific" for a part)
 	$(BIN)/python -m benchmarks.quality $(WITH)
+
+bench-monitoring: environment ## false alarms and planted shifts of the monitor: an hour (WITH="--pairs 5" for a try)
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.monitoring $(WITH)
 
 environment: .venv/.made ## make the environment from the constraints file
 

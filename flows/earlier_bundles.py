@@ -33,7 +33,7 @@ def resolve_start(name: str, *, settings: Settings) -> StartBundle | None:
         return None
     from learn.serving.start_bundle import check_start
 
-    return check_start(_folder(name, option="--init-from"), settings=settings)
+    return check_start(bundle_folder(name, option="--init-from"), settings=settings)
 
 
 def refuse_seen_windows(start: StartBundle | None, histories: Path, *, tables: Path) -> None:
@@ -79,7 +79,7 @@ def resolve_production(name: str, *, settings: Settings) -> ProductionBundle | N
     from learn.serving import production
 
     if name != "latest":
-        found = production.check_production(_folder(name, option="--production"), settings=settings)
+        found = production.check_production(bundle_folder(name, option="--production"), settings=settings)
         print(f"Production: bundle {found.version} is evaluated beside the new towers.")
         return found
     stored = settings.serving.model_name
@@ -108,7 +108,16 @@ def production_model(found: ProductionBundle | None, histories: Path, *, tables:
     return read_production(found, histories, tables=tables)
 
 
-def _folder(name: str, *, option: str) -> Path:
+def bundle_folder(name: str, *, option: str) -> Path:
+    """Return the folder of the bundle that a name stands for, as :func:`resolve_start` reads names.
+
+    Args:
+        name: Not empty.
+        option: Of the command line that gave it.
+
+    Raises:
+        BundleError: There is no such folder, model or run, or the run has no bundle (any more).
+    """
     if Path(name).is_dir():
         return Path(name)
     if ":" in name:

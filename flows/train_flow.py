@@ -186,9 +186,18 @@ class TrainFlow(FlowSpec):
     @step
     @plain_errors
     def compare_windows(self) -> None:
-        """Drift: the newest window, or a second folder, against the training window."""
+        """Drift: the newest window, or a second folder, against training; and the profile for what comes later."""
         from learn.cards import show_drift
-        from learn.monitoring.run_drift import run_drift
+        from learn.monitoring.run_drift import run_drift, write_run_profile
+
+        self.profile = write_run_profile(
+            self.split_summary.folder,
+            tables=self.validation_summary.folder,
+            content=self.content_summary.path,
+            towers=self.training,
+            destination=self.scratch / "profile",
+            settings=self.settings,
+        )
 
         self.drift_summary = run_drift(
             self.split_summary.folder,

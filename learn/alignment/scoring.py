@@ -47,6 +47,23 @@ class TowerScorer:
         self.device = next(towers.parameters()).device
         self.item_inputs, self.item_vectors = self._encode_items(content, ids)
 
+    @classmethod
+    def encoded(cls, towers: Towers, *, item_inputs: Tensor, item_vectors: Tensor, name: str = "towers") -> TowerScorer:
+        """Return a scorer of a catalogue that was encoded before, as a bundle holds it.
+
+        Args:
+            towers: The trained towers; they are put into evaluation mode.
+            item_inputs: (n, W) float32, on the towers' device.
+            item_vectors: (n, D) float32, beside them.
+            name: Name in the metrics.
+        """
+        scorer = cls.__new__(cls)
+        scorer.name = name
+        scorer.towers = towers.eval()
+        scorer.device = next(towers.parameters()).device
+        scorer.item_inputs, scorer.item_vectors = item_inputs, item_vectors
+        return scorer
+
     @torch.inference_mode()
     def _encode_items(self, content: NDArray[np.float32], ids: NDArray[np.int64]) -> tuple[Tensor, Tensor]:
         inputs, vectors = [], []

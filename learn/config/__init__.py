@@ -11,7 +11,13 @@ from learn.config.alignment import TowerSettings, TrainingSettings
 from learn.config.content import ContentSettings
 from learn.config.data import DataSettings, SplitSettings, ValidationSettings
 from learn.config.evaluation import EvaluationSettings
-from learn.config.operations import DeploymentSettings, DriftSettings, ServingSettings, TrafficSettings
+from learn.config.operations import (
+    DeploymentSettings,
+    DriftSettings,
+    MonitoringSettings,
+    ServingSettings,
+    TrafficSettings,
+)
 from learn.config.settings import Settings
 
 __all__ = [
@@ -20,6 +26,7 @@ __all__ = [
     "DeploymentSettings",
     "DriftSettings",
     "EvaluationSettings",
+    "MonitoringSettings",
     "ServingSettings",
     "Settings",
     "SplitSettings",

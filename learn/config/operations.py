@@ -81,6 +81,63 @@ class TrafficSettings(Section):
     """Age at which files are deleted: a season to look back on, and no reason to keep what people did for longer."""
 
 
+class MonitoringSettings(Section):
+    """When live traffic calls for a look, a retraining or a person, and who is told."""
+
+    k: int = Field(default=10, ge=1)
+    """Length of the lists that are compared and measured: what most pages show, and the k of the offline figures."""
+
+    fewest_answers: int = Field(default=200, ge=1)
+    """Fewer answers than this are no basis for a verdict: it is ``watch``, and says so."""
+
+    retrain_effect: float = Field(default=0.2, gt=0, le=1)
+    """Effect of a drifted column from which on it calls for a retraining instead of a look: nearly a tenth of the
+    traffic has moved to something new. What counts as drifted at all stands in ``[drift]``."""
+
+    alarm_effect: float = Field(default=0.7, gt=0, le=1)
+    """Effect from which on something broke rather than drifted: the two sides have about a third in common."""
+
+    retrain_unknown_share: float = Field(default=0.05, gt=0, le=1)
+    """Share of the items in people's histories that the model does not know from which on it is trained anew: one in
+    twenty is beyond what a catalogue gains between two weekly trainings of most shops."""
+
+    alarm_damaged_share: float = Field(default=0.01, gt=0, le=1)
+    """Share of damaged log lines from which on the log itself is broken; a crash leaves one line."""
+
+    recent_days: int = Field(default=3, ge=1)
+    """Newest days whose hit rate is held against the days before: one day alone is mostly its weekday."""
+
+    retrain_quality_fall: float = Field(default=0.2, gt=0, le=1)
+    """Significant relative fall of the live hit rate that calls for a retraining; weekdays alone make a tenth."""
+
+    alarm_quality_fall: float = Field(default=0.5, gt=0, le=1)
+    """Significant relative fall of the live hit rate that no drift explains overnight: half of it gone."""
+
+    feedback_significance: float = Field(default=0.01, gt=0, lt=1)
+    """False-alarm rate over all tests on feedback together, after correction: as the one of ``[drift]``."""
+
+    challenger_share: float | None = Field(default=None, gt=0, lt=1)
+    """Share of users that the challenger was to get; None: there was no such plan, and none is checked. A share that
+    changed within the window cannot be checked: begin the window after the change."""
+
+    ratio_significance: float = Field(default=0.001, gt=0, lt=1)
+    """When users are split otherwise than planned the comparison is void, so only a flagrant mismatch counts; one in
+    a thousand is the custom for this check."""
+
+    webhook: str = ""
+    """Address that gets the verdict as JSON by POST; empty: nobody is told. The environment variable
+    ``LEARN_WEBHOOK`` wins over it: settings travel with the run and the bundle, and an address may hold a secret."""
+
+    webhook_from: Literal["ok", "watch", "retrain", "alarm"] = "watch"
+    """Lowest verdict that is sent: nobody reads a message that comes every day."""
+
+    webhook_attempts: int = Field(default=3, ge=1)
+    """Attempts in one run; what no attempt delivered is kept on disk and sent by the next run."""
+
+    webhook_timeout_seconds: float = Field(default=5.0, gt=0)
+    """Longest wait of one attempt: a receiver that needs more does its work before it answers."""
+
+
 class ServingSettings(Section):
     """What is packed, and how it is checked before it counts."""
 

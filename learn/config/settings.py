@@ -12,7 +12,7 @@ from learn.config.alignment import TowerSettings, TrainingSettings
 from learn.config.content import ContentSettings
 from learn.config.data import DataSettings, SplitSettings, ValidationSettings
 from learn.config.evaluation import EvaluationSettings
-from learn.config.operations import DriftSettings, ServingSettings
+from learn.config.operations import DriftSettings, MonitoringSettings, ServingSettings
 from learn.errors import SettingsError
 from learn.section import Section
 from learn.setting_faults import settings_error
@@ -38,6 +38,7 @@ class Settings(Section):
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     drift: DriftSettings = DriftSettings()
+    monitoring: MonitoringSettings = MonitoringSettings()
     serving: ServingSettings = ServingSettings()
 
     @property

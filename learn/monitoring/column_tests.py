@@ -14,14 +14,13 @@ import numpy as np
 
 from learn.config import DriftSettings
 from learn.monitoring.embedding_drift import compare_vectors
+from learn.monitoring.list_tests import compare_lists, concentration, coverage
 from learn.monitoring.samples import ColumnSample
-from learn.monitoring.summary import ColumnDrift, Status
+from learn.monitoring.summary import LABEL_KINDS, LIST_KINDS, VECTOR_KINDS, ColumnDrift, Status
 from learn.monitoring.two_sample import Comparison, compare_categories, compare_numbers, enough_permutations, holm
 
 FEWEST_ROWS = 50
 """Below this a change must be so large to be significant that silence would mean nothing."""
-
-_METHODS: dict[bool, str] = {False: "binned Hellinger distance", True: "classifier two-sample"}
 
 
 def drifted_columns(samples: Sequence[ColumnSample], *, settings: DriftSettings, seed: int) -> tuple[ColumnDrift, ...]:
@@ -52,14 +51,26 @@ def _untested(sample: ColumnSample) -> tuple[Status, str] | None:
 def _compared(sample: ColumnSample, *, permutations: int, seed: int) -> Comparison:
     # A stream of draws of its own, so that a column's p-value does not depend on which others there are.
     rng = np.random.default_rng([seed, zlib.crc32(sample.name.encode())])
-    if sample.reference.ndim == 2:
-        reference, current = (part.astype(np.float32) for part in (sample.reference, sample.current))
-        return compare_vectors(reference, current, permutations=permutations, rng=rng)
-    if sample.kind == "category":
-        labels = [[str(label) for label in part] for part in (sample.reference, sample.current)]
+    parts = sample.reference, sample.current
+    if sample.kind in VECTOR_KINDS:
+        vectors = [part.astype(np.float32) for part in parts]
+        return compare_vectors(vectors[0], vectors[1], permutations=permutations, rng=rng)
+    if sample.kind in LIST_KINDS:
+        lists = [part.astype(np.int64) for part in parts]
+        return compare_lists(
+            lists[0], lists[1], figure=coverage if sample.kind == "coverage" else concentration, rng=rng
+        )
+    if sample.kind in LABEL_KINDS:
+        labels = [[str(label) for label in part] for part in parts]
         return compare_categories(labels[0], labels[1], permutations=permutations, rng=rng)
-    numbers = [part.astype(np.float64) for part in (sample.reference, sample.current)]
+    numbers = [part.astype(np.float64) for part in parts]
     return compare_numbers(numbers[0], numbers[1], permutations=permutations, rng=rng)
+
+
+def _method(sample: ColumnSample) -> str:
+    if sample.kind in VECTOR_KINDS:
+        return "classifier two-sample"
+    return "lists swapped" if sample.kind in LIST_KINDS else "binned Hellinger distance"
 
 
 def _verdict(sample: ColumnSample, comparison: Comparison, adjusted: float, settings: DriftSettings) -> ColumnDrift:
@@ -67,7 +78,7 @@ def _verdict(sample: ColumnSample, comparison: Comparison, adjusted: float, sett
         name=sample.name,
         kind=sample.kind,
         status="tested",
-        method=_METHODS[sample.reference.ndim == 2],
+        method=_method(sample),
         effect=comparison.effect,
         p_value=comparison.p_value,
         p_adjusted=adjusted,

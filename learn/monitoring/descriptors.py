@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Sequence
 
@@ -33,22 +32,21 @@ def text_numbers(items: pl.DataFrame, column: str) -> pl.DataFrame:
     )
 
 
-def oddness(reference: Sequence[str], current: Sequence[str], *, seed: int) -> tuple[NDArray[np.float64], ...]:
+def oddness(reference: Sequence[str], current: Sequence[str]) -> tuple[NDArray[np.float64], ...]:
     """How unlike the reference's spelling each text is: mean surprise in bits of its character triples.
 
-    Garbled text keeps its length but not its spelling. The triples are counted in one half of the
-    reference's distinct texts; texts of that half are NaN in both windows, since a text is never odd
-    beside itself: scoring the reference on itself would make every new text look like drift.
+    Garbled text keeps its length but not its spelling. The triples are counted in the reference's distinct texts, and
+    each text is scored by the others alone: a text is never odd beside itself, so that counting it in would make every
+    new text look like drift.
 
     Returns:
         Two float64 arrays, ``(len(reference),)`` and ``(len(current),)``.
     """
-    fitted = sorted({text for text in reference if _fitted_on(text, seed)})
+    fitted = sorted(set(reference))
     codes, counts = np.unique(np.concatenate([_triples(text) for text in ["", *fitted]]), return_counts=True)
-    surprise = np.log2(counts.sum() + 1) - np.log2([*counts, _NEVER_SEEN])
-    known: dict[str, float] = {}
-    for text in {*reference, *current}:
-        known[text] = np.nan if _fitted_on(text, seed) else _mean_surprise(_triples(text), codes, surprise)
+    known = {text: _mean_surprise(_triples(text), codes, counts, own=True) for text in fitted}
+    for text in set(current) - known.keys():
+        known[text] = _mean_surprise(_triples(text), codes, counts, own=False)
     return tuple(np.asarray([known[text] for text in part], dtype=np.float64) for part in (reference, current))
 
 
@@ -69,17 +67,18 @@ def category_labels(reference: Sequence[str | None], current: Sequence[str | Non
     return labels[: len(reference)], labels[len(reference) :]
 
 
-def _fitted_on(text: str, seed: int) -> bool:
-    # A cryptographic hash: a checksum's bits follow the text's own and would halve a catalogue of like titles badly.
-    key = seed.to_bytes(8, "little", signed=True)
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=1, key=key).digest()[0] % 2 == 0
-
-
 def _triples(text: str) -> NDArray[np.int64]:
     points = np.frombuffer(f"  {text.lower()}  ".encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.int64)
     return (points[:-2] << 2 * _CODE_BITS) | (points[1:-1] << _CODE_BITS) | points[2:]
 
 
-def _mean_surprise(triples: NDArray[np.int64], codes: NDArray[np.int64], surprise: NDArray[np.float64]) -> float:
-    place = np.searchsorted(codes, triples).clip(max=len(codes) - 1)
-    return float(surprise[np.where(codes[place] == triples, place, len(codes))].mean())
+def _mean_surprise(
+    triples: NDArray[np.int64], codes: NDArray[np.int64], counts: NDArray[np.int64], *, own: bool
+) -> float:
+    """Mean surprise of a text's triples, its own counts taken out where it is among those counted."""
+    found, times = np.unique(triples, return_counts=True)
+    place = np.searchsorted(codes, found).clip(max=len(codes) - 1)
+    others = np.where(codes[place] == found, counts[place], 0) - (times if own else 0)
+    total = counts.sum() - (times.sum() if own else 0)
+    surprise = np.log2(total + 1) - np.log2(np.maximum(others, _NEVER_SEEN))
+    return float(np.average(surprise, weights=times))

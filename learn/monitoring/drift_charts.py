@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learn.monitoring.samples import ColumnSample
+from learn.monitoring.summary import LABEL_KINDS, LIST_KINDS, VECTOR_KINDS
 
 _REFERENCE, _CURRENT, _LINE = "#9aa5b1", "#2563eb", "#e4e7eb"
 _BARS = 24
@@ -23,12 +24,12 @@ _DOTS = 300
 def column_traces(sample: ColumnSample, *, reference_name: str, current_name: str) -> list[dict[str, Any]]:
     """Bars of shares for numbers and labels, a cloud on two principal components for vectors."""
     names = zip((reference_name, current_name), (_REFERENCE, _CURRENT), strict=True)
-    if sample.reference.ndim == 2:
+    if sample.kind in VECTOR_KINDS:
         return [
             {"type": "scatter", "mode": "markers", "name": name, "x": x, "y": y, "marker": {"color": colour, "size": 5}}
             for (x, y), (name, colour) in zip(_projected(sample), names, strict=True)
         ]
-    places, shares = _label_shares(sample) if sample.kind == "category" else _number_shares(sample)
+    places, shares = _shares(sample)
     return [
         {"type": "bar", "name": name, "x": places, "y": part, "marker": {"color": colour}}
         for part, (name, colour) in zip(shares, names, strict=True)
@@ -44,15 +45,38 @@ def column_layout(sample: ColumnSample) -> dict[str, Any]:
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
         "plot_bgcolor": "white",
     }
-    if sample.reference.ndim == 2:
+    if sample.kind in VECTOR_KINDS:
         return layout | {"xaxis": _axis("first principal component"), "yaxis": _axis("second")}
     bars = {"barmode": "group", "bargap": 0.1, "yaxis": _axis("share of rows") | {"tickformat": ".0%"}}
-    labels = {"type": "category"} if sample.kind == "category" else {}
+    if sample.kind in LIST_KINDS:
+        return layout | bars | {"xaxis": _axis("items of the lists, most shown first"), "yaxis": _places_axis()}
+    labels = {"type": "category"} if sample.kind in LABEL_KINDS else {}
     return layout | bars | {"xaxis": labels}
 
 
 def _axis(title: str) -> dict[str, Any]:
     return {"title": {"text": title}, "gridcolor": _LINE, "zerolinecolor": _LINE}
+
+
+def _places_axis() -> dict[str, Any]:
+    return _axis("share of all places") | {"tickformat": ".0%"}
+
+
+def _shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
+    if sample.kind in LIST_KINDS:
+        return _place_shares(sample)
+    return _label_shares(sample) if sample.kind in LABEL_KINDS else _number_shares(sample)
+
+
+def _place_shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
+    """Share of all places by twentieths of the items, each side from its most shown ones on."""
+    parts = [part.astype(np.int64).ravel() for part in (sample.reference, sample.current)]
+    items = max(int(part.max()) for part in parts) + 1
+    shares = []
+    for part in parts:
+        counts = np.sort(np.bincount(part, minlength=items))[::-1] / len(part)
+        shares.append(_rounded(np.asarray([chunk.sum() for chunk in np.array_split(counts, min(20, items))])))
+    return [f"{100 * (place + 1) // len(shares[0])} %" for place in range(len(shares[0]))], shares
 
 
 def _number_shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import dataclasses
 import re
-import warnings
+from abc import ABC
 from collections.abc import Sequence
-from typing import Any, cast
+from typing import Any, Generic, TypeVar, cast
 
 import numpy as np
 import pandas as pd
@@ -20,32 +20,24 @@ from numpy.typing import NDArray
 from learn.config import DriftSettings
 from learn.monitoring.column_tests import drifted_columns
 from learn.monitoring.drift_charts import column_layout, column_traces
+from learn.monitoring.evidently_names import (
+    BaseWidgetInfo,
+    CounterData,
+    DataDefinition,
+    DataframeCalculation,
+    DataframeMetric,
+    Dataset,
+    MetricTestResult,
+    Report,
+    TestStatus,
+    WidgetSize,
+    counter,
+    plotly_data,
+    table_data,
+    text_widget,
+)
 from learn.monitoring.samples import ColumnSample
-from learn.monitoring.summary import ColumnDrift, Kind
-
-with warnings.catch_warnings():
-    # Evidently reaches into `numpy.core` while it defines its types; nothing that runs later does.
-    warnings.filterwarnings("ignore", message=r"numpy\.core is deprecated", category=DeprecationWarning)
-    # A regular expression of its text descriptors is not a raw string; the pattern is the one meant.
-    warnings.filterwarnings("ignore", message=r"invalid escape sequence", category=DeprecationWarning)
-    warnings.filterwarnings("ignore", message=r".*invalid escape sequence", category=SyntaxWarning)
-    # Its web server's dependency injection, loaded along and never started here. Litestar's own warning class
-    # cannot be named before the import that raises it.
-    warnings.filterwarnings("ignore", message=r"(Call to deprecated function 'Dependency'|Use of deprecated class)")
-    # Pandas names its own plans for version 4 to whoever reads the options Evidently reads.
-    warnings.filterwarnings("ignore", category=pd.errors.Pandas4Warning)
-    from evidently import DataDefinition, Dataset, Report
-    from evidently.core.metric_types import DataframeCalculation, DataframeMetric, MetricTestResult
-    from evidently.legacy.model.widget import BaseWidgetInfo
-    from evidently.legacy.renderers.html_widgets import (
-        CounterData,
-        WidgetSize,
-        counter,
-        plotly_data,
-        table_data,
-        text_widget,
-    )
-    from evidently.legacy.tests.base_test import TestStatus
+from learn.monitoring.summary import LABEL_KINDS, ColumnDrift, Kind
 
 _PADDING = "padding"
 _POLICY = (
@@ -54,6 +46,7 @@ _POLICY = (
 )
 """The browser itself then refuses to load anything from elsewhere."""
 
+_DATA_BEGINS, _DATA_ENDS = "var metric_drift = ", "\n</script>\n"
 _WIDGET_ID = re.compile(r"[0-9a-f]{8}(?:-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
@@ -69,8 +62,11 @@ class CorrectedDrift(DataframeMetric):  # type: ignore[misc]  # Evidently ships 
     seed: int
 
 
-class CorrectedDriftCalculation(DataframeCalculation[CorrectedDrift]):  # type: ignore[misc]  # as above
-    """Runs the family on the datasets that Evidently holds and draws its part of the page."""
+_Drift = TypeVar("_Drift", bound=CorrectedDrift)
+
+
+class FamilyOfTests(DataframeCalculation[_Drift], Generic[_Drift], ABC):  # type: ignore[misc]  # as above
+    """What a calculation does with the datasets that Evidently holds: run the family, and draw its part of the page."""
 
     def calculate(self, context: Any, current_data: Any, reference_data: Any) -> Any:  # noqa: ARG002  # Evidently calls it so
         """Test every column; the value is one row a column, the tests one a tested column."""
@@ -81,10 +77,18 @@ class CorrectedDriftCalculation(DataframeCalculation[CorrectedDrift]):  # type: 
             permutations=self.metric.permutations,
         )
         columns = drifted_columns(samples, settings=settings, seed=self.metric.seed)
-        result = self.result(pd.DataFrame([dataclasses.asdict(column) for column in columns]).astype(object))
-        result.widget = _widgets(columns, samples, settings, names=self.metric.names)
+        rows = [dataclasses.asdict(column) for column in columns]
+        fields = [field.name for field in dataclasses.fields(ColumnDrift)]
+        result = self.result(pd.DataFrame(rows, columns=fields).astype(object))
+        result.widget = self.widgets(columns, samples, settings)
         result.set_tests([self._test_result(column) for column in columns])
         return result
+
+    def widgets(
+        self, columns: Sequence[ColumnDrift], samples: Sequence[ColumnSample], settings: DriftSettings
+    ) -> list[BaseWidgetInfo]:
+        """Draw the columns, the largest effects first."""
+        return _widgets(columns, samples, settings, names=self.metric.names)
 
     def display_name(self) -> str:
         """Name the metric in Evidently's lists."""
@@ -114,15 +118,33 @@ class CorrectedDriftCalculation(DataframeCalculation[CorrectedDrift]):  # type: 
         )
 
 
+class CorrectedDriftCalculation(FamilyOfTests[CorrectedDrift]):
+    """Runs the family and nothing else."""
+
+
 def run_report(
-    samples: Sequence[ColumnSample], *, names: tuple[str, str], settings: DriftSettings, seed: int
+    samples: Sequence[ColumnSample],
+    *,
+    names: tuple[str, str],
+    settings: DriftSettings,
+    seed: int,
+    kind: type[CorrectedDrift] = CorrectedDrift,
+    **fields: str,
 ) -> tuple[tuple[ColumnDrift, ...], str]:
     """Run Evidently's report over the samples.
+
+    Args:
+        samples: What is compared.
+        names: Of the reference and the current side.
+        settings: Significance, floor and permutations.
+        seed: Of the permutations.
+        kind: The metric that tests and draws; others than the plain one add parts to the page.
+        fields: What such a metric needs to know beside.
 
     Returns:
         The verdict on each column, and the page: one HTML file that loads nothing.
     """
-    metric = CorrectedDrift(
+    metric = kind(
         kinds={sample.name: sample.kind for sample in samples},
         absent={sample.name: sample.absent for sample in samples if sample.absent},
         names=list(names),
@@ -130,6 +152,7 @@ def run_report(
         min_effect=settings.min_effect,
         permutations=settings.permutations,
         seed=seed,
+        **fields,
     )
     # Evidently divides by the rows of a column, so an empty one stays out of its frames.
     present = [sample for sample in samples if min(len(sample.reference), len(sample.current))]
@@ -151,7 +174,7 @@ def _dataset(samples: Sequence[ColumnSample], side: int) -> Any:
     if frame.empty:
         frame = pd.DataFrame({_PADDING: [0.0]})
     vectors = [name for name, part in parts.items() if part.ndim == 2]
-    categories = [sample.name for sample in samples if sample.kind == "category"]
+    categories = [sample.name for sample in samples if sample.kind in LABEL_KINDS]
     numbers = [str(name) for name in frame.columns if name not in {*vectors, *categories}]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=categories)
     # One column of lists: a column an axis would have Evidently describe each of hundreds, five seconds of it.
@@ -231,11 +254,21 @@ def _explanation(settings: DriftSettings) -> str:
 
 def _settled(page: str, *, title: str) -> str:
     """Make the page the same bytes every time, give it a title, and forbid it to load anything."""
-    page = re.sub(r"metric_[0-9a-f]{32}", "metric_drift", page)
+    page = _harmless(re.sub(r"metric_[0-9a-f]{32}", "metric_drift", page))
     numbers: dict[str, str] = {}
     page = _WIDGET_ID.sub(lambda found: numbers.setdefault(found[0], f"widget-{len(numbers)}"), page)
     head = f'<head>\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n<title>{_escaped(title)}</title>'
     return page.replace("<head>", head, 1).lstrip()
+
+
+def _harmless(page: str) -> str:
+    """Keep what stands in the data from ending the script that carries it: a category may be called ``</script>``.
+
+    Evidently writes the data as plain JSON. The line ends around the closing tag cannot come from it: JSON has none.
+    """
+    begin = page.index(_DATA_BEGINS)
+    end = page.index(_DATA_ENDS, begin)
+    return page[:begin] + page[begin:end].replace("<", "\\u003c") + page[end:]
 
 
 def _escaped(text: str) -> str:

@@ -12,6 +12,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.alignment.scoring import TowerScorer, id_rows
+from learn.alignment.summary import TrainingSummary
 from learn.alignment.weights import load_towers
 from learn.config import Settings
 from learn.content import collect_vectors, encode_shard, plan_extraction
@@ -20,7 +21,9 @@ from learn.data.histories import Histories
 from learn.data.timestamps import timestamp_scale
 from learn.errors import DriftError
 from learn.monitoring.drift import measure_drift
+from learn.monitoring.profile import make_profile, write_profile
 from learn.monitoring.summary import DriftSummary
+from learn.monitoring.views import WatchedModel
 from learn.monitoring.windows import Window, history_window, positions_from, table_window
 
 _Long = NDArray[np.int64]
@@ -66,6 +69,39 @@ def run_drift(
     if found.drifted and settings.drift.on_drift == "fail":
         raise DriftError(found.sentence, where=report, fix="look at the report; `--on-drift warn` lets the run go on")
     return found
+
+
+def write_run_profile(
+    histories_folder: Path,
+    *,
+    tables: Path,
+    content: Path,
+    towers: TrainingSummary,
+    destination: Path,
+    settings: Settings,
+) -> Path:
+    """Write the reference profile of the towers of a run, which later traffic is held against.
+
+    Args:
+        histories_folder: What the split wrote.
+        tables: Folder of the valid tables.
+        content: ``vectors.npy`` in item order.
+        towers: The trained towers.
+        destination: Folder of the profile.
+        settings: All settings.
+
+    Returns:
+        ``destination``.
+
+    Raises:
+        StorageError: The disk is full or closed.
+    """
+    histories = Histories.open(histories_folder)
+    items = pl.read_parquet(tables / "items.parquet").drop("row")
+    scorer = TowerScorer(load_towers(towers.folder), content=np.load(content, mmap_mode="r"), ids=id_rows(histories))
+    # The bundle's version is made of more than the towers; whoever reads the profile knows it by the weights.
+    model = WatchedModel("", towers.weights_sha256, items, scorer)
+    return write_profile(destination, make_profile(histories, model, settings=settings))
 
 
 def training_window(histories: Histories, items: pl.DataFrame, scorer: TowerScorer, *, settings: Settings) -> Window:

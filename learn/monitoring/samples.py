@@ -24,7 +24,7 @@ from learn.monitoring.windows import Window
 
 @dataclass(frozen=True)
 class ColumnSample:
-    """One column of both windows: numbers ``(n,)``, labels ``(n,)`` or vectors ``(n, d)``.
+    """One column of both windows: numbers ``(n,)``, labels ``(n,)``, vectors ``(n, d)`` or lists of items ``(n, k)``.
 
     Attributes:
         name: The column's name in the report.
@@ -52,8 +52,8 @@ def column_samples(
     rng = np.random.default_rng(seed)
     drawn = _drawn(reference, settings.sample_rows, rng), _drawn(current, settings.sample_rows, rng)
     return (
-        *_text_columns(reference.items[drawn[0]], current.items[drawn[1]], seed=seed),
-        *_label_columns(reference.items[drawn[0]], current.items[drawn[1]]),
+        *text_columns(reference.items[drawn[0]], current.items[drawn[1]]),
+        *label_columns(reference.items[drawn[0]], current.items[drawn[1]]),
         _popularity(reference, current, drawn[1], len(drawn[0]), rng),
         _activity(reference, current, settings.sample_rows, rng),
         _item_vectors(reference, current, drawn, settings.sample_vectors),
@@ -69,7 +69,8 @@ def _drawn(window: Window, rows: int, rng: np.random.Generator) -> NDArray[np.in
     return items[chosen].astype(np.int64)
 
 
-def _text_columns(reference: pl.DataFrame, current: pl.DataFrame, *, seed: int) -> Iterator[ColumnSample]:
+def text_columns(reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[ColumnSample]:
+    """Describe the texts of two tables of items, row by row as given."""
     for column in ("title", "description"):
         if column not in reference.columns or column not in current.columns:
             yield ColumnSample(column, "text", absent="the column is not in both tables of items")
@@ -78,11 +79,12 @@ def _text_columns(reference: pl.DataFrame, current: pl.DataFrame, *, seed: int) 
         for name in numbers[0].columns:
             yield ColumnSample(name, "text", numbers[0][name].to_numpy(), numbers[1][name].to_numpy())
         texts = [part[column].cast(pl.String).fill_null("").to_list() for part in (reference, current)]
-        odd = [scores[np.isfinite(scores)] for scores in oddness(texts[0], texts[1], seed=seed)]
+        odd = oddness(texts[0], texts[1])
         yield ColumnSample(f"{column}_oddness", "text", odd[0], odd[1])
 
 
-def _label_columns(reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[ColumnSample]:
+def label_columns(reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[ColumnSample]:
+    """Read category, brand and price off two tables of items, row by row as given."""
     for column in ("category", "brand"):
         if column not in reference.columns or column not in current.columns:
             yield ColumnSample(column, "category", absent="the column is not in both tables of items")
@@ -156,7 +158,7 @@ def _item_vectors(
     if reference.item_vectors is None or current.item_vectors is None:
         return ColumnSample("item_vectors", "item_vectors", absent="a window has no item vectors")
     parts = np.asarray(reference.item_vectors[drawn[0][:rows]]), np.asarray(current.item_vectors[drawn[1][:rows]])
-    return _vectors("item_vectors", parts[0], parts[1])
+    return vector_column("item_vectors", parts[0], parts[1])
 
 
 def _user_vectors(reference: Window, current: Window, rows: int, rng: np.random.Generator) -> ColumnSample:
@@ -166,12 +168,17 @@ def _user_vectors(reference: Window, current: Window, rows: int, rng: np.random.
         np.asarray(vectors[np.sort(rng.choice(len(vectors), size=min(rows, len(vectors)), replace=False))])
         for vectors in (reference.user_vectors, current.user_vectors)
     ]
-    return _vectors("user_vectors", parts[0], parts[1])
+    return vector_column("user_vectors", parts[0], parts[1])
 
 
-def _vectors(
+def vector_column(
     name: Literal["item_vectors", "user_vectors"], reference: NDArray[np.float32], current: NDArray[np.float32]
 ) -> ColumnSample:
+    """Hold two sets of vectors, (n, d) and (m, d), against each other.
+
+    Raises:
+        DriftError: They have different widths, or are not finite.
+    """
     if reference.shape[1] != current.shape[1]:
         raise DriftError(
             f"The {name.replace('_', ' ')} are {reference.shape[1]} wide in one window "

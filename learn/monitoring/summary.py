@@ -6,7 +6,42 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-Kind = Literal["text", "number", "category", "popularity", "history", "item_vectors", "user_vectors"]
+Kind = Literal[
+    "text",
+    "number",
+    "category",
+    "popularity",
+    "history",
+    "unknown",
+    "item_vectors",
+    "user_vectors",
+    "answer",
+    "score",
+    "shown",
+    "coverage",
+    "concentration",
+]
+Part = Literal["data", "embedding", "prediction"]
+
+LABEL_KINDS: frozenset[Kind] = frozenset({"category", "unknown", "answer", "shown"})
+"""Columns of labels."""
+
+VECTOR_KINDS: frozenset[Kind] = frozenset({"item_vectors", "user_vectors"})
+"""Columns of vectors, one a row."""
+
+LIST_KINDS: frozenset[Kind] = frozenset({"coverage", "concentration"})
+"""Columns of lists, one a row: integers that name items, compared as a whole."""
+
+_PREDICTION: frozenset[Kind] = frozenset({"answer", "score", "shown", "coverage", "concentration"})
+
+
+def part_of(kind: Kind) -> Part:
+    """Tell what has drifted where a column has: the data, the embeddings, or what the model answers."""
+    if kind in VECTOR_KINDS:
+        return "embedding"
+    return "prediction" if kind in _PREDICTION else "data"
+
+
 Status = Literal["tested", "too_few_rows", "absent"]
 
 
@@ -19,7 +54,8 @@ class ColumnDrift:
         kind: What it describes.
         status: ``tested``, or why it was not.
         method: The test, empty where none was run.
-        effect: Hellinger distance from 0 (alike) to 1, less what chance makes; None where not tested.
+        effect: From 0 (alike) to 1: Hellinger distance less what chance makes, or of lists the change of coverage or
+            concentration; None where not tested.
         p_value: Of the permutation test; None where not tested.
         p_adjusted: After Holm's correction over the report; None where not tested.
         drifted: Significant after correction, and the effect reaches the floor.

@@ -194,6 +194,18 @@ def test_the_page_loads_nothing_is_bounded_and_the_same_again(tmp_path: Path) ->
     assert "user_vectors" in pages[0]
 
 
+def test_a_category_that_holds_markup_stays_text(tmp_path: Path) -> None:
+    hostile = "</script x"
+    items = shop_items().with_columns(
+        category=pl.when(pl.col("brand") == "brand 1").then(pl.lit(hostile)).otherwise("category")
+    )
+    windows = [draw_window(seed, rows=300, items=items) for seed in (0, 1)]
+    measure_drift(windows[0], windows[1], report=tmp_path / "drift.html", settings=SETTINGS, seed=0)
+    page = (tmp_path / "drift.html").read_text(encoding="utf-8")
+    assert hostile not in page
+    assert "\\u003c/script x" in page
+
+
 def test_another_seed_draws_other_rows() -> None:
     one, other = (
         verdicts(draw_window(0, rows=3_000), draw_window(1, rows=3_000), seed=seed)["user_vectors"] for seed in range(2)

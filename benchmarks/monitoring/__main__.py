@@ -1,0 +1,14 @@
+"""Measure the monitor and write ``docs/benchmarks/monitoring.md``: python -m benchmarks.monitoring --help."""
+
+from __future__ import annotations
+
+from learn.environment import settle
+
+settle()
+
+import sys  # noqa: E402  # the libraries read the environment when they are imported
+
+from benchmarks.monitoring.command import main  # noqa: E402  # as above
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,60 @@
+"""The command line of the benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.monitoring.million import measure_million
+from benchmarks.monitoring.page import write_page
+from benchmarks.monitoring.rates import Cell, Plan, measure_cells
+from benchmarks.quality.provenance import ROOT
+from learn.errors import LearnError
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the benchmark; the exit status is 2 where it could not be begun."""
+    options = _options(words)
+    try:
+        million = measure_million(
+            folder=options.workspace / "monitoring", data=options.data, workspace=options.workspace
+        )
+        print(f"{million.rows:,} log rows: {million.seconds:.0f} s, {million.peak_bytes / 1e6:,.0f} MB", flush=True)
+        cells = _cells(options)
+        print(f"Page: {write_page(cells, million, folder=options.out)}")
+    except LearnError as error:
+        print(f"{error.headline}\n{error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+def _options(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.monitoring", description=__doc__)
+    data = Path(os.environ.get("LEARN_REAL_DATA") or ROOT.parent / "shared" / "data")
+    # The quality benchmark's folder: tables and vectors are the same.
+    workspace = ROOT / ".learn" / "benchmarks" / "quality"
+    parser.add_argument("--data", type=Path, default=data, help="folder of the public data sets (%(default)s)")
+    parser.add_argument("--workspace", type=Path, default=workspace, help="folder for tables, vectors and the log")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
+    parser.add_argument("--pairs", type=int, default=100, help="in each cell, a quarter of them a shift (%(default)s)")
+    parser.add_argument("--evidently-pairs", type=int, default=20, help="the same for Evidently (%(default)s)")
+    return parser.parse_args(words)
+
+
+def _cells(options: argparse.Namespace) -> list[Cell]:
+    plan = Plan(options.pairs, options.evidently_pairs, options.data, options.workspace)
+    cells, begun = [], time.perf_counter()
+    for cell in measure_cells(plan):
+        cells.append(cell)
+        done, total = len(cells), plan.cells
+        left = (time.perf_counter() - begun) * (total - done) / done
+        print(
+            f"{done}/{total} {cell.judge} {cell.data_set} n={cell.rows} d={cell.width} {cell.planted}: "
+            f"{cell.alarms} of {cell.pairs}, {cell.cpu_seconds:.2f} s a pair, {left / 60:.0f} minutes left",
+            flush=True,
+        )
+    return cells

@@ -1,0 +1,76 @@
+"""Two judges of the same windows: LEARN's verdict, and Evidently as it comes."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import numpy as np
+import pandas as pd
+
+from learn.config import DriftSettings, MonitoringSettings
+from learn.monitoring.column_tests import drifted_columns
+from learn.monitoring.evidently_names import DataDefinition, Dataset, Report
+from learn.monitoring.live_columns import live_columns
+from learn.monitoring.profile import Profile
+from learn.monitoring.samples import ColumnSample
+from learn.monitoring.summary import LABEL_KINDS, LIST_KINDS, VECTOR_KINDS
+from learn.monitoring.verdict import Findings, Traffic, decide
+from learn.monitoring.views import View
+
+
+def verdict_alarms(profile: Profile, live: View, *, seed: int) -> bool:
+    """Tell whether the verdict on the whole window is anything but ``ok``, with every setting at its default."""
+    settings, rules = DriftSettings(), MonitoringSettings()
+    bounded = _bounded(profile.view, settings.sample_vectors), _bounded(live, settings.sample_vectors)
+    samples = live_columns(
+        Profile(profile.facts, bounded[0], profile.catalogue, profile.popularity), bounded[1], seed=seed
+    )
+    columns = drifted_columns(samples, settings=settings, seed=seed)
+    now = datetime.now(tz=UTC)
+    rows = live.requests.height
+    traffic = Traffic("drawn", "log", "", now, now, max(rows, rules.fewest_answers), rows, live.unknown_share)
+    return decide(Findings(traffic, columns, None), rules).level != "ok"
+
+
+def evidently_alarms(profile: Profile, live: View, *, seed: int) -> bool:
+    """Tell whether any of Evidently's default tests fails: its preset on the columns, its model test on vectors.
+
+    It gets the same columns; for lists it has no test.
+    """
+    from evidently.legacy.metrics.data_drift.embedding_drift_methods import model
+    from evidently.presets import DataDriftPreset
+
+    samples = live_columns(profile, live, seed=seed)
+    plain = [sample for sample in samples if sample.kind not in VECTOR_KINDS | LIST_KINDS and not sample.absent]
+    # Its presets test the vectors by t-SNE pictures that take half a minute; the test itself is the same.
+    for sample in samples:
+        if sample.kind in VECTOR_KINDS and not sample.absent:
+            frames = [pd.DataFrame(part) for part in (sample.current, sample.reference)]
+            np.random.seed(seed)  # noqa: NPY002  # Evidently draws from the global stream
+            if model()(*frames)[1]:
+                return True
+    definition = DataDefinition(
+        numerical_columns=[sample.name for sample in plain if sample.kind not in LABEL_KINDS],
+        categorical_columns=[sample.name for sample in plain if sample.kind in LABEL_KINDS],
+    )
+    sides = [Dataset.from_pandas(_frame(plain, side), data_definition=definition) for side in (1, 0)]
+    with warnings.catch_warnings():
+        # Columns with one value throughout.
+        warnings.filterwarnings("ignore", category=RuntimeWarning)
+        snapshot = Report([DataDriftPreset()], include_tests=True).run(*sides)
+    return any(test.status.value == "FAIL" for test in snapshot.tests_results)
+
+
+def _frame(samples: list[ColumnSample], side: int) -> pd.DataFrame:
+    parts = {sample.name: sample.current if side else sample.reference for sample in samples}
+    return pd.DataFrame({name: pd.Series(list(part)) for name, part in parts.items()})
+
+
+def _bounded(view: View, rows: int) -> View:
+    return replace(
+        view,
+        item_vectors=None if view.item_vectors is None else view.item_vectors[:rows],
+        user_vectors=None if view.user_vectors is None else view.user_vectors[:rows],
+    )

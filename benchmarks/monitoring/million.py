@@ -1,0 +1,119 @@
+"""The report on a log of a million rows: time and peak memory, in a process of its own.
+
+``python -m benchmarks.monitoring.million FOLDER DATA WORKSPACE`` prints figures, and with ``--write`` makes the log.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+ROWS = 1_000_000
+_FEEDBACK_EVERY = 5
+_USERS = 150_000
+_DAYS = 14
+_FILE_ROWS = 250_000
+_PATTERNS = 5_000
+
+
+@dataclass(frozen=True)
+class Million:
+    """What the report on the log took.
+
+    Attributes:
+        rows: Lines of the log.
+        log_bytes: Of its files.
+        seconds: From the log to report and verdict, the libraries loaded before.
+        cpu_seconds: The same, of the processor.
+        peak_bytes: Most memory of the process.
+        loaded_bytes: Of it, before the log was touched: libraries and the model.
+        report_bytes: Of the page.
+        verdict: On this log.
+    """
+
+    rows: int
+    log_bytes: int
+    seconds: float
+    cpu_seconds: float
+    peak_bytes: int
+    loaded_bytes: int
+    report_bytes: int
+    verdict: str
+
+
+def measure_million(*, folder: Path, data: Path, workspace: Path) -> Million:
+    """Measure in a fresh process, whose peak memory is this work's alone.
+
+    Raises:
+        subprocess.CalledProcessError: It failed; what it said was shown.
+    """
+    command = [sys.executable, "-m", "benchmarks.monitoring.million", str(folder), str(data), str(workspace)]
+    written = [*command, "--write"]
+    subprocess.run(written, check=True)
+    done = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True)
+    return Million(**json.loads(done.stdout.splitlines()[-1]))
+
+
+def _main(words: list[str]) -> None:
+    folder, data, workspace = (Path(word) for word in words[:3])
+    from benchmarks.monitoring.million_model import million_model
+
+    profile, model, requests, settings = million_model(data=data, workspace=workspace)
+    if "--write" in words:
+        _write_log(folder / "log", requests, version=model.version)
+        return
+    from benchmarks.quality.provenance import peak_memory_bytes
+    from learn.monitoring.source import read_source
+    from learn.monitoring.watch import watch
+
+    loaded, begun, cpu = peak_memory_bytes(), time.perf_counter(), time.process_time()
+    read = read_source(folder / "log", folder / "read", settings=settings)
+    found = watch(read, profile, model, run_id="million", reports=folder / "reports", settings=settings)
+    million = Million(
+        rows=ROWS,
+        log_bytes=sum(file.stat().st_size for file in (folder / "log").iterdir()),
+        seconds=time.perf_counter() - begun,
+        cpu_seconds=time.process_time() - cpu,
+        peak_bytes=peak_memory_bytes(),
+        loaded_bytes=loaded,
+        report_bytes=found.report.stat().st_size,
+        verdict=found.verdict.level,
+    )
+    print(json.dumps(asdict(million)))
+
+
+def _write_log(folder: Path, requests: list[dict[str, object]], *, version: str) -> None:
+    """Write what a service would have logged: real requests over and over, under new names at new times."""
+    done = folder / f"traffic-{ROWS // _FILE_ROWS:06}.jsonl"
+    if done.exists():
+        return
+    folder.mkdir(parents=True, exist_ok=True)
+    draw = random.Random(0)  # noqa: S311 - a benchmark's draw is no secret
+    begin = datetime(2026, 1, 1, tzinfo=UTC)
+    bodies = [json.dumps(each)[1:] for each in requests[:_PATTERNS]]
+    for part in range(ROWS // _FILE_ROWS):
+        file = folder / f"traffic-{part + 1:06}.jsonl"
+        with file.with_suffix(".unfinished").open("w", encoding="utf-8") as log:
+            for row in range(part * _FILE_ROWS, (part + 1) * _FILE_ROWS):
+                moment = (begin + timedelta(days=_DAYS * row / ROWS)).isoformat()
+                pattern = (row - row // _FEEDBACK_EVERY) % len(bodies)
+                if row % _FEEDBACK_EVERY < _FEEDBACK_EVERY - 1:
+                    named = f'"recommendation_id": "r{row}", "user": "u{draw.randrange(_USERS)}"'
+                    log.write(f'{{"time": "{moment}", {named}, "model_version": "{version}", {bodies[pattern]}\n')
+                else:
+                    # Somebody clicks in the answer before: its name, and one of its items.
+                    items = requests[pattern - 1]["items"]
+                    item = json.dumps(draw.choice(items) if isinstance(items, list) else "")
+                    named = f'"recommendation_id": "r{row - 1}", "item_id": {item}, "event": "clicked"'
+                    log.write(f'{{"kind": "feedback", "time": "{moment}", {named}}}\n')
+        file.with_suffix(".unfinished").rename(file)
+
+
+if __name__ == "__main__":
+    _main(sys.argv[1:])

@@ -1,0 +1,121 @@
+"""Live traffic against what the model was trained on: ``python flows/monitor_flow.py run --traffic FOLDER``.
+
+Ends with 0 where all is well or wants watching, 3 where a retraining is called for, 4 where a person is; 1 where the
+monitor itself failed.
+"""
+
+# ruff: noqa: E402  # the environment must be settled before the libraries that read it are imported
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from learn.environment import settle
+
+settle()
+
+from metaflow import Config, FlowSpec, Parameter, card, current, step
+
+from flows.exit_codes import run_with_exit_code
+from flows.plain_errors import plain_errors, settings_text
+from learn.config import Settings
+
+
+class MonitorFlow(FlowSpec):
+    """Compare live traffic with a model's reference profile, judge it, and tell."""
+
+    settings_file = Config("settings", default_value="", parser=settings_text, help="TOML file of settings")
+    traffic = Parameter("traffic", default="", help="folder of a service's traffic log")
+    current_data = Parameter("current", default="", help="instead of a log: folder with a table of interactions")
+    bundle_name = Parameter(
+        "bundle",
+        default="",
+        help="model that is watched: folder of a bundle, id of a train run, or model tag; the newest stored one if not "
+        "given",
+    )
+    profile_name = Parameter("profile", default="", help="folder of the reference profile; that of the bundle if empty")
+    since = Parameter("since", default="", help="begin of the window, e.g. 2026-01-31; all of it if not given")
+    until = Parameter("until", default="", help="end of the window; none if not given")
+    days = Parameter("days", type=int, default=0, help="instead of --since: the newest days up to now")
+    seed = Parameter("seed", type=int, default=None, help="seed of every random draw; the settings' own if not given")
+
+    @step
+    @plain_errors
+    def start(self) -> None:
+        """Find the model and its profile, before anything is read."""
+        from flows.earlier_bundles import bundle_folder
+        from flows.watched_model import profile_folder
+        from learn.monitoring.delivery import webhook_address
+        from learn.monitoring.source import one_source, window_begin
+
+        self.settings = Settings.from_mapping(self.settings_file.to_dict()).overridden(seed=self.seed)
+        webhook_address(self.settings.monitoring)
+        self.source = one_source(self.traffic, self.current_data)
+        self.begin = window_begin(self.since, days=self.days)
+        name = self.bundle_name or f"{self.settings.serving.model_name}:latest"
+        self.bundle = bundle_folder(name, option="--bundle").absolute()
+        self.profile = profile_folder(self.bundle, named=self.profile_name).absolute()
+        self.reports = self.settings.reports.absolute() / current.run_id
+        self.scratch = self.settings.workspace.absolute() / "monitor" / current.run_id
+        self.next(self.read)
+
+    @step
+    @plain_errors
+    def read(self) -> None:
+        """Read the traffic into tables."""
+        from learn.monitoring.source import read_source
+
+        self.read_traffic = read_source(
+            self.source, self.scratch, settings=self.settings, since=self.begin, until=self.until
+        )
+        print(self.read_traffic.sentence)
+        self.next(self.compare)
+
+    @card(type="blank")
+    @step
+    @plain_errors
+    def compare(self) -> None:
+        """Compare, judge, and write the report and the verdict."""
+        from flows.watched_model import watched_model
+        from learn.monitor_card import show_monitor
+        from learn.monitoring.profile import read_profile
+        from learn.monitoring.watch import watch
+
+        model = watched_model(self.bundle)
+        self.watched = watch(
+            self.read_traffic,
+            read_profile(self.profile, weights_sha256=model.weights_sha256),
+            model,
+            run_id=current.run_id,
+            reports=self.reports,
+            settings=self.settings,
+        )
+        show_monitor(current.card, self.watched, settings=self.settings)
+        self.next(self.tell)
+
+    @step
+    @plain_errors
+    def tell(self) -> None:
+        """Tell the webhook, where there is one; what cannot be delivered waits for the next run."""
+        from learn.monitoring.watched import tell
+
+        self.delivery = tell(self.watched, run_id=current.run_id, settings=self.settings)
+        print(self.delivery.sentence)
+        self.next(self.end)
+
+    @step
+    @plain_errors
+    def end(self) -> None:
+        """Give the results their stable names, and say the verdict."""
+        self.verdict = self.watched.verdict.level
+        self.reasons = [reason.said for reason in self.watched.verdict.reasons]
+        self.exit_code = self.watched.verdict.exit_code
+        self.report = str(self.watched.report)
+        self.verdict_file = str(self.watched.verdict_file)
+        print(f"{self.watched.verdict.sentence}\nReport: {self.report}")
+
+
+if __name__ == "__main__":
+    run_with_exit_code(MonitorFlow)

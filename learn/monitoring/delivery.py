@@ -1,0 +1,147 @@
+"""Telling the verdict: JSON by POST, tried again with growing pauses, and kept on disk until it was taken.
+
+A receiver may get a message twice, when its answer was lost; ``run_id`` tells. The address stays out of what is
+written or printed, since it may hold a secret.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+from learn.config import MonitoringSettings
+from learn.data.staging import staged
+from learn.errors import SettingsError
+
+VARIABLE = "LEARN_WEBHOOK"
+_FIRST_PAUSE_SECONDS = 1.0
+_REFUSED = range(400, 500)
+_LATER = frozenset({408, 425, 429})
+
+
+@dataclass(frozen=True)
+class Delivery:
+    """What became of the messages.
+
+    Attributes:
+        sent: Messages that the receiver took, older ones among them.
+        kept: Messages that wait on disk for the next run.
+        fault: Why they do; empty where none does.
+    """
+
+    sent: int
+    kept: int
+    fault: str
+
+    @property
+    def sentence(self) -> str:
+        """What became of them, in one line."""
+        if self.kept:
+            return f"Webhook: {self.sent} sent, {self.kept} kept for the next run. {self.fault}"
+        return f"Webhook: {self.sent} sent." if self.sent else "Webhook: nothing to send."
+
+
+def webhook_address(settings: MonitoringSettings) -> str:
+    """Return the address from the environment or the settings; empty where nobody is to be told.
+
+    Raises:
+        SettingsError: It is no address of the web.
+    """
+    address = os.environ.get(VARIABLE) or settings.webhook
+    parts = urlsplit(address)
+    if address and not (parts.scheme in {"http", "https"} and parts.hostname):
+        raise SettingsError(
+            "The webhook is no http or https address.", where=f"{VARIABLE} or monitoring.webhook", fix="write all of it"
+        )
+    return address
+
+
+def deliver(
+    message: Mapping[str, Any] | None,
+    *,
+    name: str,
+    outbox: Path,
+    settings: MonitoringSettings,
+    first_pause_seconds: float = _FIRST_PAUSE_SECONDS,
+) -> Delivery:
+    """Send what waits in the outbox, oldest first, and then this message.
+
+    The message lies in the outbox before the first attempt and leaves it when the receiver took it, so that it
+    outlives a killed run, too. Where the receiver cannot be reached no other message is tried; one that it
+    refuses holds up no other.
+
+    Args:
+        message: What to send; None: only what waits.
+        name: Of the message, sorting by age: the outbox's file name.
+        outbox: Folder of waiting messages.
+        settings: Address, attempts and time-out.
+        first_pause_seconds: Before the second attempt; each further pause is twice as long.
+
+    Raises:
+        SettingsError: The address is none.
+        StorageError: The outbox cannot be written.
+    """
+    address = webhook_address(settings)
+    if not address:
+        return Delivery(0, 0, "")
+    if message is not None:
+        with staged(outbox, names=(f"{name}.json",)) as stage:
+            (stage / f"{name}.json").write_text(json.dumps(message, allow_nan=False), encoding="utf-8")
+    sent, faults = 0, []
+    waiting = sorted(outbox.glob("*.json"))
+    for file in waiting:
+        fault, reached = _attempted(
+            address, file.read_bytes(), settings=settings, first_pause_seconds=first_pause_seconds
+        )
+        if fault:
+            faults.append(fault)
+        else:
+            file.unlink()
+            sent += 1
+        if not reached:
+            break
+    return Delivery(sent, len(waiting) - sent, faults[-1] if faults else "")
+
+
+def _attempted(
+    address: str, body: bytes, *, settings: MonitoringSettings, first_pause_seconds: float
+) -> tuple[str, bool]:
+    """Try to send one message; return why it could not be, or nothing, and whether the receiver can be talked to."""
+    fault, again = "", True
+    for attempt in range(settings.webhook_attempts):
+        if attempt:
+            time.sleep(first_pause_seconds * 2 ** (attempt - 1))
+        fault, again = _posted(address, body, timeout_seconds=settings.webhook_timeout_seconds)
+        if not again:
+            break
+    return fault, not again
+
+
+class _NoRedirect(urllib.request.HTTPRedirectHandler):
+    """A POST that is led elsewhere would arrive as a GET without its message."""
+
+    def redirect_request(self, *_: Any) -> None:
+        return None
+
+
+def _posted(address: str, body: bytes, *, timeout_seconds: float) -> tuple[str, bool]:
+    request = urllib.request.Request(  # noqa: S310 - the scheme was checked
+        address, data=body, headers={"Content-Type": "application/json"}, method="POST"
+    )
+    try:
+        with urllib.request.build_opener(_NoRedirect).open(request, timeout=timeout_seconds):
+            return "", False
+    except urllib.error.HTTPError as error:
+        return f"The receiver answered {error.code}.", error.code not in _REFUSED or error.code in _LATER
+    except (OSError, ValueError, http.client.HTTPException) as error:
+        reason = getattr(error, "reason", error)
+        return f"The receiver could not be reached: {reason}.", True

@@ -1,0 +1,316 @@
+"""What people made of the answers: hit rate, Recall and NDCG by day and by model, and the A/B read-out.
+
+A list gains by the items of it that were clicked or bought. Where the log holds ``shown`` events, only lists that were
+shown count. Answers in the shadow of another were never seen and count nowhere.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Any
+
+import polars as pl
+from scipy.stats import chisquare
+
+from learn.config import MonitoringSettings
+from learn.monitoring.logged_requests import SHOWN, UNIT
+from learn.monitoring.ratios import Difference, Rate, Sums, difference, rate
+from learn.monitoring.traffic_log import TrafficRead
+from learn.monitoring.two_sample import holm
+
+METRICS = ("hit_rate", "recall", "ndcg")
+_CHOSEN = ("clicked", "bought")
+_DIGITS = 9
+
+
+@dataclass(frozen=True)
+class Rates:
+    """Live metrics of some lists at k, each None where no list says anything of it.
+
+    Attributes:
+        name: A day in ISO 8601, or a model's version with its arm.
+        hit_rate: Share of lists with a chosen item among the first k.
+        recall: Of the lists with a choice, the mean share of the chosen items among the first k.
+        ndcg: Mean NDCG@k of the lists, those without a choice at 0.
+    """
+
+    name: str
+    hit_rate: Rate | None
+    recall: Rate | None
+    ndcg: Rate | None
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """The A/B read-out of one challenger.
+
+    Attributes:
+        champion: Version of the champion in the days both served.
+        challenger: Version of the challenger.
+        champion_rates: Over those days, people who saw both arms left out.
+        challenger_rates: The same.
+        hit_rate: Difference of the hit rates.
+        ndcg: Difference of NDCG.
+        p_adjusted: Of the hit rates' difference, corrected over all tests on feedback.
+        people_in_both: People who saw both arms; a clean split has none.
+        planned_share: Share of people that was to see the challenger; None: not said.
+        observed_share: Share that did.
+        ratio_p_value: Chi-squared test of the split; None: not tested.
+    """
+
+    champion: str
+    challenger: str
+    champion_rates: Rates
+    challenger_rates: Rates
+    hit_rate: Difference
+    ndcg: Difference
+    p_adjusted: float
+    people_in_both: int
+    planned_share: float | None
+    observed_share: float
+    ratio_p_value: float | None
+
+
+@dataclass(frozen=True)
+class Recent:
+    """The newest days against those before.
+
+    Attributes:
+        days: How many days are the newest.
+        before: Hit rate of the days before.
+        newest: Hit rate of the newest days.
+        change: Difference of the two.
+        p_adjusted: Corrected over all tests on feedback.
+    """
+
+    days: int
+    before: Rate
+    newest: Rate
+    change: Difference
+    p_adjusted: float
+
+
+@dataclass(frozen=True)
+class LiveFeedback:
+    """All that feedback says.
+
+    Attributes:
+        k: Places of a list that count.
+        lists: Lists that count.
+        choices: Items clicked or bought.
+        unmatched: Feedback records that name no answer of this log.
+        by_day: All arms together, oldest first.
+        by_version: Each model's version.
+        recent: The champion's newest days; None with too few days.
+        comparisons: One a challenger.
+    """
+
+    k: int
+    lists: int
+    choices: int
+    unmatched: int
+    by_day: tuple[Rates, ...]
+    by_version: tuple[Rates, ...]
+    recent: Recent | None
+    comparisons: tuple[Comparison, ...]
+
+
+def measure_feedback(read: TrafficRead, *, settings: MonitoringSettings) -> LiveFeedback | None:
+    """Measure what a traffic log holds of feedback; None where nobody chose anything.
+
+    Memory is bounded by the answers with feedback and by the people, not by the log.
+    """
+    feedback = pl.scan_parquet(read.feedback)
+    if not feedback.filter(pl.col("event").is_in(_CHOSEN)).select(pl.len()).collect(engine="streaming").item():
+        return None
+    people = _sums_by_person(read, k=settings.k)
+    pairs = [(name, arm) for name, arm in _sorted_rows(people, "model_version", "arm")]
+    recent = _recent(people, settings.recent_days)
+    compared = [found for name, arm in pairs if arm == "challenger" and (found := _compared(people, name, settings))]
+    tests = [each.hit_rate.p_value for each in compared] + ([recent.change.p_value] if recent else [])
+    adjusted = holm(tests)
+    return LiveFeedback(
+        k=settings.k,
+        lists=int(people["n"].sum()),
+        choices=_choices(feedback),
+        unmatched=_unmatched(read),
+        by_day=tuple(
+            _rates(day.isoformat(), people.filter(pl.col("day") == day)) for (day,) in _sorted_rows(people, "day")
+        ),
+        by_version=tuple(
+            _rates(f"{name} ({arm})", people.filter((pl.col("model_version") == name) & (pl.col("arm") == arm)))
+            for name, arm in pairs
+        ),
+        recent=None if recent is None else replace(recent, p_adjusted=adjusted[-1]),
+        comparisons=tuple(replace(each, p_adjusted=p) for each, p in zip(compared, adjusted, strict=False)),
+    )
+
+
+def _sorted_rows(people: pl.DataFrame, *columns: str) -> list[tuple[Any, ...]]:
+    return people.select(columns).unique().sort(columns).rows()
+
+
+def _choices(feedback: pl.LazyFrame) -> int:
+    chosen = feedback.filter(pl.col("event").is_in(_CHOSEN)).select("recommendation_id", "item_id").unique()
+    return int(chosen.select(pl.len()).collect(engine="streaming").item())
+
+
+def _unmatched(read: TrafficRead) -> int:
+    answers = pl.scan_parquet(read.answers).filter(SHOWN).select("recommendation_id")
+    lost = pl.scan_parquet(read.feedback).join(answers, on="recommendation_id", how="anti")
+    return int(lost.select(pl.len()).collect(engine="streaming").item())
+
+
+def _sums_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
+    """One row a day, version, arm and person: lists, and what they gained by each metric."""
+    feedback = pl.scan_parquet(read.feedback)
+    answers = pl.scan_parquet(read.answers).filter(SHOWN)
+    shown = feedback.filter(pl.col("event") == "shown").select("recommendation_id").unique()
+    if shown.select(pl.len()).collect(engine="streaming").item():
+        answers = answers.join(shown, on="recommendation_id", how="semi")
+    chosen = feedback.filter(pl.col("event").is_in(_CHOSEN)).select("recommendation_id", "item_id").unique()
+    gains = _gains(answers, chosen, k=k)
+    lists = (
+        answers.select(
+            "recommendation_id",
+            "model_version",
+            "arm",
+            UNIT.alias("person"),
+            pl.col("time").dt.date().alias("day"),
+        )
+        # A log that was copied together may hold an answer twice.
+        .unique("recommendation_id", keep="any")
+        .join(gains, on="recommendation_id", how="left")
+        .with_columns(pl.col("hit_rate", "ndcg").fill_null(0.0))
+    )
+    return (
+        lists.group_by("day", "model_version", "arm", "person")
+        .agg(
+            pl.len().cast(pl.Float64).alias("n"),
+            pl.col("recall").is_not_null().sum().cast(pl.Float64).alias("chosen_lists"),
+            # The streaming engine adds in any order, and the same log shall give the same page.
+            *(pl.col(name).sum().round(_DIGITS) for name in METRICS),
+        )
+        .collect(engine="streaming")
+        .sort("day", "model_version", "arm", "person")
+    )
+
+
+def _gains(answers: pl.LazyFrame, chosen: pl.LazyFrame, *, k: int) -> pl.LazyFrame:
+    """What each list with a choice gained: hit, Recall@k, NDCG@k."""
+    listed = (
+        answers.join(chosen, on="recommendation_id", how="semi")
+        .select("recommendation_id", pl.col("items").list.head(k))
+        .unique("recommendation_id", keep="any")
+        .with_columns(rank=pl.int_ranges(pl.col("items").list.len()))
+        .explode("items", "rank")
+        .rename({"items": "item_id"})
+    )
+    ideal = [float(sum(_discount(rank) for rank in range(length))) for length in range(k + 1)]
+    found = pl.col("rank").is_not_null()
+    # Found and not found by one join: a choice that the list does not hold is a miss.
+    return (
+        chosen.join(listed, on=["recommendation_id", "item_id"], how="left")
+        .group_by("recommendation_id")
+        .agg(
+            found.any().cast(pl.Float64).alias("hit_rate"),
+            found.mean().alias("recall"),
+            (1 / (pl.col("rank") + 2).log(2)).sum().alias("gain"),
+            pl.len().clip(upper_bound=k).alias("length"),
+        )
+        .with_columns(
+            ndcg=pl.col("gain") / pl.col("length").replace_strict(list(range(k + 1)), ideal, return_dtype=pl.Float64)
+        )
+        .select("recommendation_id", *METRICS)
+    )
+
+
+def _discount(rank: int) -> float:
+    return 1 / math.log2(rank + 2)
+
+
+def _rates(name: str, people: pl.DataFrame) -> Rates:
+    by_person = people.group_by("person", maintain_order=True).agg(pl.col("n", "chosen_lists", *METRICS).sum())
+    return Rates(
+        name,
+        rate(_sums(by_person, "hit_rate", "n")),
+        rate(_sums(by_person.filter(pl.col("chosen_lists") > 0), "recall", "chosen_lists")),
+        rate(_sums(by_person, "ndcg", "n")),
+    )
+
+
+def _sums(by_person: pl.DataFrame, gain: str, lists: str) -> Sums:
+    x, n = by_person[gain], by_person[lists]
+    return Sums(
+        people=by_person.height,
+        n=float(n.sum()),
+        x=float(x.sum()),
+        nn=float((n * n).sum()),
+        xx=float((x * x).sum()),
+        xn=float((x * n).sum()),
+    )
+
+
+def _recent(people: pl.DataFrame, days: int) -> Recent | None:
+    champion = people.filter(pl.col("arm") == "champion")
+    last = champion["day"].max()
+    if not isinstance(last, date):
+        return None
+    begin = last - timedelta(days=days - 1)
+    newest, before = (
+        _rates("", champion.filter(part)).hit_rate for part in (pl.col("day") >= begin, pl.col("day") < begin)
+    )
+    if newest is None or before is None:
+        return None
+    # People of both periods make the difference steadier than the test takes it for: it errs to the safe side.
+    return Recent(days, before, newest, difference(before, newest), 1.0)
+
+
+def _compared(people: pl.DataFrame, challenger: str, settings: MonitoringSettings) -> Comparison | None:
+    """Read the A/B test of one challenger off the days on which both arms answered."""
+    second = people.filter((pl.col("arm") == "challenger") & (pl.col("model_version") == challenger))
+    days = second["day"].unique()
+    first = people.filter((pl.col("arm") == "champion") & pl.col("day").is_in(days.implode()))
+    if first.is_empty():
+        return None
+    both = first.select("person").unique().join(second.select("person").unique(), on="person")
+    alone = [part.join(both, on="person", how="anti") for part in (first, second)]
+    champion = first.group_by("model_version").agg(pl.col("n").sum()).sort("n", "model_version")["model_version"][-1]
+    rates = [_rates(name, part) for name, part in zip((champion, challenger), alone, strict=True)]
+    if any(each.hit_rate is None or each.ndcg is None for each in rates):
+        return None
+    named = [_named_people(part) for part in (first, second)]
+    return Comparison(
+        champion=champion,
+        challenger=challenger,
+        champion_rates=rates[0],
+        challenger_rates=rates[1],
+        hit_rate=_between(rates, "hit_rate"),
+        ndcg=_between(rates, "ndcg"),
+        p_adjusted=1.0,
+        people_in_both=both.height,
+        planned_share=settings.challenger_share,
+        observed_share=named[1] / max(1, sum(named)),
+        ratio_p_value=_ratio_p_value(named, settings.challenger_share),
+    )
+
+
+def _between(rates: Sequence[Rates], metric: str) -> Difference:
+    first, second = (getattr(each, metric) for each in rates)
+    return difference(first, second)
+
+
+def _named_people(people: pl.DataFrame) -> int:
+    # A request without a user is drawn anew every time, so that it counts no person.
+    return people.filter(~pl.col("person").str.starts_with("?"))["person"].n_unique()
+
+
+def _ratio_p_value(people: Sequence[int], share: float | None) -> float | None:
+    """Chi-squared test that people were split as planned."""
+    total = sum(people)
+    if share is None or not total:
+        return None
+    return float(chisquare(people, [total * (1 - share), total * share]).pvalue)

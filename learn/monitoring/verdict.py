@@ -1,0 +1,202 @@
+"""The verdict: what was found, held against rules that can be set, with a reason for every word.
+
+``ok`` and ``watch`` leave everything as it is, ``retrain`` asks for a new model, ``alarm`` for a person: something
+looks broken, and a model trained on it would learn the break.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from learn.config import MonitoringSettings
+from learn.monitoring.feedback import Comparison, LiveFeedback
+from learn.monitoring.summary import ColumnDrift, part_of
+
+Level = Literal["ok", "watch", "retrain", "alarm"]
+LEVELS: tuple[Level, ...] = ("ok", "watch", "retrain", "alarm")
+EXIT_CODES: dict[Level, int] = {"ok": 0, "watch": 0, "retrain": 3, "alarm": 4}
+"""1 and 2 stay what they are everywhere: it failed, and it was called wrongly."""
+
+
+@dataclass(frozen=True)
+class Traffic:
+    """What traffic was looked at.
+
+    Attributes:
+        name: What people call it.
+        kind: A service's log, or a table of interactions.
+        model_version: Whose traffic.
+        first: When it begins; None where there is none, or no clock.
+        last: When it ends.
+        requests: Answers in the log, or interactions in the window.
+        compared: Requests drawn for the comparison, one a user.
+        unknown_share: Share of the traffic's items that the model does not know.
+        lines: Lines of the log; 0 for a table.
+        damaged: Lines that no record could be made of.
+        damaged_examples: The first of them: file, line, how it begins.
+    """
+
+    name: str
+    kind: Literal["log", "table"]
+    model_version: str
+    first: datetime | None
+    last: datetime | None
+    requests: int
+    compared: int
+    unknown_share: float
+    lines: int = 0
+    damaged: int = 0
+    damaged_examples: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Findings:
+    """All that was found, before anybody judges it.
+
+    Attributes:
+        traffic: What was looked at.
+        columns: Every column compared with the reference profile.
+        feedback: What people made of the answers; None where there is no feedback.
+    """
+
+    traffic: Traffic
+    columns: tuple[ColumnDrift, ...]
+    feedback: LiveFeedback | None
+
+
+@dataclass(frozen=True)
+class Reason:
+    """One reason of a verdict.
+
+    Attributes:
+        level: What it calls for by itself.
+        rule: Its name.
+        said: In a sentence.
+        value: What was found.
+        limit: The setting that it passed, where there is one.
+    """
+
+    level: Level
+    rule: str
+    said: str
+    value: float | None = None
+    limit: float | None = None
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """The verdict on a window of traffic.
+
+    Attributes:
+        level: The highest of its reasons.
+        reasons: The weightiest first.
+    """
+
+    level: Level
+    reasons: tuple[Reason, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """What a command ends with."""
+        return EXIT_CODES[self.level]
+
+    @property
+    def sentence(self) -> str:
+        """The verdict in one line."""
+        weighty = [reason.said for reason in self.reasons if reason.level == self.level]
+        return f"{self.level.upper()}. {' '.join(weighty)}"
+
+
+def decide(findings: Findings, rules: MonitoringSettings) -> Verdict:
+    """Judge what was found; the same findings and rules always give the same verdict."""
+    traffic = findings.traffic
+    if not traffic.requests:
+        silent = Reason("alarm", "silent", "There is no traffic at all in this window.", 0, rules.fewest_answers)
+        return Verdict("alarm", (silent, *_log_reasons(traffic, rules)))
+    reasons = [*_log_reasons(traffic, rules), *_feedback_reasons(findings.feedback, rules)]
+    if traffic.requests < rules.fewest_answers:
+        said = f"{traffic.requests:,} requests are too few to judge; {rules.fewest_answers:,} are needed."
+        reasons.append(Reason("watch", "too_few", said, traffic.requests, rules.fewest_answers))
+    else:
+        reasons += [*_unknown_reasons(traffic, rules), *_drift_reasons(findings.columns, rules)]
+    ordered = sorted(reasons, key=lambda reason: (-LEVELS.index(reason.level), -(reason.value or 0)))
+    if not ordered:
+        ordered = [Reason("ok", "same", "The traffic is as it was in training.")]
+    return Verdict(ordered[0].level, tuple(ordered))
+
+
+def _log_reasons(traffic: Traffic, rules: MonitoringSettings) -> Iterator[Reason]:
+    share = traffic.damaged / max(1, traffic.lines)
+    if not traffic.damaged:
+        return
+    level: Level = "alarm" if share >= rules.alarm_damaged_share else "watch"
+    said = f"{traffic.damaged:,} of {traffic.lines:,} lines of the log are damaged."
+    yield Reason(level, "damaged_lines", said, share, rules.alarm_damaged_share)
+
+
+def _unknown_reasons(traffic: Traffic, rules: MonitoringSettings) -> Iterator[Reason]:
+    if traffic.unknown_share >= rules.retrain_unknown_share:
+        said = f"{traffic.unknown_share:.1%} of the items in the traffic are unknown to the model."
+        yield Reason("retrain", "unknown_items", said, traffic.unknown_share, rules.retrain_unknown_share)
+
+
+def _drift_reasons(columns: tuple[ColumnDrift, ...], rules: MonitoringSettings) -> Iterator[Reason]:
+    for column in columns:
+        if not column.drifted or column.effect is None:
+            continue
+        level, limit = _drift_level(column, column.effect, rules)
+        said = (
+            f"{part_of(column.kind).capitalize()} drift: {column.name.replace('_', ' ')}, effect {column.effect:.2f}."
+        )
+        yield Reason(level, f"{part_of(column.kind)}_drift", said, column.effect, limit)
+    if not any(column.status == "tested" for column in columns):
+        yield Reason("watch", "nothing_compared", "No column could be compared with the reference profile.")
+
+
+def _drift_level(column: ColumnDrift, effect: float, rules: MonitoringSettings) -> tuple[Level, float]:
+    # Of unknown items the share decides, by a rule of its own: most long histories hold one of the few there are.
+    if column.kind == "unknown":
+        return "watch", rules.retrain_effect
+    if effect >= rules.alarm_effect:
+        return "alarm", rules.alarm_effect
+    return ("retrain" if effect >= rules.retrain_effect else "watch"), rules.retrain_effect
+
+
+def _feedback_reasons(feedback: LiveFeedback | None, rules: MonitoringSettings) -> Iterator[Reason]:
+    if feedback is None:
+        return
+    recent = feedback.recent
+    if recent is not None and recent.p_adjusted <= rules.feedback_significance and recent.change.value < 0:
+        fall = -recent.change.value / recent.before.value
+        level: Level = "watch"
+        if fall >= rules.retrain_quality_fall:
+            level = "alarm" if fall >= rules.alarm_quality_fall else "retrain"
+        said = (
+            f"The live hit rate fell by {fall:.0%} in the newest {recent.days} days, from {recent.before.value:.4f} "
+            f"to {recent.newest.value:.4f}."
+        )
+        yield Reason(level, "live_quality", said, fall, rules.retrain_quality_fall)
+    for comparison in feedback.comparisons:
+        yield from _comparison_reasons(comparison, rules)
+
+
+def _comparison_reasons(found: Comparison, rules: MonitoringSettings) -> Iterator[Reason]:
+    if found.ratio_p_value is not None and found.ratio_p_value <= rules.ratio_significance:
+        said = (
+            f"{found.observed_share:.1%} of the people saw challenger {found.challenger} instead of "
+            f"{found.planned_share or 0:.1%}: the split is broken, and the comparison says nothing."
+        )
+        yield Reason("alarm", "sample_ratio", said, found.observed_share, found.planned_share)
+        return
+    if found.p_adjusted > rules.feedback_significance:
+        return
+    worse = found.hit_rate.value < 0
+    said = (
+        f"Challenger {found.challenger} has a {'lower' if worse else 'higher'} hit rate than champion "
+        f"{found.champion}: {found.hit_rate.value:+.4f} ({found.hit_rate.low:+.4f} to {found.hit_rate.high:+.4f})."
+    )
+    # A better challenger is no fault of the traffic: it is said, and promoting it is the gate's or a person's.
+    yield Reason("alarm" if worse else "ok", "challenger", said, abs(found.hit_rate.value))
