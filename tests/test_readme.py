@@ -28,7 +28,7 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 _FENCED = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _INDENTED = re.compile(r"(?:^ {4}\S.*\n?(?:^ *\n(?=^ {4}))?)+", re.MULTILINE)
 _SPAN = re.compile(r"`([^`\n]+)`")
-_FLOW = "flows/train_flow.py"
+_FLOWS = ("flows/train_flow.py", "flows/monitor_flow.py")
 _FLOW_COMMANDS = {"run", "resume", "card"}
 # Options of other programs that are named on their own.
 _FOREIGN_OPTIONS = {"--check"}
@@ -54,8 +54,8 @@ def commands(page: Path, program: str) -> list[list[str]]:
 
 
 @cache
-def flow_options() -> set[str]:
-    run = [sys.executable, _FLOW, "--no-pylint", "--config", "settings", "configs/paper.toml", "run", "--help"]
+def flow_options(flow: str) -> set[str]:
+    run = [sys.executable, flow, "--no-pylint", "--config", "settings", "configs/paper.toml", "run", "--help"]
     shown = subprocess.run(run, cwd=ROOT, capture_output=True, text=True, check=True).stdout
     return set(re.findall(r"^\s+(--[a-z-]+)", shown, re.MULTILINE))
 
@@ -93,12 +93,12 @@ def test_files_and_modules_that_are_named_exist(page: Path) -> None:
 
 @every_page
 def test_commands_of_the_flow_know_their_options(page: Path) -> None:
-    for words in commands(page, _FLOW):
+    for flow, words in [(flow, words) for flow in _FLOWS for words in commands(page, flow)]:
         if words[:1] == ["--config"]:
             assert words[1] == "settings"
             words = words[3:]
         assert not words or words[0] in _FLOW_COMMANDS, f"{page.name}: {words}"
-        unknown = {word for word in words if word.startswith("--")} - flow_options()
+        unknown = {word for word in words if word.startswith("--")} - flow_options(flow)
         assert not unknown, f"{page.name}: {unknown}"
 
 
@@ -132,7 +132,8 @@ def test_commands_around_models_and_vectors_know_their_options(page: Path) -> No
 @every_page
 def test_options_named_in_the_text_exist(page: Path) -> None:
     own = (data_command, sample_command, serving_command, models_command, content_command)
-    known = flow_options().union({"--config"}, _FOREIGN_OPTIONS, *(options_of(command) for command in own))
+    of_flows = (flow_options(flow) for flow in _FLOWS)
+    known = {"--config"}.union(_FOREIGN_OPTIONS, *of_flows, *(options_of(command) for command in own))
     for span in spans(page):
         if span.startswith("--"):
             assert span.split()[0] in known, f"{page.name} names {span}"
@@ -178,7 +179,7 @@ def test_python_shown_names_what_exists(page: Path) -> None:
 
 
 def test_the_readme_names_every_step_of_the_flow() -> None:
-    steps = re.findall(r"^    def (\w+)\(self", (ROOT / _FLOW).read_text(encoding="utf-8"), re.MULTILINE)
+    steps = re.findall(r"^    def (\w+)\(self", (ROOT / _FLOWS[0]).read_text(encoding="utf-8"), re.MULTILINE)
     rows = re.findall(r"^\| (`.+?) \|", (ROOT / "README.md").read_text(encoding="utf-8"), re.MULTILINE)
     assert [step for row in rows for step in _SPAN.findall(row)] == steps
 
