@@ -18,7 +18,8 @@ def run_with_exit_code(flow: type[Any]) -> None:
     which ran in others.
     """
     words = sys.argv[1:]
-    if not _STARTS & set(words):
+    # Help ends well without a run.
+    if not _STARTS & set(words) or "--help" in words:
         flow()
         return
     with tempfile.TemporaryDirectory(prefix="learn-") as folder:

@@ -93,7 +93,7 @@ def test_files_and_modules_that_are_named_exist(page: Path) -> None:
 
 @every_page
 def test_commands_of_the_flow_know_their_options(page: Path) -> None:
-    for flow, words in [(flow, words) for flow in _FLOWS for words in commands(page, flow)]:
+    for flow, words in [(name, words) for name in _FLOWS for words in commands(page, name)]:
         if words[:1] == ["--config"]:
             assert words[1] == "settings"
             words = words[3:]
