@@ -16,8 +16,9 @@ import torch
 from benchmarks.content.parts import Part
 from learn.config import ContentSettings
 from learn.content.arithmetic import computable, fastest
-from learn.content.encoder import FrozenEncoder, Vectors, available_threads, load_encoder
+from learn.content.encoder import FrozenEncoder, Vectors, load_encoder
 from learn.content.source import resolved
+from learn.content.threads import available_threads
 from learn.errors import DataError
 
 _SETS = ("scientific", "online_retail")

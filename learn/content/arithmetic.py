@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 
 from learn.config import ContentSettings
 from learn.content.fingerprint import EncoderFingerprint, arithmetics, fingerprint_encoder
@@ -48,18 +49,18 @@ def settled_fingerprint(
     Raises:
         EncoderError: The encoder cannot be loaded, where a measurement is needed.
     """
-    accepted = {
-        name: fingerprint_encoder(source, settings, template_version=template_version, arithmetic=name)
-        for name in arithmetics(settings)
-    }
-    if len(accepted) == 1:
-        return next(iter(accepted.values()))
-    at_hand = computable(settings)
-    stores = [name for name in accepted if held(accepted[name])]
-    if len(stores) > 1 or (stores and stores[0] not in at_hand):
-        lacking = {name: missing(accepted[name]) for name in stores}
-        stores = sorted((name for name in stores if name in at_hand or not lacking[name]), key=lacking.__getitem__)
-    return accepted[stores[0] if stores else fastest(source, settings)]
+    plain, *others = arithmetics(settings)
+    first = fingerprint_encoder(source, settings, template_version=template_version, arithmetic=plain)
+    accepted = {plain: first, **{name: replace(first, dtype=name) for name in others}}
+    stores = [name for name in accepted if held(accepted[name])] if others else [plain]
+    if stores == [plain]:
+        return first
+    lacking = {name: missing(accepted[name]) for name in stores}
+    for name in sorted(stores, key=lacking.__getitem__):
+        # Torch, which knows the machine, is not loaded where there is nothing to encode.
+        if not lacking[name] or name in computable(settings):
+            return accepted[name]
+    return accepted[fastest(source, settings)]
 
 
 def computable(settings: ContentSettings) -> tuple[str, ...]:

@@ -8,10 +8,9 @@ split over threads and the kernels for very small products (measured: below 16 r
 
 from __future__ import annotations
 
-import os
-import threading
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from collections.abc import Callable, Generator, Sequence
+from concurrent.futures import FIRST_COMPLETED, Future, wait
+from contextlib import closing
 
 import numpy as np
 import numpy.typing as npt
@@ -25,13 +24,13 @@ from learn.content.memory import memory_is_short, no_memory
 from learn.content.pooling import pool_states
 from learn.content.quantised import quantise
 from learn.content.source import EncoderSource, resolved
+from learn.content.threads import ONE_CORE_EACH, available_threads, started_pool
 from learn.errors import EncoderError
 
 Vectors = npt.NDArray[np.float32]
 Progress = Callable[[int, int, int], None]
 """Called after each batch with its number of texts, of tokens, and of tokens of padding beside them."""
 
-_STARTING = threading.Lock()
 _FEWEST_TOKENS = 64
 _TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536}
 
@@ -52,7 +51,7 @@ class FrozenEncoder:
         self._pooling = settings.pooling
         self._instruction = settings.instruction
         self._threads = max(1, threads)
-        self._pool: ThreadPoolExecutor | None = None
+        self._pool = started_pool(self._threads)
         self.tokens_per_batch = settings.tokens_per_batch or _TOKENS_PER_BATCH[engine.device.partition(":")[0]]
         self.max_tokens = min(settings.max_tokens, loaded.longest)
         self.dimension = loaded.dimension
@@ -73,17 +72,18 @@ class FrozenEncoder:
         """
         tokens = self._tokenised(texts)
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        for rows, found in self._encoded(tokens):
-            if not np.isfinite(found).all():
-                raise EncoderError(
-                    "The encoder answered with numbers that are not finite.",
-                    where=texts[int(rows[0])][:80],
-                    fix='use `content.arithmetic = "float32"`, or another encoder',
-                )
-            vectors[rows] = found
-            if progress is not None:
-                real = sum(len(tokens[row]) for row in rows)
-                progress(len(rows), real, len(rows) * max(len(tokens[row]) for row in rows) - real)
+        with ONE_CORE_EACH.held(), closing(self._encoded(tokens)) as batches_done:
+            for rows, found in batches_done:
+                if not np.isfinite(found).all():
+                    raise EncoderError(
+                        "The encoder answered with numbers that are not finite.",
+                        where=texts[int(rows[0])][:80],
+                        fix='use `content.arithmetic = "float32"`, or another encoder',
+                    )
+                vectors[rows] = found
+                if progress is not None:
+                    lengths = [len(tokens[row]) for row in rows]
+                    progress(len(rows), sum(lengths), len(rows) * max(lengths) - sum(lengths))
         return vectors
 
     def _tokenised(self, texts: Sequence[str]) -> list[list[int]]:
@@ -113,11 +113,10 @@ class FrozenEncoder:
         known = (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id, self._tokenizer.pad_token_id)
         return next((int(token) for token in known if token is not None), 0)
 
-    def _encoded(self, tokens: list[list[int]]) -> Iterator[tuple[Rows, Vectors]]:
+    def _encoded(self, tokens: list[list[int]]) -> Generator[tuple[Rows, Vectors], None, None]:
         lengths = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
         todo = batches(lengths, budget=lambda: self.tokens_per_batch, padding=0 if self._engine.exact else MOST_PADDING)
         again: list[Rows] = []
-        pool = self._started()
         waiting: dict[Future[Vectors], Rows] = {}
         try:
             while True:
@@ -125,7 +124,7 @@ class FrozenEncoder:
                     rows = again.pop() if again else next(todo, None)
                     if rows is None:
                         break
-                    waiting[pool.submit(self._forward, [tokens[row] for row in rows])] = rows
+                    waiting[self._pool.submit(self._forward, [tokens[row] for row in rows])] = rows
                 if not waiting:
                     return
                 for future in wait(waiting, return_when=FIRST_COMPLETED).done:
@@ -138,6 +137,8 @@ class FrozenEncoder:
         finally:
             for future in waiting:
                 future.cancel()
+            # A pass that has begun needs torch as it is until its end.
+            wait(waiting)
 
     def _halved(self, rows: Rows, fault: BaseException, *, tokens: int) -> list[Rows]:
         if not memory_is_short(fault):
@@ -146,19 +147,6 @@ class FrozenEncoder:
             raise no_memory(tokens) from fault
         self.tokens_per_batch = min(self.tokens_per_batch, max(1, len(rows) * tokens // 2))
         return np.array_split(rows, 2)
-
-    def _started(self) -> ThreadPoolExecutor:
-        """The threads of the forward passes, each with torch on one core, without a change to other threads' torch."""
-        with _STARTING:
-            if self._pool is None:
-                before = torch.get_num_threads()
-                pool = ThreadPoolExecutor(self._threads, "encoder", torch.set_num_threads, (1,))
-                together = threading.Barrier(self._threads)
-                list(pool.map(lambda _: together.wait(), range(self._threads)))
-                # The workers' setting is also the default of threads that come after them.
-                torch.set_num_threads(before)
-                self._pool = pool
-            return self._pool
 
     @torch.inference_mode()
     def _forward(self, tokens: list[list[int]]) -> Vectors:
@@ -205,9 +193,3 @@ def load_encoder(
     # On a GPU one batch is made ready while another is computed.
     at_once = 2 if device == "cuda" else threads or available_threads()
     return FrozenEncoder(engine, loaded, settings, threads=at_once)
-
-
-def available_threads() -> int:
-    """Cores this process may use: ``OMP_NUM_THREADS`` and the process's affinity both count."""
-    affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min(affinity, torch.get_num_threads()))

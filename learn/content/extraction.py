@@ -180,7 +180,8 @@ def encode_shard(
     if shard.file is None or not len((found := store.search(shard_keys(shard.file))).missing):
         return ShardResult(encoded=0, seconds=0.0, tokens=0)
     # Here and no earlier: a run that encodes nothing shall not wait for torch.
-    from learn.content.encoder import available_threads, load_encoder
+    from learn.content.encoder import load_encoder
+    from learn.content.threads import available_threads
 
     with EncodingProgress(shard.texts) if progress is None else progress as shown:
         threads = max(1, (plan.settings.threads or available_threads()) // max(1, parallel))
