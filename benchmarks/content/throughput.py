@@ -150,7 +150,7 @@ def _part(contenders: Sequence[Contender], *, tokens: int, texts: int, flops: fl
         f"{texts} titles of {' and '.join(_SETS)}, {tokens:,} tokens, MiniLM; {available_threads()} thread(s) each, on "
         f"{'a GPU' if torch.cuda.is_available() else 'the processor'}.",
         f"{_ROUNDS} rounds over all rows in turn, the best round of each row counts. Processor seconds, those of all "
-        "threads, are what other work on the machine disturbs least; the third column is by the clock.",
+        "threads, are what other work on the machine disturbs least; tokens per second are by the clock.",
         f"Peak: {peak / 1e9:.0f} GFLOP/s of one core, the best of float32 matrix products of this model's shapes.",
         _verdict("default mode", figures["default_rate_ratio"], 1.7, default.least_cosine),
         _verdict("strict float32", figures["fp32_rate_ratio"], 1.05, 1.0),
@@ -160,13 +160,14 @@ def _part(contenders: Sequence[Contender], *, tokens: int, texts: int, flops: fl
 
 
 _WHY = (
+    "Where the default is float32, both of LEARN's float32 rows are one and the same: their distance is the noise.",
     "On a processor without bfloat16 (AVX2 alone) float32 is all that keeps a cosine of .999. sentence-transformers "
-    "spends half to two thirds of the processor's peak, so 1.7 times its rate lies at or beyond the peak itself.",
+    "spends about half of the processor's peak, so 1.7 times its rate is four fifths of it, which no back end tried reached.",
     "Tried and left out on such a processor, one thread, scientific titles, rate to padded torch float32 in the same "
     "minute: ONNX Runtime float32 1.2, OpenVINO float32 1.2 (both cosine 1.000; 100 and 180 MB more to install, "
     "an export for each model); ONNX Runtime int8, one scale a channel, 1.8 at least cosine .983; with a scale a token "
-    "2.0 at .996, which torch's own int8 layers reach at 1.6; ONNX Runtime 8-bit blocks of 32, .7 at .9995; "
-    "bfloat16 less than .02.",
+    "2.0 at .996, which torch's own int8 layers reach at 1.6; ONNX Runtime 8-bit blocks of 32, .8 at .9995; "
+    "bfloat16 .2.",
 )
 
 

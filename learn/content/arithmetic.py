@@ -64,7 +64,7 @@ def settled_fingerprint(
 
 
 def computable(settings: ContentSettings) -> tuple[str, ...]:
-    """The accepted arithmetics that this machine has instructions for; without them bfloat16 is fifty times slower."""
+    """The accepted arithmetics that this machine has instructions for; without them bfloat16 is many times slower."""
     accepted = arithmetics(settings)
     if len(accepted) == 1:
         return accepted

@@ -92,7 +92,8 @@ def resolved(settings: ContentSettings) -> EncoderSource:
 
 
 def _is_hub_name(name: str) -> bool:
-    from huggingface_hub.utils import HFValidationError, validate_repo_id
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils._validators import validate_repo_id
 
     try:
         validate_repo_id(name)

@@ -26,7 +26,7 @@ def settled(folder: Path, held: dict[str, int], missing: dict[str, int] | None =
         resolve_encoder(str(folder)),
         settings,
         template_version="1",
-        held=lambda each: held.get(each.dtype, 0),
+        held=lambda each: held.get(each.dtype, 0) > 0,
         missing=lambda each: (missing or {})[each.dtype],
     ).dtype
 
