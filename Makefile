@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two cores are shared by the parallel tests; more threads than that only wait for each other.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: run test test-all check format bench-quality bench-monitoring environment clean
+.PHONY: run test test-all check format bench-content bench-quality bench-monitoring environment clean
 
 run: environment ## train on the bundled sample and build the service
 	$(BIN)/python flows/train_flow.py --no-pylint run
@@ -24,6 +24,9 @@ check: environment ## linters, types and the directions of imports
 format: environment ## format the code
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+bench-content: environment ## speed and upkeep of content extraction (WITH="--only throughput" for a part)
+	$(BIN)/python -m benchmarks.content $(WITH)
 
 bench-quality: environment ## quality on public data: hours; goes on where it was stopped (WITH="--only scientific" for a part)
 	$(BIN)/python -m benchmarks.quality $(WITH)

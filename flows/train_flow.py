@@ -52,14 +52,14 @@ class TrainFlow(FlowSpec):
     def start(self) -> None:
         """Version: snapshot the data folder, or fetch the version asked for."""
         from flows.earlier_bundles import resolve_production, resolve_start
-        from learn.content import resolve_encoder
+        from learn.content import resolved
         from learn.data.tables import require_tables
         from learn.data.versioning import obtain_version
 
         self.settings = Settings.from_mapping(self.settings_file.to_dict()).overridden(
             split__method=self.split, content__encoder=self.encoder, seed=self.seed, drift__on_drift=self.on_drift
         )
-        resolve_encoder(self.settings.content.encoder)
+        resolved(self.settings.content)
         if self.current_data:
             require_tables(Path(self.current_data))
         self.start_bundle = resolve_start(self.init_from, settings=self.settings)

@@ -8,33 +8,55 @@ from pydantic import Field
 
 from learn.section import Section
 
+Arithmetic = Literal["auto", "float32", "bfloat16", "int8"]
+
 
 class ContentSettings(Section):
     """CEX: how each item's text becomes a frozen vector."""
 
     encoder: str = "all-MiniLM-L6-v2"
-    """Name of a packaged encoder, or the folder of one. MiniLM comes by the package index alone, fits any laptop, and
-    larger encoders bought little (BLaIR's table)."""
+    """Name of a packaged encoder, the folder of one, or `owner/model[@revision]` of the hub: taken from the hub's local
+    cache, else downloaded. MiniLM comes by the package index alone, fits any laptop, and larger encoders bought little
+    (BLaIR's table)."""
+
+    trust_remote_code: str = ""
+    """The encoder whose own Python code may run, by the very name that stands in `encoder`; empty: none, because a
+    model's code can do whatever you can."""
 
     pooling: Literal["mean", "last", "cls"] = "mean"
-    """Mean over real tokens, as in the paper's code and MiniLM's own training."""
+    """Mean over real tokens, as in the paper's code and MiniLM's own training. `last` reads the end-of-text token
+    behind the text, `cls` the first token."""
+
+    layer: int = -1
+    """Layer whose token states are pooled: -1 the last, -2 the one before it, 0 the embeddings. Encoders trained for
+    similarity want the last; a plain LLM's last but one is often better, since its last is bent on the next word."""
+
+    instruction: str = ""
+    """Text put before every item's, read and pooled with it: `query: ` for E5, none for MiniLM. Items and histories are
+    all items here, so one instruction serves both sides."""
 
     max_tokens: int = Field(default=256, ge=8)
     """Tokens read of each text: MiniLM was trained on at most 256."""
 
-    dtype: Literal["float32", "bfloat16"] = "float32"
-    """Arithmetic of the encoder: float32 is exact everywhere; bfloat16 is faster where the processor has it."""
+    arithmetic: Arithmetic = "auto"
+    """How the encoder computes. `float32` gives the same bytes in any company. `auto` takes what the store already
+    holds, else the fastest that this machine has by a quick measurement and whose vectors are the float32 ones to a
+    cosine of .999; float32 where nothing is faster. `int8` is faster on any processor and comes less close."""
 
     fields: tuple[str, ...] = ("title", "brand", "category", "price", "keywords", "attributes", "description")
     """Columns in the prompt, in this order; the title first, because the end is what truncation cuts. The paper's six
     industrial fields, and the description last."""
 
+    labels: dict[str, str] = Field(default_factory=dict)
+    """Words before a field's text, by column, e.g. `title = "Titel"`; the column's name otherwise, and nothing at all
+    where the label is empty."""
+
     max_field_characters: int = Field(default=1_000, ge=10)
     """Characters kept of each field but the title, so that a long description never pushes another field out."""
 
-    tokens_per_batch: int = Field(default=2_048, ge=64)
-    """Padded tokens of one forward pass: small batches of like lengths beat large ones on a processor (measured: 8-32
-    texts)."""
+    tokens_per_batch: int = Field(default=0, ge=0)
+    """Tokens of one forward pass, padding included; 0: 2,048 on a processor, where small batches of like lengths beat
+    large ones (measured: 8-32 texts), 65,536 on a GPU. Halved by itself where the memory does not suffice."""
 
     store: str = ""
     """Where the vectors are kept: a folder, or a URL such as ``s3://bucket/folder`` (needs the extra ``s3``); empty:

@@ -14,13 +14,13 @@ from learn.content.extraction import (
 )
 from learn.content.fingerprint import (
     EncoderFingerprint,
-    EncoderSource,
+    arithmetics,
     content_keys,
     fingerprint_encoder,
-    resolve_encoder,
 )
 from learn.content.prompt import ItemPrompt
 from learn.content.shards import Shard
+from learn.content.source import EncoderSource, resolve_encoder, resolved
 from learn.content.store import ContentStore
 from learn.content.text import clean_text, truncate_text
 
@@ -33,6 +33,7 @@ __all__ = [
     "ItemPrompt",
     "Shard",
     "ShardResult",
+    "arithmetics",
     "clean_text",
     "collect_vectors",
     "content_keys",
@@ -40,5 +41,6 @@ __all__ = [
     "fingerprint_encoder",
     "plan_extraction",
     "resolve_encoder",
+    "resolved",
     "truncate_text",
 ]

@@ -12,14 +12,14 @@ import numpy as np
 import numpy.typing as npt
 
 from learn.config import ContentSettings
+from learn.content.arithmetic import settled_fingerprint
 from learn.content.fingerprint import (
     EncoderFingerprint,
-    EncoderSource,
     Keys,
     content_keys,
     fingerprint_encoder,
-    resolve_encoder,
 )
+from learn.content.places import place_at
 from learn.content.progress import EncodingProgress
 from learn.content.prompt import ItemPrompt
 from learn.content.search import first_of_each
@@ -35,6 +35,7 @@ from learn.content.shards import (
     share_out,
     write_shards,
 )
+from learn.content.source import EncoderSource, resolved
 from learn.content.store import ContentStore, GrowingPart
 from learn.errors import DataError, EncoderError, storage_faults
 
@@ -111,7 +112,9 @@ class ContentSummary:
 def plan_extraction(
     items: Path, *, store: str | Path, settings: ContentSettings, folder: Path | None = None
 ) -> ExtractionPlan:
-    """Find the items whose text has no vector yet and share them out by work. Loads no model.
+    """Find the items whose text has no vector yet and share them out by work.
+
+    Loads no model, unless the arithmetic is to be chosen by measurement and this machine has a choice.
 
     Args:
         items: The valid items, Parquet.
@@ -126,8 +129,12 @@ def plan_extraction(
         StorageError: The plan cannot be written.
     """
     prompt = ItemPrompt(settings)
-    fingerprint = fingerprint_encoder(
-        resolve_encoder(settings.encoder), settings, template_version=prompt.template_version
+    fingerprint = settled_fingerprint(
+        resolved(settings),
+        settings,
+        template_version=prompt.template_version,
+        held=lambda each: _store_of(store, each).dimension is not None,
+        missing=lambda each: len(_store_of(store, each).missing(_keys_of_items(items, prompt, each)[0])),
     )
     opened = ContentStore.for_encoder(store, fingerprint)
     keys, characters = _keys_of_items(items, prompt, fingerprint)
@@ -173,11 +180,14 @@ def encode_shard(
     if shard.file is None or not len((found := store.search(shard_keys(shard.file))).missing):
         return ShardResult(encoded=0, seconds=0.0, tokens=0)
     # Here and no earlier: a run that encodes nothing shall not wait for torch.
-    from learn.content.encoder import available_threads, load_encoder
+    from learn.content.encoder import load_encoder
+    from learn.content.threads import available_threads
 
     with EncodingProgress(shard.texts) if progress is None else progress as shown:
         threads = max(1, (plan.settings.threads or available_threads()) // max(1, parallel))
-        encoder = load_encoder(plan.settings, source=_unchanged_source(plan), threads=threads)
+        encoder = load_encoder(
+            plan.settings, source=_unchanged_source(plan), threads=threads, arithmetic=plan.fingerprint.dtype
+        )
         part = GrowingPart(store, items=plan.settings.part_items, seconds=plan.settings.part_seconds)
         for keys, texts in missing_windows(shard.file, found, size=plan.settings.part_items):
             start = 0
@@ -255,10 +265,14 @@ def _keys_of_items(
     return keys, characters
 
 
+def _store_of(root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore:
+    return ContentStore(place_at(root).within(fingerprint.folder_name))
+
+
 def _unchanged_source(plan: ExtractionPlan) -> EncoderSource:
-    source = resolve_encoder(plan.settings.encoder)
-    now = fingerprint_encoder(source, plan.settings, template_version=plan.fingerprint.template_version)
-    if now != plan.fingerprint:
+    source, told = resolved(plan.settings), plan.fingerprint
+    now = fingerprint_encoder(source, plan.settings, template_version=told.template_version, arithmetic=told.dtype)
+    if now != told:
         raise EncoderError(
             "The encoder has changed since this run began.", where=source.folder, fix="start the run anew"
         )

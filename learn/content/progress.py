@@ -12,7 +12,7 @@ _LINE_SECONDS = 10.0
 
 
 class EncodingProgress:
-    """Shows texts per second, tokens per second and the time left.
+    """Shows texts per second, tokens per second, the share of padding and the time left.
 
     Args:
         total: Texts to encode.
@@ -25,6 +25,7 @@ class EncodingProgress:
         self._started = self._said = time.monotonic()
         self.texts = 0
         self.tokens = 0
+        self.padding = 0
         self._bar = Progress(
             TextColumn("Encoding"),
             BarColumn(),
@@ -50,10 +51,11 @@ class EncodingProgress:
     ) -> None:
         self._bar.stop()
 
-    def advance(self, texts: int, tokens: int) -> None:
-        """Count a finished batch of so many texts and tokens."""
+    def advance(self, texts: int, tokens: int, padding: int = 0) -> None:
+        """Count a finished batch of so many texts and tokens, with so many tokens of padding beside them."""
         self.texts += texts
         self.tokens += tokens
+        self.padding += padding
         self._bar.update(self._task, completed=self.texts, rates=self._rates())
         if not self._console.is_terminal and time.monotonic() - self._said >= _LINE_SECONDS:
             self._said = time.monotonic()
@@ -62,4 +64,5 @@ class EncodingProgress:
 
     def _rates(self) -> str:
         seconds = max(self.seconds, 1e-9)
-        return f"{self.texts / seconds:,.0f} texts/s, {self.tokens / seconds:,.0f} tokens/s"
+        share = self.padding / max(1, self.tokens + self.padding)
+        return f"{self.texts / seconds:,.0f} texts/s, {self.tokens / seconds:,.0f} tokens/s, {share:.1%} padding"

@@ -16,6 +16,8 @@ from learn.content.text import CLEANING_VERSION, clean_text, truncate_text
 from learn.errors import DataError
 
 _WORDING_VERSION = 1
+_TITLE = "title"
+_LABEL_TOKENS = 4
 
 
 class ItemPrompt:
@@ -27,7 +29,11 @@ class ItemPrompt:
 
     def __init__(self, settings: ContentSettings) -> None:
         self._limit = settings.max_field_characters
-        self._labels = {field: field.replace("_", " ").strip().capitalize() for field in settings.fields}
+        named = {field: field.replace("_", " ").strip().capitalize() for field in settings.fields}
+        self._labels = {field: settings.labels.get(field, label).strip() for field, label in named.items()}
+        before = settings.fields.index(_TITLE) if _TITLE in settings.fields else 0
+        # What stands before the title may take half of the tokens that are read; the title never falls off the end.
+        self._limits_before = dict.fromkeys(settings.fields[:before], settings.max_tokens // 2 // max(1, before))
 
     @property
     def fields(self) -> tuple[str, ...]:
@@ -36,8 +42,9 @@ class ItemPrompt:
 
     @property
     def template_version(self) -> str:
-        """16 hexadecimal digits that change with the wording, the fields, their order or their limit."""
-        parts = [_WORDING_VERSION, CLEANING_VERSION, list(self._labels.items()), self._limit]
+        """16 hexadecimal digits that change with the wording, the labels, the fields, their order or their limits."""
+        parts: list[object] = [_WORDING_VERSION, CLEANING_VERSION, list(self._labels.items()), self._limit]
+        parts += [self._limits_before] if self._limits_before else []
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def render(self, items: pl.DataFrame) -> list[str]:
@@ -63,12 +70,31 @@ class ItemPrompt:
 
     def _limit_of(self, field: str) -> int | None:
         # The title identifies the item: it alone is never cut.
-        return None if field == "title" else self._limit
+        return None if field == _TITLE else self._limit
 
     def _rendered_column(self, column: pl.Series) -> list[str]:
         label = self._labels[column.name]
+        start = f"{label}: " if label else ""
         limit = self._limit_of(column.name)
-        return [f"{label}: {text}" if text else "" for text in (_shown(value, limit) for value in column)]
+        tokens = self._limits_before.get(column.name)
+        texts = (_shown(value, limit) for value in column)
+        if tokens is not None:
+            texts = (truncate_text(text, _characters(text, tokens=tokens - _LABEL_TOKENS)) for text in texts)
+        return [start + text if text else "" for text in texts]
+
+
+def _characters(text: str, *, tokens: int) -> int:
+    """How many of a text's first characters a tokenizer makes no more tokens of, as a cautious guess.
+
+    Tokenizers cut English into four letters a token and rare words into two; of other scripts they may make more tokens
+    than letters.
+    """
+    spent = 0.0
+    for place, letter in enumerate(text):
+        spent += 0.5 if letter.isascii() else 2.0
+        if spent > tokens:
+            return place
+    return len(text)
 
 
 def _shown(value: Any, limit: int | None) -> str:

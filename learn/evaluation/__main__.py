@@ -45,7 +45,7 @@ def ablation(data: Path, config: Path | None, split: str, seed: int | None, out:
 
 def _ablation(data: Path, config: Path | None, *, split: str, seed: int | None, out: Path | None) -> None:
     # Here and no earlier: torch takes seconds to load, and its environment must be settled.
-    from learn.content import resolve_encoder
+    from learn.content import resolved
     from learn.data.tables import require_tables
     from learn.evaluation.ablation import ablation_settings, run_ablation
     from learn.evaluation.ablation_tables import markdown, write_ablation
@@ -53,7 +53,7 @@ def _ablation(data: Path, config: Path | None, *, split: str, seed: int | None, 
     settings = ablation_settings(config, split=split, seed=seed)
     folder = out or settings.reports / "ablation"
     _require_place(folder)
-    resolve_encoder(settings.content.encoder)
+    resolved(settings.content)
     require_tables(data)
     found = run_ablation(data, settings=settings, say=click.echo)
     write_ablation(found, folder)

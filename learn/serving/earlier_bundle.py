@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 
 from learn.config import ContentSettings
-from learn.content import ItemPrompt, fingerprint_encoder, resolve_encoder
+from learn.content import ItemPrompt, arithmetics, fingerprint_encoder, resolved
 from learn.data.timestamps import timestamp_scale
 from learn.errors import BundleError
 from learn.serving.bundle import Bundle, read_bundle
@@ -40,12 +40,17 @@ def other_content(bundle: Bundle, settings: ContentSettings) -> str:
         EncoderError: The encoder of the settings cannot be had.
     """
     prompt = ItemPrompt(settings)
-    source = resolve_encoder(settings.encoder)
-    fingerprint = fingerprint_encoder(source, settings, template_version=prompt.template_version)
-    if fingerprint.digest == bundle.manifest.encoder_fingerprint:
+    source = resolved(settings)
+    accepted = (
+        fingerprint_encoder(source, settings, template_version=prompt.template_version, arithmetic=each)
+        for each in arithmetics(settings)
+    )
+    if any(fingerprint.digest == bundle.manifest.encoder_fingerprint for fingerprint in accepted):
         return ""
     earlier = bundle.manifest.settings.content
-    names = ("encoder", "pooling", "max_tokens", "dtype", "fields", "max_field_characters")
+    names = (
+        "encoder", "pooling", "layer", "instruction", "max_tokens", "arithmetic", "fields", "max_field_characters",
+    )  # fmt: skip
     found = [name for name in names if getattr(settings, name) != getattr(earlier, name)]
     said = [f"`content.{name}` is {getattr(settings, name)} here and {getattr(earlier, name)} there" for name in found]
     return ", ".join(said) or "the files of the encoder, or the wording of the prompt, are not the same"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from learn.content import EncoderSource, ItemPrompt, fingerprint_encoder, resolve_encoder
+from learn.content import EncoderSource, ItemPrompt, arithmetics, fingerprint_encoder, resolved
 from learn.errors import EncoderError
 from learn.serving.bundle import Bundle
 
@@ -54,21 +54,23 @@ class TextEncoder:
 
     def _encoder(self) -> FrozenEncoder:
         if self._loaded is None:
-            source = self._checked_source()
+            source, arithmetic = self._checked_source()
             from learn.content.encoder import load_encoder
 
             # The other core goes on answering.
-            self._loaded = load_encoder(self._settings, source=source, threads=_ONE_CORE)
+            self._loaded = load_encoder(self._settings, source=source, threads=_ONE_CORE, arithmetic=arithmetic)
         return self._loaded
 
-    def _checked_source(self) -> EncoderSource:
-        source = resolve_encoder(self._settings.encoder)
-        found = fingerprint_encoder(source, self._settings, template_version=self.prompt.template_version)
-        if found.digest != self.fingerprint:
-            raise EncoderError(
-                f"The encoder `{source.name}` on this machine is not the one that read the bundle's items: vectors of "
-                "the two do not go together.",
-                where=self._settings.encoder,
-                fix="put the encoder of the training run here, with the same files, or train anew with this one",
-            )
-        return source
+    def _checked_source(self) -> tuple[EncoderSource, str]:
+        source = resolved(self._settings)
+        version = self.prompt.template_version
+        for each in arithmetics(self._settings):
+            found = fingerprint_encoder(source, self._settings, template_version=version, arithmetic=each)
+            if found.digest == self.fingerprint:
+                return source, each
+        raise EncoderError(
+            f"The encoder `{source.name}` on this machine is not the one that read the bundle's items: vectors of "
+            "the two do not go together.",
+            where=self._settings.encoder,
+            fix="put the encoder of the training run here, with the same files, or train anew with this one",
+        )

@@ -37,7 +37,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def settings(bert: Path) -> ContentSettings:
-    return ContentSettings(encoder=str(bert), part_items=16, tokens_per_batch=256, threads=1)
+    return ContentSettings(encoder=str(bert), arithmetic="float32", part_items=16, tokens_per_batch=256, threads=1)
 
 
 def titles(count: int) -> list[str]:

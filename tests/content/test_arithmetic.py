@@ -1,0 +1,56 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from learn.config import ContentSettings
+from learn.content.arithmetic import computable, fastest, settled_fingerprint
+from learn.content.source import resolve_encoder
+from tests.content.tiny_models import save_bert
+
+HAS = torch.cpu.get_capabilities()
+HALVES = bool(torch.cuda.is_available() or HAS.get("avx512_bf16") or HAS.get("amx_bf16"))
+
+
+@pytest.fixture(scope="module")
+def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_bert(tmp_path_factory.mktemp("models") / "tiny-bert")
+
+
+def settled(folder: Path, held: dict[str, int], missing: dict[str, int] | None = None, arithmetic: str = "auto") -> str:
+    """Stores are told by the number of their vectors and of the texts they lack."""
+    settings = ContentSettings.model_validate({"encoder": str(folder), "arithmetic": arithmetic})
+    return settled_fingerprint(
+        resolve_encoder(str(folder)),
+        settings,
+        template_version="1",
+        held=lambda each: held.get(each.dtype, 0) > 0,
+        missing=lambda each: (missing or {})[each.dtype],
+    ).dtype
+
+
+def test_what_the_settings_name_is_taken(bert: Path) -> None:
+    assert settled(bert, {"float32": 9}, arithmetic="int8") == "int8"
+
+
+def test_a_store_that_has_vectors_decides(bert: Path) -> None:
+    assert settled(bert, {"float32": 9}) == "float32"
+
+
+def test_of_two_stores_the_one_that_lacks_least_decides(bert: Path) -> None:
+    assert settled(bert, {"float32": 9, "bfloat16": 9}, {"float32": 3, "bfloat16": 0}) == "bfloat16"
+    assert settled(bert, {"float32": 9, "bfloat16": 9}, {"float32": 0, "bfloat16": 0}) == "float32"
+
+
+@pytest.mark.skipif(HALVES, reason="this machine computes in bfloat16")
+def test_a_store_in_an_arithmetic_that_this_machine_lacks_serves_while_it_lacks_nothing(bert: Path) -> None:
+    assert settled(bert, {"bfloat16": 9}, {"bfloat16": 0}) == "bfloat16"
+    assert settled(bert, {"bfloat16": 9}, {"bfloat16": 1}) == "float32"
+
+
+def test_the_fastest_is_one_that_the_machine_computes(bert: Path) -> None:
+    settings = ContentSettings(encoder=str(bert))
+    assert fastest(resolve_encoder(str(bert)), settings) in computable(settings)
+    assert ("bfloat16" in computable(settings)) == HALVES
