@@ -159,6 +159,7 @@ def test_int8_stays_near(shape: str, shapes: dict[str, Path]) -> None:
     assert 0.98 < cosines.min() < 1 - 1e-6
 
 
+@pytest.mark.slow
 def test_short_memory_makes_smaller_batches() -> None:
     """In a process of its own, whose memory cannot grow by what the batch would take."""
     code = """
