@@ -14,7 +14,7 @@ from benchmarks.content.parts import Part
 from benchmarks.quality.provenance import ROOT
 from learn.errors import LearnError
 
-PARTS = ("throughput", "quality_of_modes", "million", "changed_catalogue", "killed_pass")
+PARTS = ("throughput", "quality_of_modes", "million", "read_back", "changed_catalogue", "killed_pass")
 """Modules of this package, each with a ``measure``; in the page's order."""
 
 
