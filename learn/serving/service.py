@@ -48,6 +48,19 @@ from learn.serving.messages import (
     SimilarItemsRequest,
     SimilarItemsResponse,
 )
+from learn.serving.playground.answers import catalogue_summary, described_items, explained_items, found_items
+from learn.serving.playground.lookup import Lookups
+from learn.serving.playground.messages import (
+    CatalogueRequest,
+    CatalogueResponse,
+    DescribeItemsRequest,
+    DescribeItemsResponse,
+    ExplainRequest,
+    ExplainResponse,
+    SearchItemsRequest,
+    SearchItemsResponse,
+)
+from learn.serving.playground.pages import page_app
 from learn.serving.recommender import Recommender
 from learn.serving.registry import load_stored
 from learn.serving.traffic_sink import NoTraffic, TrafficSink
@@ -72,6 +85,7 @@ def api(route: str, answer: type[BaseModel]) -> Callable[[Method], Method]:
     return cast("Callable[[Method], Method]", bentoml.api(route=route, output_spec=answer))
 
 
+@bentoml.asgi_app(page_app(), path="/")
 @bentoml.service(
     name="learn_user_tower",
     description="Recommends items to a user from the history of their item ids.",
@@ -95,6 +109,7 @@ class UserTower:
         self._live_items.attach(self._recommender)
         if self._limits.load_encoder == "at_start":
             self._live_items.load_encoder(self._recommender)
+        self._lookups = Lookups()
         self._sink: TrafficSink = NoTraffic()
         self._recommender.warm_up()
         _calm_collector()
@@ -180,6 +195,34 @@ class UserTower:
         """Take note of what a person did with an item: `shown`, `clicked` or `bought`."""
         self._sink.feedback(feedback_record(request))
         return _sent(FeedbackResponse())
+
+    # What the playground asks beside the lists. A thread answers, so that nobody's list waits for it.
+    @api("/search_items", SearchItemsResponse)
+    async def search_items(self, request: SearchItemsRequest, /) -> Response:
+        """Find items of the catalogue by words of their title or id."""
+        return _sent(await asyncio.to_thread(found_items, self._recommender, self._lookups, request))
+
+    @api("/describe_items", DescribeItemsResponse)
+    async def describe_items(self, request: DescribeItemsRequest, /) -> Response:
+        """Return titles and columns of items."""
+        check_length(request.item_ids, self._limits.max_batch, at=("item_ids",))
+        return _sent(await asyncio.to_thread(described_items, self._recommender, self._lookups, request))
+
+    @api("/catalogue", CatalogueResponse)
+    async def catalogue(self, request: CatalogueRequest, /) -> Response:
+        """Say what lists can be filtered by: the columns of the catalogue, with their commonest values."""
+        max_k = self._limits.max_k
+        return _sent(await asyncio.to_thread(catalogue_summary, self._recommender, self._lookups, request, max_k=max_k))
+
+    @api("/explain", ExplainResponse)
+    async def explain(self, request: ExplainRequest, /) -> Response:
+        """Say which items of a history lie nearest to each recommended item, by the cosine of their vectors.
+
+        The user tower reads the history as a whole, so this tells what a recommendation is like, not what caused it.
+        """
+        check_length(request.history, self._limits.max_history, at=("history",))
+        check_length(request.item_ids, self._limits.max_batch, at=("item_ids",))
+        return _sent(await asyncio.to_thread(explained_items, self._recommender, request))
 
     def _recommended(self, request: RecommendRequest, *, at: Place = ()) -> RecommendResponse:
         started = asyncio.get_running_loop().time()

@@ -46,7 +46,7 @@ def test_the_bento_holds_the_service_and_nothing_else(bento_tag: str, bundle: Bu
     source = Path(bento.path_of("src"))
     assert {file.name for file in source.iterdir()} == {"bentofile.yaml", "learn"}
     kinds = {file.suffix for file in source.rglob("*") if file.is_file()}
-    assert kinds <= {".py", ".typed", ".jinja", ".yaml"}
+    assert kinds <= {".py", ".typed", ".jinja", ".yaml", ".html", ".css", ".js", ".svg"}
     needed = Path(bento.path_of("env/python/requirements.txt")).read_text()
     assert "torch" in needed
     assert not any(name in needed for name in ("metaflow", "evidently", "dvc", "nvidia"))

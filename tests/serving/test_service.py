@@ -27,7 +27,7 @@ from tests.serving.made_up_model import ITEM_COUNT, item_id, made_up_histories
 
 ROUTES = [
     "/recommend", "/recommend_batch", "/similar_items", "/embed_user", "/embed_items", "/upsert_items",
-    "/delete_items", "/feedback",
+    "/delete_items", "/feedback", "/search_items", "/describe_items", "/catalogue", "/explain",
 ]  # fmt: skip
 JSON = {"Content-Type": "application/json"}
 
