@@ -120,8 +120,9 @@ def tab_to(page: Page, target: Locator) -> None:
 
 def add(page: Page, query: str, *, downs: int = 1) -> None:
     field = page.get_by_role("combobox", name="Add an item")
-    field.fill("")
-    page.keyboard.type(query)
+    # At once: a busy machine would answer a part of what is typed key by key.
+    with page.expect_response(lambda reply: (reply.request.post_data_json or {}).get("query") == query):
+        field.fill(query)
     expect(found(page).first).to_be_visible()
     for _ in range(downs):
         page.keyboard.press("ArrowDown")
@@ -233,6 +234,7 @@ def test_titles_are_text_whatever_they_hold(browser: Browser, address: str) -> N
             rows = page.locator("#history > li")
             expect(rows).to_have_count(3)
             expect(rows.nth(0).locator(".title")).to_have_text(MARKUP)
+            settled(page)
             assert page.locator("#history img, #history b").count() == 0
             assert page.title() == "Playground: LEARN"
             assert rows.nth(1).locator(".title").evaluate("each => getComputedStyle(each).direction") == "rtl"

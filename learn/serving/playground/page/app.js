@@ -4,7 +4,7 @@ import { AskError, Line } from "./asking.js";
 import { announce, byId, debounced, trouble } from "./elements.js";
 import { byUse, drawColumns, showActive, showPressed, showTuning, startTuning } from "./filters.js";
 import { showHistory, startHistory } from "./history.js";
-import { forget, learn, titleOf } from "./items.js";
+import { learn, renew, titleOf } from "./items.js";
 import { showFacts, showList, showNotices, showWaiting } from "./results.js";
 import { startSearch } from "./search.js";
 import { keepingFocus, startSimilar } from "./similar.js";
@@ -87,6 +87,8 @@ async function showAnswer(now, found) {
     // Another model serves, and with it perhaps another catalogue.
     versionsRead.add(answer.model_version);
     await readCatalogue();
+    // Somebody may have gone on meanwhile; what they asked for is on its way.
+    if (asked(now) !== asked(view)) return;
   }
   unknown = new Set(answer.unknown_items);
   const place = byId("results");
@@ -122,7 +124,7 @@ async function readCatalogue() {
   try {
     const found = await lines.catalogue.ask("catalogue", { values: 40 });
     if (found === null) return;
-    forget({ columns: byUse(found.answer), items: found.answer.items });
+    renew({ columns: byUse(found.answer), items: found.answer.items });
     versionsRead.add(found.answer.model_version);
     byId("model-version").textContent = found.answer.model_version;
     byId("item-count").textContent = `${found.answer.items.toLocaleString("en")} items`;

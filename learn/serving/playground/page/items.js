@@ -10,15 +10,20 @@ const LONGEST_CELL = 28;
 const COUNTS = ["training_interactions", "recent_interactions"];
 
 const described = new Map();
+const fresh = new Set();
 let shownColumns = [];
 
 export function know(items) {
-  for (const item of items) described.set(item.item_id, item);
+  for (const item of items) {
+    described.set(item.item_id, item);
+    fresh.add(item.item_id);
+  }
 }
 
-// Another model may have another catalogue. What differs from item to item says little beside a title.
-export function forget({ columns, items }) {
-  described.clear();
+// Another model may have another catalogue: items are asked for anew, and shown as they were known until then.
+// What differs from item to item says little beside a title.
+export function renew({ columns, items }) {
+  fresh.clear();
   shownColumns = columns.filter(
     ({ name, kind, distinct }) => !COUNTS.includes(name) && (kind === "number" || distinct <= items / 2),
   );
@@ -30,7 +35,7 @@ export function titleOf(id) {
 
 // Learns the titles and columns of items; resolves to whether anything was learned.
 export async function learn(ids) {
-  const unknown = [...new Set(ids)].filter((id) => !described.get(id)?.columns);
+  const unknown = [...new Set(ids)].filter((id) => !fresh.has(id));
   let learned = false;
   for (let at = 0; at < unknown.length; at += MOST_AT_ONCE) {
     const found = await new Line().ask("describe_items", { item_ids: unknown.slice(at, at + MOST_AT_ONCE) });
