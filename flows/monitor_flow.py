@@ -16,13 +16,15 @@ from learn.environment import settle
 
 settle()
 
-from metaflow import Config, FlowSpec, Parameter, card, current, step
+from metaflow import Config, FlowSpec, Parameter, card, current, project, schedule, step
 
 from flows.exit_codes import run_with_exit_code
 from flows.plain_errors import plain_errors, settings_text
 from learn.config import Settings
 
 
+@project(name="learn")
+@schedule(daily=True)
 class MonitorFlow(FlowSpec):
     """Compare live traffic with a model's reference profile, judge it, and tell."""
 

@@ -16,12 +16,14 @@ from learn.environment import settle
 
 settle()
 
-from metaflow import Config, FlowSpec, Parameter, card, current, step
+from metaflow import Config, FlowSpec, Parameter, card, current, project, schedule, step
 
 from flows.plain_errors import plain_errors, settings_text
 from learn.config import Settings
 
 
+@project(name="learn")
+@schedule(weekly=True)
 class TrainFlow(FlowSpec):
     """Train, evaluate and package a text recommender from a folder of items and interactions."""
 
