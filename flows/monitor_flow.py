@@ -65,7 +65,8 @@ class MonitorFlow(FlowSpec):
 
         self.settings = Settings.from_mapping(self.settings_file.to_dict()).overridden(seed=self.seed)
         webhook_address(self.settings.monitoring)
-        self.retrain_rule, self.promote_rule = retrain_rule(self.retrain), promote_rule(self.promote)
+        self.retrain_rule = retrain_rule(self.retrain, data=Path(self.data))
+        self.promote_rule = promote_rule(self.promote)
         self.source = one_source(self.traffic, self.current_data)
         self.begin = window_begin(self.since, days=self.days)
         name = self.bundle_name or f"{self.settings.serving.model_name}:latest"

@@ -10,7 +10,7 @@ import tomli_w
 
 from flows.champion import PromoteRule
 from learn.config import Settings
-from learn.errors import SettingsError
+from learn.errors import DataError, SettingsError
 from learn.monitoring.retraining import Retraining, Trained, retrain
 
 RetrainRule = Literal["never", "on-verdict"]
@@ -20,13 +20,16 @@ _FLOW = Path(__file__).with_name("train_flow.py")
 _NO_MATTER = {"workspace", "reports", "monitoring"}
 
 
-def retrain_rule(word: str) -> RetrainRule:
-    """Read what `--retrain` says.
+def retrain_rule(word: str, *, data: Path) -> RetrainRule:
+    """Read what `--retrain` says, and see that there is a folder to train on.
 
     Raises:
+        DataError: There is no such folder, nor a pointer to pull it by.
         SettingsError: It is neither word.
     """
     if _is_rule(word):
+        if word == "on-verdict" and not data.exists() and not data.with_name(f"{data.name}.dvc").exists():
+            raise DataError("There is no such data folder.", where=data, fix="give --data the folder to train on")
         return word
     choices = get_args(RetrainRule)
     near = difflib.get_close_matches(word, choices, n=1)

@@ -126,8 +126,8 @@ def _alone(
         state = state.failed(state.running_since)
         write_state(path, state)
     if state.last_failed is not None and now() < (until := state.last_failed + backoff(state.failures, settings)):
-        times = "once" if state.failures == 1 else f"{state.failures} times in a row"
-        return Retraining("skipped", f"Retraining failed {times}; the next is tried from {_shown(until)} on.")
+        times = "" if state.failures == 1 else f" ({state.failures} in a row)"
+        return Retraining("skipped", f"The last one failed{times}; the next is tried from {_shown(until)} on.")
     if reason := known():
         return Retraining("skipped", reason)
     write_state(path, state.model_copy(update={"running_since": now()}))

@@ -134,9 +134,7 @@ def _parent_folder(name: str, parent: str | None) -> Path | None:
 def _environment(scratch: Path) -> dict[str, str]:
     """Stores of its own: the repetition is no run that anybody should find, and no model that anybody should serve."""
     (scratch / "bentoml").mkdir(parents=True, exist_ok=True)
-    # Of a run that this one may be started from, nothing may reach it.
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("METAFLOW_RUN")}
-    return kept | {
+    return os.environ | {
         "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(scratch),
         "BENTOML_HOME": str(scratch / "bentoml"),
     }

@@ -123,13 +123,11 @@ def test_a_training_is_repeated_from_the_manifest_with_the_same_weights(place: W
     assert done.code == 0, done.said
     assert f"SAME: training {first.version} anew gave the weights" in done.out
     assert models(place) == before
-    assert not (place.folder / "reports" / "settings.toml").exists()
 
 
 @pytest.mark.slow
-def test_a_data_version_that_is_gone_is_one_clear_error(place: Workplace, first: Ran) -> None:
-    elsewhere = Workplace(place.folder / "elsewhere")
-    elsewhere.folder.mkdir()
+def test_a_data_version_that_is_gone_is_one_clear_error(place: Workplace, first: Ran, tmp_path: Path) -> None:
+    elsewhere = Workplace(tmp_path)
     there = {"BENTOML_HOME": place.environment["BENTOML_HOME"]}
     done = subprocess.run(
         [sys.executable, "-m", "learn.command_line", "models", "reproduce", first.version],
