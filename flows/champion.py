@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import difflib
+import os
 from dataclasses import replace
+from pathlib import Path
 from typing import Literal, TypeGuard, get_args
 
 from flows.earlier_bundles import resolve_production
@@ -80,6 +82,10 @@ def presence_rule(champion: Champion) -> Rule | None:
 
 
 def _champion(settings: Settings) -> Champion:
+    home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml").expanduser()
+    if not home.is_dir():
+        # Asking BentoML would make it, and a run that stops here shall leave nothing behind.
+        return Champion(None)
     from learn.serving.aliases import read_aliases
 
     version = read_aliases(settings.serving.model_name).champion

@@ -50,8 +50,6 @@ def test_data_and_settings_that_a_stored_model_was_made_of_are_known(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("BENTOML_HOME", str(tmp_path / "bentoml"))
-    (tmp_path / "bentoml").mkdir()
     data = write_tables(tmp_path / "data")
     settings = Settings().overridden(serving__model_name="retrained", seed=3)
     assert known_model(data, settings=settings) == ""
