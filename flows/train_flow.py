@@ -187,7 +187,7 @@ class TrainFlow(FlowSpec):
             report=self.reports / "metrics.json",
             settings=self.settings,
             production=production_model(self.production_bundle, histories, tables=tables),
-            champion=self.champion.version,
+            champion=self.champion.opponent,
         )
         page = self.reports / "evaluation.html"
         write_evaluation_page(self.metrics, page, run_id=current.run_id, split=self.split_summary)
@@ -251,7 +251,7 @@ class TrainFlow(FlowSpec):
             destination=self.scratch / "bundle",
             settings=self.settings,
             rules=[rule for rule in rules if rule is not None],
-            champion=self.champion.version,
+            champion=self.champion.opponent,
         )
         self.next(self.decide)
 

@@ -88,6 +88,11 @@ class Champion:
     bundle: ProductionBundle | None = None
     fault: str = ""
 
+    @property
+    def opponent(self) -> str | None:
+        """Version of the champion, where the towers are held against it."""
+        return None if self.bundle is None else self.version
+
 
 @dataclass(frozen=True)
 class Promotion:
