@@ -94,7 +94,12 @@ def test_the_same_stands_there_for_machines(versions: list[str]) -> None:
     assert found["version"] == versions[1]
     assert found["parent"] == versions[0]
     assert {"setting": "seed", "value": 7, "default": 0} in found["settings"]
-    assert found["decision"] == {"fit": False, "reasons": ["NDCG@10 0.1234 is above popularity."]}
+    assert found["decision"] == {
+        "fit": False,
+        "reasons": ["NDCG@10 0.1234 is above popularity."],
+        "champion": None,
+        "failed": [],
+    }
     listed = json.loads(learn("list", "--json").output)
     assert {each["version"] for each in listed} == set(versions)
 
