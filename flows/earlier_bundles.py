@@ -67,14 +67,14 @@ def resolve_production(name: str, *, settings: Settings) -> ProductionBundle | N
 
     Args:
         name: As for :func:`resolve_start`; or ``latest``: the model last stored under the served model's name, if
-            there is one that can be compared with; ``none`` or empty: none.
+            there is one that can be compared with; ``none``: none.
         settings: Of this run.
 
     Raises:
         BundleError: There is no bundle of that name, or it reads other content vectors; never for ``latest``.
     """
-    if name in ("", "none"):
-        print("Production: no model is compared with (`--production latest` takes the newest stored one).")
+    if name == "none":
+        print("Production: no model is compared with.")
         return None
     from learn.serving import production
 

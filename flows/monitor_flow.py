@@ -16,13 +16,15 @@ from learn.environment import settle
 
 settle()
 
-from metaflow import Config, FlowSpec, Parameter, card, current, step
+from metaflow import Config, FlowSpec, Parameter, card, current, project, schedule, step
 
 from flows.exit_codes import run_with_exit_code
 from flows.plain_errors import plain_errors, settings_text
 from learn.config import Settings
 
 
+@project(name="learn")
+@schedule(daily=True)
 class MonitorFlow(FlowSpec):
     """Compare live traffic with a model's reference profile, judge it, and tell."""
 
@@ -39,19 +41,32 @@ class MonitorFlow(FlowSpec):
     since = Parameter("since", default="", help="begin of the window, e.g. 2026-01-31; all of it if not given")
     until = Parameter("until", default="", help="end of the window; none if not given")
     days = Parameter("days", type=int, default=0, help="instead of --since: the newest days up to now")
+    retrain = Parameter(
+        "retrain",
+        default="never",
+        help="never | on-verdict: whether the verdict `retrain` starts train_flow.py on the folder of --data",
+    )
+    data = Parameter("data", default="data", help="folder of the newest data, which a retraining is given")
+    promote = Parameter(
+        "promote", default="never", help="never | if-better | always: what a retraining does with its model"
+    )
     seed = Parameter("seed", type=int, default=None, help="seed of every random draw; the settings' own if not given")
 
     @step
     @plain_errors
     def start(self) -> None:
         """Find the model and its profile, before anything is read."""
+        from flows.champion import promote_rule
         from flows.earlier_bundles import bundle_folder
+        from flows.retraining import retrain_rule
         from flows.watched_model import profile_folder
         from learn.monitoring.delivery import webhook_address
         from learn.monitoring.source import one_source, window_begin
 
         self.settings = Settings.from_mapping(self.settings_file.to_dict()).overridden(seed=self.seed)
         webhook_address(self.settings.monitoring)
+        self.retrain_rule = retrain_rule(self.retrain, data=Path(self.data))
+        self.promote_rule = promote_rule(self.promote)
         self.source = one_source(self.traffic, self.current_data)
         self.begin = window_begin(self.since, days=self.days)
         name = self.bundle_name or f"{self.settings.serving.model_name}:latest"
@@ -103,6 +118,23 @@ class MonitorFlow(FlowSpec):
 
         self.delivery = tell(self.watched, run_id=current.run_id, settings=self.settings)
         print(self.delivery.sentence)
+        self.next(self.train)
+
+    @step
+    @plain_errors
+    def train(self) -> None:
+        """Train: where the verdict calls for it, it was asked for, and nothing speaks against it."""
+        from flows.retraining import retrain_on_verdict
+
+        self.retraining = retrain_on_verdict(
+            self.watched.verdict.level,
+            rule=self.retrain_rule,
+            data=Path(self.data),
+            promote=self.promote_rule,
+            values=self.settings_file.to_dict(),
+            scratch=self.scratch / "retraining",
+        )
+        print(f"Retraining: {self.retraining.said}")
         self.next(self.end)
 
     @step

@@ -16,12 +16,14 @@ from learn.environment import settle
 
 settle()
 
-from metaflow import Config, FlowSpec, Parameter, card, current, step
+from metaflow import Config, FlowSpec, Parameter, card, current, project, schedule, step
 
 from flows.plain_errors import plain_errors, settings_text
 from learn.config import Settings
 
 
+@project(name="learn")
+@schedule(weekly=True)
 class TrainFlow(FlowSpec):
     """Train, evaluate and package a text recommender from a folder of items and interactions."""
 
@@ -43,7 +45,12 @@ class TrainFlow(FlowSpec):
         "production",
         default="",
         help="bundle to evaluate beside the new towers: a train run's id, a folder, a model tag, `latest` for the "
-        "newest stored model, or `none`, which is the default",
+        "newest stored model, or `none`; the champion if not given",
+    )
+    promote = Parameter(
+        "promote",
+        default="never",
+        help="never | if-better | always: whether the new model becomes the champion, which running services take",
     )
     seed = Parameter("seed", type=int, default=None, help="seed of every random draw; the settings' own if not given")
 
@@ -51,7 +58,8 @@ class TrainFlow(FlowSpec):
     @plain_errors
     def start(self) -> None:
         """Version: snapshot the data folder, or fetch the version asked for."""
-        from flows.earlier_bundles import resolve_production, resolve_start
+        from flows.champion import find_opponents, promote_rule
+        from flows.earlier_bundles import resolve_start
         from learn.content import resolved
         from learn.data.tables import require_tables
         from learn.data.versioning import obtain_version
@@ -59,11 +67,14 @@ class TrainFlow(FlowSpec):
         self.settings = Settings.from_mapping(self.settings_file.to_dict()).overridden(
             split__method=self.split, content__encoder=self.encoder, seed=self.seed, drift__on_drift=self.on_drift
         )
+        self.promote_rule = promote_rule(self.promote)
         resolved(self.settings.content)
         if self.current_data:
             require_tables(Path(self.current_data))
         self.start_bundle = resolve_start(self.init_from, settings=self.settings)
-        self.production_bundle = resolve_production(self.production, settings=self.settings)
+        self.champion, self.production_bundle = find_opponents(
+            self.production, promote=self.promote_rule, settings=self.settings
+        )
         self.version = obtain_version(
             Path(self.data), version=self.wanted_version, root=Path.cwd(), settings=self.settings.data
         )
@@ -168,7 +179,7 @@ class TrainFlow(FlowSpec):
         from learn.evaluation_page import write_evaluation_page
 
         histories, tables = self.split_summary.folder, self.validation_summary.folder
-        self.metrics, self.gate = evaluate_run(
+        self.metrics, self.quality_rules = evaluate_run(
             histories,
             tables=tables,
             content=self.content_summary.path,
@@ -176,6 +187,7 @@ class TrainFlow(FlowSpec):
             report=self.reports / "metrics.json",
             settings=self.settings,
             production=production_model(self.production_bundle, histories, tables=tables),
+            champion=self.champion.opponent,
         )
         page = self.reports / "evaluation.html"
         write_evaluation_page(self.metrics, page, run_id=current.run_id, split=self.split_summary)
@@ -216,20 +228,45 @@ class TrainFlow(FlowSpec):
     @plain_errors
     def package(self, inputs: list[TrainFlow]) -> None:
         """Package: bundle, model store, bento; the built service must answer as the offline ranking."""
+        from flows.champion import presence_rule
+        from learn.evaluation.gate import validation_rule
+        from learn.monitoring.gate_rule import drift_rule
         from learn.serving.release import release_run
 
         self.merge_artifacts(inputs)
-        self.release = release_run(
+        rules = [
+            *self.quality_rules,
+            presence_rule(self.champion),
+            validation_rule(self.validation_summary, settings=self.settings.gate),
+            drift_rule(self.drift_summary, settings=self.settings.gate),
+        ]
+        self.release, self.gate = release_run(
             self.split_summary.folder,
             tables=self.validation_summary.folder,
             content=self.content_summary,
             training=self.training,
             version=self.version,
             metrics=self.metrics,
-            decision=self.gate,
             run_id=current.run_id,
             destination=self.scratch / "bundle",
             settings=self.settings,
+            rules=[rule for rule in rules if rule is not None],
+            champion=self.champion.opponent,
+        )
+        self.next(self.decide)
+
+    @step
+    @plain_errors
+    def decide(self) -> None:
+        """Promote: where it was asked for and the gate allows it, the new model becomes the champion."""
+        from learn.serving.run_promotion import promote_run
+
+        self.promotion = promote_run(
+            self.release.model_tag,
+            self.gate,
+            rule=self.promote_rule,
+            champion=self.champion,
+            by=f"{current.flow_name}/{current.run_id}",
         )
         self.next(self.end)
 
@@ -251,9 +288,11 @@ class TrainFlow(FlowSpec):
             drift=self.drift_summary,
             decision=self.gate,
             release=self.release,
+            promotion=self.promotion,
         )
         for name, value in result.artifacts().items():
             setattr(self, name, value)
+        result.write_decision(self.reports / "decision.json")
         page = write_index(result, self.reports / "index.html", settings=self.settings)
         print(result.closing_words(page))
 

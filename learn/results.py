@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
+
+from learn.data.staging import staged
 
 if TYPE_CHECKING:  # names of types alone: the rooms' libraries take seconds to load
     from learn.alignment.summary import TrainingSummary
@@ -16,7 +19,7 @@ if TYPE_CHECKING:  # names of types alone: the rooms' libraries take seconds to 
     from learn.data.versioning import DataVersion
     from learn.evaluation.gate import Decision
     from learn.monitoring.summary import DriftSummary
-    from learn.serving.summary import ReleaseSummary
+    from learn.serving.summary import Promotion, ReleaseSummary
 
 # The blend has every baseline's help, and production a line of its own.
 _NOT_BESIDE = ("towers", "production", "blend")
@@ -69,6 +72,7 @@ class RunResult:
         drift: The newest window against the training window.
         decision: The gate's.
         release: The bundle and the service.
+        promotion: What was made of the gate's decision.
     """
 
     run_id: str
@@ -81,6 +85,7 @@ class RunResult:
     drift: DriftSummary
     decision: Decision
     release: ReleaseSummary
+    promotion: Promotion
 
     def artifacts(self) -> dict[str, Any]:
         """Return the run's result as plain values, so that whoever reads it needs no code of ours."""
@@ -91,10 +96,24 @@ class RunResult:
             "content": _plain(self.content),
             "metrics": self.metrics,
             "drift": _plain(self.drift),
-            "decision": _plain(self.decision),
+            "decision": self.decision_record(),
             "bundle": {name: bundle[name] for name in ("bundle", "version", "weights_sha256", "model_tag")},
             "bento": {name: bundle[name] for name in bundle if name not in ("bundle", "weights_sha256", "model_tag")},
         }
+
+    def decision_record(self) -> dict[str, Any]:
+        """Return the gate's decision and what was made of it, as plain values."""
+        return {**_plain(self.decision), "promotion": _plain(self.promotion)}
+
+    def write_decision(self, path: Path) -> None:
+        """Write :meth:`decision_record` as JSON, whole or not at all.
+
+        Raises:
+            StorageError: The disk is full or closed.
+        """
+        with staged(path.parent, names=(path.name,)) as stage:
+            text = json.dumps(self.decision_record(), indent=1)
+            (stage / path.name).write_text(text + "\n", encoding="utf-8")
 
     def closing_words(self, page: Path) -> str:
         """Return the last lines of a run: what was found, where the report is, how to serve."""
@@ -125,9 +144,15 @@ class RunResult:
                 f"Parity     {same} of {self.release.parity_users} users answered as offline{tied}",
                 f"Report     {page}",
                 f"Serve      {self.release.command}",
-                f"Promote    {self.release.promote_command}",
+                *self._promoted(),
             ]
         )
+
+    def _promoted(self) -> list[str]:
+        if self.promotion.promoted:
+            return [f"Champion   {self.promotion.said}", f"Roll back  {self.release.rollback_command}"]
+        wish = [] if self.promotion.asked == "never" else [f"Champion   {self.promotion.said}"]
+        return [*wish, f"Promote    {self.release.promote_command}"]
 
 
 def _plain(summary: object) -> Any:

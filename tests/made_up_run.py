@@ -10,10 +10,10 @@ from learn.content import ContentSummary, EncoderFingerprint
 from learn.data.splits import SplitSummary
 from learn.data.validation_summary import CheckSummary, Example, TableSummary, ValidationSummary
 from learn.data.versioning import DataVersion
-from learn.evaluation.gate import Decision
+from learn.evaluation.gate import Decision, Rule
 from learn.monitoring.summary import ColumnDrift, DriftSummary
 from learn.results import RunResult
-from learn.serving.summary import ReleaseSummary
+from learn.serving.summary import Promotion, ReleaseSummary
 
 MODELS = {
     "towers": 0.2,
@@ -42,10 +42,16 @@ def made_up_result(*, folder: Path, name: str = "folder newer", example: str = "
         training=made_up_training(folder),
         metrics=made_up_metrics(),
         drift=made_up_drift(folder, name=name),
-        decision=Decision(fit=False, reasons=("NDCG@10 0.1 is below popularity's 0.2.", "NDCG@10 is not below.")),
-        release=ReleaseSummary(
-            folder, "v1", "ab" * 32, "learn_user_tower:v1", "learn_user_tower:x", "serve it", 100, 98, 2
+        decision=Decision.of(
+            (
+                Rule("baseline_content_neighbours", True, "NDCG@10 is not below."),
+                Rule("baseline_popularity", False, "NDCG@10 0.1 is below popularity's 0.2."),
+            )
         ),
+        release=ReleaseSummary(
+            folder, "v1", "ab" * 32, "learn_user_tower:v1", "learn_user_tower:x", "serve it", 100, 98, 2, 4_096, 1.5
+        ),
+        promotion=Promotion("never", promoted=False, before=None, said="Nothing is promoted."),
     )
 
 

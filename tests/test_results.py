@@ -26,9 +26,18 @@ def test_artifacts_are_plain_and_stable(tmp_path: Path) -> None:
         "bento",
     }
     assert artifacts["content"]["fingerprint"]["name"] == "all-MiniLM-L6-v2"
-    assert artifacts["decision"] == {
-        "fit": False,
-        "reasons": ["NDCG@10 0.1 is below popularity's 0.2.", "NDCG@10 is not below."],
+    decision = artifacts["decision"]
+    assert decision["fit"] is False
+    assert decision["reasons"] == ["NDCG@10 0.1 is below popularity's 0.2.", "NDCG@10 is not below."]
+    assert [(rule["name"], rule["passed"]) for rule in decision["rules"]] == [
+        ("baseline_popularity", False),
+        ("baseline_content_neighbours", True),
+    ]
+    assert decision["promotion"] == {
+        "asked": "never",
+        "promoted": False,
+        "before": None,
+        "said": "Nothing is promoted.",
     }
     assert artifacts["bundle"] == {
         "bundle": str(tmp_path),

@@ -11,6 +11,7 @@ from learn.config.alignment import TowerSettings, TrainingSettings
 from learn.config.content import ContentSettings
 from learn.config.data import DataSettings, SplitSettings, ValidationSettings
 from learn.config.evaluation import EvaluationSettings
+from learn.config.gate import GateSettings
 from learn.config.operations import (
     DeploymentSettings,
     DriftSettings,
@@ -26,6 +27,7 @@ __all__ = [
     "DeploymentSettings",
     "DriftSettings",
     "EvaluationSettings",
+    "GateSettings",
     "MonitoringSettings",
     "ServingSettings",
     "Settings",

@@ -124,6 +124,13 @@ class MonitoringSettings(Section):
     """When users are split otherwise than planned the comparison is void, so only a flagrant mismatch counts; one in
     a thousand is the custom for this check."""
 
+    retrain_backoff_hours: float = Field(default=6.0, ge=0)
+    """Time after a failed retraining before the next is started, doubled with each failure in a row: what failed at
+    night mostly fails again within the hour, and a day later someone has looked."""
+
+    retrain_backoff_most_hours: float = Field(default=48.0, ge=0)
+    """Longest such time: a loop that nobody watches shall come back by itself once the data is mended."""
+
     webhook: str = ""
     """Address that gets the verdict as JSON by POST; empty: nobody is told. The environment variable
     ``LEARN_WEBHOOK`` wins over it: settings travel with the run and the bundle, and an address may hold a secret."""

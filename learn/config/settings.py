@@ -12,6 +12,7 @@ from learn.config.alignment import TowerSettings, TrainingSettings
 from learn.config.content import ContentSettings
 from learn.config.data import DataSettings, SplitSettings, ValidationSettings
 from learn.config.evaluation import EvaluationSettings
+from learn.config.gate import GateSettings
 from learn.config.operations import DriftSettings, MonitoringSettings, ServingSettings
 from learn.errors import SettingsError
 from learn.section import Section
@@ -37,6 +38,7 @@ class Settings(Section):
     towers: TowerSettings = TowerSettings()
     training: TrainingSettings = TrainingSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
+    gate: GateSettings = GateSettings()
     drift: DriftSettings = DriftSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     serving: ServingSettings = ServingSettings()

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +22,9 @@ from learn.errors import BundleError
 NAME = "production"
 """Its name in the metrics."""
 
+Standing = Literal["fair", "flattered", "other_data"]
+"""Whether a model's figures on test measure it: yes; no, it has seen answers; no, it was made for other data."""
+
 
 @dataclass(frozen=True)
 class ProductionModel:
@@ -31,12 +35,14 @@ class ProductionModel:
         towers: The earlier towers.
         rows: Row of their ID table by item id, for the items that they were trained on.
         caveat: Why its figures are not a fair measure, in a sentence; empty where they are.
+        standing: Whether those on test are.
     """
 
     version: str
     towers: Towers
     rows: Mapping[str, int]
     caveat: str = ""
+    standing: Standing = "fair"
 
     def scorer(self, content: NDArray[np.float32], *, item_ids: Sequence[str]) -> TowerScorer:
         """Return a scorer of the present catalogue; items that the towers do not know are read by their text alone.

@@ -1,10 +1,11 @@
-"""The evaluation of a run: the towers beside the baselines and the model in production, and the gate's verdict.
+"""The evaluation of a run: the towers beside the baselines and the model in production, and the rules on quality.
 
 from learn.evaluation.run import evaluate_run
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,12 @@ from learn.alignment.weights import load_towers
 from learn.config import Settings
 from learn.data.histories import Histories
 from learn.evaluation.baseline_set import fit_baselines
+from learn.evaluation.challenge import champion_rules
 from learn.evaluation.evaluate import evaluate
-from learn.evaluation.gate import Decision, decide
-from learn.evaluation.production import ProductionModel
+from learn.evaluation.evaluation import Evaluation
+from learn.evaluation.gate import Rule, baseline_rules
+from learn.evaluation.production import NAME, ProductionModel
+from learn.evaluation.slices import slice_masks
 
 
 def evaluate_run(
@@ -31,7 +35,8 @@ def evaluate_run(
     report: Path,
     settings: Settings,
     production: ProductionModel | None = None,
-) -> tuple[dict[str, Any], Decision]:
+    champion: str | None = None,
+) -> tuple[dict[str, Any], tuple[Rule, ...]]:
     """Measure the towers of a run and the baselines on validation and test, and write ``metrics.json``.
 
     Args:
@@ -40,8 +45,12 @@ def evaluate_run(
         content: ``vectors.npy`` in item order.
         towers: Folder of the trained weights.
         report: ``metrics.json`` to write; every model's ranks go beside it as ``ranks.parquet``.
-        settings: Section ``evaluation`` and the seed are read.
+        settings: Sections ``evaluation`` and ``gate`` and the seed are read.
         production: The model in production, to be measured beside them.
+        champion: Version of the champion: the towers are held against ``production`` where that is the champion.
+
+    Returns:
+        What ``metrics.json`` holds, and the gate's rules on quality.
 
     Raises:
         BundleError: The towers cannot be read, or those in production read other content vectors.
@@ -63,4 +72,21 @@ def evaluate_run(
         found = replace(found, production=production.record(item_ids=histories.item_ids))
     found.write(report)
     found.write_ranks(report.with_name("ranks.parquet"))
-    return found.to_dict(), decide(found)
+    rules = [*baseline_rules(found, settings=settings.gate)]
+    if production is not None and production.version == champion:
+        # First, so that a run's last lines say how it stands against what people get now.
+        rules = [*_champion_rules(found, histories, production=production, settings=settings), *rules]
+    return found.to_dict(), tuple(rules)
+
+
+def _champion_rules(
+    found: Evaluation, histories: Histories, *, production: ProductionModel, settings: Settings
+) -> Iterator[Rule]:
+    ranks = found.parts["test"].ranks
+    return champion_rules(
+        ranks["towers"].masked,
+        ranks[NAME].masked,
+        slices=slice_masks(histories, histories.examples("test"), settings=settings.evaluation),
+        production=production,
+        settings=settings.gate,
+    )

@@ -60,6 +60,12 @@ class GateDecision(BaseModel):
     reasons: tuple[str, ...] = ()
     """One sentence for each rule, the failed ones first."""
 
+    champion: str | None = None
+    """Version of the model that it was held against."""
+
+    failed: tuple[str, ...] = ()
+    """Names of the rules that failed."""
+
 
 class Manifest(BaseModel):
     """Where a model comes from; the fields with defaults are filled in when the bundle is written."""
@@ -230,6 +236,19 @@ def read_manifest(folder: Path) -> Manifest:
         BundleError: There is no manifest, or another version of LEARN wrote it.
     """
     return _checked_manifest(_read_object(folder / MANIFEST), where=folder / MANIFEST)
+
+
+def record_decision(folder: Path, decision: GateDecision) -> None:
+    """Write the gate's word into a bundle that nobody reads yet; its version stays as it is.
+
+    Raises:
+        BundleError: It is no bundle.
+        StorageError: The disk is full or closed.
+    """
+    manifest, checksums = _read_object(folder / MANIFEST), _read_object(folder / CHECKSUMS)
+    with storage_faults(folder):
+        _write_json(folder / MANIFEST, manifest | {"decision": decision.model_dump(mode="json")})
+        _write_json(folder / CHECKSUMS, checksums | {MANIFEST: _sha256(folder / MANIFEST)})
 
 
 def copy_bundle(source: Path, destination: Path) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import tempfile
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
@@ -11,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from learn.config import ServingSettings
+from learn.errors import LearnError
 
 if TYPE_CHECKING:  # names of types alone: BentoML takes seconds to load, and `--help` waits for nobody
     from learn.serving.aliases import Change
@@ -19,6 +22,7 @@ if TYPE_CHECKING:  # names of types alone: BentoML takes seconds to load, and `-
 _SHARE = 0.1
 _LONG = 16
 _PIPE_CHARACTERS = 240
+_DIFFERENT, _NOT_REPEATED = 1, 2
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
@@ -128,6 +132,41 @@ def withdraw_challenger(name: str, reason: str, by: str) -> None:
     from learn.serving.promotion import whoami, withdraw
 
     click.echo(_said(withdraw(name, reason=reason, by=by or whoami())))
+
+
+@models.command("reproduce")
+@click.argument("version")
+@click.option(
+    "--data",
+    type=click.Path(path_type=Path),
+    default=Path("data"),
+    show_default=True,
+    help="The data folder whose version is meant; it need not exist any more.",
+)
+@click.option(
+    "--keep",
+    type=click.Path(path_type=Path, file_okay=False),
+    help="Folder that keeps what the repetition makes, its reports among it; nothing is kept if not given.",
+)
+@click.pass_context
+def reproduce_model(context: click.Context, version: str, data: Path, keep: Path | None) -> None:
+    """Train a model again from its manifest, and say whether the same weights come out.
+
+    Run it in the DVC repository that knows the data version. The exit status is 0 for the same weights, 1 for others,
+    2 where the training could not be repeated.
+    """
+    from learn.serving.reproduction import reproduce
+
+    try:
+        with tempfile.TemporaryDirectory(prefix="learn-reproduce-") as temporary:
+            scratch = Path(temporary) if keep is None else keep.absolute()
+            scratch.mkdir(parents=True, exist_ok=True)
+            found = reproduce(context.obj, version, data=data, root=Path.cwd(), scratch=scratch)
+    except LearnError as error:
+        click.echo(f"{error.headline}\n{error}", err=True)
+        context.exit(_NOT_REPEATED)
+    click.echo(found.sentence)
+    context.exit(0 if found.same else _DIFFERENT)
 
 
 def _said(change: Change) -> str:

@@ -2,11 +2,12 @@
 
 from learn.serving.production import check_production, newest_production, read_production
 
-Where nobody has promoted a model, the one in production is the one last stored under the served model's name.
+The gate holds a run's towers against the champion; any other stored model can be measured beside them as well.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +16,24 @@ import numpy as np
 from learn.config import Settings
 from learn.data.histories import Histories
 from learn.errors import BundleError
-from learn.evaluation.production import ProductionModel
+from learn.evaluation.production import ProductionModel, Standing
 from learn.serving.bundle import Bundle, read_bundle
 from learn.serving.earlier_bundle import other_content, read_unchanged, same_items, shown_moment, trained_rows
-from learn.serving.registry import newest_stored
+from learn.serving.registry import find_stored, newest_stored
 from learn.serving.summary import ProductionBundle
+
+
+@dataclass(frozen=True)
+class Caveat:
+    """What speaks against the figures of a model in production.
+
+    Attributes:
+        said: In a sentence; empty where nothing does.
+        standing: Whether its figures on test are a fair measure.
+    """
+
+    said: str = ""
+    standing: Standing = "fair"
 
 
 def check_production(folder: Path, *, settings: Settings) -> ProductionBundle:
@@ -43,6 +57,16 @@ def newest_production(settings: Settings) -> ProductionBundle | None:
     return None if newest is None else _checked(newest, settings)
 
 
+def champion_bundle(version: str, settings: Settings) -> ProductionBundle:
+    """Return the champion's bundle.
+
+    Raises:
+        BundleError: The store has lost it, or as :func:`check_production` raises it.
+        EncoderError: The encoder of the settings cannot be had.
+    """
+    return _checked(read_bundle(find_stored(settings.serving.model_name, version).folder), settings)
+
+
 def read_production(production: ProductionBundle, histories_folder: Path, *, tables: Path) -> ProductionModel:
     """Read the towers in production, with the rows that belong to items of this data, and what speaks against them.
 
@@ -57,53 +81,57 @@ def read_production(production: ProductionBundle, histories_folder: Path, *, tab
     bundle = read_unchanged(production.folder, version=production.version)
     if not same_items(bundle, tables):
         caveat = "It comes from another data set, so it reads every item by its text alone."
-        return ProductionModel(bundle.version, bundle.towers, {}, caveat)
-    caveat = answers_seen(bundle, Histories.open(histories_folder))
-    return ProductionModel(bundle.version, bundle.towers, trained_rows(bundle), caveat)
+        return ProductionModel(bundle.version, bundle.towers, {}, caveat, "other_data")
+    seen = answers_seen(bundle, Histories.open(histories_folder))
+    return ProductionModel(bundle.version, bundle.towers, trained_rows(bundle), seen.said, seen.standing)
 
 
-def answers_seen(bundle: Bundle, histories: Histories) -> str:
-    """Say what of a run's answers a bundle was trained or chosen by; empty where it has seen none that can be told.
+def answers_seen(bundle: Bundle, histories: Histories) -> Caveat:
+    """Say what of a run's answers a bundle was trained or chosen by; nothing where it has seen none that can be told.
 
     By date, the cuts tell. Without dates, or where the bundle does not say how it was split, the counts do: of an
     item, more training interactions than this run has can only come from what this run keeps apart.
     """
     earlier, now = bundle.manifest.split, histories.split
     if earlier and earlier["method"] != now["method"]:
-        return (
+        return Caveat(
             f"It was trained on a split `{earlier['method']}`, this run splits `{now['method']}`: it may have seen "
-            "answers, and its figures may flatter it."
+            "answers, and its figures may flatter it.",
+            "flattered",
         )
     if earlier and now["method"] == "by_date":
         return _reaching_past(earlier, now)
     unseen = _foreign_interactions(bundle, histories)
     if not unseen:
-        return ""
-    return (
+        return Caveat()
+    return Caveat(
         f"It was trained on at least {unseen:,} interactions that this run keeps out of training: it may have seen "
-        "answers, and its figures may flatter it."
+        "answers, and its figures may flatter it.",
+        "flattered",
     )
 
 
-def _reaching_past(earlier: dict[str, Any], now: dict[str, Any]) -> str:
+def _reaching_past(earlier: dict[str, Any], now: dict[str, Any]) -> Caveat:
     trained, chosen = (shown_moment(earlier[cut]) for cut in ("validation_from", "test_from"))
     validated, tested = (shown_moment(now[cut]) for cut in ("validation_from", "test_from"))
     if earlier["validation_from"] > now["test_from"]:
-        return (
+        return Caveat(
             f"It was trained on interactions up to {trained}, and the test begins at {tested}: it has seen answers, "
-            "and its figures flatter it."
+            "and its figures flatter it.",
+            "flattered",
         )
     if earlier["test_from"] > now["test_from"]:
-        return (
+        return Caveat(
             f"Its epoch was chosen on interactions up to {chosen}, and the test begins at {tested}: its figures "
-            "flatter it a little."
+            "flatter it a little.",
+            "flattered",
         )
     if earlier["validation_from"] > now["validation_from"]:
-        return (
+        return Caveat(
             f"It was trained on interactions up to {trained}, and validation begins at {validated}: its figures on "
             "validation flatter it, those on test do not."
         )
-    return ""
+    return Caveat()
 
 
 def _foreign_interactions(bundle: Bundle, histories: Histories) -> int:

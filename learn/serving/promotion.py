@@ -24,6 +24,10 @@ from learn.serving.registry import StoredModel, find_stored
 _LOCK_SECONDS = 30.0
 
 
+class ChampionMovedError(ServingError):
+    """Somebody else became the champion in between."""
+
+
 def whoami() -> str:
     """Return who makes a change by hand: ``user@host``."""
     try:
@@ -52,11 +56,43 @@ def promote(name: str, version: str, *, reason: str, by: str) -> Change | None:
         ServingError: The aliases cannot be read, or another process holds them.
         StorageError: The disk is full or closed.
     """
+    return _crown(name, version, reason=reason, by=by, over=lambda _: True)
+
+
+def succeed(name: str, version: str, *, champion: str | None, reason: str, by: str) -> Change | None:
+    """Make a stored model the champion as :func:`promote` does, but only in the place of a certain one.
+
+    Args:
+        name: Of the model in the store.
+        version: Of the bundle, or the beginning of it that no other has.
+        champion: Version that the model was held against; None: there was no champion.
+        reason: Why.
+        by: Who.
+
+    Returns:
+        As :func:`promote`.
+
+    Raises:
+        ChampionMovedError: Somebody else is the champion by now.
+        BundleError: As :func:`promote` raises it.
+        ServingError: As :func:`promote` raises it.
+        StorageError: The disk is full or closed.
+    """
+    return _crown(name, version, reason=reason, by=by, over=lambda now: now == champion)
+
+
+def _crown(name: str, version: str, *, reason: str, by: str, over: Callable[[str | None], bool]) -> Change | None:
     model = _whole(find_stored(name, version))
 
     def changed(now: ModelAliases) -> ModelAliases:
         if now.champion == model.version:
             return now
+        if not over(now.champion):
+            raise ChampionMovedError(
+                f"By now the champion is {now.champion or 'nobody'}, which the model was not held against.",
+                where=name,
+                fix="run the flow again, or promote by hand",
+            )
         earlier = (*now.earlier_champions, now.champion) if now.champion else ()
         freed = None if now.alias_of(model.version) == "challenger" else now.challenger
         return now.model_copy(update={"champion": model.version, "earlier_champions": earlier, "challenger": freed})

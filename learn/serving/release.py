@@ -5,7 +5,7 @@ from learn.serving.release import release_run
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -22,9 +22,10 @@ from learn.content import ContentSummary, ItemPrompt
 from learn.data.histories import Examples, Histories
 from learn.data.versioning import DataVersion
 from learn.errors import ServingError
-from learn.evaluation.gate import Decision
-from learn.serving.bundle import GateDecision, Manifest, read_bundle, write_bundle
+from learn.evaluation.gate import Decision, Rule
+from learn.serving.bundle import GateDecision, Manifest, read_bundle, record_decision, write_bundle
 from learn.serving.columns import is_prose
+from learn.serving.footprint import Footprint, footprint_rules, measure_footprint
 from learn.serving.package import build_bento, project_root, serve_command
 from learn.serving.parity import ParityResult, check_parity
 from learn.serving.registry import store_bundle
@@ -46,15 +47,28 @@ def release_run(
     run_id: str,
     destination: Path,
     settings: Settings,
-    decision: Decision | None = None,
-) -> ReleaseSummary:
+    rules: Sequence[Rule] = (),
+    champion: str | None = None,
+) -> tuple[ReleaseSummary, Decision]:
     """Pack the towers of a run; arguments are what the earlier steps wrote, errors those of :func:`release_towers`.
 
     Nothing is promoted here: that is a person's decision, or a rule's that the person has set.
+
+    Args:
+        rules: What the other rooms say of the towers; the budgets of a bundle and parity are added to them.
+        champion: Version of the model that they were held against.
+
+    Returns:
+        What was packed, and the gate's decision. The bundle's manifest has it without parity, which only the built
+        service can show; where that fails, the run does.
     """
     histories = Histories.open(histories_folder)
     vectors = np.load(content.path, mmap_mode="r")
-    return release_towers(
+
+    def decide(footprint: Footprint) -> Decision:
+        return Decision.of((*rules, *footprint_rules(footprint, settings=settings.gate)), champion=champion)
+
+    release = release_towers(
         TowerScorer(load_towers(training.folder), content=vectors, ids=id_rows(histories)),
         histories=histories,
         items=pl.read_parquet(tables / "items.parquet"),
@@ -65,7 +79,6 @@ def release_run(
             code_revision=version.git_revision,
             metrics=metrics["test"]["towers"],
             intervals=metrics["intervals"]["test"]["towers"],
-            decision=None if decision is None else GateDecision(fit=decision.fit, reasons=decision.reasons),
             parent=training.parent,
             split=histories.split,
             temperature=training.temperature,
@@ -75,7 +88,10 @@ def release_run(
         destination=destination,
         settings=settings.serving,
         seed=settings.seed,
+        decide=decide,
     )
+    packed = decide(Footprint(release.size_bytes, release.latency_milliseconds))
+    return release, Decision.of((*packed.rules, _parity_rule(release)), champion=champion)
 
 
 def release_towers(
@@ -87,6 +103,7 @@ def release_towers(
     destination: Path,
     settings: ServingSettings,
     seed: int,
+    decide: Callable[[Footprint], Decision],
 ) -> ReleaseSummary:
     """Pack the towers, build the service, start it, and hold its answers against the offline ranking.
 
@@ -98,6 +115,7 @@ def release_towers(
         destination: Folder of the bundle.
         settings: Name of the model and number of users to compare.
         seed: Of the draw of users.
+        decide: The gate, given what the bundle costs; its word goes into the manifest.
 
     Raises:
         BundleError: The bundle cannot be written or does not read back.
@@ -114,9 +132,11 @@ def release_towers(
         queries=_drawn_queries(scorer, histories, count=_QUERIES, seed=seed),
     )
     bundle = read_bundle(destination)
+    users, expected = _compared_users(scorer, histories, count=settings.parity_users, seed=seed)
+    footprint = measure_footprint(bundle, histories=users, k=_K)
+    record_decision(destination, _written(decide(footprint)))
     model_tag = store_bundle(destination, name=settings.model_name)
     bento_tag = build_bento(project_root(), model_tag=model_tag)
-    users, expected = _compared_users(scorer, histories, count=settings.parity_users, seed=seed)
     parity = check_parity(bento_tag, destination, users=users, k=_K, expected=expected)
     _refuse_difference(parity, bento_tag)
     return ReleaseSummary(
@@ -129,7 +149,19 @@ def release_towers(
         parity_users=parity.users,
         parity_identical=parity.identical,
         parity_tied=parity.tied,
+        size_bytes=footprint.size_bytes,
+        latency_milliseconds=footprint.latency_milliseconds,
     )
+
+
+def _written(decision: Decision) -> GateDecision:
+    return GateDecision(fit=decision.fit, reasons=decision.reasons, champion=decision.champion, failed=decision.failed)
+
+
+def _parity_rule(release: ReleaseSummary) -> Rule:
+    same = release.parity_identical + release.parity_tied
+    said = f"The built service answered {same} of {release.parity_users} users as the offline ranking does."
+    return Rule("parity", same == release.parity_users, said)
 
 
 def packed_columns(items: pl.DataFrame, *, prompt: ItemPrompt) -> pl.DataFrame:

@@ -20,6 +20,8 @@ class ReleaseSummary:
         parity_users: Users whose served list was compared with the offline ranking.
         parity_identical: Of them, with the same items in the same order.
         parity_tied: Of them, with items of equal score in another order.
+        size_bytes: Of the bundle.
+        latency_milliseconds: Time that 95 of 100 answers take at most, without the network.
     """
 
     bundle: Path
@@ -31,12 +33,19 @@ class ReleaseSummary:
     parity_users: int
     parity_identical: int
     parity_tied: int
+    size_bytes: int
+    latency_milliseconds: float
 
     @property
     def promote_command(self) -> str:
         """The command that makes it the champion: nothing does so unasked."""
         name, _, version = self.model_tag.partition(":")
         return f'learn models --name {name} promote {version} --reason "…"'
+
+    @property
+    def rollback_command(self) -> str:
+        """The command that makes the champion before it the champion again."""
+        return f'learn models --name {self.model_tag.partition(":")[0]} rollback --reason "…"'
 
 
 @dataclass(frozen=True)
@@ -63,3 +72,40 @@ class ProductionBundle:
 
     folder: Path
     version: str
+
+
+@dataclass(frozen=True)
+class Champion:
+    """The model that a run's towers are held against.
+
+    Attributes:
+        version: Of its bundle; None where nobody has promoted any.
+        bundle: Where it lies; None where it cannot be compared with, or is not wanted to be.
+        fault: Why not, in a sentence; empty where it can.
+    """
+
+    version: str | None
+    bundle: ProductionBundle | None = None
+    fault: str = ""
+
+    @property
+    def opponent(self) -> str | None:
+        """Version of the champion, where the towers are held against it."""
+        return None if self.bundle is None else self.version
+
+
+@dataclass(frozen=True)
+class Promotion:
+    """What a run made of the gate's word.
+
+    Attributes:
+        asked: ``never``, ``if-better`` or ``always``.
+        promoted: Whether its model is the champion now, by this run.
+        before: Version of the champion before.
+        said: What was done and why, in a sentence.
+    """
+
+    asked: str
+    promoted: bool
+    before: str | None
+    said: str

@@ -5,8 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from learn.config import GateSettings
 from learn.evaluation.evaluation import Evaluation, PartEvaluation
-from learn.evaluation.gate import decide
+from learn.evaluation.gate import Decision, baseline_rules
 from learn.evaluation.metrics import Difference
 
 OWN = 0.2
@@ -27,6 +28,10 @@ def found(**against: Difference) -> Evaluation:
         differences={name: {"masked": {"ndcg@10": difference}} for name, difference in against.items()},
     )
     return Evaluation({"test": test})
+
+
+def decide(evaluation: Evaluation) -> Decision:
+    return Decision.of(baseline_rules(evaluation, settings=GateSettings()))
 
 
 def difference(mean: float, *, p_value: float) -> Difference:

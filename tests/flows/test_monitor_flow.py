@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +15,7 @@ from learn.config import Settings
 from learn.data.traffic import AnswerRecord, FeedbackRecord
 from learn.monitoring.profile import write_profile
 from learn.serving.bundle import Manifest, read_bundle, write_bundle
+from tests.flows.made_tables import write_tables
 from tests.flows.workplace import Finished, Workplace
 from tests.monitoring.made_up_traffic import Shop, changed, clicks, make_shop, requests_of, write_log
 
@@ -51,6 +53,9 @@ def monitor(place: Workplace, *words: str, settings: str = SETTINGS) -> Finished
     [
         ((), "Name one folder to look at."),
         (("--traffic", "log", "--days", "-1"), "Say one begin of the window."),
+        (("--traffic", "log", "--retrain", "on-verdikt"), "There is no `--retrain on-verdikt`."),
+        (("--traffic", "log", "--promote", "yes"), "There is no `--promote yes`."),
+        (("--traffic", "log", "--retrain", "on-verdict"), "There is no such data folder."),
         (("--traffic", "log", "--bundle", "nowhere/at/all"), "There is no such folder of a bundle."),
     ],
 )
@@ -87,14 +92,17 @@ def place(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     return Workplace(folder)
 
 
-def watched(place: Workplace, name: str, *records: AnswerRecord | FeedbackRecord) -> tuple[Finished, dict[str, object]]:
+def watched(
+    place: Workplace, name: str, *records: AnswerRecord | FeedbackRecord, words: tuple[str, ...] = ()
+) -> tuple[Finished, dict[str, object]]:
     version = read_bundle(place.folder / "bundle").version
     written = [
         each.model_copy(update={"model_version": version}) if isinstance(each, AnswerRecord) else each
         for each in records
     ]
     write_log(place.folder / name, *written)
-    done = monitor(place, "--traffic", name, "--bundle", "bundle", "--run-id-file", str(place.folder / "run_id"))
+    run_id_file = str(place.folder / "run_id")
+    done = monitor(place, "--traffic", name, "--bundle", "bundle", "--run-id-file", run_id_file, *words)
     run_id = (place.folder / "run_id").read_text().strip()
     file = place.folder / "reports" / run_id / "verdict.json"
     return done, json.loads(file.read_text(encoding="utf-8"))
@@ -118,3 +126,21 @@ def test_the_exit_code_says_the_verdict_and_an_undelivered_alarm_is_kept(place: 
     message = json.loads(kept.read_text(encoding="utf-8"))
     assert message["run_id"] == verdict["run_id"]
     assert "findings" not in message
+
+
+@pytest.mark.slow
+def test_the_verdict_starts_a_training_and_a_failed_one_is_not_tried_again_at_once(
+    place: Workplace, shop: Shop
+) -> None:
+    write_tables(place.folder / "newest", interactions="user_id,item_id,timestamp\n")
+    unknown = [each.model_copy(update={"unknown_items": 1}) for each in requests_of(shop, seed=2)]
+    words = ("--retrain", "on-verdict", "--data", "newest")
+    done, verdict = watched(place, "to_retrain", *unknown, words=words)
+    # The exit code is the verdict's, whatever becomes of the training.
+    assert (done.code, verdict["verdict"]) == (3, "retrain"), done.said
+    assert re.search(r"Retraining: Training run \d+ failed", done.out), done.said
+    (state,) = (place.folder / ".learn" / "retraining").rglob("state.json")
+    assert json.loads(state.read_text(encoding="utf-8"))["failures"] == 1
+    again, _ = watched(place, "to_retrain", *unknown, words=words)
+    assert again.code == 3
+    assert "Retraining: The last one failed; the next is tried from" in again.out

@@ -38,7 +38,7 @@ epochs = 4
 RETRAINING = f"{SETTINGS}reuse = false\n"
 STABLE = {"data_version", "validation", "content", "metrics", "drift", "decision", "bundle", "bento"}
 WITH_CARDS = ("validate", "towers", "evaluate", "compare_windows")
-REPORTS = {"index.html", "metrics.json", "evaluation.html", "validation.html", "drift.html"}
+REPORTS = {"index.html", "metrics.json", "decision.json", "evaluation.html", "validation.html", "drift.html"}
 
 _READ = """
 import json, sys
@@ -121,6 +121,7 @@ def test_the_results_have_stable_names_and_plain_values(first: Run) -> None:
     assert first.artifacts["metrics"] == json.loads(first.metrics_bytes)
     assert first.artifacts["bento"]["parity_identical"] + first.artifacts["bento"]["parity_tied"] == 100
     assert isinstance(first.artifacts["decision"]["fit"], bool)
+    assert first.artifacts["decision"] == json.loads((first.reports / "decision.json").read_text(encoding="utf-8"))
     assert isinstance(first.artifacts["drift"]["drifted"], bool)
     assert re.fullmatch(r"[0-9a-f]{64}", first.artifacts["bundle"]["weights_sha256"])
 

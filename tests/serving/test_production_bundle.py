@@ -65,9 +65,8 @@ def test_a_store_without_that_name_has_none() -> None:
     assert newest_production(named("nobody-ever")) is None
 
 
-@pytest.mark.parametrize("name", ["", "none"])
-def test_no_production_is_asked_for_by_default(name: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert resolve_production(name, settings=SETTINGS) is None
+def test_none_is_no_production(capsys: pytest.CaptureFixture[str]) -> None:
+    assert resolve_production("none", settings=SETTINGS) is None
     assert capsys.readouterr().out.count("\n") == 1
     assert production_model(None, Path(), tables=Path()) is None
 
@@ -112,6 +111,7 @@ def test_another_data_set_has_no_item_in_common(parts: BundleParts, tmp_path: Pa
     model = read_production(found, split(other), tables=other)
     assert model.rows == {}
     assert "another data set" in model.caveat
+    assert model.standing == "other_data"
 
 
 def test_a_bundle_that_was_replaced_on_the_way_is_refused(parts: BundleParts, tmp_path: Path) -> None:
@@ -125,28 +125,31 @@ def test_a_bundle_that_was_replaced_on_the_way_is_refused(parts: BundleParts, tm
 
 
 @pytest.mark.parametrize(
-    ("cuts", "said"),
+    ("cuts", "said", "standing"),
     [
-        ((40.0, 60.0), ""),
-        ((50.0, 70.0), ""),
-        ((60.0, 70.0), "trained on interactions up to 60, and validation begins at 50"),
-        ((50.0, 80.0), "epoch was chosen on interactions up to 80, and the test begins at 70"),
-        ((70.0, 80.0), "epoch was chosen on interactions up to 80, and the test begins at 70"),
-        ((71.0, 80.0), "trained on interactions up to 71, and the test begins at 70: it has seen answers"),
+        ((40.0, 60.0), "", "fair"),
+        ((50.0, 70.0), "", "fair"),
+        ((60.0, 70.0), "trained on interactions up to 60, and validation begins at 50", "fair"),
+        ((50.0, 80.0), "epoch was chosen on interactions up to 80, and the test begins at 70", "flattered"),
+        ((70.0, 80.0), "epoch was chosen on interactions up to 80, and the test begins at 70", "flattered"),
+        ((71.0, 80.0), "trained on interactions up to 71, and the test begins at 70: it has seen", "flattered"),
     ],
 )
-def test_by_date_the_cuts_tell(parts: BundleParts, tmp_path: Path, cuts: tuple[float, float], said: str) -> None:
+def test_by_date_the_cuts_tell(
+    parts: BundleParts, tmp_path: Path, cuts: tuple[float, float], said: str, standing: str
+) -> None:
     _, histories = shop_split(tmp_path)
     earlier = read_bundle(bundle(parts, tmp_path, validation_from=cuts[0], test_from=cuts[1]))
     found = answers_seen(earlier, Histories.open(histories))
-    assert said in found
-    assert bool(found) == bool(said)
+    assert said in found.said
+    assert bool(found.said) == bool(said)
+    assert found.standing == standing
 
 
 def test_another_way_to_split_may_have_shown_it_answers(parts: BundleParts, tmp_path: Path) -> None:
     _, histories = shop_split(tmp_path, method="leave_one_out", validation_from="")
     earlier = read_bundle(bundle(parts, tmp_path, validation_from=1.0, test_from=2.0))
-    assert "a split `by_date`, this run splits `leave_one_out`" in answers_seen(earlier, Histories.open(histories))
+    assert "a split `by_date`, this run splits `leave_one_out`" in answers_seen(earlier, Histories.open(histories)).said
 
 
 @pytest.mark.parametrize("recorded", [{}, {"method": "leave_one_out", "described": ""}])
@@ -156,7 +159,10 @@ def test_without_dates_the_counts_tell(parts: BundleParts, tmp_path: Path, recor
     counts = [*now.popularity().tolist(), *[0] * (len(parts.items) - TRAINED)]
     same = parts.items.with_columns(training_interactions=pl.Series(counts))
     known = replace(parts, items=same)
-    assert answers_seen(read_bundle(written(known, tmp_path / "same", split=recorded)), now) == ""
+    assert answers_seen(read_bundle(written(known, tmp_path / "same", split=recorded)), now).said == ""
     counts[5], counts[6] = counts[5] + 3, 0
     more = replace(parts, items=same.with_columns(training_interactions=pl.Series(counts)))
-    assert "at least 3 interactions" in answers_seen(read_bundle(written(more, tmp_path / "more", split=recorded)), now)
+    assert (
+        "at least 3 interactions"
+        in answers_seen(read_bundle(written(more, tmp_path / "more", split=recorded)), now).said
+    )

@@ -1,0 +1,120 @@
+"""The monitor's way to a new model: `train_flow.py` on the newest data, started through Metaflow's Runner."""
+
+from __future__ import annotations
+
+import difflib
+from pathlib import Path
+from typing import Any, Literal, TypeGuard, get_args
+
+import tomli_w
+
+from flows.champion import PromoteRule
+from learn.config import Settings
+from learn.errors import DataError, SettingsError
+from learn.monitoring.retraining import Retraining, Trained, retrain
+
+RetrainRule = Literal["never", "on-verdict"]
+
+_FLOW = Path(__file__).with_name("train_flow.py")
+# Where things lie and who is told of them does not change a model.
+_NO_MATTER = {"workspace", "reports", "monitoring"}
+
+
+def retrain_rule(word: str, *, data: Path) -> RetrainRule:
+    """Read what `--retrain` says, and see that there is a folder to train on.
+
+    Raises:
+        DataError: There is no such folder, nor a pointer to pull it by.
+        SettingsError: It is neither word.
+    """
+    if _is_rule(word):
+        if word == "on-verdict" and not data.exists() and not data.with_name(f"{data.name}.dvc").exists():
+            raise DataError("There is no such data folder.", where=data, fix="give --data the folder to train on")
+        return word
+    choices = get_args(RetrainRule)
+    near = difflib.get_close_matches(word, choices, n=1)
+    fix = f"did you mean `{near[0]}`?" if near else f"give one of {', '.join(choices)}"
+    raise SettingsError(f"There is no `--retrain {word}`.", where="command line", fix=fix)
+
+
+def _is_rule(word: str) -> TypeGuard[RetrainRule]:
+    return word in get_args(RetrainRule)
+
+
+def retrain_on_verdict(
+    verdict: str,
+    *,
+    rule: RetrainRule,
+    data: Path,
+    promote: PromoteRule,
+    values: dict[str, Any],
+    scratch: Path,
+) -> Retraining:
+    """Train on the newest data where the verdict calls for it and nothing speaks against it.
+
+    Args:
+        verdict: The monitor's.
+        rule: What `--retrain` says.
+        data: Folder of the newest data.
+        promote: What the train flow shall do with a fit model.
+        values: What the settings file holds: the training is given the same.
+        scratch: Folder for the training's settings file.
+
+    Raises:
+        DataError: The data folder is missing or empty.
+        TrainingError: The state of earlier retrainings cannot be read.
+        StorageError: The disk is full or closed.
+    """
+    if rule == "never" or verdict != "retrain":
+        said = "nobody asked for it (`--retrain`)" if rule == "never" else f"the verdict is {verdict}"
+        return Retraining("not_wanted", f"No retraining: {said}.")
+    settings = Settings.from_mapping(values)
+    return retrain(
+        settings.workspace.absolute() / "retraining" / settings.serving.model_name,
+        settings=settings.monitoring,
+        known=lambda: known_model(data, settings=settings),
+        train=lambda: _train(data, promote=promote, values=values, scratch=scratch),
+    )
+
+
+def known_model(data: Path, *, settings: Settings) -> str:
+    """Say which stored model was made of a folder as it is now and of these settings; empty where none was.
+
+    Raises:
+        DataError: The folder is missing or empty.
+        VersionError: DVC refused.
+    """
+    from learn.data.versioning import record_version
+    from learn.serving.registry import list_stored
+
+    version = record_version(data, root=Path.cwd(), settings=settings.data).version
+    wanted = settings.model_dump(mode="json", exclude=_NO_MATTER)
+    for model in list_stored(settings.serving.model_name):
+        made = model.manifest
+        if made is None or made.data_version != version:
+            continue
+        if made.settings.model_dump(mode="json", exclude=_NO_MATTER) == wanted:
+            return (
+                f"Run {made.run_id or 'unknown'} has trained {model.version} on the same data ({version[:12]}) with "
+                "the same settings: there is nothing new to learn."
+            )
+    return ""
+
+
+def _train(data: Path, *, promote: PromoteRule, values: dict[str, Any], scratch: Path) -> Trained:
+    from metaflow.runner.metaflow_runner import Runner
+
+    scratch.mkdir(parents=True, exist_ok=True)
+    file = scratch / "settings.toml"
+    file.write_text(tomli_w.dumps(values), encoding="utf-8")
+    with Runner(str(_FLOW), pylint=False, config=[("settings", str(file))]) as runner:
+        running = runner.run(data=str(data), promote=promote)
+        run = running.run
+        run_id = "" if run is None else str(run.id)
+        if running.status != "successful" or run is None:
+            return Trained(run_id, succeeded=False, said=f"Training run {run_id or '(none)'} failed; see its log.")
+        decision = run["end"].task["decision"].data
+    verdict = "fit to serve" if decision["fit"] else "not fit to serve"
+    return Trained(
+        run_id, succeeded=True, said=f"Run {run_id} trained a model, {verdict}. {decision['promotion']['said']}"
+    )

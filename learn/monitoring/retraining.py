@@ -1,0 +1,170 @@
+"""Whether a verdict may start a training: never two at once, not soon after a failed one, not over what is known.
+
+What starts it stands outside (:mod:`flows.retraining`); here it is only asked to.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from learn.config import MonitoringSettings
+from learn.errors import TrainingError, storage_faults
+
+STATE, LOCK = "state.json", "running.lock"
+
+Action = Literal["not_wanted", "skipped", "failed", "trained"]
+
+
+class RetrainState(BaseModel):
+    """What the next retraining must know of those before it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    failures: int = Field(default=0, ge=0)
+    """Retrainings that failed one after the other."""
+
+    last_failed: datetime | None = None
+    """When the last of them did, in UTC."""
+
+    running_since: datetime | None = None
+    """When one was started that has not ended; it has died where nobody holds the lock."""
+
+    def failed(self, moment: datetime) -> RetrainState:
+        """Return the state after one more failure."""
+        return RetrainState(failures=self.failures + 1, last_failed=moment)
+
+
+@dataclass(frozen=True)
+class Trained:
+    """How a training ended.
+
+    Attributes:
+        run_id: Of the run; empty where it did not even begin.
+        succeeded: Whether it came to its end.
+        said: What came of it, in a sentence.
+    """
+
+    run_id: str
+    succeeded: bool
+    said: str
+
+
+@dataclass(frozen=True)
+class Retraining:
+    """What became of a wish for retraining.
+
+    Attributes:
+        action: What was done.
+        said: Why, in a sentence.
+        run_id: Of the train run; empty where there was none.
+    """
+
+    action: Action
+    said: str
+    run_id: str = ""
+
+
+def backoff(failures: int, settings: MonitoringSettings) -> timedelta:
+    """Return how long after the last of some failures in a row nothing is started: doubled by each, up to a bound."""
+    if failures == 0:
+        return timedelta(0)
+    # Beyond the bound the power is of no interest, and would leave what a number can hold.
+    doubled = settings.retrain_backoff_hours * 2.0 ** min(failures - 1, 64)
+    return timedelta(hours=min(doubled, settings.retrain_backoff_most_hours))
+
+
+def retrain(
+    folder: Path,
+    *,
+    settings: MonitoringSettings,
+    known: Callable[[], str],
+    train: Callable[[], Trained],
+    now: Callable[[], datetime] = lambda: datetime.now(tz=UTC),
+) -> Retraining:
+    """Train, unless something speaks against it; a failed training is a result and no error.
+
+    Args:
+        folder: Of the lock and of the state; all that may retrain one model share it.
+        settings: The back-off.
+        known: Says which model was already made of the same data and settings; empty where there is none.
+        train: Trains; asked at most once.
+        now: The clock.
+
+    Raises:
+        TrainingError: The state cannot be read.
+        StorageError: The disk is full or closed.
+    """
+    with storage_faults(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / LOCK, timeout=0)
+        try:
+            with lock:
+                return _alone(folder / STATE, settings=settings, known=known, train=train, now=now)
+        except Timeout:
+            return Retraining("skipped", "Another retraining is running.")
+
+
+def _alone(
+    path: Path,
+    *,
+    settings: MonitoringSettings,
+    known: Callable[[], str],
+    train: Callable[[], Trained],
+    now: Callable[[], datetime],
+) -> Retraining:
+    state = read_state(path)
+    if state.running_since is not None:
+        # The lock is ours, so whoever started it is gone: killed, or the machine went down.
+        state = state.failed(state.running_since)
+        write_state(path, state)
+    if state.last_failed is not None and now() < (until := state.last_failed + backoff(state.failures, settings)):
+        times = "" if state.failures == 1 else f" ({state.failures} in a row)"
+        return Retraining("skipped", f"The last one failed{times}; the next is tried from {_shown(until)} on.")
+    if reason := known():
+        return Retraining("skipped", reason)
+    write_state(path, state.model_copy(update={"running_since": now()}))
+    try:
+        done = train()
+    except BaseException:
+        write_state(path, state.failed(now()))
+        raise
+    write_state(path, RetrainState() if done.succeeded else state.failed(now()))
+    return Retraining("trained" if done.succeeded else "failed", done.said, done.run_id)
+
+
+def read_state(path: Path) -> RetrainState:
+    """Read the state; an empty one where nothing was ever started.
+
+    Raises:
+        TrainingError: The file is no state.
+    """
+    try:
+        return RetrainState.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return RetrainState()
+    except ValidationError as fault:
+        raise TrainingError(
+            "The state of the retrainings cannot be read.", where=path, fix="remove it: only the back-off is lost"
+        ) from fault
+
+
+def write_state(path: Path, state: RetrainState) -> None:
+    """Replace the state as a whole, so that no kill leaves half of one."""
+    fresh = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        fresh.write_text(state.model_dump_json(indent=1) + "\n", encoding="utf-8")
+        fresh.replace(path)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _shown(moment: datetime) -> str:
+    return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
