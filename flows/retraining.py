@@ -111,9 +111,10 @@ def _train(data: Path, *, promote: PromoteRule, values: dict[str, Any], scratch:
         running = runner.run(data=str(data), promote=promote)
         run = running.run
         run_id = "" if run is None else str(run.id)
-        if running.status != "successful" or run is None:
+        last = None if run is None or running.status != "successful" else run["end"].task
+        if last is None:
             return Trained(run_id, succeeded=False, said=f"Training run {run_id or '(none)'} failed; see its log.")
-        decision = run["end"].task["decision"].data
+        decision = last["decision"].data
     verdict = "fit to serve" if decision["fit"] else "not fit to serve"
     return Trained(
         run_id, succeeded=True, said=f"Run {run_id} trained a model, {verdict}. {decision['promotion']['said']}"
