@@ -15,6 +15,7 @@ from learn.config.operations import (
     DeploymentSettings,
     DriftSettings,
     MonitoringSettings,
+    OperationsSettings,
     ServingSettings,
     TrafficSettings,
 )
@@ -27,6 +28,7 @@ __all__ = [
     "DriftSettings",
     "EvaluationSettings",
     "MonitoringSettings",
+    "OperationsSettings",
     "ServingSettings",
     "Settings",
     "SplitSettings",

@@ -16,6 +16,9 @@ class TrafficSink(Protocol):
     def feedback(self, record: FeedbackRecord) -> None:
         """Take what a person made of it."""
 
+    def close(self) -> None:
+        """Keep what was taken, and end."""
+
 
 class NoTraffic:
     """Keeps nothing."""
@@ -25,3 +28,6 @@ class NoTraffic:
 
     def feedback(self, record: FeedbackRecord) -> None:
         """Drop what a person made of it."""
+
+    def close(self) -> None:
+        """End; there is nothing to keep."""

@@ -162,7 +162,8 @@ def test_the_openapi_page_shows_fields_and_examples(client: TestClient) -> None:
     assert all(field["description"] and field["examples"] for field in request["properties"].values())
     assert recommend(client, request["example"])["unknown_items"] == request["example"]["history"]
     answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
-    assert {"recommendation_id", "items", "model_version", "unknown_items", "fallback"} == set(answer["properties"])
+    named = {"recommendation_id", "items", "model_version", "arm", "unknown_items", "fallback"}
+    assert named == set(answer["properties"])
     assert set(answer["example"]) == set(answer["properties"])
     assert described["components"]["schemas"]["RecommendedItem"]["properties"]["score"]["description"]
 
