@@ -13,8 +13,15 @@ from bentoml._internal.utils.analytics import usage_stats
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from learn.config.environment import TRAFFIC_KEY, deployment_settings, serving_settings, traffic_settings
+from learn.config.environment import (
+    TRAFFIC_KEY,
+    deployment_settings,
+    operations_settings,
+    serving_settings,
+    traffic_settings,
+)
 from learn.environment import settle
+from learn.serving.admission import KeyGuard, LoadLimit
 from learn.serving.answers import (
     answered,
     changed_items,
@@ -39,6 +46,7 @@ from learn.serving.item_messages import (
 from learn.serving.item_store import ItemPatch, ItemStore
 from learn.serving.limits import Place, check_length, check_list
 from learn.serving.live_items import LiveItems
+from learn.serving.logs import set_up
 from learn.serving.messages import (
     RecommendBatchRequest,
     RecommendBatchResponse,
@@ -47,6 +55,7 @@ from learn.serving.messages import (
     SimilarItemsRequest,
     SimilarItemsResponse,
 )
+from learn.serving.metrics import ServiceMetrics
 from learn.serving.packed import load_packed, packed_settings
 from learn.serving.playground.answers import catalogue_summary, described_items, explained_items, found_items
 from learn.serving.playground.lookup import Lookups
@@ -74,6 +83,8 @@ usage_stats.do_not_track.cache_clear()
 Method = TypeVar("Method", bound=Callable[..., Any])
 
 _REQUEST_SECONDS = 30
+# A list takes a few milliseconds, a new text up to seconds.
+_LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 def api(route: str, answer: type[BaseModel]) -> Callable[[Method], Method]:
@@ -90,7 +101,9 @@ def at_shutdown(method: Method) -> Method:
 @bentoml.service(
     name="learn_user_tower",
     description="Recommends items to a user from the history of their item ids.",
+    # A second worker would not know the items that the first one is told of, and gains nothing on two cores.
     workers=1,
+    metrics={"enabled": True, "duration": {"buckets": list(_LATENCY_SECONDS)}},
     traffic={"timeout": _REQUEST_SECONDS},
     logging={"access": {"enabled": False}},
     # Open to this machine alone unless --host or BENTOML_HOST says otherwise.
@@ -101,6 +114,7 @@ class UserTower:
 
     def __init__(self) -> None:
         self._warm = False
+        set_up(operations_settings(os.environ).log_format)
         # The products are too small to share among threads, and threads of their own would fight the event loop.
         torch.set_num_threads(1)
         self._limits = serving_settings(packed_settings(), os.environ)
@@ -115,8 +129,13 @@ class UserTower:
             packed=load_packed,
             settings=deployment_settings(os.environ),
         )
+        self._metrics = ServiceMetrics(self._deployment, self._sink)
         _calm_collector()
         self._warm = True
+
+    async def __metrics__(self, counted: str) -> str:
+        """Add this service's counts to those of BentoML."""
+        return counted + self._metrics.text()
 
     async def __is_ready__(self) -> bool:
         return self._warm
@@ -250,19 +269,23 @@ class UserTower:
         check_list(request, self._limits, at=at)
         recommendation_id = str(uuid4())
 
-        def answer_with(served: Served[Recommender]) -> RecommendResponse:
-            answer, record = answered(served, request, recommendation_id=recommendation_id)
-            self._sink.answer(record)
-            return answer
-
         with refused_by_name(at=at):
-            answer = answer_with(self._deployment.for_user(request.user_id))
-        self._deployment.in_shadow(request.user_id, answer_with)
+            answer, record = answered(
+                self._deployment.for_user(request.user_id), request, recommendation_id=recommendation_id
+            )
+        self._sink.answer(record)
+        self._metrics.count(record)
+
+        def answer_too(served: Served[Recommender]) -> None:
+            self._sink.answer(answered(served, request, recommendation_id=recommendation_id)[1])
+
+        self._deployment.in_shadow(request.user_id, answer_too)
         return answer
 
 
 # The decorator has made a BentoML service of the class, which its types do not say.
-cast("Any", UserTower).add_asgi_middleware(RequestGuard)
+for middleware in (LoadLimit, KeyGuard, RequestGuard):
+    cast("Any", UserTower).add_asgi_middleware(middleware)
 
 
 def _sent(answer: BaseModel) -> Response:
