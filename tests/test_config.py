@@ -14,8 +14,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from learn.config import Settings
-from learn.config.environment import deployment_settings, traffic_settings
+from learn.config import ServingSettings, Settings
+from learn.config.environment import (
+    deployment_settings,
+    operations_settings,
+    serving_settings,
+    traffic_settings,
+)
 from learn.errors import SettingsError
 
 SECTIONS: dict[str, type[BaseModel]] = {
@@ -139,3 +144,21 @@ def test_a_running_service_reads_its_environment() -> None:
 def test_a_wrong_variable_of_a_service_is_named(name: str, value: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         traffic_settings({name: value})
+
+
+def test_the_environment_of_a_service_wins_over_the_bundle() -> None:
+    bundled = ServingSettings(max_k=50, max_batch=7)
+    environment = {"LEARN_SERVING_MAX_K": "20", "LEARN_SERVING_STATE": "/there", "LEARN_SERVING_KEYS": "a,b"}
+    found = serving_settings(bundled, environment)
+    assert (found.max_k, found.max_batch, found.state) == (20, 7, Path("/there"))
+    assert serving_settings(bundled, {"PATH": "/bin"}) == bundled
+    assert operations_settings({"LEARN_OPERATIONS_MAX_REQUESTS": "9"}).max_requests == 9
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"), [("MAX_KK", "1", "max_kk"), ("MAX_K", "many", "max_k"), ("MAX_K", "0", "max_k")]
+)
+def test_a_wrong_variable_over_the_bundle_is_named(name: str, value: str, said: str) -> None:
+    with pytest.raises(SettingsError, match=said) as refused:
+        serving_settings(ServingSettings(), {f"LEARN_SERVING_{name}": value})
+    assert "LEARN_SERVING_" in str(refused.value)

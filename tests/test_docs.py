@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from learn.config import DeploymentSettings, Settings, TrafficSettings
+from learn.config import DeploymentSettings, OperationsSettings, Settings, TrafficSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))
@@ -21,7 +21,7 @@ def test_the_settings_page_is_up_to_date() -> None:
 
 
 def test_every_setting_of_a_service_has_its_docstring() -> None:
-    for section in (DeploymentSettings, TrafficSettings):
+    for section in (DeploymentSettings, OperationsSettings, TrafficSettings):
         assert not [name for name, setting in section.model_fields.items() if not setting.description]
 
 

@@ -16,6 +16,7 @@ from learn.config.operations import (
     DeploymentSettings,
     DriftSettings,
     MonitoringSettings,
+    OperationsSettings,
     ServingSettings,
     TrafficSettings,
 )
@@ -29,6 +30,7 @@ __all__ = [
     "EvaluationSettings",
     "GateSettings",
     "MonitoringSettings",
+    "OperationsSettings",
     "ServingSettings",
     "Settings",
     "SplitSettings",

@@ -3,20 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from learn.config.operations import DeploymentSettings, TrafficSettings
+from learn.config.operations import DeploymentSettings, OperationsSettings, ServingSettings, TrafficSettings
 from learn.section import Section
 from learn.setting_faults import settings_error
 
+SERVING_PREFIX = "LEARN_SERVING_"
 DEPLOYMENT_PREFIX = "LEARN_DEPLOYMENT_"
+OPERATIONS_PREFIX = "LEARN_OPERATIONS_"
 TRAFFIC_PREFIX = "LEARN_TRAFFIC_"
 TRAFFIC_KEY = "LEARN_TRAFFIC_KEY"
 """Key that user ids of the traffic log are hashed with; they are kept as they come where it is not set."""
+API_KEYS = "LEARN_SERVING_KEYS"
+"""Keys that requests may carry, with commas between them."""
+API_KEYS_FILE = "LEARN_SERVING_KEYS_FILE"
+"""A file of such keys, one a line."""
+
+# Secrets are no settings: those are written into bundles and reports.
+_SECRETS = frozenset({TRAFFIC_KEY, API_KEYS, API_KEYS_FILE})
 
 AnySection = TypeVar("AnySection", bound=Section)
+
+
+def serving_settings(bundled: ServingSettings, environment: Mapping[str, str]) -> ServingSettings:
+    """Return a bundle's settings with every variable ``LEARN_SERVING_…`` put in, so that one bundle serves anywhere.
+
+    Raises:
+        SettingsError: A variable names no setting, or its value is out of range.
+    """
+    return _read(ServingSettings, environment, prefix=SERVING_PREFIX, over=bundled.model_dump())
 
 
 def deployment_settings(environment: Mapping[str, str]) -> DeploymentSettings:
@@ -28,19 +46,33 @@ def deployment_settings(environment: Mapping[str, str]) -> DeploymentSettings:
     return _read(DeploymentSettings, environment, prefix=DEPLOYMENT_PREFIX)
 
 
+def operations_settings(environment: Mapping[str, str]) -> OperationsSettings:
+    """Read the variables ``LEARN_OPERATIONS_…``.
+
+    Raises:
+        SettingsError: As :func:`deployment_settings` raises it.
+    """
+    return _read(OperationsSettings, environment, prefix=OPERATIONS_PREFIX)
+
+
 def traffic_settings(environment: Mapping[str, str]) -> TrafficSettings:
     """Read the variables ``LEARN_TRAFFIC_…``, the key aside.
 
     Raises:
         SettingsError: As :func:`deployment_settings` raises it.
     """
-    others = {name: value for name, value in environment.items() if name != TRAFFIC_KEY}
-    return _read(TrafficSettings, others, prefix=TRAFFIC_PREFIX)
+    return _read(TrafficSettings, environment, prefix=TRAFFIC_PREFIX)
 
 
-def _read(section: type[AnySection], environment: Mapping[str, str], *, prefix: str) -> AnySection:
-    given = {name.removeprefix(prefix).lower(): value for name, value in environment.items() if name.startswith(prefix)}
+def _read(
+    section: type[AnySection], environment: Mapping[str, str], *, prefix: str, over: Mapping[str, Any] | None = None
+) -> AnySection:
+    given = {
+        name.removeprefix(prefix).lower(): value
+        for name, value in environment.items()
+        if name.startswith(prefix) and name not in _SECRETS
+    }
     try:
-        return section.model_validate(given)
+        return section.model_validate({**(over or {}), **given})
     except ValidationError as fault:
         raise settings_error(fault, section, where=f"environment, variables {prefix}…") from fault

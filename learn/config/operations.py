@@ -51,6 +51,28 @@ class DeploymentSettings(Section):
     the shadow must never slow down what people see."""
 
 
+class OperationsSettings(Section):
+    """How a running service answers, logs and is closed; each service reads them from its environment.
+
+    The API keys are none of these, because settings are shown: they are the environment's ``LEARN_SERVING_KEYS`` (with
+    commas between them) or the lines of the file ``LEARN_SERVING_KEYS_FILE``.
+    """
+
+    max_requests: int = Field(default=128, ge=1)
+    """Requests that may be under way at a time; further ones get a 503 at once. A list takes about two milliseconds of
+    a core, so the last of 128 waits a quarter of a second, and who waits for longer than that has gone."""
+
+    retry_after_seconds: int = Field(default=1, ge=1)
+    """What such a 503 tells the client to wait: the line is short, so it is worked off by then."""
+
+    keys_for: Literal["changes", "feedback", "all"] = "changes"
+    """Which requests need an API key: those that change the items; those and `feedback`; or every request for an
+    answer. Pages, probes and metrics are open. Lists are asked for by a shop's own servers, which see to that."""
+
+    log_format: Literal["text", "json"] = "text"
+    """How the service writes its log to standard output: lines for people, or one JSON object a line for machines."""
+
+
 class TrafficSettings(Section):
     """What a service keeps of its answers and of feedback; each service reads them from its environment.
 

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from http import HTTPStatus
+from time import perf_counter
 
 import bentoml
 import numpy as np
@@ -28,6 +29,7 @@ from learn.serving.messages import (
     SimilarItemsResponse,
 )
 from learn.serving.recommender import Recommender, Vector
+from learn.serving.served_models import Served
 
 _LOGGED_HISTORY = 100
 
@@ -109,27 +111,28 @@ def changed_items(recommender: Recommender, *, changed: int, unknown: Sequence[s
     )
 
 
-def answer_record(
-    request: RecommendRequest, answer: RecommendResponse, *, history: Sequence[str], seconds: float
-) -> AnswerRecord:
-    """Return what the traffic log keeps of a list."""
-    unknown = set(answer.unknown_items)
-    known = [item_id for item_id in history if item_id not in unknown] if unknown else history
-    return AnswerRecord(
-        time=datetime.now(tz=UTC),
-        recommendation_id=answer.recommendation_id,
-        user=request.user_id,
-        model_version=answer.model_version,
-        history=tuple(known[-_LOGGED_HISTORY:]),
-        history_length=len(history),
-        unknown_items=len(history) - len(known),
-        items=tuple(item.item_id for item in answer.items),
-        scores=tuple(item.score for item in answer.items),
-        k=request.k,
-        filtered=request.filters().narrow,
-        fallback=answer.fallback,
-        latency_milliseconds=seconds * 1e3,
+def answered(
+    served: Served[Recommender], request: RecommendRequest, *, recommendation_id: str
+) -> tuple[RecommendResponse, AnswerRecord]:
+    """Answer `recommend`, and say what the traffic log keeps of it.
+
+    Args:
+        served: The model that answers.
+        request: The request.
+        recommendation_id: Names the answer, and what a challenger in the shadow would have answered instead.
+
+    Raises:
+        RequestError: A filter does not fit the catalogue.
+    """
+    started = perf_counter()
+    history = request.ordered_history()
+    found = served.recommender.recommend(
+        history, k=request.k, exclude_seen=request.exclude_seen, filters=request.filters()
     )
+    answer = RecommendResponse.of(
+        found, recommendation_id=recommendation_id, model_version=served.version, arm=served.arm
+    )
+    return answer, _answer_record(request, answer, history=history, seconds=perf_counter() - started)
 
 
 def feedback_record(request: FeedbackRequest) -> FeedbackRecord:
@@ -146,3 +149,26 @@ def feedback_record(request: FeedbackRequest) -> FeedbackRecord:
 def _vectors(recommender: Recommender, vectors: Sequence[Vector | None], unknown: list[str]) -> VectorsResponse:
     numbers = [None if vector is None else np.asarray(vector).tolist() for vector in vectors]
     return VectorsResponse.model_construct(vectors=numbers, model_version=recommender.version, unknown_items=unknown)
+
+
+def _answer_record(
+    request: RecommendRequest, answer: RecommendResponse, *, history: Sequence[str], seconds: float
+) -> AnswerRecord:
+    unknown = set(answer.unknown_items)
+    known = [item_id for item_id in history if item_id not in unknown] if unknown else history
+    return AnswerRecord(
+        time=datetime.now(tz=UTC),
+        recommendation_id=answer.recommendation_id,
+        user=request.user_id,
+        model_version=answer.model_version,
+        arm=answer.arm,
+        history=tuple(known[-_LOGGED_HISTORY:]),
+        history_length=len(history),
+        unknown_items=len(history) - len(known),
+        items=tuple(item.item_id for item in answer.items),
+        scores=tuple(item.score for item in answer.items),
+        k=request.k,
+        filtered=request.filters().narrow,
+        fallback=answer.fallback,
+        latency_milliseconds=seconds * 1e3,
+    )

@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, Strict, ValidationInfo, field
 from pydantic.config import JsonDict
 from pydantic_core import PydanticCustomError
 
-from learn.data.traffic import Fallback
+from learn.data.traffic import Arm, Fallback
 from learn.serving.columns import AnyOf, Between
 from learn.serving.filters import Filters, Selection, ValueCap
 from learn.serving.recommender import Recommendation, RecommendedItem
@@ -31,6 +31,7 @@ _ANSWERED: JsonDict = {
     "recommendation_id": "5f2c8a52-6f0e-4f6e-9a0b-0c1d3a0d7f11",
     "items": [_ITEM],
     "model_version": "0f3a9c54d2e1b768",
+    "arm": "champion",
     "unknown_items": [],
     "fallback": None,
 }
@@ -146,7 +147,7 @@ class RecommendRequest(ListRequest):
     """When, one number for each item of the history; where they are given, the history is sorted by them."""
 
     user_id: Annotated[UserId | None, Field(examples=["user_5"])] = None
-    """Who asks; it changes nothing in the list, and stands in the traffic log."""
+    """Who asks: it decides between champion and challenger, changes nothing else, and stands in the traffic log."""
 
     exclude_seen: Annotated[Switch, Field(examples=[True])] = True
     """Leave out the items of the history."""
@@ -193,6 +194,9 @@ class RecommendResponse(Answered):
     model_version: Annotated[str, Field(examples=["0f3a9c54d2e1b768"])]
     """Version of the bundle that answered."""
 
+    arm: Annotated[Arm, Field(examples=["champion"])]
+    """Which of the models served side by side that was: the champion, or the challenger, which a share of users get."""
+
     unknown_items: Annotated[list[str], Field(examples=[[]])]
     """Ids of the history that the catalogue does not hold, each once; they were ignored."""
 
@@ -201,13 +205,16 @@ class RecommendResponse(Answered):
     ``empty_history``, or ``no_known_item`` where every id of the history was unknown."""
 
     @classmethod
-    def of(cls, recommendation: Recommendation, *, recommendation_id: str, model_version: str) -> RecommendResponse:
+    def of(
+        cls, recommendation: Recommendation, *, recommendation_id: str, model_version: str, arm: Arm
+    ) -> RecommendResponse:
         """Put a recommendation into the words of the answer."""
         # Unchecked: the fields are ours.
         return cls.model_construct(
             recommendation_id=recommendation_id,
             items=recommendation.items,
             model_version=model_version,
+            arm=arm,
             unknown_items=list(recommendation.unknown_items),
             fallback=recommendation.fallback,
         )

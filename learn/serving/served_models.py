@@ -141,7 +141,7 @@ class Deployment(Generic[Model]):
         lineup = self._lineup
         return lineup.drawn(user_id, shadow=False) or lineup.champion
 
-    def in_shadow(self, user_id: str | None, answer: Callable[[Served[Model]], None]) -> bool:
+    def in_shadow(self, user_id: str | None, answer: Callable[[Served[Model]], object]) -> bool:
         """Let the challenger in the shadow answer too, later and in another thread.
 
         Args:

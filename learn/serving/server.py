@@ -9,19 +9,20 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
+from learn.config.environment import DEPLOYMENT_PREFIX, OPERATIONS_PREFIX, SERVING_PREFIX, TRAFFIC_PREFIX
 from learn.environment import settle
 from learn.errors import ServingError
-from learn.serving.deployment import PREFIX
 
 START_SECONDS = 120.0
 """A cold start is some five seconds; a busy machine gets this long."""
 
+_PREFIXES = (DEPLOYMENT_PREFIX, OPERATIONS_PREFIX, SERVING_PREFIX, TRAFFIC_PREFIX)
 _HOST = "127.0.0.1"
 _STOP_SECONDS = 15
 _POLL_SECONDS = 0.1
@@ -29,12 +30,17 @@ _SHOWN_LINES = 12
 
 
 @contextmanager
-def running_service(bento_tag: str, *, start_seconds: float = START_SECONDS) -> Iterator[str]:
-    """Serve a bento until the block ends, whatever ends it.
+def running_service(
+    bento_tag: str, *, start_seconds: float = START_SECONDS, environment: Mapping[str, str] | None = None
+) -> Iterator[str]:
+    """Serve a bento's own model until the block ends, whatever ends it.
+
+    What the environment says to services is not for this one: it keeps nothing, follows no alias and asks for no key.
 
     Args:
         bento_tag: Tag of the bento in BentoML's store.
         start_seconds: Time it has to become ready.
+        environment: Variables for it alone; they win over all that is said here.
 
     Yields:
         Its address, ``http://127.0.0.1:PORT``.
@@ -48,7 +54,7 @@ def running_service(bento_tag: str, *, start_seconds: float = START_SECONDS) -> 
     # Served from an empty folder, so that only the bento's own code can answer.
     with tempfile.TemporaryDirectory(prefix="learn-serve-") as scratch:
         log = Path(scratch) / "service.log"
-        process = _start(bento_tag, port=port, folder=Path(scratch), log=log)
+        process = _start(bento_tag, port=port, folder=Path(scratch), log=log, extra=environment or {})
         try:
             _await_ready(process, address, log=log, seconds=start_seconds, bento_tag=bento_tag)
             yield address
@@ -56,10 +62,12 @@ def running_service(bento_tag: str, *, start_seconds: float = START_SECONDS) -> 
             _stop(process)
 
 
-def _start(bento_tag: str, *, port: int, folder: Path, log: Path) -> subprocess.Popen[bytes]:
+def _start(bento_tag: str, *, port: int, folder: Path, log: Path, extra: Mapping[str, str]) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "bentoml", "serve", bento_tag, "--host", _HOST, "--port", str(port)]
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIXES)}
     # What a shop's service keeps is not to be read, nor written, by one that is started to be looked at.
-    environment = {**os.environ, f"{PREFIX}STATE": str(folder / "state")}
+    own = {f"{SERVING_PREFIX}STATE": str(folder / "state"), f"{DEPLOYMENT_PREFIX}SERVE": "packed"}
+    environment |= {**own, **extra}
     with log.open("wb") as sink:
         # A session of its own: stopping its group then reaches the workers too, and an interrupt of ours does not.
         return subprocess.Popen(

@@ -2,7 +2,7 @@
 
 import asyncio
 import gc
-import logging
+import os
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
 from uuid import uuid4
@@ -13,10 +13,17 @@ from bentoml._internal.utils.analytics import usage_stats
 from pydantic import BaseModel
 from starlette.responses import Response
 
+from learn.config.environment import (
+    TRAFFIC_KEY,
+    deployment_settings,
+    operations_settings,
+    serving_settings,
+    traffic_settings,
+)
 from learn.environment import settle
-from learn.errors import BundleError
+from learn.serving.admission import KeyGuard, LoadLimit
 from learn.serving.answers import (
-    answer_record,
+    answered,
     changed_items,
     feedback_record,
     item_vectors,
@@ -25,7 +32,6 @@ from learn.serving.answers import (
     user_vectors,
 )
 from learn.serving.bundle import Bundle
-from learn.serving.deployment import deployed, state_folder
 from learn.serving.guard import RequestGuard
 from learn.serving.item_messages import (
     DeleteItemsRequest,
@@ -40,6 +46,7 @@ from learn.serving.item_messages import (
 from learn.serving.item_store import ItemPatch, ItemStore
 from learn.serving.limits import Place, check_length, check_list
 from learn.serving.live_items import LiveItems
+from learn.serving.logs import set_up
 from learn.serving.messages import (
     RecommendBatchRequest,
     RecommendBatchResponse,
@@ -48,6 +55,8 @@ from learn.serving.messages import (
     SimilarItemsRequest,
     SimilarItemsResponse,
 )
+from learn.serving.metrics import ServiceMetrics
+from learn.serving.packed import load_packed, packed_settings
 from learn.serving.playground.answers import catalogue_summary, described_items, explained_items, found_items
 from learn.serving.playground.lookup import Lookups
 from learn.serving.playground.messages import (
@@ -62,22 +71,20 @@ from learn.serving.playground.messages import (
 )
 from learn.serving.playground.pages import page_app
 from learn.serving.recommender import Recommender
-from learn.serving.registry import load_stored
+from learn.serving.served_models import Deployment, Served
+from learn.serving.state import claim, state_folder
+from learn.serving.traffic_log import TrafficLog
 from learn.serving.traffic_sink import NoTraffic, TrafficSink
 
 # `bentoml serve` reports to its makers unless told not to, and has remembered an empty environment by now.
 settle()
 usage_stats.do_not_track.cache_clear()
 
-MODEL_ALIAS = "learn_bundle"
-"""What a bento calls the one model packed with it, whatever its name and version."""
-
 Method = TypeVar("Method", bound=Callable[..., Any])
 
-_NEWEST = "learn_user_tower:latest"
 _REQUEST_SECONDS = 30
-
-logger = logging.getLogger("bentoml.learn")
+# A list takes a few milliseconds, a new text up to seconds.
+_LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 def api(route: str, answer: type[BaseModel]) -> Callable[[Method], Method]:
@@ -85,11 +92,18 @@ def api(route: str, answer: type[BaseModel]) -> Callable[[Method], Method]:
     return cast("Callable[[Method], Method]", bentoml.api(route=route, output_spec=answer))
 
 
+def at_shutdown(method: Method) -> Method:
+    """Have a method called when the last request has been answered."""
+    return cast("Method", bentoml.on_shutdown(method))
+
+
 @bentoml.asgi_app(page_app(), path="/")
 @bentoml.service(
     name="learn_user_tower",
     description="Recommends items to a user from the history of their item ids.",
+    # A second worker would not know the items that the first one is told of, and gains nothing on two cores.
     workers=1,
+    metrics={"enabled": True, "duration": {"buckets": list(_LATENCY_SECONDS)}},
     traffic={"timeout": _REQUEST_SECONDS},
     logging={"access": {"enabled": False}},
     # Open to this machine alone unless --host or BENTOML_HOST says otherwise.
@@ -100,24 +114,51 @@ class UserTower:
 
     def __init__(self) -> None:
         self._warm = False
+        set_up(operations_settings(os.environ).log_format)
         # The products are too small to share among threads, and threads of their own would fight the event loop.
         torch.set_num_threads(1)
-        bundle = _load_packed()
-        self._limits = deployed(bundle.manifest.settings.serving)
-        self._recommender = Recommender(bundle)
-        self._live_items = LiveItems(ItemStore(state_folder(self._limits)))
-        self._live_items.attach(self._recommender)
-        if self._limits.load_encoder == "at_start":
-            self._live_items.load_encoder(self._recommender)
+        self._limits = serving_settings(packed_settings(), os.environ)
+        state = state_folder(self._limits)
+        self._claim = claim(state)
+        self._live_items = LiveItems(ItemStore(state))
+        self._sink = _traffic_sink()
         self._lookups = Lookups()
-        self._sink: TrafficSink = NoTraffic()
-        self._recommender.warm_up()
+        self._deployment = Deployment(
+            self._built,
+            model_name=self._limits.model_name,
+            packed=load_packed,
+            settings=deployment_settings(os.environ),
+        )
+        self._metrics = ServiceMetrics(self._deployment, self._sink)
         _calm_collector()
         self._warm = True
-        logger.info("Serving bundle %s: %d items", bundle.version, len(self._recommender.catalogue))
+
+    async def __metrics__(self, counted: str) -> str:
+        """Add this service's counts to those of BentoML."""
+        return counted + self._metrics.text()
 
     async def __is_ready__(self) -> bool:
         return self._warm
+
+    @at_shutdown
+    def close(self) -> None:
+        """Finish what goes on beside the requests; all of them have been answered by now."""
+        self._warm = False
+        self._deployment.close()
+        self._sink.close()
+        self._claim.release()
+
+    @property
+    def _recommender(self) -> Recommender:
+        """The model for whoever does not say who they are; one request takes it once."""
+        return self._deployment.for_user(None).recommender
+
+    def _built(self, bundle: Bundle) -> Recommender:
+        recommender = Recommender(bundle)
+        self._live_items.attach(recommender)
+        if self._limits.load_encoder == "at_start":
+            self._live_items.load_encoder(recommender)
+        return recommender
 
     # Coroutines, not plain functions: handing two milliseconds of work to a thread costs more than it saves.
     @api("/recommend", RecommendResponse)
@@ -183,8 +224,8 @@ class UserTower:
     async def delete_items(self, request: DeleteItemsRequest, /) -> Response:
         """Take items out of the catalogue; a later model does not bring them back."""
         check_length(request.item_ids, self._limits.max_batch, at=("item_ids",))
-        wanted = dict.fromkeys(request.item_ids)
-        known = [item_id for item_id in wanted if item_id in self._recommender.catalogue.rows]
+        wanted, rows = dict.fromkeys(request.item_ids), self._recommender.catalogue.rows
+        known = [item_id for item_id in wanted if item_id in rows]
         with refused_by_name():
             await asyncio.to_thread(self._live_items.delete, known)
         unknown = [item_id for item_id in wanted if item_id not in set(known)]
@@ -225,35 +266,37 @@ class UserTower:
         return _sent(await asyncio.to_thread(explained_items, self._recommender, request))
 
     def _recommended(self, request: RecommendRequest, *, at: Place = ()) -> RecommendResponse:
-        started = asyncio.get_running_loop().time()
         check_list(request, self._limits, at=at)
-        history = request.ordered_history()
+        recommendation_id = str(uuid4())
+
         with refused_by_name(at=at):
-            found = self._recommender.recommend(
-                history, k=request.k, exclude_seen=request.exclude_seen, filters=request.filters()
+            answer, record = answered(
+                self._deployment.for_user(request.user_id), request, recommendation_id=recommendation_id
             )
-        answer = RecommendResponse.of(found, recommendation_id=str(uuid4()), model_version=self._recommender.version)
-        seconds = asyncio.get_running_loop().time() - started
-        self._sink.answer(answer_record(request, answer, history=history, seconds=seconds))
+        self._sink.answer(record)
+        self._metrics.count(record)
+
+        def answer_too(served: Served[Recommender]) -> None:
+            self._sink.answer(answered(served, request, recommendation_id=recommendation_id)[1])
+
+        self._deployment.in_shadow(request.user_id, answer_too)
         return answer
 
 
 # The decorator has made a BentoML service of the class, which its types do not say.
-cast("Any", UserTower).add_asgi_middleware(RequestGuard)
+for middleware in (LoadLimit, KeyGuard, RequestGuard):
+    cast("Any", UserTower).add_asgi_middleware(middleware)
 
 
 def _sent(answer: BaseModel) -> Response:
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-def _load_packed() -> Bundle:
-    """Read the bundle packed with the bento; straight from the source tree, the newest in the model store."""
-    try:
-        return load_stored(MODEL_ALIAS)
-    except BundleError as fault:
-        if fault.where != MODEL_ALIAS:
-            raise
-        return load_stored(_NEWEST)
+def _traffic_sink() -> TrafficSink:
+    settings = traffic_settings(os.environ)
+    if settings.folder is None:
+        return NoTraffic()
+    return TrafficLog(settings.folder, settings, user_key=os.environ.get(TRAFFIC_KEY, ""))
 
 
 def _calm_collector() -> None:

@@ -28,11 +28,11 @@ class Shadow:
     def __init__(self, capacity: int) -> None:
         self.done = self.left_out = self.failed = 0
         self._warned = -_WARN_SECONDS
-        self._jobs: queue.Queue[Callable[[], None] | None] = queue.Queue(capacity)
+        self._jobs: queue.Queue[Callable[[], object] | None] = queue.Queue(capacity)
         self._thread = threading.Thread(target=self._work, name="learn-shadow", daemon=True)
         self._thread.start()
 
-    def submit(self, job: Callable[[], None]) -> bool:
+    def submit(self, job: Callable[[], object]) -> bool:
         """Take a job, if there is room; never waits."""
         try:
             self._jobs.put_nowait(job)

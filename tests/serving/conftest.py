@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from learn.serving.bundle import Bundle, read_bundle
+from learn.serving.package import build_bento, project_root
+from learn.serving.registry import store_bundle
 from tests.serving.made_up_model import BundleParts, made_up_parts
 
 
@@ -39,3 +41,8 @@ def another_bundle_folder(parts: BundleParts, tmp_path_factory: pytest.TempPathF
     """A bundle of the same catalogue and another version."""
     other = parts.manifest.model_copy(update={"data_version": "another"})
     return replace(parts, manifest=other).write(tmp_path_factory.mktemp("bundles") / "another")
+
+
+@pytest.fixture(scope="session")
+def bento_tag(bundle_folder: Path) -> str:
+    return build_bento(project_root(), model_tag=store_bundle(bundle_folder, name="learn_user_tower"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -29,11 +30,6 @@ NAME = "learn_user_tower"
 
 
 @pytest.fixture(scope="session")
-def bento_tag(bundle_folder: Path) -> str:
-    return build_bento(ROOT, model_tag=store_bundle(bundle_folder, name=NAME))
-
-
-@pytest.fixture(scope="session")
 def client(bento_tag: str) -> Iterator[httpx.Client]:
     with running_service(bento_tag) as address, httpx.Client(base_url=address, timeout=30) as client:
         yield client
@@ -50,6 +46,18 @@ def test_the_bento_holds_the_service_and_nothing_else(bento_tag: str, bundle: Bu
     needed = Path(bento.path_of("env/python/requirements.txt")).read_text()
     assert "torch" in needed
     assert not any(name in needed for name in ("metaflow", "evidently", "dvc", "nvidia"))
+
+
+def test_the_image_copies_the_bento_alone_and_takes_torch_without_cuda(bento_tag: str) -> None:
+    bento = bentoml.bentos.get(bento_tag)
+    lines = Path(bento.path_of("env/docker/Dockerfile")).read_text().splitlines()
+    copied = {line.split()[-2] for line in lines if line.startswith(("COPY", "ADD")) and "--from=" not in line}
+    assert {source.strip("./").split("/")[0] for source in copied} <= {"env", "src", "bento", ""}, copied
+    backend = next(place for place, line in enumerate(lines) if line.startswith("ARG UV_TORCH_BACKEND=cpu"))
+    assert backend < next(place for place, line in enumerate(lines) if "pip install" in line and "requirements" in line)
+    assert not any(word in line.lower() for line in lines for word in ("secret", "password", "token", "learn_serving"))
+    whole = {file.relative_to(bento.path).parts[0] for file in Path(bento.path).rglob("*") if file.is_file()}
+    assert whole <= {"README.md", "apis", "bento.yaml", "env", "src"}
 
 
 def test_it_answers_what_the_offline_ranking_says(bento_tag: str, bundle_folder: Path) -> None:
@@ -91,8 +99,19 @@ def test_bentomls_own_client_can_ask(client: httpx.Client) -> None:
     assert answer["items"][0]["rank"] == 1
 
 
-def test_it_counts_for_prometheus(client: httpx.Client) -> None:
-    assert "bentoml_service_request" in client.get("/metrics").text
+def test_it_counts_for_prometheus(client: httpx.Client, bundle: Bundle) -> None:
+    client.post("/recommend", json={"history": ["nobody knows it"]}).raise_for_status()
+    client.post("/recommend", json={"k": 0})
+    found = client.get("/metrics").text
+    assert re.search(
+        r'request_duration_seconds_bucket\{endpoint="/recommend",http_response_code="200",le="0.0025"', found
+    )
+    assert 'learn_fallback_lists_total{reason="no_known_item"} 1.0' in found
+    counts = {line.split()[0]: float(line.split()[1]) for line in found.splitlines() if line.startswith("learn_")}
+    assert counts['learn_lists_total{arm="champion"}'] >= 1
+    assert 1 <= counts["learn_unknown_items_total"] <= counts["learn_history_items_total"]
+    assert counts[f'learn_model{{arm="champion",model_version="{bundle.version}"}}'] == 1
+    assert (counts["learn_model_swaps_total"], counts["learn_traffic_dropped_total"]) == (0, 0)
 
 
 def test_the_documented_client_works_as_it_stands(tmp_path: Path) -> None:
@@ -102,8 +121,10 @@ def test_the_documented_client_works_as_it_stands(tmp_path: Path) -> None:
     page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
     program = next(block for block in page.split("```python\n")[1:] if "SyncHTTPClient" in block).split("```")[0]
     assert "http://127.0.0.1:3000" in program
-    with running_service(tag) as address:
-        shown = program.replace("http://127.0.0.1:3000", address) + "\nprint(answer, alike, vectors)"
+    key = "a-key-of-the-tests"
+    with running_service(tag, environment={"LEARN_SERVING_KEYS": key}) as address:
+        program = program.replace("http://127.0.0.1:3000", address).replace("ONE OF THE KEYS", key)
+        shown = program + "\nprint(answer, alike, vectors)"
         command = [sys.executable, "-c", shown]
         done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=False)
     assert done.returncode == 0, done.stderr

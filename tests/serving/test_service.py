@@ -30,6 +30,7 @@ ROUTES = [
     "/delete_items", "/feedback", "/search_items", "/describe_items", "/catalogue", "/explain",
 ]  # fmt: skip
 JSON = {"Content-Type": "application/json"}
+KEY = "a-key-of-the-tests"
 
 
 @pytest.fixture(scope="session")
@@ -38,9 +39,13 @@ def client(bundle_folder: Path) -> Iterator[TestClient]:
     from learn.serving import service
 
     application: Any = service.UserTower
-    # Once a session: BentoML registers its counters once a process.
-    with TestClient(application.to_asgi(), raise_server_exceptions=False) as client:
-        yield client
+    headers = {"Authorization": f"Bearer {KEY}"}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("LEARN_SERVING_KEYS", KEY)
+        patch.setenv("LEARN_DEPLOYMENT_SERVE", "packed")
+        # Once a session: BentoML registers its counters once a process.
+        with TestClient(application.to_asgi(), raise_server_exceptions=False, headers=headers) as client:
+            yield client
 
 
 def asked(client: TestClient, route: str, body: dict[str, Any]) -> dict[str, Any]:
@@ -162,7 +167,8 @@ def test_the_openapi_page_shows_fields_and_examples(client: TestClient) -> None:
     assert all(field["description"] and field["examples"] for field in request["properties"].values())
     assert recommend(client, request["example"])["unknown_items"] == request["example"]["history"]
     answer = operation["responses"]["200"]["content"]["application/json"]["schema"]
-    assert {"recommendation_id", "items", "model_version", "unknown_items", "fallback"} == set(answer["properties"])
+    named = {"recommendation_id", "items", "model_version", "arm", "unknown_items", "fallback"}
+    assert named == set(answer["properties"])
     assert set(answer["example"]) == set(answer["properties"])
     assert described["components"]["schemas"]["RecommendedItem"]["properties"]["score"]["description"]
 
@@ -358,6 +364,15 @@ def test_pages_may_load_nothing_from_elsewhere(client: TestClient) -> None:
     policy = page.headers["Content-Security-Policy"]
     assert policy.startswith("default-src 'self';")
     assert "http" not in policy
+
+
+@pytest.mark.parametrize("header", [{"Authorization": "Bearer wrong"}, {"Authorization": f"Basic {KEY}"}])
+def test_changes_need_the_right_key(header: dict[str, str], client: TestClient) -> None:
+    for route in ("/upsert_items", "/delete_items"):
+        reply = client.post(route, json={"item_ids": ["x"]}, headers=header)
+        assert (reply.status_code, reply.headers["WWW-Authenticate"]) == (401, "Bearer")
+        assert KEY not in reply.text
+    assert client.post("/recommend", json={"history": []}, headers=header).status_code == 200
 
 
 @pytest.mark.slow

@@ -1,0 +1,59 @@
+"""The same computation without BentoML: python -m benchmarks.serving.bare BUNDLE PORT."""
+
+from __future__ import annotations
+
+from learn.environment import settle
+
+settle()
+
+import gc  # noqa: E402  # the libraries read the environment when they are imported
+import sys  # noqa: E402  # as above
+from pathlib import Path  # noqa: E402  # as above
+from uuid import uuid4  # noqa: E402  # as above
+
+import torch  # noqa: E402  # as above
+import uvicorn  # noqa: E402  # as above
+from starlette.applications import Starlette  # noqa: E402  # as above
+from starlette.requests import Request  # noqa: E402  # as above
+from starlette.responses import Response  # noqa: E402  # as above
+from starlette.routing import Route  # noqa: E402  # as above
+
+from learn.serving.answers import answered  # noqa: E402  # as above
+from learn.serving.bundle import read_bundle  # noqa: E402  # as above
+from learn.serving.messages import RecommendRequest  # noqa: E402  # as above
+from learn.serving.recommender import Recommender  # noqa: E402  # as above
+from learn.serving.served_models import Served  # noqa: E402  # as above
+
+
+def application(bundle: Path) -> Starlette:
+    """Return a server of `/recommend`, `/empty` and `/readyz`."""
+    torch.set_num_threads(1)
+    recommender = Recommender(read_bundle(bundle))
+    recommender.warm_up()
+    served = Served(recommender, recommender.version, "champion")
+
+    async def recommend(request: Request) -> Response:
+        asked = RecommendRequest.model_validate_json(await request.body())
+        answer, _ = answered(served, asked, recommendation_id=str(uuid4()))
+        return Response(answer.model_dump_json(), media_type="application/json")
+
+    async def empty(request: Request) -> Response:
+        await request.body()
+        return Response(b"{}", media_type="application/json")
+
+    posts = [Route(path, handler, methods=["POST"]) for path, handler in (("/recommend", recommend), ("/empty", empty))]
+    return Starlette(routes=[*posts, Route("/readyz", empty)])
+
+
+def main() -> None:
+    """Serve until the process is ended."""
+    app = application(Path(sys.argv[1]))
+    # As the service does it, so that the difference is the framework's alone.
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
+    uvicorn.run(app, host="127.0.0.1", port=int(sys.argv[2]), access_log=False, log_level="warning")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,86 @@
+"""The made-up models that are served: real towers of the default settings, over a catalogue of a shop's size."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+import torch
+
+from benchmarks.quality.provenance import ROOT
+from learn.alignment.towers import Towers
+from learn.config import Settings
+from learn.serving.bundle import Manifest, write_bundle
+from learn.serving.package import build_bento
+from learn.serving.registry import store_bundle
+
+ITEMS, HISTORY = 17_000, 20
+NAME = Settings().serving.model_name
+_CONTENT_DIMENSION, _SEED = 384, 0
+
+
+@dataclass(frozen=True)
+class ServedModels:
+    """What the load is put on.
+
+    Attributes:
+        bento_tag: The bento; the first bundle is packed with it.
+        folders: The bundles, of one catalogue and different weights.
+        versions: Their versions.
+    """
+
+    bento_tag: str
+    folders: tuple[Path, Path]
+    versions: tuple[str, str]
+
+
+def item_id(row: int) -> str:
+    """Return the id of an item."""
+    return f"item_{row}"
+
+
+def histories(count: int) -> list[list[str]]:
+    """Return seeded histories of equal length."""
+    rows = np.random.default_rng(_SEED).integers(0, ITEMS, (count, HISTORY))
+    return [[item_id(int(row)) for row in each] for each in rows]
+
+
+def served_models(workspace: Path) -> ServedModels:
+    """Make two bundles, store them, and build the bento of the first."""
+    folders = (_bundle(workspace / "first", seed=0), _bundle(workspace / "second", seed=1))
+    first, second = (store_bundle(folder, name=NAME) for folder in folders)
+    versions = (first.partition(":")[2], second.partition(":")[2])
+    return ServedModels(build_bento(ROOT, model_tag=first), folders, versions)
+
+
+@torch.inference_mode()
+def _bundle(folder: Path, *, seed: int) -> Path:
+    if folder.is_dir():
+        return folder
+    torch.manual_seed(seed)
+    draw = np.random.default_rng(_SEED)
+    settings = Settings()
+    towers = Towers(settings.towers, content_dimension=_CONTENT_DIMENSION, id_count=ITEMS).eval()
+    content = torch.from_numpy(draw.standard_normal((ITEMS, _CONTENT_DIMENSION), dtype=np.float32))
+    towers.whitening.fit(content)
+    inputs = towers.item_inputs(content, torch.arange(ITEMS))
+    items = pl.DataFrame(
+        {
+            "item_id": [item_id(row) for row in range(ITEMS)],
+            "title": [f"A made-up thing of the benchmark, number {row}" for row in range(ITEMS)],
+            "brand": [f"brand {row % 300}" for row in range(ITEMS)],
+            "price": draw.gamma(2.0, 20.0, ITEMS),
+            "training_interactions": draw.integers(1, 50, ITEMS),
+            "recent_interactions": draw.integers(0, 4, ITEMS),
+        }
+    )
+    return write_bundle(
+        folder,
+        towers=towers,
+        items=items,
+        item_inputs=inputs.numpy(),
+        item_vectors=towers.item_vectors(inputs).numpy(),
+        manifest=Manifest(data_version=f"made up {seed}", encoder_fingerprint="made-up/1", settings=settings),
+    )

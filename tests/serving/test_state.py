@@ -1,0 +1,23 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from learn.config import ServingSettings
+from learn.errors import ServingError
+from learn.serving.aliases import aliases_path
+from learn.serving.state import claim, state_folder
+
+
+def test_state_lies_beside_the_aliases_unless_told_otherwise(tmp_path: Path) -> None:
+    assert state_folder(ServingSettings(state=tmp_path)) == tmp_path
+    assert state_folder(ServingSettings()) == aliases_path().parent
+
+
+def test_a_folder_is_taken_once_and_can_be_taken_again(tmp_path: Path) -> None:
+    first = claim(tmp_path / "state")
+    with pytest.raises(ServingError, match="Another process serves"):
+        claim(tmp_path / "state", wait_seconds=0)
+    first.release()
+    claim(tmp_path / "state", wait_seconds=0).release()
