@@ -109,7 +109,7 @@ def measure_bad_requests(models: ServedModels, *, wanted: int) -> BadRequests:
     ):
         page = Page(client.get("/docs.json").json())
         bodies = st.one_of(
-            [page.bodies(route).map(lambda body, route=route: (route, json.dumps(body))) for route in page.routes]
+            [st.tuples(st.just(route), page.bodies(route).map(json.dumps)) for route in page.routes]
         ) | bad_bodies.map(lambda body: ("/recommend", body))
 
         def send(asked: tuple[str, str]) -> None:
