@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -57,8 +58,8 @@ def served_models(workspace: Path) -> ServedModels:
 
 @torch.inference_mode()
 def _bundle(folder: Path, *, seed: int) -> Path:
-    if folder.is_dir():
-        return folder
+    # Anew each time: a bundle of an earlier version of the code may not be read any more.
+    shutil.rmtree(folder, ignore_errors=True)
     torch.manual_seed(seed)
     draw = np.random.default_rng(_SEED)
     settings = Settings()
