@@ -101,7 +101,7 @@ def at_shutdown(method: Method) -> Method:
 @bentoml.service(
     name="learn_user_tower",
     description="Recommends items to a user from the history of their item ids.",
-    # A second worker would not know the items that the first one is told of, and gains nothing on two cores.
+    # A second worker would not know the items that the first one is told of.
     workers=1,
     metrics={"enabled": True, "duration": {"buckets": list(_LATENCY_SECONDS)}},
     traffic={"timeout": _REQUEST_SECONDS},
