@@ -29,7 +29,7 @@ MARKUP = '<img src=x onerror="document.title=\'broken\'"><b>Bold</b> & "quoted"'
 HEBREW = "שולחן עץ אלון, 120 ס״מ (חדש)"
 LONG = "Pneumonoultramicroscopicsilicovolcanoconiosis" * 12
 AWKWARD = {1: MARKUP, 2: HEBREW, 3: LONG, 4: "Oak bookshelf", 5: "Oak bookshelf, tall", 8: "Oak stool"}
-_PATIENCE_MILLISECONDS = 20_000
+_PATIENCE_MILLISECONDS, _START_SECONDS = 20_000, 300.0
 CONTRAST = (Path(__file__).parent / "contrast.js").read_text()
 
 
@@ -38,7 +38,8 @@ def address(parts: BundleParts, tmp_path_factory: pytest.TempPathFactory) -> Ite
     titles = [AWKWARD.get(row, title) for row, title in enumerate(parts.items["title"])]
     awkward = replace(parts, items=parts.items.with_columns(title=pl.Series(titles)))
     folder = awkward.write(tmp_path_factory.mktemp("awkward") / "bundle")
-    with running_service(build_bento(ROOT, model_tag=store_bundle(folder, name="learn_playground"))) as address:
+    bento = build_bento(ROOT, model_tag=store_bundle(folder, name="learn_playground"))
+    with running_service(bento, start_seconds=_START_SECONDS) as address:
         yield address
 
 
