@@ -27,7 +27,7 @@ from learn.config import Settings
 @project(name="learn")
 @schedule(daily=True)
 @package_sources(PACKAGED, suffixes=SUFFIXES)
-@Sized(read="tables", compare="tables")
+@Sized(read="tables", compare="tables", train="towers")
 class MonitorFlow(FlowSpec):
     """Compare live traffic with a model's reference profile, judge it, and tell."""
 

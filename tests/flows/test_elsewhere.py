@@ -25,16 +25,17 @@ from learn.errors import SettingsError
 ROOT = Path(__file__).resolve().parents[2]
 CLUSTER = ROOT / "configs" / "machines" / "cluster.toml"
 IMAGE = "registry.example/learn:1"
-GPU_STEPS = {"encode", "towers"}
+GPU_STEPS = {"encode", "towers", "train"}
 WORK: dict[str, Work] = {
-    **dict.fromkeys(("start", "plan", "tell", "end"), "light"),
+    **dict.fromkeys(("start", "plan", "decide", "tell", "end"), "light"),
     "encode": "encode",
     "towers": "towers",
+    "train": "towers",
 }
 STEPS = {
     "train": {"start", "validate", "histories", "plan", "encode", "gather", "towers", "evaluate", "compare-windows"}
-    | {"package", "end"},
-    "monitor": {"start", "read", "compare", "tell", "end"},
+    | {"package", "decide", "end"},
+    "monitor": {"start", "read", "compare", "tell", "train", "end"},
 }
 
 # --- Settings and image -----------------------------------------------------------------------------------
