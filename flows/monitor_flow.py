@@ -16,19 +16,23 @@ from learn.environment import settle
 
 settle()
 
-from metaflow import Config, FlowSpec, Parameter, card, current, project, schedule, step
+from metaflow import Config, FlowSpec, Parameter, card, current, package_sources, project, schedule, step
 
+from flows.elsewhere import PACKAGED, SUFFIXES, Sized
 from flows.exit_codes import run_with_exit_code
-from flows.plain_errors import plain_errors, settings_text
+from flows.plain_errors import machines_text, plain_errors, settings_text
 from learn.config import Settings
 
 
 @project(name="learn")
 @schedule(daily=True)
+@package_sources(PACKAGED, suffixes=SUFFIXES)
+@Sized(read="tables", compare="tables", train="towers")
 class MonitorFlow(FlowSpec):
     """Compare live traffic with a model's reference profile, judge it, and tell."""
 
     settings_file = Config("settings", default_value="", parser=settings_text, help="TOML file of settings")
+    machines = Config("machines", default_value="", parser=machines_text, help="TOML file: what steps ask of a cluster")
     traffic = Parameter("traffic", default="", help="folder of a service's traffic log")
     current_data = Parameter("current", default="", help="instead of a log: folder with a table of interactions")
     bundle_name = Parameter(

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 from metaflow.exception import MetaflowException
 
 from learn.config import Settings
+from learn.config.machines import MachineSettings
 from learn.errors import LearnError, storage_faults
 
 _Step = TypeVar("_Step", bound=Callable[..., None])
@@ -42,6 +43,15 @@ def settings_text(text: str) -> dict[str, Any]:
     """Parse the settings file for Metaflow's Config, which keeps it with the run."""
     try:
         Settings.from_toml(text)
+    except LearnError as error:
+        raise _Stopped(error) from None
+    return tomllib.loads(text)
+
+
+def machines_text(text: str) -> dict[str, Any]:
+    """Parse the file of machines, as :func:`settings_text` does the settings."""
+    try:
+        MachineSettings.from_toml(text)
     except LearnError as error:
         raise _Stopped(error) from None
     return tomllib.loads(text)

@@ -16,18 +16,31 @@ from learn.environment import settle
 
 settle()
 
-from metaflow import Config, FlowSpec, Parameter, card, current, project, schedule, step
+from metaflow import Config, FlowSpec, Parameter, card, current, package_sources, project, schedule, step
 
-from flows.plain_errors import plain_errors, settings_text
+from flows.elsewhere import PACKAGED, SUFFIXES, Sized
+from flows.plain_errors import machines_text, plain_errors, settings_text
 from learn.config import Settings
 
 
 @project(name="learn")
 @schedule(weekly=True)
+@package_sources(PACKAGED, suffixes=SUFFIXES)
+@Sized(
+    validate="tables",
+    histories="tables",
+    encode="encode",
+    gather="tables",
+    towers="towers",
+    evaluate="tables",
+    compare_windows="tables",
+    package="tables",
+)
 class TrainFlow(FlowSpec):
     """Train, evaluate and package a text recommender from a folder of items and interactions."""
 
     settings_file = Config("settings", default_value="", parser=settings_text, help="TOML file of settings")
+    machines = Config("machines", default_value="", parser=machines_text, help="TOML file: what steps ask of a cluster")
     data = Parameter(
         "data", default="data", help="folder of `items` and `interactions`; the bundled sample if not given"
     )

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import shutil
+import socket
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -27,8 +30,7 @@ def staged(destination: Path, *, names: tuple[str, ...]) -> Iterator[Path]:
         made = _make(destination)
         try:
             # A sibling of the files' last place, so that the move never crosses a disk.
-            with tempfile.TemporaryDirectory(dir=destination, prefix=".unfinished-") as folder:
-                stage = Path(folder)
+            with working_folder(destination, prefix=".unfinished-") as stage:
                 yield stage
                 for name in names:
                     (stage / name).replace(destination / name)
@@ -38,6 +40,37 @@ def staged(destination: Path, *, names: tuple[str, ...]) -> Iterator[Path]:
                 with suppress(OSError):
                     created.rmdir()
             raise
+
+
+@contextmanager
+def working_folder(parent: Path, *, prefix: str) -> Iterator[Path]:
+    """Lend a folder for what is not finished, and remove it; also those that killed processes have left beside it.
+
+    Only folders of dead processes of this machine are removed: on a volume that machines share, another one's may be
+    at work.
+
+    Args:
+        parent: Folder that holds it; there.
+        prefix: Of its name.
+    """
+    own = f"{prefix}{socket.gethostname()}-"
+    for left in parent.iterdir():
+        if left.name.startswith(own) and not _alive(left.name.removeprefix(own).partition("-")[0]):
+            shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=parent, prefix=f"{own}{os.getpid()}-") as folder:
+        yield Path(folder)
+
+
+def _alive(process: str) -> bool:
+    if not process.isdigit():
+        return True  # no name of ours
+    try:
+        os.kill(int(process), 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True  # another user's
+    return True
 
 
 def _make(destination: Path) -> list[Path]:

@@ -16,7 +16,6 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +27,7 @@ from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 from learn.alignment.towers import Towers
 from learn.alignment.weights import SHAPE, WEIGHTS, load_towers, save_towers
 from learn.config import Settings
+from learn.data.staging import working_folder
 from learn.errors import BundleError, storage_faults
 from learn.serving.vectors import read_vectors, write_vectors
 
@@ -190,8 +190,8 @@ def write_bundle(
         )
     with storage_faults(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=f".{destination.name}.", dir=destination.parent) as scratch:
-            fresh = Path(scratch) / "bundle"
+        with working_folder(destination.parent, prefix=f".{destination.name}.") as scratch:
+            fresh = scratch / "bundle"
             weights_sha256 = save_towers(towers, fresh)
             items.write_parquet(fresh / ITEMS, compression="zstd")
             write_vectors(fresh / VECTORS, item_vectors)
@@ -204,7 +204,7 @@ def write_bundle(
             _write_json(fresh / MANIFEST, complete.model_dump(mode="json"))
             _write_json(fresh / CHECKSUMS, {file.name: _sha256(file) for file in sorted(fresh.iterdir())})
             if destination.exists():
-                destination.rename(Path(scratch) / "replaced")
+                destination.rename(scratch / "replaced")
             fresh.rename(destination)
     return destination
 

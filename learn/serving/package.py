@@ -13,6 +13,7 @@ from typing import Any
 import yaml
 
 import learn
+from learn.data.staging import working_folder
 from learn.environment import settle
 from learn.errors import ServingError, storage_faults
 
@@ -65,9 +66,9 @@ def build_bento(root: Path, *, model_tag: str) -> str:
     """
     recipe = _recipe(root / BENTOFILE, model_tag=model_tag)
     settle()
-    with tempfile.TemporaryDirectory(prefix="learn-bento-") as scratch, storage_faults(scratch):
+    temporary = Path(tempfile.gettempdir())
+    with working_folder(temporary, prefix="learn-bento-") as context, storage_faults(context):
         # A context of its own: BentoML walks through every file of it, environments and data folders included.
-        context = Path(scratch)
         shutil.copytree(
             Path(learn.__file__).resolve().parent, context / _PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
         )

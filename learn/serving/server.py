@@ -16,6 +16,7 @@ from pathlib import Path
 import httpx
 
 from learn.config.environment import DEPLOYMENT_PREFIX, OPERATIONS_PREFIX, SERVING_PREFIX, TRAFFIC_PREFIX
+from learn.data.staging import working_folder
 from learn.environment import settle
 from learn.errors import ServingError
 
@@ -52,9 +53,9 @@ def running_service(
     port = _free_port()
     address = f"http://{_HOST}:{port}"
     # Served from an empty folder, so that only the bento's own code can answer.
-    with tempfile.TemporaryDirectory(prefix="learn-serve-") as scratch:
-        log = Path(scratch) / "service.log"
-        process = _start(bento_tag, port=port, folder=Path(scratch), log=log, extra=environment or {})
+    with working_folder(Path(tempfile.gettempdir()), prefix="learn-serve-") as scratch:
+        log = scratch / "service.log"
+        process = _start(bento_tag, port=port, folder=scratch, log=log, extra=environment or {})
         try:
             _await_ready(process, address, log=log, seconds=start_seconds, bento_tag=bento_tag)
             yield address

@@ -1,0 +1,233 @@
+"""``kill -9`` of a whole run at a random moment of each step, then ``resume``: is the result the same?
+
+    python -m benchmarks.scale.kills --kills 50
+
+The kills take the steps in turn, and a moment of each at random (seeded). A run is killed with its whole process group,
+as a machine that goes away would take it, in a folder where every store is its own.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+from benchmarks.quality.provenance import ROOT, commit, machine, versions
+from benchmarks.scale.small_run import STEPS, Outcome, Place, prepare
+from learn.errors import LearnError
+
+_LINE = re.compile(r"^(\S+ \S+) \[\d+/(\w+)/\d+ \(pid \d+\)\] Task (is starting|finished successfully)\.")
+_LOG = "run.log"
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One run that was killed, and what became of it.
+
+    Attributes:
+        step: In which the kill was to fall.
+        share: Of the step's undisturbed time that was over.
+        running: Steps that were at work when it fell.
+        resumed: Whether ``resume`` came to the end.
+        same_weights: As the undisturbed run's, to the byte.
+        same_metrics: As the undisturbed run's, to the byte.
+        faults: What was half-written, left over, or still running; each in a line.
+    """
+
+    step: str
+    share: float
+    running: tuple[str, ...]
+    resumed: bool
+    same_weights: bool
+    same_metrics: bool
+    faults: tuple[str, ...]
+
+    @property
+    def equal(self) -> bool:
+        """Whether nothing tells this run from an undisturbed one."""
+        return self.resumed and self.same_weights and self.same_metrics and not self.faults
+
+
+def undisturbed(workspace: Path) -> tuple[Outcome, dict[str, float]]:
+    """Run without a kill, or take what an earlier call ran.
+
+    Returns:
+        What it left, and the seconds of each step.
+    """
+    base, calm = workspace / "base", workspace / "calm"
+    if not (base / "settings.toml").is_file():
+        shutil.rmtree(base, ignore_errors=True)
+        prepare(base)
+    log = calm / _LOG
+    if not (log.is_file() and _finished(log)):
+        shutil.rmtree(calm, ignore_errors=True)
+        shutil.copytree(base, calm)
+        _run(Place(calm), "run")
+    if not _finished(log):
+        raise SystemExit(f"the undisturbed run did not come to its end: see {log}")
+    return Place(calm).outcome(), _step_seconds(log)
+
+
+def kill_once(workspace: Path, number: int, *, step: str, share: float, calm: Outcome, seconds: float) -> Kill:
+    """Kill one run and resume it.
+
+    Args:
+        workspace: As :func:`undisturbed` left it.
+        number: Of this kill, for its folder, which is removed where all is well.
+        step: In which the kill falls.
+        share: Of the step's time after which it falls, 0 to 1.
+        calm: What the undisturbed run left.
+        seconds: That the step took undisturbed.
+    """
+    folder = workspace / f"kill-{number:02}"
+    shutil.rmtree(folder, ignore_errors=True)
+    shutil.copytree(workspace / "base", folder)
+    place = Place(folder)
+    running = _run_and_kill(place, step=step, after_seconds=share * seconds)
+    orphans = _end_orphans(folder)
+    resumed = _run(place, "resume") == 0
+    left = place.outcome() if resumed else Outcome("", "", ())
+    kill = Kill(
+        step,
+        round(share, 2),
+        running,
+        resumed,
+        left.weights_sha256 == calm.weights_sha256,
+        left.metrics_sha256 == calm.metrics_sha256,
+        (*orphans, *left.faults),
+    )
+    if kill.equal:
+        shutil.rmtree(folder)
+    return kill
+
+
+def _run(place: Place, word: str) -> int:
+    with (place.folder / _LOG).open("a") as log:
+        done = subprocess.run(
+            place.command(word),
+            cwd=place.folder,
+            env=place.environment,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            check=False,
+        )
+    return done.returncode
+
+
+def _run_and_kill(place: Place, *, step: str, after_seconds: float) -> tuple[str, ...]:
+    """Start a run, kill its process group some time after a step began; return the steps then at work."""
+    at_work: list[str] = []
+    process = subprocess.Popen(
+        place.command("run"),
+        cwd=place.folder,
+        env=place.environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+    for line in process.stdout or ():
+        found = _LINE.match(line)
+        if found is None:
+            continue
+        if found[3] == "is starting":
+            at_work.append(found[2])
+        elif found[2] in at_work:
+            at_work.remove(found[2])
+        if at_work and at_work[-1] == step:
+            time.sleep(after_seconds)
+            os.killpg(process.pid, signal.SIGKILL)
+            break
+    process.communicate()
+    return tuple(at_work)
+
+
+def _end_orphans(folder: Path) -> list[str]:
+    """End what a killed run left running; what a line says of each is a fault of the run's."""
+    marked = f"TMPDIR={folder / 'tmp'}".encode()
+    faults = []
+    for entry in Path("/proc").iterdir():
+        if not entry.name.isdigit():
+            continue
+        try:
+            if marked not in (entry / "environ").read_bytes().split(b"\0"):
+                continue
+            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+            os.kill(int(entry.name), signal.SIGKILL)
+        except OSError:
+            continue  # it has ended, or is another user's
+        faults.append(f"still running: {words[:120]}")
+    return faults
+
+
+def _finished(log: Path) -> bool:
+    return any(found[2] == "end" and found[3] != "is starting" for found in _lines(log))
+
+
+def _lines(log: Path) -> list[re.Match[str]]:
+    found = (_LINE.match(line) for line in log.read_text(encoding="utf-8", errors="replace").splitlines())
+    return [each for each in found if each is not None]
+
+
+def _step_seconds(log: Path) -> dict[str, float]:
+    begun: dict[str, datetime] = {}
+    seconds: dict[str, float] = {}
+    for found in _lines(log):
+        moment = datetime.fromisoformat(found[1])
+        if found[3] == "is starting":
+            begun.setdefault(found[2], moment)
+        else:
+            seconds[found[2]] = (moment - begun[found[2]]).total_seconds()
+    return seconds
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Kill, resume, compare; the exit status is 1 where a kill changed anything."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.kills", description=__doc__)
+    workspace = ROOT / ".learn" / "benchmarks" / "kills"
+    parser.add_argument("--kills", type=int, default=50, help="runs that are killed (%(default)s)")
+    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="steps in which kills fall (all)")
+    parser.add_argument("--seed", type=int, default=0, help="of the moments (%(default)s)")
+    parser.add_argument("--workspace", type=Path, default=workspace, help="folder for the runs (%(default)s)")
+    options = parser.parse_args(words)
+    try:
+        calm, seconds = undisturbed(options.workspace.absolute())
+    except LearnError as error:
+        print(f"{error.headline}\n{error}", file=sys.stderr)
+        return 2
+    draw = random.Random(options.seed)  # noqa: S311 - a moment, no secret
+    kills, begun = [], time.monotonic()
+    for number in range(options.kills):
+        step = options.steps[number % len(options.steps)]
+        kill = kill_once(
+            options.workspace.absolute(), number, step=step, share=draw.random(), calm=calm, seconds=seconds[step]
+        )
+        kills.append(kill)
+        left = (time.monotonic() - begun) * (options.kills - len(kills)) / len(kills) / 60
+        said = "equal" if kill.equal else "NOT EQUAL: " + "; ".join(kill.faults or ("another result",))
+        print(f"{len(kills)}/{options.kills} {step} at {kill.share:.0%}: {said}, {left:.0f} minutes left", flush=True)
+    _write(options.workspace / "kills.json", kills, calm, seed=options.seed)
+    return 0 if all(kill.equal for kill in kills) and not calm.faults else 1
+
+
+def _write(file: Path, kills: list[Kill], calm: Outcome, *, seed: int) -> None:
+    figures = {"kills": len(kills), "kills_equal_result": sum(kill.equal for kill in kills)}
+    provenance = {"machine": machine(), "versions": versions(), "commit": commit(), "seeds": [seed]}
+    rows = [asdict(kill) for kill in kills]
+    record = {"figures": figures, **provenance, "undisturbed": asdict(calm), "rows": rows}
+    file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,93 @@
+"""What each kind of step needs of a machine of its own, on a cluster; a run on one machine reads none of it."""
+
+from __future__ import annotations
+
+import tomllib
+from typing import Any, Literal
+
+from pydantic import Field, ValidationError
+
+from learn.errors import SettingsError
+from learn.section import Section
+from learn.setting_faults import settings_error
+
+Work = Literal["light", "tables", "encode", "towers"]
+"""Kinds of steps: `light` moves files and names, `tables` works in memory, `encode` and `towers` on a GPU."""
+
+
+class Machine(Section):
+    """What one kind of step asks of its machine."""
+
+    cpu: int = Field(default=1, ge=1)
+    """Cores."""
+
+    memory_mb: int = Field(default=4_096, ge=512)
+    """Memory, in MB; a pod that takes more is killed."""
+
+    disk_mb: int = Field(default=10_240, ge=1_024)
+    """Scratch disk of a pod, in MB: Metaflow's own default. Kubernetes alone looks at it."""
+
+    gpu: int = Field(default=0, ge=0)
+    """GPUs; 0: the step runs on its cores, and the results are those of the CPU."""
+
+
+class MachineSettings(Section):
+    """What the steps of a flow ask of a cluster, by their kind of work (`--config machines FILE`)."""
+
+    light: Machine = Machine()
+    """Steps that find, share out and name things: the smallest machine that Metaflow asks for."""
+
+    tables: Machine = Machine(cpu=2, memory_mb=16_384, disk_mb=51_200)
+    """Validation, histories, evaluation, drift, packaging: memory grows with the rows and with items × vector width;
+    this much is for some millions of interactions."""
+
+    encode: Machine = Machine(cpu=4, memory_mb=16_384, disk_mb=20_480, gpu=1)
+    """One shard of texts through the frozen encoder, whose weights must fit twice into memory while they are read."""
+
+    towers: Machine = Machine(cpu=4, memory_mb=32_768, disk_mb=20_480, gpu=1)
+    """Training: content vectors and histories are read once and stay in memory."""
+
+    retries: int = Field(default=0, ge=0)
+    """Further attempts at a step that did not end well; none here, because on one machine nothing is preempted, and a
+    mistake of the user's would be made again."""
+
+    minutes_between_retries: int = Field(default=2, ge=0)
+    """Wait before each further attempt, long enough for a cluster to find another machine. Metaflow knows a constant
+    wait alone."""
+
+    timeout_minutes: int = Field(default=0, ge=0)
+    """Longest time of one attempt, after which it counts as lost; 0: Metaflow's own five days."""
+
+    secrets: tuple[str, ...] = ()
+    """Sources for `@secrets` of Metaflow on every step, e.g. the names of secrets in a cloud's manager; none: the
+    machine's own role, which needs no secret in any file."""
+
+    def of(self, work: Work) -> Machine:
+        """Return what a kind of step asks for."""
+        machine: Machine = getattr(self, work)
+        return machine
+
+    @classmethod
+    def from_toml(cls, text: str) -> MachineSettings:
+        """Read the text of a TOML file.
+
+        Raises:
+            SettingsError: The text is not TOML, a name is unknown, or a value is out of range.
+        """
+        where = "file of machines"
+        try:
+            return cls.from_mapping(tomllib.loads(text), where=where)
+        except tomllib.TOMLDecodeError as fault:
+            raise SettingsError(f"This is not TOML: {fault}.", where=where, fix="mend the line it names") from fault
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, Any], *, where: str = "file of machines") -> MachineSettings:
+        """Check a nested mapping.
+
+        Raises:
+            SettingsError: A name is unknown or a value is out of range.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as fault:
+            raise settings_error(fault, cls, where=where) from fault

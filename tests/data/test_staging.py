@@ -1,0 +1,44 @@
+"""Files that appear whole or not at all, also where the process that wrote them was killed."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from learn.data.staging import staged, working_folder
+
+_KILLED = """
+import os, signal, sys
+from pathlib import Path
+from learn.data.staging import staged
+with staged(Path(sys.argv[1]), names=("table",)) as stage:
+    (stage / "table").write_text("half")
+    os.kill(os.getpid(), signal.SIGKILL)
+"""
+
+
+def names(folder: Path) -> list[str]:
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_what_a_killed_writer_left_goes_with_the_next_writing(tmp_path: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", _KILLED, str(tmp_path)], check=False)
+    assert done.returncode == -signal.SIGKILL
+    (left,) = names(tmp_path)
+    assert left.startswith(".unfinished-")
+    with staged(tmp_path, names=("table",)) as stage:
+        assert names(tmp_path) == [stage.name]
+        (stage / "table").write_text("whole", encoding="utf-8")
+    assert names(tmp_path) == ["table"]
+    assert (tmp_path / "table").read_text(encoding="utf-8") == "whole"
+
+
+def test_what_somebody_is_writing_stays(tmp_path: Path) -> None:
+    ours = tmp_path / f".unfinished-another-machine-{os.getpid()}-x"
+    ours.mkdir()
+    with working_folder(tmp_path, prefix=".unfinished-") as first, working_folder(tmp_path, prefix=".unfinished-"):
+        assert first.is_dir()
+    assert names(tmp_path) == [ours.name]
