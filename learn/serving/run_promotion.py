@@ -33,7 +33,7 @@ def promote_run(
         return Promotion(rule, promoted=False, before=champion.version, said=said)
 
     if rule == "never":
-        return left("Nothing is promoted: nobody asked for it (`--promote`).")
+        return left("Nothing is promoted: nobody asked for it (--promote).")
     if rule == "if-better" and not decision.fit:
         return left(f"Not promoted, the gate refused it: {_named(decision)}.")
     reason = "the gate let it pass" if decision.fit else f"whatever the gate says; it refused it: {_named(decision)}"
