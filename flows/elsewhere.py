@@ -31,7 +31,7 @@ class Sized(FlowMutator):
     def pre_mutate(self, mutable_flow: MutableFlow) -> None:
         """Decorate the steps."""
         given: dict[str, Any] = dict(mutable_flow.configs)["machines"].to_dict()
-        settings = MachineSettings.from_mapping(given)
+        settings = MachineSettings.from_mapping(given, where="file of machines")
         for name, step in mutable_flow.steps:
             _decorate(step, self._works.get(name, "light"), settings)
 

@@ -51,7 +51,7 @@ def settings_text(text: str) -> dict[str, Any]:
 def machines_text(text: str) -> dict[str, Any]:
     """Parse the file of machines, as :func:`settings_text` does the settings."""
     try:
-        MachineSettings.from_toml(text)
+        MachineSettings.from_toml(text, where="file of machines")
     except LearnError as error:
         raise _Stopped(error) from None
     return tomllib.loads(text)

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tomllib
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
-from learn.errors import SettingsError
+from learn.config.settings_file import SettingsFile
 from learn.section import Section
-from learn.setting_faults import settings_error
 
 Work = Literal["light", "tables", "encode", "towers"]
 """Kinds of steps: `light` moves files and names, `tables` works in memory, `encode` and `towers` on a GPU."""
@@ -31,7 +29,7 @@ class Machine(Section):
     """GPUs; 0: the step runs on its cores, and the results are those of the CPU."""
 
 
-class MachineSettings(Section):
+class MachineSettings(SettingsFile):
     """What the steps of a flow ask of a cluster, by their kind of work (`--config machines FILE`)."""
 
     light: Machine = Machine()
@@ -66,28 +64,3 @@ class MachineSettings(Section):
         """Return what a kind of step asks for."""
         machine: Machine = getattr(self, work)
         return machine
-
-    @classmethod
-    def from_toml(cls, text: str) -> MachineSettings:
-        """Read the text of a TOML file.
-
-        Raises:
-            SettingsError: The text is not TOML, a name is unknown, or a value is out of range.
-        """
-        where = "file of machines"
-        try:
-            return cls.from_mapping(tomllib.loads(text), where=where)
-        except tomllib.TOMLDecodeError as fault:
-            raise SettingsError(f"This is not TOML: {fault}.", where=where, fix="mend the line it names") from fault
-
-    @classmethod
-    def from_mapping(cls, values: dict[str, Any], *, where: str = "file of machines") -> MachineSettings:
-        """Check a nested mapping.
-
-        Raises:
-            SettingsError: A name is unknown or a value is out of range.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as fault:
-            raise settings_error(fault, cls, where=where) from fault

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
-from typing import Any
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from learn.config.alignment import TowerSettings, TrainingSettings
 from learn.config.content import ContentSettings
@@ -14,12 +12,10 @@ from learn.config.data import DataSettings, SplitSettings, ValidationSettings
 from learn.config.evaluation import EvaluationSettings
 from learn.config.gate import GateSettings
 from learn.config.operations import DriftSettings, MonitoringSettings, ServingSettings
-from learn.errors import SettingsError
-from learn.section import Section
-from learn.setting_faults import settings_error
+from learn.config.settings_file import SettingsFile
 
 
-class Settings(Section):
+class Settings(SettingsFile):
     """The whole settings file."""
 
     workspace: Path = Path(".learn")
@@ -67,27 +63,3 @@ class Settings(Section):
                 place = place[section]
             place[field] = value
         return self.from_mapping(values, where="command line")
-
-    @classmethod
-    def from_toml(cls, text: str, *, where: str = "settings file") -> Settings:
-        """Read settings from the text of a TOML file.
-
-        Raises:
-            SettingsError: The text is not TOML, a name is unknown, or a value is out of range.
-        """
-        try:
-            return cls.from_mapping(tomllib.loads(text), where=where)
-        except tomllib.TOMLDecodeError as fault:
-            raise SettingsError(f"This is not TOML: {fault}.", where=where, fix="mend the line it names") from fault
-
-    @classmethod
-    def from_mapping(cls, values: dict[str, Any], *, where: str = "settings") -> Settings:
-        """Check a nested mapping of settings.
-
-        Raises:
-            SettingsError: A name is unknown or a value is out of range.
-        """
-        try:
-            return cls.model_validate(values)
-        except ValidationError as fault:
-            raise settings_error(fault, cls, where=where) from fault

@@ -56,7 +56,7 @@ def test_one_machine_retries_nothing() -> None:
 @pytest.mark.parametrize("text", ["[towers]\ngpus = 1", "[tower]\ngpu = 1", "retries = -1", "retries ="])
 def test_a_wrong_file_of_machines_is_one_error(text: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        MachineSettings.from_toml(text)
+        MachineSettings.from_toml(text, where="file of machines")
     assert "machines" in str(caught.value)
 
 
