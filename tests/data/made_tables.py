@@ -22,7 +22,6 @@ INTERACTIONS: list[dict[str, object]] = [
     {"user_id": "2", "item_id": "b", "timestamp": 1_600_000_120},
 ]
 Mapped = dict[str, dict[str, str]]
-REAL = Path(__file__).parents[3] / "shared" / "data"
 
 
 def compressed(data: bytes, ending: str) -> bytes:

@@ -18,7 +18,6 @@ from learn.data.tables import load_tables
 from tests.data.made_tables import (
     INTERACTIONS,
     ITEMS,
-    REAL,
     compressed,
     encoded,
     interactions_at,
@@ -27,6 +26,7 @@ from tests.data.made_tables import (
     times,
     write,
 )
+from tests.real_data import REAL
 
 # What is right.
 

@@ -25,8 +25,8 @@ from learn.data.expectations import interaction_checks
 from learn.data.tables import load_tables
 from learn.data.validation import ValidationSummary, validate_tables
 from learn.errors import DataError, InvalidDataError, SettingsError, StorageError
+from tests.real_data import REAL
 
-REAL = Path(__file__).parents[3] / "shared" / "data"
 DAY = 86_400.0
 START = 1_600_000_000.0
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-from pathlib import Path
 
 import polars as pl
 import pytest
@@ -15,8 +14,9 @@ from learn.evaluation.baselines import Ease, Popularity, TfidfNeighbours, Transi
 from learn.evaluation.blend import tune_blend
 from learn.evaluation.metrics import figures
 from learn.evaluation.ranking import Scorer, rank_targets
+from tests.real_data import REAL
 
-SOURCE = Path(__file__).resolve().parents[2].parent / "shared" / "data" / "scientific"
+SOURCE = REAL / "scientific"
 SETTINGS = EvaluationSettings()
 
 pytestmark = [
