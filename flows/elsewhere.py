@@ -14,8 +14,8 @@ if TYPE_CHECKING:
 PACKAGED = ["../learn", "../flows", "../bentofile.yaml"]
 """What travels in the code package, seen from the folder of the flows."""
 
-SUFFIXES = [".py", ".jinja", ".yaml", ".typed"]
-"""Files of it that are read at run time: code, the templates of the pages, the recipe of the bento."""
+SUFFIXES = [".py", ".jinja", ".yaml", ".typed", ".html", ".css", ".js", ".svg"]
+"""Files of it that are read at run time: code, templates, the playground's page, the recipe of the bento."""
 
 
 class Sized(FlowMutator):

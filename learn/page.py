@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
-from learn.data.staging import staged
+from learn.data.staging import write_whole
 from learn.drawing import svg
 
 
@@ -27,8 +27,7 @@ def write_page(template: str, page: Path, **values: Any) -> Path:
         lstrip_blocks=True,
     )
     text = environment.get_template(template).render(values)
-    with staged(page.parent, names=(page.name,)) as stage:
-        (stage / page.name).write_text(text, encoding="utf-8")
+    write_whole(page, text)
     return page
 
 

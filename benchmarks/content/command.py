@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.content.page import keep, write_page
 from benchmarks.content.parts import Part
-from benchmarks.quality.provenance import ROOT
+from benchmarks.quality.provenance import ROOT, real_data
 from learn.errors import LearnError
 
 PARTS = ("throughput", "quality_of_modes", "million", "read_back", "changed_catalogue", "killed_pass")
@@ -37,9 +36,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.content", description=__doc__)
-    data = Path(os.environ.get("LEARN_REAL_DATA") or ROOT.parent / "shared" / "data")
     workspace = ROOT / ".learn" / "benchmarks" / "content"
-    parser.add_argument("--data", type=Path, default=data, help="folder of the public data sets (%(default)s)")
+    parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
     parser.add_argument("--workspace", type=Path, default=workspace, help="folder for stores and what each part found")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
     parser.add_argument(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
 from datetime import datetime
@@ -12,7 +11,7 @@ from pathlib import Path
 from benchmarks.daily_retrain.days import open_shop
 from benchmarks.daily_retrain.measure import Morning, mornings
 from benchmarks.daily_retrain.page import Setup, write_page
-from benchmarks.quality.provenance import ROOT
+from benchmarks.quality.provenance import ROOT, real_data
 from learn.config import Settings
 from learn.errors import LearnError
 
@@ -31,9 +30,8 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.daily_retrain", description=__doc__)
-    data = Path(os.environ.get("LEARN_REAL_DATA") or ROOT.parent / "shared" / "data")
     workspace = ROOT / ".learn" / "benchmarks" / "daily_retrain"
-    parser.add_argument("--data", type=Path, default=data, help="folder of the public data sets (%(default)s)")
+    parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
     parser.add_argument("--workspace", type=Path, default=workspace, help="folder for tables, vectors and weights")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
     parser.add_argument("--shop", choices=["online_retail", "games"], default="online_retail", help="data set")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import time
 from collections.abc import Sequence
@@ -12,7 +11,7 @@ from pathlib import Path
 from benchmarks.monitoring.million import measure_million
 from benchmarks.monitoring.page import write_page
 from benchmarks.monitoring.rates import Cell, Plan, measure_cells
-from benchmarks.quality.provenance import ROOT
+from benchmarks.quality.provenance import ROOT, real_data
 from learn.errors import LearnError
 
 
@@ -34,10 +33,9 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.monitoring", description=__doc__)
-    data = Path(os.environ.get("LEARN_REAL_DATA") or ROOT.parent / "shared" / "data")
     # The quality benchmark's folder: tables and vectors are the same.
     workspace = ROOT / ".learn" / "benchmarks" / "quality"
-    parser.add_argument("--data", type=Path, default=data, help="folder of the public data sets (%(default)s)")
+    parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
     parser.add_argument("--workspace", type=Path, default=workspace, help="folder for tables, vectors and the log")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
     parser.add_argument("--pairs", type=int, default=100, help="in each cell, a quarter of them a shift (%(default)s)")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import signal
 import sys
 import tomllib
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.jobs import SEEDS, Job, digests, plan
-from benchmarks.quality.provenance import ROOT
+from benchmarks.quality.provenance import ROOT, real_data
 from benchmarks.quality.results import Results
 from benchmarks.quality.runner import chosen, run
 from learn.errors import DataError, LearnError, SettingsError
@@ -39,8 +38,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.quality", description=__doc__)
-    data = Path(os.environ.get("LEARN_REAL_DATA") or ROOT.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=data, help="folder of the public data sets (%(default)s)")
+    parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
     parser.add_argument("--workspace", type=Path, default=_WORKSPACE, help="folder for results and weights")
     parser.add_argument("--out", type=Path, help="folder of the page; docs/benchmarks, unless --set is given")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="of the rows that are means")

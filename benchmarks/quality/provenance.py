@@ -15,6 +15,11 @@ ROOT = Path(__file__).resolve().parents[2]
 _LIBRARIES = ("learn-recsys", "torch", "numpy", "scipy", "scikit-learn", "polars", "transformers")
 
 
+def real_data() -> Path:
+    """Return the folder of the public data sets: by ``LEARN_REAL_DATA``, else beside the checkout."""
+    return Path(os.environ.get("LEARN_REAL_DATA") or ROOT.parent / "shared" / "data")
+
+
 def machine() -> dict[str, str | int | float]:
     """Return the machine in words and numbers: processor, cores, memory, system."""
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.quality.datasets import SOURCES, Prepared, prepare
-from benchmarks.quality.provenance import ROOT, machine
+from benchmarks.quality.provenance import ROOT, machine, real_data
 from benchmarks.recbole.environment import environment_key, make_environment
 from benchmarks.recbole.export import export_split
 from benchmarks.recbole.processes import run_side
@@ -165,8 +165,7 @@ def _encoding_seconds(prepared: Prepared, store: Path, settings: ContentSettings
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_set", choices=sorted(SOURCES), nargs="?", default="scientific")
-    data = Path(os.environ.get("LEARN_REAL_DATA") or ROOT.parent / "shared" / "data")
-    parser.add_argument("--data", type=Path, default=data, help="folder of the public data sets (%(default)s)")
+    parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
     parser.add_argument("--workspace", type=Path, default=_WORKSPACE, help="folder for results")
     parser.add_argument("--settings", type=Path, default=None, help="TOML file of settings; the defaults if not given")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each side")

@@ -42,6 +42,18 @@ def staged(destination: Path, *, names: tuple[str, ...]) -> Iterator[Path]:
             raise
 
 
+def write_whole(path: Path, text: str) -> None:
+    """Write a text file, or put it in another's place, so that no kill and no power cut leaves half of one.
+
+    Raises:
+        StorageError: The disk is full, read-only or closed to this user.
+    """
+    with staged(path.parent, names=(path.name,)) as stage, (stage / path.name).open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
 @contextmanager
 def working_folder(parent: Path, *, prefix: str) -> Iterator[Path]:
     """Lend a folder for what is not finished, and remove it; also those that killed processes have left beside it.

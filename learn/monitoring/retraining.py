@@ -5,7 +5,6 @@ What starts it stands outside (:mod:`flows.retraining`); here it is only asked t
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
@@ -16,6 +15,7 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from learn.config import MonitoringSettings
+from learn.data.staging import write_whole
 from learn.errors import TrainingError, storage_faults
 
 STATE, LOCK = "state.json", "running.lock"
@@ -158,12 +158,7 @@ def read_state(path: Path) -> RetrainState:
 
 def write_state(path: Path, state: RetrainState) -> None:
     """Replace the state as a whole, so that no kill leaves half of one."""
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        fresh.write_text(state.model_dump_json(indent=1) + "\n", encoding="utf-8")
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
+    write_whole(path, state.model_dump_json(indent=1) + "\n")
 
 
 def _shown(moment: datetime) -> str:

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
+from learn.data.staging import write_whole
 from learn.errors import BundleError, ServingError, storage_faults
 from learn.serving.aliases import Action, Alias, Challenger, Change, ModelAliases, aliases_path, read_alias_file
 from learn.serving.bundle import read_bundle
@@ -233,7 +234,8 @@ def _change(
             shadow=placed.shadow if placed else False,
         )
         kept = then.model_copy(update={"history": (*now.history, record)})
-        _replace(path, file.model_copy(update={"models": {**file.models, name: kept}}).model_dump_json(indent=2))
+        updated = file.model_copy(update={"models": {**file.models, name: kept}})
+        write_whole(path, updated.model_dump_json(indent=2) + "\n")
     return record
 
 
@@ -250,18 +252,6 @@ def _locked(path: Path) -> Iterator[None]:
             where=path,
             fix="wait for it, or end it, and try again",
         ) from fault
-
-
-def _replace(path: Path, text: str) -> None:
-    fresh = path.with_name(f".{path.name}.{os.getpid()}")
-    try:
-        with fresh.open("w", encoding="utf-8") as file:
-            file.write(text + "\n")
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(path)
-    finally:
-        fresh.unlink(missing_ok=True)
 
 
 def _now() -> datetime:
