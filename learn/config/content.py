@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from learn.section import Section
 
@@ -54,6 +54,11 @@ class ContentSettings(Section):
     max_field_characters: int = Field(default=1_000, ge=10)
     """Characters kept of each field but the title, so that a long description never pushes another field out."""
 
+    field_vectors: tuple[str, ...] = ()
+    """Of `fields`, those that also get a vector of their own, behind the whole prompt's, for towers that weigh fields
+    apart, e.g. `["title", "brand", "category"]`; none: each is one more pass and makes the vectors wider by the
+    encoder's width."""
+
     tokens_per_batch: int = Field(default=0, ge=0)
     """Tokens of one forward pass, padding included; 0: 2,048 on a processor, where small batches of like lengths beat
     large ones (measured: 8-32 texts), 65,536 on a GPU. Halved by itself where the memory does not suffice."""
@@ -80,3 +85,11 @@ class ContentSettings(Section):
     threads: int = Field(default=0, ge=0)
     """Cores for encoding, one text batch on each; 0: all that the process may use (``OMP_NUM_THREADS`` counts). The
     vectors are the same bytes whatever stands here."""
+
+    @model_validator(mode="after")
+    def _read_fields(self) -> Self:
+        if unread := [field for field in self.field_vectors if field not in self.fields]:
+            raise ValueError(f"field_vectors names columns that are not among fields: {', '.join(unread)}")
+        if len(set(self.field_vectors)) < len(self.field_vectors):
+            raise ValueError("field_vectors names a column twice")
+        return self

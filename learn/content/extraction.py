@@ -13,6 +13,7 @@ import numpy.typing as npt
 
 from learn.config import ContentSettings
 from learn.content.arithmetic import settled_fingerprint
+from learn.content.fields import texts_of, weigh_fields
 from learn.content.fingerprint import (
     EncoderFingerprint,
     Keys,
@@ -48,13 +49,14 @@ class ExtractionPlan:
     """What an extraction will do; small, the data lies in ``folder``.
 
     Attributes:
-        folder: ``keys.npy``, (items,) of ``S32``, and the shards' texts.
+        folder: ``keys.npy``, (items * texts of an item,) of ``S32``, and the shards' texts.
         store: Root of the content stores, path or URL.
         settings: As planned with.
         fingerprint: Of the encoder.
         items: Rows of the table.
-        reused: Items whose vector is in the store already.
-        duplicates: Items whose text another missing item has too: encoded once.
+        reused: Texts whose vector is in the store already; an item has one, and one more for each of the settings'
+            ``field_vectors``.
+        duplicates: Texts that are missing more than once: encoded once.
         shards: At least one, possibly empty.
     """
 
@@ -90,8 +92,8 @@ class ContentSummary:
         path: ``.npy`` of (items, dimension) float32 unit vectors in item order.
         items: Rows.
         encoded: Texts encoded by this run.
-        reused: Items whose vector was in the store before.
-        dimension: Width of a vector.
+        reused: Texts whose vector was in the store before.
+        dimension: Width of a row: the encoder's, as many times as an item has vectors.
         fingerprint: Of the encoder.
         store: Folder of the encoder's store, path or URL.
         seconds: Spent encoding, summed over the shards.
@@ -136,8 +138,8 @@ def plan_extraction(
         held=lambda each: _store_of(store, each).dimension is not None,
         missing=lambda each: len(_store_of(store, each).missing(_keys_of_items(items, prompt, each)[0])),
     )
-    opened = ContentStore.for_encoder(store, fingerprint)
     keys, characters = _keys_of_items(items, prompt, fingerprint)
+    opened = ContentStore.for_encoder(store, fingerprint)
     folder = items.parent / "content_plan" if folder is None else folder
     with storage_faults(folder), plan_in_the_making(folder) as building:
         # Before the store is looked into: garbage collection keeps what stands in such a file.
@@ -153,7 +155,7 @@ def plan_extraction(
         store=str(store),
         settings=settings,
         fingerprint=fingerprint,
-        items=len(keys),
+        items=len(keys) // prompt.blocks,
         reused=len(keys) - len(absent),
         duplicates=len(absent) - len(rows),
         shards=shards,
@@ -213,17 +215,20 @@ def collect_vectors(plan: ExtractionPlan, results: Sequence[ShardResult], *, des
     """
     store = ContentStore.for_encoder(plan.store, plan.fingerprint)
     keys: Keys = np.load(plan.folder / KEYS, mmap_mode="r")
-    dimension = store.dimension or 0
+    blocks, width = len(keys) // plan.items, store.dimension or 0
+    nothing = content_keys([""], plan.fingerprint)[0]
     path = destination / "vectors.npy"
     temporary = destination / f".vectors.{uuid.uuid4().hex[:12]}.tmp"
     with storage_faults(path):
         destination.mkdir(parents=True, exist_ok=True)
         try:
-            out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(len(keys), dimension))
+            out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(plan.items, blocks * width))
             _reserve(temporary)
-            for start in range(0, len(keys), _COLLECTED_ITEMS):
-                rows = slice(start, start + _COLLECTED_ITEMS)
-                store.read(keys[rows], out=out[rows])
+            for start in range(0, plan.items, _COLLECTED_ITEMS // blocks):
+                rows = out[start : start + _COLLECTED_ITEMS // blocks]  # (n, blocks * c)
+                wanted = keys[start * blocks :][: len(rows) * blocks]
+                store.read(wanted, out=rows.reshape(len(wanted), width))
+                weigh_fields(rows, said=(wanted != nothing).reshape(-1, blocks))
             out.flush()
             temporary.replace(path)
         finally:
@@ -233,7 +238,7 @@ def collect_vectors(plan: ExtractionPlan, results: Sequence[ShardResult], *, des
         items=plan.items,
         encoded=sum(result.encoded for result in results),
         reused=plan.reused,
-        dimension=dimension,
+        dimension=blocks * width,
         fingerprint=plan.fingerprint,
         store=store.location,
         seconds=sum(result.seconds for result in results),
@@ -251,11 +256,11 @@ def _reserve(path: Path) -> None:
 def _keys_of_items(
     items: Path, prompt: ItemPrompt, fingerprint: EncoderFingerprint
 ) -> tuple[Keys, npt.NDArray[np.int32]]:
-    count = item_count(items)
+    count = item_count(items) * prompt.blocks
     keys, characters = np.empty(count, dtype="S32"), np.empty(count, dtype=np.int32)
     start = 0
     for frame in item_chunks(items, prompt):
-        texts = prompt.render(frame)
+        texts = texts_of(prompt.render(frame), blocks=prompt.blocks)
         rows = slice(start, start + len(texts))
         keys[rows] = content_keys(texts, fingerprint)
         characters[rows] = np.fromiter(map(len, texts), dtype=np.int32, count=len(texts))

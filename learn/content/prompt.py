@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 from typing import Any
 
 import polars as pl
 
 from learn.config import ContentSettings
+from learn.content.fields import SEPARATOR
 from learn.content.text import CLEANING_VERSION, clean_text, truncate_text
 from learn.errors import DataError
 
@@ -31,6 +32,7 @@ class ItemPrompt:
         self._limit = settings.max_field_characters
         named = {field: field.replace("_", " ").strip().capitalize() for field in settings.fields}
         self._labels = {field: settings.labels.get(field, label).strip() for field, label in named.items()}
+        self._apart = settings.field_vectors
         before = settings.fields.index(_TITLE) if _TITLE in settings.fields else 0
         # What stands before the title may take half of the tokens that are read; the title never falls off the end.
         self._limits_before = dict.fromkeys(settings.fields[:before], settings.max_tokens // 2 // max(1, before))
@@ -41,6 +43,11 @@ class ItemPrompt:
         return tuple(self._labels)
 
     @property
+    def blocks(self) -> int:
+        """Vectors of an item: the whole prompt's, and one for each field that has its own."""
+        return 1 + len(self._apart)
+
+    @property
     def template_version(self) -> str:
         """16 hexadecimal digits that change with the wording, the labels, the fields, their order or their limits."""
         parts: list[object] = [_WORDING_VERSION, CLEANING_VERSION, list(self._labels.items()), self._limit]
@@ -48,7 +55,9 @@ class ItemPrompt:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def render(self, items: pl.DataFrame) -> list[str]:
-        """One line of text per item; empty where none of the fields holds anything.
+        """One line of text per item; no text in it where none of the fields holds anything.
+
+        Fields that have a vector of their own follow behind the whole prompt, each after a separator.
 
         Raises:
             DataError: The table has none of the fields.
@@ -60,8 +69,24 @@ class ItemPrompt:
                 where="items",
                 fix="map one of them with `data.item_columns`, or name your text columns in `content.fields`",
             )
-        columns = [self._rendered_column(items.get_column(field)) for field in present]
-        return [" ".join(filter(None, parts)) for parts in zip(*columns, strict=True)]
+        rendered = {field: self._rendered_column(items.get_column(field)) for field in present}
+        lines = [" ".join(filter(None, parts)) for parts in zip(*rendered.values(), strict=True)]
+        absent = [""] * len(lines)
+        apart = [rendered.get(field, absent) for field in self._apart]
+        return [SEPARATOR.join(texts) for texts in zip(lines, *apart, strict=True)]
+
+    def require_fields(self, columns: Sequence[str]) -> None:
+        """Check a table's columns before its rows are read.
+
+        Raises:
+            DataError: A field that is to have a vector of its own is no column of it.
+        """
+        if absent := [field for field in self._apart if field not in columns]:
+            raise DataError(
+                f"Fields that are to have a vector of their own are no columns of the items: {', '.join(absent)}.",
+                where="settings, `content.field_vectors`",
+                fix=f"name columns that are there: {', '.join(columns)}",
+            )
 
     def shortened(self, column: pl.Series) -> pl.Series:
         """Return a column of texts with as much of each as the prompt reads; it renders to the same line."""

@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from learn.content.columns import KEY_TYPE, key_column, keys_in
+from learn.content.fields import texts_of
 from learn.content.fingerprint import Keys
 from learn.content.prompt import ItemPrompt
 from learn.content.search import Search
 from learn.errors import StoreError
 
 KEYS = "keys.npy"
-"""Keys of all items of a plan; garbage collection keeps the vectors of every such file below the workspace."""
+"""Keys of all texts of a plan; garbage collection keeps the vectors of every such file below the workspace."""
 
 Rows = npt.NDArray[np.int64]
 
@@ -60,6 +61,7 @@ def item_chunks(items: Path, prompt: ItemPrompt) -> Iterator[pl.DataFrame]:
     with pq.ParquetFile(items) as file:
         names = file.schema_arrow.names
         # One column at least, for the prompt to say that it misses its own.
+        prompt.require_fields(names)
         present = [name for name in names if name in prompt.fields] or names[:1]
         for batch in file.iter_batches(batch_size=_CHUNK_ITEMS, columns=present):
             yield pl.DataFrame(batch)
@@ -69,8 +71,8 @@ def share_out(rows: Rows, characters: npt.NDArray[np.int32], *, wanted: int) -> 
     """Cut rows into runs of about equal work.
 
     Args:
-        rows: Rows to encode, ascending.
-        characters: (items,) length of each item's text.
+        rows: Of the texts to encode, ascending.
+        characters: (texts,) length of each text.
         wanted: Number of runs; 0: one for each 50,000 rows, 100 at most. Fewer come back where the work cannot be cut
             so fine.
     """
@@ -174,14 +176,22 @@ def _write_shares(folder: Path, *, items: Path, prompt: ItemPrompt, keys: Keys, 
     writers: dict[int, pq.ParquetWriter] = {}
     with ExitStack() as open_files:
         for frame in item_chunks(items, prompt):
-            inside = slice(*np.searchsorted(rows, [start, start + len(frame)]))
+            stop = start + len(frame) * prompt.blocks
+            inside = slice(*np.searchsorted(rows, [start, stop]))
             for number in np.unique(numbers[inside]).tolist():
                 if number not in writers:
                     file = pq.ParquetWriter(_file(folder, number), _SCHEMA, compression="zstd")
                     writers[number] = open_files.enter_context(file)
                 chosen = rows[inside][numbers[inside] == number]
-                _append(writers[number], keys[chosen], prompt.render(frame[chosen - start]))
-            start += len(frame)
+                _append(writers[number], keys[chosen], _texts_at(chosen - start, frame, prompt))
+            start = stop
+
+
+def _texts_at(rows: Rows, frame: pl.DataFrame, prompt: ItemPrompt) -> list[str]:
+    # Only the items that are wanted are rendered: mostly few have changed.
+    items, places = np.unique(rows // prompt.blocks, return_inverse=True)
+    texts = texts_of(prompt.render(frame[items]), blocks=prompt.blocks)
+    return [texts[row] for row in (places * prompt.blocks + rows % prompt.blocks).tolist()]
 
 
 def _append(writer: pq.ParquetWriter, keys: Keys, texts: list[str]) -> None:

@@ -45,11 +45,13 @@ def other_content(bundle: Bundle, settings: ContentSettings) -> str:
         fingerprint_encoder(source, settings, template_version=prompt.template_version, arithmetic=each)
         for each in arithmetics(settings)
     )
-    if any(fingerprint.digest == bundle.manifest.encoder_fingerprint for fingerprint in accepted):
-        return ""
     earlier = bundle.manifest.settings.content
+    same_width = settings.field_vectors == earlier.field_vectors
+    if same_width and any(fingerprint.digest == bundle.manifest.encoder_fingerprint for fingerprint in accepted):
+        return ""
     names = (
         "encoder", "pooling", "layer", "instruction", "max_tokens", "arithmetic", "fields", "max_field_characters",
+        "field_vectors",
     )  # fmt: skip
     found = [name for name in names if getattr(settings, name) != getattr(earlier, name)]
     said = [f"`content.{name}` is {getattr(settings, name)} here and {getattr(earlier, name)} there" for name in found]

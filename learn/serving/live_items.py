@@ -9,6 +9,7 @@ from weakref import WeakKeyDictionary, WeakSet
 import numpy as np
 import polars as pl
 
+from learn.content.fields import SEPARATOR
 from learn.errors import RequestError
 from learn.serving.bundle import ITEMS, Bundle
 from learn.serving.catalogue import ItemChange
@@ -165,7 +166,7 @@ def _check(recommender: Recommender, patches: Sequence[ItemPatch], encoder: Text
                 raise RequestError(f"The column `{name}` holds values of another kind ({column.kind}).", where=where)
         if patch.cells is None or patch.item_id in catalogue.bundled_rows:
             continue
-        if not _rendered(encoder, _merged({}, patch.cells)):
+        if not _rendered(encoder, _merged({}, patch.cells)).strip(SEPARATOR):
             raise RequestError(
                 "An item that is new needs some text to read.",
                 where=where,

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learn.content import EncoderSource, ItemPrompt, arithmetics, fingerprint_encoder, resolved
+from learn.content.fields import rows_of, texts_of
 from learn.errors import EncoderError
 from learn.serving.bundle import Bundle
 
@@ -34,14 +35,15 @@ class TextEncoder:
         self._reading = threading.RLock()
         self._loaded: FrozenEncoder | None = None
 
-    def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
-        """Return unit vectors (n, c) of some texts.
+    def encode(self, lines: Sequence[str]) -> NDArray[np.float32]:
+        """Return unit vectors (n, c) of some items' lines as the prompt renders them, or of free texts.
 
         Raises:
             EncoderError: The bundle's encoder is not on this machine, or another one is in its place.
         """
         with self._reading:
-            return self._encoder().encode(texts)
+            apart = texts_of(lines, blocks=self.prompt.blocks)
+            return rows_of(self._encoder().encode(apart), apart, blocks=self.prompt.blocks)
 
     def load(self) -> None:
         """Load the encoder, if it is not loaded yet.

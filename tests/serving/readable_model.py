@@ -12,6 +12,7 @@ from learn.alignment.towers import Towers
 from learn.config import Settings
 from learn.content import ItemPrompt, fingerprint_encoder, resolve_encoder
 from learn.content.encoder import load_encoder
+from learn.content.fields import rows_of, texts_of
 from learn.serving.bundle import Manifest
 from tests.content.tiny_models import save_bert
 from tests.serving.made_up_model import BundleParts
@@ -25,13 +26,15 @@ def title_of(row: int) -> str:
 
 
 @torch.inference_mode()
-def readable_parts(encoder: Path, *, seed: int = 0, data_version: str = "read") -> BundleParts:
+def readable_parts(
+    encoder: Path, *, seed: int = 0, data_version: str = "read", field_vectors: tuple[str, ...] = ()
+) -> BundleParts:
     """Items of which the last few were never trained on; ``seed`` is of the towers' weights."""
     if not encoder.exists():
         save_bert(encoder)
     settings = Settings.from_mapping(
         {
-            "content": {"encoder": str(encoder), "max_tokens": 48},
+            "content": {"encoder": str(encoder), "max_tokens": 48, "field_vectors": field_vectors},
             "towers": {"dimension": 8, "max_history": 6, "cooccurrence_rank": 4},
         }
     )
@@ -46,7 +49,9 @@ def readable_parts(encoder: Path, *, seed: int = 0, data_version: str = "read") 
         }
     )
     prompt, source = ItemPrompt(settings.content), resolve_encoder(str(encoder))
-    content = torch.from_numpy(load_encoder(settings.content, source=source, threads=1).encode(prompt.render(items)))
+    texts = texts_of(prompt.render(items), blocks=prompt.blocks)
+    vectors = load_encoder(settings.content, source=source, threads=1).encode(texts)
+    content = torch.from_numpy(rows_of(vectors, texts, blocks=prompt.blocks))
     torch.manual_seed(seed)
     towers = Towers(settings.towers, content_dimension=content.shape[1], id_count=TRAINED).eval()
     towers.whitening.fit(content)

@@ -70,6 +70,19 @@ def test_a_new_item_is_read_as_an_item_that_was_never_trained_on(
     assert not np.allclose(found[1], readable.item_vectors[3], atol=1e-2)
 
 
+def test_a_new_item_of_a_model_with_field_vectors_is_read_field_by_field(tmp_path: Path) -> None:
+    parts = readable_parts(tmp_path / "encoder", field_vectors=("title", "brand"))
+    live, recommender = started(tmp_path / "state", read_bundle(parts.write(tmp_path / "bundle")))
+    live.upsert([ItemPatch("twin", {"title": title_of(TRAINED + 2)}), NEW])
+    found, _ = recommender.item_vectors(["twin"])
+    np.testing.assert_allclose(found[0], parts.item_vectors[TRAINED + 2], atol=1e-3)
+    assert recommended(recommender, ["i5"])[0] == "new"
+    with pytest.raises(RequestError, match="some text to read"):
+        live.upsert([ItemPatch("mute", {"shelf": "s1"})])
+    free_text = live.encoder_of(recommender).encode(["a text of a visitor", "one\x1fwith\x1fmany\x1fseparators"])
+    np.testing.assert_allclose(np.linalg.norm(free_text, axis=1), 1, atol=1e-5)
+
+
 def test_run_time_items_outlive_a_restart(readable_bundle: Bundle, tmp_path: Path) -> None:
     live, recommender = started(tmp_path, readable_bundle)
     live.upsert([NEW, ItemPatch("i7", {"shelf": "s9"})])
