@@ -380,3 +380,32 @@ def test_the_api_page_asks_nobody_else(browser: Browser, address: str) -> None:
         page.get_by_role("button", name="post /recommend", exact=True).click()
         expect(page.get_by_text("Recommend items to one user, best first.").first).to_be_visible()
         page.wait_for_load_state("networkidle")
+
+
+@pytest.fixture(scope="module")
+def locked_address(parts: BundleParts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    folder = parts.write(tmp_path_factory.mktemp("locked") / "bundle")
+    bento = build_bento(ROOT, model_tag=store_bundle(folder, name="learn_locked_playground"))
+    wants_keys = {"LEARN_OPERATIONS_KEYS_FOR": "all", "LEARN_SERVING_KEYS": "the-right-key-of-this-shop"}
+    with running_service(bento, start_seconds=_START_SECONDS, environment=wants_keys) as address:
+        yield address
+
+
+def test_a_service_that_wants_a_key_is_opened_with_it_and_no_other(browser: Browser, locked_address: str) -> None:
+    with opened(browser, locked_address) as (page, watch):
+        form = page.get_by_role("dialog", name="This service wants an API key")
+        expect(form).to_be_visible()
+        expect(form.get_by_role("alert")).to_be_hidden()
+        for key in ("a-wrong-one", "the-right-key-of-this-shop"):
+            form.get_by_label("Key").fill(key)
+            page.keyboard.press("Enter")
+            if key == "a-wrong-one":
+                expect(form.get_by_role("alert")).to_have_text("The key was not right.")
+        settled(page)
+        expect(form).to_be_hidden()
+        expect(results(page)).to_have_count(10)
+        page.reload()
+        settled(page)
+        expect(results(page)).to_have_count(10)
+        # A browser writes down each refusal by itself.
+        watch.said[:] = [said for said in watch.said if "401" not in said]

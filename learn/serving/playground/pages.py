@@ -32,6 +32,7 @@ _OWN_FILES = (
     "filters.js",
     "history.js",
     "items.js",
+    "key.js",
     "results.js",
     "search.js",
     "similar.js",

@@ -5,6 +5,7 @@ import { announce, byId, debounced, trouble } from "./elements.js";
 import { byUse, drawColumns, showActive, showPressed, showTuning, startTuning } from "./filters.js";
 import { showHistory, startHistory } from "./history.js";
 import { learn, renew, titleOf } from "./items.js";
+import { startKey } from "./key.js";
 import { showFacts, showList, showNotices, showWaiting } from "./results.js";
 import { startSearch } from "./search.js";
 import { keepingFocus, startSimilar } from "./similar.js";
@@ -165,6 +166,10 @@ startSearch((id) => add(id));
 startHistory(change);
 startTuning(change);
 startLinks();
+startKey(() => {
+  readCatalogue();
+  recommend();
+});
 const showSimilar = startSimilar({ change, add, viewNow: () => view });
 showWaiting(byId("results"));
 await readCatalogue();

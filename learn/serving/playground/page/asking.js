@@ -1,5 +1,7 @@
 // Questions to the service.
 
+import { keyHeaders, wantKey } from "./key.js";
+
 const TIMEOUT_MILLISECONDS = 20_000;
 
 // Something the service refused, or no answer at all; both texts are for the person.
@@ -39,7 +41,7 @@ async function ask(route, body, signal) {
   try {
     reply = await fetch(route, {
       method: "POST",
-      headers: { "Content-Type": "application/json" },
+      headers: { "Content-Type": "application/json", ...keyHeaders() },
       body: JSON.stringify(body),
       signal: AbortSignal.any([signal, AbortSignal.timeout(TIMEOUT_MILLISECONDS)]),
       cache: "no-store",
@@ -53,6 +55,7 @@ async function ask(route, body, signal) {
   }
   const milliseconds = performance.now() - started;
   const answer = parsed(read);
+  if (reply.status === 401) wantKey();
   if (!reply.ok || answer === null) throw refusal(reply.status, answer);
   return { answer, milliseconds, service: serviceMilliseconds(reply) };
 }
