@@ -31,7 +31,7 @@ bench-content: environment ## speed and upkeep of content extraction (WITH="--on
 bench-quality: environment ## quality on public data: hours; goes on where it was stopped (WITH="--only scientific" for a part)
 	$(BIN)/python -m benchmarks.quality $(WITH)
 
-bench-monitoring: environment ## false alarms and planted shifts of the monitor: an hour (WITH="--pairs 5" for a try)
+bench-monitoring: environment ## false alarms and planted shifts of the monitor: an hour; goes on where it was stopped (WITH="--pairs 5" for a try)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.monitoring $(WITH)
 
 bench-serving: environment ## the service under load: half an hour, on a quiet machine; needs wrk (WITH="--only latency" for a part)

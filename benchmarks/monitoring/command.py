@@ -8,6 +8,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.monitoring.kept import Kept
 from benchmarks.monitoring.million import measure_million
 from benchmarks.monitoring.page import write_page
 from benchmarks.monitoring.rates import Cell, Plan, measure_cells
@@ -19,11 +20,12 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
     options = _options(words)
     try:
+        kept = Kept(options.workspace / "kept")
+        cells = _cells(options, kept)
         million = measure_million(
-            folder=options.workspace / "monitoring", data=options.data, workspace=options.workspace
+            folder=options.workspace / "million", data=options.data, workspace=options.prepared, kept=kept
         )
         print(f"{million.rows:,} log rows: {million.seconds:.0f} s, {million.peak_bytes / 1e6:,.0f} MB", flush=True)
-        cells = _cells(options)
         print(f"Page: {write_page(cells, million, folder=options.out)}")
     except LearnError as error:
         print(f"{error.headline}\n{error}", file=sys.stderr)
@@ -33,18 +35,19 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.monitoring", description=__doc__)
+    benchmarks = ROOT / ".learn" / "benchmarks"
     # The quality benchmark's folder: tables and vectors are the same.
-    workspace = ROOT / ".learn" / "benchmarks" / "quality"
+    prepared = benchmarks / "quality"
     parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
-    parser.add_argument("--workspace", type=Path, default=workspace, help="folder for tables, vectors and the log")
+    parser.add_argument("--workspace", type=Path, default=benchmarks / "monitoring", help="folder of what was measured")
+    parser.add_argument("--prepared", type=Path, default=prepared, help="folder for tables and vectors (%(default)s)")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
     parser.add_argument("--pairs", type=int, default=100, help="in each cell, a quarter of them a shift (%(default)s)")
-    parser.add_argument("--evidently-pairs", type=int, default=20, help="the same for Evidently (%(default)s)")
     return parser.parse_args(words)
 
 
-def _cells(options: argparse.Namespace) -> list[Cell]:
-    plan = Plan(options.pairs, options.evidently_pairs, options.data, options.workspace)
+def _cells(options: argparse.Namespace, kept: Kept) -> list[Cell]:
+    plan = Plan(options.pairs, options.data, options.prepared, kept)
     cells, begun = [], time.perf_counter()
     for cell in measure_cells(plan):
         cells.append(cell)
