@@ -10,10 +10,12 @@ from pathlib import Path
 
 from benchmarks.monitoring.kept import Kept
 from benchmarks.monitoring.million import measure_million
-from benchmarks.monitoring.page import write_page
+from benchmarks.monitoring.page import keep_cells, keep_million, write_page
 from benchmarks.monitoring.rates import Cell, Plan, measure_cells
 from benchmarks.quality.provenance import ROOT, real_data
 from learn.errors import LearnError
+
+PARTS = ("rates", "million")
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -21,12 +23,15 @@ def main(words: Sequence[str] | None = None) -> int:
     options = _options(words)
     try:
         kept = Kept(options.workspace / "kept")
-        cells = _cells(options, kept)
-        million = measure_million(
-            folder=options.workspace / "million", data=options.data, workspace=options.prepared, kept=kept
-        )
-        print(f"{million.rows:,} log rows: {million.seconds:.0f} s, {million.peak_bytes / 1e6:,.0f} MB", flush=True)
-        print(f"Page: {write_page(cells, million, folder=options.out)}")
+        if "rates" in options.only:
+            keep_cells(_cells(options, kept), options.workspace)
+        if "million" in options.only:
+            million = measure_million(
+                folder=options.workspace / "million", data=options.data, workspace=options.prepared, kept=kept
+            )
+            keep_million(million, options.workspace)
+            print(f"{million.rows:,} log rows: {million.seconds:.0f} s, {million.peak_bytes / 1e6:,.0f} MB", flush=True)
+        print(f"Page: {write_page(options.workspace, folder=options.out)}")
     except LearnError as error:
         print(f"{error.headline}\n{error}", file=sys.stderr)
         return 2
@@ -43,6 +48,7 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--prepared", type=Path, default=prepared, help="folder for tables and vectors (%(default)s)")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
     parser.add_argument("--pairs", type=int, default=100, help="in each cell, a quarter of them a shift (%(default)s)")
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="parts; the page keeps the others")
     return parser.parse_args(words)
 
 

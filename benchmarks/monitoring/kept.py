@@ -14,6 +14,7 @@ from benchmarks.quality.provenance import ROOT
 from learn.config import DriftSettings, MonitoringSettings
 from learn.data.staging import staged
 
+_RULES = {"k", "fewest_answers", "retrain_effect", "alarm_effect", "retrain_unknown_share"}
 _LIBRARIES = ("numpy", "scipy", "polars", "pandas", "scikit-learn", "evidently")
 
 JUDGING = tuple(
@@ -34,14 +35,14 @@ JUDGING = tuple(
 
 
 def code_of(files: Sequence[Path]) -> str:
-    """Return a hash of source files (relative to the checkout), of the libraries and of the monitor's settings."""
+    """Return a hash of source files (relative to the checkout), of libraries and of settings that verdicts hang on."""
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(f"{file}\n".encode() + (ROOT / file).read_bytes())
     rest = [
         [version(name) for name in _LIBRARIES],
         DriftSettings().model_dump(mode="json"),
-        MonitoringSettings().model_dump(mode="json"),
+        MonitoringSettings().model_dump(mode="json", include=_RULES),
     ]
     return hashlib.sha256(digest.digest() + json.dumps(rest, sort_keys=True).encode()).hexdigest()
 

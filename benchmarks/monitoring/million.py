@@ -60,7 +60,11 @@ def measure_million(*, folder: Path, data: Path, workspace: Path, kept: Kept) ->
         StorageError: The disk is full or closed.
         subprocess.CalledProcessError: It failed; what it said was shown.
     """
-    made_of = {"rows": ROWS, "data": data_digest(SOURCES[SHOP], data=data), "code": code_of(_code())}
+    made_of: dict[str, str | int] = {
+        "rows": ROWS,
+        "data": data_digest(SOURCES[SHOP], data=data),
+        "code": code_of(_code()),
+    }
     found = kept.read(**made_of)
     if found is not None:
         return Million(**found["million"])
