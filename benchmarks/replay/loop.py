@@ -19,8 +19,6 @@ from benchmarks.replay.workplace import Workplace
 
 _WINDOW_DAYS = 3
 _COMPARED_USERS = 100
-_SHUFFLED_SHARE = 0.85
-"""All that the settings' split trains on; what a model is judged by stays as it was."""
 
 
 @dataclass(frozen=True)
@@ -152,7 +150,7 @@ def _refusal(plan: Plan) -> Refusal:
     place, last = plan.place, plan.begin + timedelta(days=plan.days - 1)
     before = place.champion()
     broken = place.folder / "broken"
-    plan.shop.write(broken, until=last, shuffled_share=_SHUFFLED_SHARE)
+    plan.shop.write(broken, until=last, shuffled=True)
     run_id = place.train(broken, "train-broken")
     decision = place.decision(run_id)
     refusal = Refusal(

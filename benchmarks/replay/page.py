@@ -111,7 +111,8 @@ def _afterwards(found: Replay) -> list[str]:
     if found.refusal is not None:
         said = "was refused" if found.refusal.refused else "was **not** refused"
         lines.append(
-            "A challenger trained on shuffled histories (the same items, dealt out anew among the people) "
+            "A challenger trained on shuffled histories (the items dealt out anew among the people, but for each one's "
+            "last three) "
             f"{said}: {' '.join(found.refusal.reasons)}"
         )
     if found.way_back is not None:

@@ -20,6 +20,7 @@ from learn.errors import DataError
 
 NAME = "online_retail"
 _RENUMBERED_OF = 5
+_KEPT_ROWS = 3
 
 
 @dataclass(frozen=True)
@@ -66,25 +67,28 @@ class Shop:
             visits.append(Visit(str(user), tuple(ids[:place]), frozenset(ids[place:]), moment))
         return sorted(visits, key=lambda visit: (visit.moment, visit.user))
 
-    def write(self, folder: Path, *, until: date, shuffled_share: float = 0.0) -> None:
+    def write(self, folder: Path, *, until: date, shuffled: bool = False) -> None:
         """Write the data folder as it is after a day.
 
         Args:
             folder: Of the tables.
             until: The last day that is in them.
-            shuffled_share: The items of this share of the oldest rows are dealt out anew, which leaves the popularity
-                as it is and makes all histories meaningless.
+            shuffled: Whether the items of all rows but each person's last three are dealt out anew, which leaves the
+                popularity as it is and makes the histories meaningless. Of the three, two are what models are chosen
+                and judged by, and one is left to recommend from.
 
         Raises:
             StorageError: The disk is full or closed.
         """
         rows = self.interactions.filter(pl.col("timestamp") < seconds(until + timedelta(days=1)))
         items = self.items.filter(pl.col("item_id").is_in(rows["item_id"].unique().implode()))
-        dealt = int(shuffled_share * rows.height)
-        ids = rows["item_id"].to_list()
-        oldest = ids[:dealt]
-        random.Random(0).shuffle(oldest)  # noqa: S311 - as above
-        rows = rows.with_columns(item_id=pl.Series([*oldest, *ids[dealt:]]))
+        if shuffled:
+            after = pl.int_range(pl.len()).reverse().over("user_id")
+            marked = rows.with_row_index("place").with_columns(after=after)
+            dealt = marked.filter(pl.col("after") >= _KEPT_ROWS)["place"]
+            ids = rows["item_id"][dealt].to_list()
+            random.Random(0).shuffle(ids)  # noqa: S311 - as above
+            rows = rows.with_columns(item_id=rows["item_id"].scatter(dealt, ids))
         with staged(folder, names=("items.parquet", "interactions.parquet")) as stage:
             items.write_parquet(stage / "items.parquet")
             rows.write_parquet(stage / "interactions.parquet")
@@ -125,7 +129,8 @@ def make_shop(items: pl.DataFrame, interactions: pl.DataFrame, *, begin: date, e
     rows = (
         interactions.filter(pl.col("timestamp") >= seconds(begin))
         .with_columns(item_id=numbered)
-        .sort("timestamp", "user_id", "item_id")
+        # Stable: within a visit the order of the lines of the bill is kept.
+        .sort("timestamp", maintain_order=True)
         .unique(["user_id", "item_id"], keep="first", maintain_order=True)
     )
     copies = items.filter(pl.col("item_id").is_in(renumbered)).with_columns(item_id=pl.col("item_id") + "-N")
