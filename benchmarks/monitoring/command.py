@@ -25,7 +25,7 @@ def main(words: Sequence[str] | None = None) -> int:
     try:
         kept = Kept(options.workspace / "kept")
         if "rates" in options.only:
-            keep_cells(_cells(options, kept), options.workspace)
+            _judge(options, kept)
         if "million" in options.only:
             million = measure_million(
                 folder=options.workspace / "million", data=options.data, workspace=options.prepared, kept=kept
@@ -53,13 +53,14 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _cells(options: argparse.Namespace, kept: Kept) -> list[Cell]:
+def _judge(options: argparse.Namespace, kept: Kept) -> None:
     plan = Plan(options.pairs, options.data, options.prepared, kept)
     cells: list[Cell] = []
     # What an earlier run judged comes at once, and says nothing of the time that the rest takes.
     judged, spent, last = 0, 0.0, time.perf_counter()
     for cell in measure_cells(plan):
         cells.append(cell)
+        keep_cells(cells, options.workspace)
         took, last = time.perf_counter() - last, time.perf_counter()
         if took > _AT_ONCE_SECONDS:
             judged, spent = judged + 1, spent + took
@@ -70,4 +71,3 @@ def _cells(options: argparse.Namespace, kept: Kept) -> list[Cell]:
             f"{cell.alarms} of {cell.pairs}, {cell.cpu_seconds:.2f} s a pair, {left}",
             flush=True,
         )
-    return cells

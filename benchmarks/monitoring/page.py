@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.monitoring.million import Million
-from benchmarks.monitoring.rates import NOTHING, ROWS, SETS, WIDTHS, Cell, detection_rate, false_alarm_rate
+from benchmarks.monitoring.rates import JUDGES, NOTHING, ROWS, SETS, WIDTHS, Cell, detection_rate, false_alarm_rate
 from benchmarks.monitoring.shifts import SHIFTS
 from benchmarks.quality.provenance import commit, machine, versions
 from benchmarks.replay.page import PICTURE, draw, sections
@@ -17,6 +17,9 @@ from benchmarks.replay.records import Replay, kept
 from learn.data.staging import staged, write_whole
 
 _PAGE, _FIGURES = "monitoring.md", "monitoring.json"
+ALL_CELLS = len(SETS) * len(ROWS) * len(WIDTHS) * len(JUDGES) * (1 + len(SHIFTS))
+"""Cells of a whole table."""
+
 _JUDGES = {"learn": "LEARN's verdict", "evidently": "Evidently's defaults"}
 
 
@@ -36,7 +39,7 @@ class Parts:
 
 
 def keep_cells(cells: list[Cell], workspace: Path) -> None:
-    """Keep a whole table for the page.
+    """Keep a table, or as much of it as there is, for the page.
 
     Raises:
         StorageError: The disk is full or closed.
@@ -96,7 +99,8 @@ def write_page(workspace: Path, *, folder: Path) -> Path:
 def figures(parts: Parts) -> dict[str, float]:
     """Return the figures by name, of the parts that there are."""
     found: dict[str, float] = {}
-    if parts.cells is not None:
+    # Rates over a part of the cells would be rates of something else.
+    if parts.cells is not None and len(parts.cells) == ALL_CELLS:
         found |= {
             "false_alarm_rate": false_alarm_rate(parts.cells, "learn"),
             "detection_rate": detection_rate(parts.cells, "learn"),
@@ -139,6 +143,7 @@ def _rates(cells: list[Cell]) -> list[str]:
         "word of the title, since neither shop has any. An alarm is any verdict on the whole window but `ok`, all "
         "columns together, with every setting at its default; of Evidently, any failing test of those that its preset "
         "takes for the columns, or of its default test on vectors. Its tests alone are run, without the pictures.",
+        *_unfinished(cells),
         f"A pair takes {seconds['learn']:.2f} s of processor, Evidently's tests {seconds['evidently']:.2f} s.",
         f"## False alarms: two windows of one distribution ({pairs['learn']} pairs, Evidently {pairs['evidently']})",
         "The target is at most 5 %.",
@@ -147,6 +152,13 @@ def _rates(cells: list[Cell]) -> list[str]:
         "The target is at least 95 % found, in every cell. Beside many false alarms a high share found says little.",
         _table(cells, list(SHIFTS)),
     ]
+
+
+def _unfinished(cells: list[Cell]) -> list[str]:
+    if len(cells) == ALL_CELLS:
+        return []
+    done = f"**Of {ALL_CELLS} cells {len(cells)} are measured so far**"
+    return [f"{done}, the others are empty; `make bench-monitoring` goes on."]
 
 
 def _million(million: Million) -> list[str]:
@@ -169,8 +181,9 @@ def _table(cells: Sequence[Cell], planted: list[str]) -> str:
         for judge, name in _JUDGES.items():
             row = [cell for cell in cells if (cell.judge, cell.planted) == (judge, each)]
             placed = {(cell.data_set, cell.rows, cell.width): cell for cell in row}
-            shares = [placed[data_set, n, d] for data_set in SETS for n in ROWS for d in WIDTHS]
-            total = sum(cell.alarms for cell in row) / max(1, sum(cell.pairs for cell in row))
-            shown = [f"{cell.alarms} of {cell.pairs}" for cell in shares]
-            lines.append(f"| {each} | {name} | {' | '.join(shown)} | {total:.1%} |")
+            shares = [placed.get((data_set, n, d)) for data_set in SETS for n in ROWS for d in WIDTHS]
+            pairs = sum(cell.pairs for cell in row)
+            shown = ["" if cell is None else f"{cell.alarms} of {cell.pairs}" for cell in shares]
+            total = f"{sum(cell.alarms for cell in row) / pairs:.1%}" if pairs else ""
+            lines.append(f"| {each} | {name} | {' | '.join(shown)} | {total} |")
     return "\n".join(lines)

@@ -10,6 +10,9 @@ import pytest
 
 from benchmarks.monitoring.judges import evidently_drifted
 from benchmarks.monitoring.kept import JUDGING, Kept, code_of
+from benchmarks.monitoring.page import figures, keep_cells, parts_of, write_page
+from benchmarks.monitoring.rates import JUDGES, NOTHING, ROWS, SETS, WIDTHS, Cell
+from benchmarks.monitoring.shifts import SHIFTS
 from benchmarks.quality.provenance import ROOT
 from learn.monitoring.evidently_names import DataDefinition, Dataset, Report
 from learn.monitoring.samples import ColumnSample
@@ -58,3 +61,29 @@ def test_all_judging_code_is_there_and_hashed() -> None:
     assert all((ROOT / file).is_file() for file in JUDGING)
     assert code_of(JUDGING) == code_of(JUDGING[::-1])
     assert code_of(JUDGING) != code_of(JUDGING[1:])
+
+
+def test_the_page_of_an_unfinished_table_shows_its_cells_and_gives_no_rates(tmp_path: Path) -> None:
+    cells = [Cell("learn", "games", 500, 64, NOTHING, 100, 1, 0.2)]
+    keep_cells(cells, tmp_path)
+    assert parts_of(tmp_path).cells == cells
+    page = write_page(tmp_path, folder=tmp_path / "out").read_text(encoding="utf-8")
+    assert "1 are measured so far" in page
+    assert "1 of 100" in page
+    assert figures(parts_of(tmp_path)) == {}
+
+
+def test_the_page_of_a_whole_table_gives_its_rates(tmp_path: Path) -> None:
+    cells = [
+        Cell(judge, name, rows, width, planted, 100, 2 if planted == NOTHING else 98, 0.2)
+        for judge in JUDGES
+        for name in SETS
+        for rows in ROWS
+        for width in WIDTHS
+        for planted in (NOTHING, *SHIFTS)
+    ]
+    keep_cells(cells, tmp_path)
+    found = figures(parts_of(tmp_path))
+    assert found["false_alarm_rate"] == pytest.approx(0.02)
+    assert found["detection_rate"] == pytest.approx(0.98)
+    assert "so far" not in write_page(tmp_path, folder=tmp_path / "out").read_text(encoding="utf-8")
