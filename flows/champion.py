@@ -81,14 +81,23 @@ def presence_rule(champion: Champion) -> Rule | None:
     return None
 
 
-def _champion(settings: Settings) -> Champion:
+def champion_version(settings: Settings) -> str | None:
+    """Return the version of the champion; None where nobody has promoted any.
+
+    Raises:
+        ServingError: The aliases cannot be read.
+    """
     home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml").expanduser()
     if not home.is_dir():
         # Asking BentoML would make it, and a run that stops here shall leave nothing behind.
-        return Champion(None)
+        return None
     from learn.serving.aliases import read_aliases
 
-    version = read_aliases(settings.serving.model_name).champion
+    return read_aliases(settings.serving.model_name).champion
+
+
+def _champion(settings: Settings) -> Champion:
+    version = champion_version(settings)
     if version is None:
         return Champion(None)
     from learn.serving.production import champion_bundle

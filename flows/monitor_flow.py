@@ -38,8 +38,7 @@ class MonitorFlow(FlowSpec):
     bundle_name = Parameter(
         "bundle",
         default="",
-        help="model that is watched: folder of a bundle, id of a train run, or model tag; the newest stored one if not "
-        "given",
+        help="model that is watched: folder of a bundle, id of a train run, or model tag; the champion if not given",
     )
     profile_name = Parameter("profile", default="", help="folder of the reference profile; that of the bundle if empty")
     since = Parameter("since", default="", help="begin of the window, e.g. 2026-01-31; all of it if not given")
@@ -61,9 +60,8 @@ class MonitorFlow(FlowSpec):
     def start(self) -> None:
         """Find the model and its profile, before anything is read."""
         from flows.champion import promote_rule
-        from flows.earlier_bundles import bundle_folder
         from flows.retraining import retrain_rule
-        from flows.watched_model import profile_folder
+        from flows.watched_model import profile_folder, watched_folder
         from learn.monitoring.delivery import webhook_address
         from learn.monitoring.source import one_source, window_begin
 
@@ -73,8 +71,7 @@ class MonitorFlow(FlowSpec):
         self.promote_rule = promote_rule(self.promote)
         self.source = one_source(self.traffic, self.current_data)
         self.begin = window_begin(self.since, days=self.days)
-        name = self.bundle_name or f"{self.settings.serving.model_name}:latest"
-        self.bundle = bundle_folder(name, option="--bundle").absolute()
+        self.bundle = watched_folder(self.bundle_name, settings=self.settings).absolute()
         self.profile = profile_folder(self.bundle, named=self.profile_name).absolute()
         self.reports = self.settings.reports.absolute() / current.run_id
         self.scratch = self.settings.workspace.absolute() / "monitor" / current.run_id
@@ -97,6 +94,7 @@ class MonitorFlow(FlowSpec):
     @plain_errors
     def compare(self) -> None:
         """Compare, judge, and write the report and the verdict."""
+        from flows.earlier_runs import monitor_trend
         from flows.watched_model import watched_model
         from learn.monitor_card import show_monitor
         from learn.monitoring.profile import read_profile
@@ -111,7 +109,8 @@ class MonitorFlow(FlowSpec):
             reports=self.reports,
             settings=self.settings,
         )
-        show_monitor(current.card, self.watched, settings=self.settings)
+        trend = monitor_trend(self.watched, current=current, last=self.settings.monitoring.trend_runs)
+        show_monitor(current.card, self.watched, settings=self.settings, trend=trend)
         self.next(self.tell)
 
     @step

@@ -212,7 +212,10 @@ class TrainFlow(FlowSpec):
     @plain_errors
     def compare_windows(self) -> None:
         """Drift: the newest window, or a second folder, against training; and the profile for what comes later."""
+        from flows.earlier_runs import training_trend
         from learn.cards import show_drift
+        from learn.monitoring.embedding_map import embedding_map
+        from learn.monitoring.profile import read_profile
         from learn.monitoring.run_drift import run_drift, write_run_profile
 
         self.profile = write_run_profile(
@@ -234,7 +237,14 @@ class TrainFlow(FlowSpec):
             report=self.reports / "drift.html",
             settings=self.settings,
         )
-        show_drift(current.card, self.drift_summary, settings=self.settings)
+        profile = read_profile(self.profile, weights_sha256=self.training.weights_sha256)
+        show_drift(
+            current.card,
+            self.drift_summary,
+            settings=self.settings,
+            trend=training_trend(self.drift_summary, current=current, last=self.settings.monitoring.trend_runs),
+            places=embedding_map(profile, seed=self.settings.seed),
+        )
         self.next(self.package)
 
     @step
@@ -265,6 +275,7 @@ class TrainFlow(FlowSpec):
             settings=self.settings,
             rules=[rule for rule in rules if rule is not None],
             champion=self.champion.opponent,
+            profile=self.profile,
         )
         self.next(self.decide)
 

@@ -9,11 +9,37 @@ from pathlib import Path
 
 import torch
 
+from flows.champion import champion_version
+from flows.earlier_bundles import bundle_folder
 from learn.alignment.scoring import TowerScorer
-from learn.errors import DriftError
+from learn.config import Settings
+from learn.errors import BundleError, DriftError
 from learn.monitoring.profile import FOLDER
 from learn.monitoring.views import WatchedModel
 from learn.serving.bundle import read_bundle
+
+
+def watched_folder(name: str, *, settings: Settings) -> Path:
+    """Return the folder of the bundle that is watched: as named, or the champion.
+
+    Args:
+        name: What ``--bundle`` says; empty: the champion, since it is what people see.
+        settings: Name of the model.
+
+    Raises:
+        BundleError: There is no bundle of that name; or none was named, and there is no champion.
+        ServingError: The aliases cannot be read.
+    """
+    if name:
+        return bundle_folder(name, option="--bundle")
+    model, version = settings.serving.model_name, champion_version(settings)
+    if version is None:
+        raise BundleError(
+            f"Nobody has promoted a `{model}` yet, so there is no champion whose traffic could be watched.",
+            where="--bundle",
+            fix=f"promote one (`learn models promote VERSION`), or name the model: `--bundle {model}:latest`",
+        )
+    return bundle_folder(f"{model}:{version}", option="--bundle")
 
 
 def watched_model(folder: Path) -> WatchedModel:
@@ -45,5 +71,5 @@ def profile_folder(bundle: Path, *, named: str) -> Path:
     raise DriftError(
         "The bundle has no reference profile.",
         where=places[0],
-        fix="name the profile's folder with `--profile`, or train again: `train_flow.py` writes one beside the bundle",
+        fix="name the profile's folder with `--profile`, or train again: `train_flow.py` puts one into the bundle",
     )

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 from metaflow.cards import Image, Markdown, Table
 
-from learn import evaluation_pictures, pictures
+from learn import drift_pictures, evaluation_pictures, pictures
 from learn.alignment.summary import TrainingSummary
 from learn.config import Settings
 from learn.data.validation_summary import ValidationSummary
+from learn.monitoring.embedding_map import EmbeddingMap
 from learn.monitoring.summary import DriftSummary
+from learn.monitoring.trend import TrendPoint
 from learn.page import both_shapes, write_page
 from learn.results import AgainstProduction, RunResult
 
@@ -67,11 +70,37 @@ def show_evaluation(card: Any, metrics: dict[str, Any]) -> None:
     card.append(Image.from_matplotlib(evaluation_pictures.lists(metrics)))
 
 
-def show_drift(card: Any, summary: DriftSummary, *, settings: Settings) -> None:
-    """Fill the card of the drift step."""
+def show_drift(
+    card: Any,
+    summary: DriftSummary,
+    *,
+    settings: Settings,
+    trend: Sequence[TrendPoint] = (),
+    places: EmbeddingMap | None = None,
+) -> None:
+    """Fill the card of the drift step.
+
+    Args:
+        card: Metaflow's.
+        summary: What the step found.
+        settings: The floor of an effect.
+        trend: Drift of the last runs, this one last; not shown for one alone.
+        places: Where items and users lie; None: they are not shown.
+    """
     card.append(Markdown("# Drift"))
     card.append(Markdown(summary.sentence))
     card.append(Image.from_matplotlib(pictures.drift(summary, floor=settings.drift.min_effect)))
+    show_trend(card, trend, settings=settings)
+    if places is not None:
+        card.append(Markdown("## Where items and users lie"))
+        card.append(Image.from_matplotlib(drift_pictures.embedding_map(places)))
+
+
+def show_trend(card: Any, trend: Sequence[TrendPoint], *, settings: Settings) -> None:
+    """Show the drift of the last runs on a card; of a first run there is nothing to show."""
+    if len(trend) > 1:
+        card.append(Markdown(f"## The last {len(trend)} runs"))
+        card.append(Image.from_matplotlib(drift_pictures.drift_trend(trend, floor=settings.drift.min_effect)))
 
 
 def write_index(result: RunResult, page: Path, *, settings: Settings) -> Path:

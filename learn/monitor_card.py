@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from metaflow.cards import Image, Markdown, Table
 
 from learn import monitor_pictures
+from learn.cards import show_trend
 from learn.config import Settings
 from learn.monitoring.feedback import Comparison, LiveFeedback, Rates
 from learn.monitoring.ratios import Rate
+from learn.monitoring.trend import TrendPoint
 from learn.monitoring.watched import Watched
 
 _MOST_REASONS = 12
 
 
-def show_monitor(card: Any, watched: Watched, *, settings: Settings) -> None:
-    """Fill the card of the monitor's step."""
+def show_monitor(card: Any, watched: Watched, *, settings: Settings, trend: Sequence[TrendPoint] = ()) -> None:
+    """Fill the card of the monitor's step.
+
+    Args:
+        card: Metaflow's.
+        watched: What the step found.
+        settings: The floor of an effect.
+        trend: Drift and verdicts of the last runs, this one last; not shown for one alone.
+    """
     findings, verdict = watched.findings, watched.verdict
     traffic = findings.traffic
     card.append(Markdown(f"# Verdict: {verdict.level}"))
@@ -36,6 +46,7 @@ def show_monitor(card: Any, watched: Watched, *, settings: Settings) -> None:
         card.append(Markdown("## Against the reference profile"))
         picture = monitor_pictures.live_drift(findings.columns, floor=settings.drift.min_effect)
         card.append(Image.from_matplotlib(picture))
+    show_trend(card, trend, settings=settings)
     if findings.feedback is not None:
         _show_feedback(card, findings.feedback)
 

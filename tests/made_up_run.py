@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from learn.alignment.summary import EpochRecord, TrainingSummary
 from learn.content import ContentSummary, EncoderFingerprint
@@ -11,7 +14,9 @@ from learn.data.splits import SplitSummary
 from learn.data.validation_summary import CheckSummary, Example, TableSummary, ValidationSummary
 from learn.data.versioning import DataVersion
 from learn.evaluation.gate import Decision, Rule
+from learn.monitoring.embedding_map import EmbeddingMap
 from learn.monitoring.summary import ColumnDrift, DriftSummary
+from learn.monitoring.trend import TrendPoint
 from learn.results import RunResult
 from learn.serving.summary import Promotion, ReleaseSummary
 
@@ -145,3 +150,27 @@ def _validation(folder: Path, *, example: str) -> ValidationSummary:
 def _content(folder: Path) -> ContentSummary:
     fingerprint = EncoderFingerprint("all-MiniLM-L6-v2", "0.1.0", "cd" * 32, "mean", 256, "float32", "1")
     return ContentSummary(folder / "vectors.npy", 97, 90, 7, 384, fingerprint, str(folder / "store"), 12.5, 4_321)
+
+
+def made_up_trend(*, runs: int = 8, verdict: str = "watch") -> list[TrendPoint]:
+    """A column that slides, one that stays, one that comes later."""
+    begin = datetime(2026, 1, 1, 6, tzinfo=UTC)
+    return [
+        TrendPoint(
+            run_id=str(run),
+            moment=begin + timedelta(days=run),
+            effects={"item_popularity": 0.03 * run, "title_words": 0.02} | ({"price": 0.15} if run > 3 else {}),
+            drifted=frozenset({"item_popularity"} if run > 3 else ()),
+            verdict=verdict,
+        )
+        for run in range(runs)
+    ]
+
+
+def made_up_map() -> EmbeddingMap:
+    """Three categories apart from each other, one of them with a spiteful name."""
+    rng = np.random.default_rng(0)
+    labels = tuple(np.repeat(["Toys", "<b>$5$ & less", "other"], 30))
+    centres = np.repeat([[0.0, 2.0], [2.0, 0.0], [-1.0, -1.0]], 30, axis=0)
+    items = (centres + rng.normal(0, 0.4, (90, 2))).astype(np.float32)
+    return EmbeddingMap(items, labels, rng.normal(0, 1, (60, 2)).astype(np.float32), (0.31, 0.12))

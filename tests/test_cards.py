@@ -13,7 +13,14 @@ import pytest
 from learn.cards import show_drift, show_evaluation, show_training, show_validation, write_index
 from learn.config import Settings
 from learn.errors import StorageError
-from tests.made_up_run import made_up_drift, made_up_metrics, made_up_result, made_up_training
+from tests.made_up_run import (
+    made_up_drift,
+    made_up_map,
+    made_up_metrics,
+    made_up_result,
+    made_up_training,
+    made_up_trend,
+)
 from tests.small_disk import small_disk
 
 SPITEFUL = "<img src=x onerror=alert(1)>"
@@ -101,6 +108,17 @@ def test_the_other_cards_have_their_pictures(tmp_path: Path) -> None:
     assert "ab" * 32 in said
     assert "Drift in 1 of 2 columns" in said
     assert "+0.0200 [+0.0100, +0.0300] against the model in production" in said
+
+
+def test_the_drift_card_shows_the_course_over_runs_and_the_map_where_there_are_any(tmp_path: Path) -> None:
+    card: list[Any] = []
+    show_drift(card, made_up_drift(tmp_path), settings=Settings(), trend=made_up_trend(), places=made_up_map())
+    assert len(parts(card, "Image")) == 3
+    said = " ".join(part.render()["source"] for part in parts(card, "Markdown"))
+    assert "The last 8 runs" in said
+    alone: list[Any] = []
+    show_drift(alone, made_up_drift(tmp_path), settings=Settings(), trend=made_up_trend(runs=1))
+    assert len(parts(alone, "Image")) == 1
 
 
 def test_what_speaks_against_the_comparison_with_production_is_said_wherever_it_is_shown(tmp_path: Path) -> None:

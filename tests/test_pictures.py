@@ -9,8 +9,15 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from learn import drawing, evaluation_pictures, pictures
-from tests.made_up_run import made_up_drift, made_up_metrics, made_up_table, made_up_training
+from learn import drawing, drift_pictures, evaluation_pictures, pictures
+from tests.made_up_run import (
+    made_up_drift,
+    made_up_map,
+    made_up_metrics,
+    made_up_table,
+    made_up_training,
+    made_up_trend,
+)
 
 SPITEFUL = "folder $x^{$ <script>alert(1)</script> \"quoted\" & 'more'"
 DRAWINGS: dict[str, Callable[[bool], Figure]] = {
@@ -21,6 +28,8 @@ DRAWINGS: dict[str, Callable[[bool], Figure]] = {
     "slices": lambda narrow: evaluation_pictures.slices(made_up_metrics(), narrow=narrow),
     "lists": lambda narrow: evaluation_pictures.lists(made_up_metrics(), narrow=narrow),
     "quarantine": lambda narrow: pictures.quarantine((made_up_table("items"),), narrow=narrow),
+    "trend": lambda narrow: drift_pictures.drift_trend(made_up_trend(), floor=0.1, narrow=narrow),
+    "map": lambda narrow: drift_pictures.embedding_map(made_up_map(), narrow=narrow),
     "drift": lambda narrow: pictures.drift(made_up_drift(Path(), name=SPITEFUL), floor=0.1, narrow=narrow),
 }
 

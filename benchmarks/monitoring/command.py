@@ -8,23 +8,31 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.monitoring.kept import Kept
 from benchmarks.monitoring.million import measure_million
-from benchmarks.monitoring.page import write_page
+from benchmarks.monitoring.page import keep_cells, keep_million, write_page
 from benchmarks.monitoring.rates import Cell, Plan, measure_cells
 from benchmarks.quality.provenance import ROOT, real_data
 from learn.errors import LearnError
+
+PARTS = ("rates", "million")
+_AT_ONCE_SECONDS = 1.0
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
     options = _options(words)
     try:
-        million = measure_million(
-            folder=options.workspace / "monitoring", data=options.data, workspace=options.workspace
-        )
-        print(f"{million.rows:,} log rows: {million.seconds:.0f} s, {million.peak_bytes / 1e6:,.0f} MB", flush=True)
-        cells = _cells(options)
-        print(f"Page: {write_page(cells, million, folder=options.out)}")
+        kept = Kept(options.workspace / "kept")
+        if "rates" in options.only:
+            _judge(options, kept)
+        if "million" in options.only:
+            million = measure_million(
+                folder=options.workspace / "million", data=options.data, workspace=options.prepared, kept=kept
+            )
+            keep_million(million, options.workspace)
+            print(f"{million.rows:,} log rows: {million.seconds:.0f} s, {million.peak_bytes / 1e6:,.0f} MB", flush=True)
+        print(f"Page: {write_page(options.workspace, folder=options.out)}")
     except LearnError as error:
         print(f"{error.headline}\n{error}", file=sys.stderr)
         return 2
@@ -33,26 +41,33 @@ def main(words: Sequence[str] | None = None) -> int:
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.monitoring", description=__doc__)
+    benchmarks = ROOT / ".learn" / "benchmarks"
     # The quality benchmark's folder: tables and vectors are the same.
-    workspace = ROOT / ".learn" / "benchmarks" / "quality"
+    prepared = benchmarks / "quality"
     parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
-    parser.add_argument("--workspace", type=Path, default=workspace, help="folder for tables, vectors and the log")
+    parser.add_argument("--workspace", type=Path, default=benchmarks / "monitoring", help="folder of what was measured")
+    parser.add_argument("--prepared", type=Path, default=prepared, help="folder for tables and vectors (%(default)s)")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
     parser.add_argument("--pairs", type=int, default=100, help="in each cell, a quarter of them a shift (%(default)s)")
-    parser.add_argument("--evidently-pairs", type=int, default=20, help="the same for Evidently (%(default)s)")
+    parser.add_argument("--only", nargs="*", choices=PARTS, default=PARTS, help="parts; the page keeps the others")
     return parser.parse_args(words)
 
 
-def _cells(options: argparse.Namespace) -> list[Cell]:
-    plan = Plan(options.pairs, options.evidently_pairs, options.data, options.workspace)
-    cells, begun = [], time.perf_counter()
+def _judge(options: argparse.Namespace, kept: Kept) -> None:
+    plan = Plan(options.pairs, options.data, options.prepared, kept)
+    cells: list[Cell] = []
+    # What an earlier run judged comes at once, and says nothing of the time that the rest takes.
+    judged, spent, last = 0, 0.0, time.perf_counter()
     for cell in measure_cells(plan):
         cells.append(cell)
+        keep_cells(cells, options.workspace)
+        took, last = time.perf_counter() - last, time.perf_counter()
+        if took > _AT_ONCE_SECONDS:
+            judged, spent = judged + 1, spent + took
         done, total = len(cells), plan.cells
-        left = (time.perf_counter() - begun) * (total - done) / done
+        left = f"{spent * (total - done) / judged / 60:.0f} minutes left" if judged else "kept"
         print(
             f"{done}/{total} {cell.judge} {cell.data_set} n={cell.rows} d={cell.width} {cell.planted}: "
-            f"{cell.alarms} of {cell.pairs}, {cell.cpu_seconds:.2f} s a pair, {left / 60:.0f} minutes left",
+            f"{cell.alarms} of {cell.pairs}, {cell.cpu_seconds:.2f} s a pair, {left}",
             flush=True,
         )
-    return cells

@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 import torch
 
+from benchmarks.monitoring.million import SHOP
 from benchmarks.quality.datasets import SOURCES, prepare
 from learn.alignment.scoring import TowerScorer, id_rows
 from learn.alignment.towers import Towers
@@ -16,7 +17,6 @@ from learn.data.histories import Histories
 from learn.monitoring.profile import Profile, make_profile
 from learn.monitoring.views import KnownHistories, WatchedModel, top_lists
 
-_SHOP = "online_retail"
 _LOGGED_ITEMS = 20
 _REQUESTS = 5_000
 
@@ -27,7 +27,7 @@ def million_model(*, data: Path, workspace: Path) -> tuple[Profile, WatchedModel
     Raises:
         DataError: The data set is not there.
     """
-    prepared = prepare(SOURCES[_SHOP], data=data, workspace=workspace)
+    prepared = prepare(SOURCES[SHOP], data=data, workspace=workspace)
     histories, settings = prepared.histories, Settings.from_mapping({"towers": {"cooccurrence_rank": 0}})
     torch.manual_seed(0)
     ids = id_rows(histories)

@@ -1,74 +1,168 @@
-"""``monitoring.md`` for people and ``monitoring.json`` for machines."""
+"""``monitoring.md`` for people and ``monitoring.json`` for machines, of all parts that were measured."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from benchmarks.monitoring.million import Million
-from benchmarks.monitoring.rates import NOTHING, ROWS, SETS, WIDTHS, Cell, detection_rate, false_alarm_rate
+from benchmarks.monitoring.rates import JUDGES, NOTHING, ROWS, SETS, WIDTHS, Cell, detection_rate, false_alarm_rate
 from benchmarks.monitoring.shifts import SHIFTS
 from benchmarks.quality.provenance import commit, machine, versions
-from learn.data.staging import staged
+from benchmarks.replay.page import PICTURE, draw, sections
+from benchmarks.replay.records import Replay, kept
+from learn.data.staging import staged, write_whole
 
 _PAGE, _FIGURES = "monitoring.md", "monitoring.json"
-_COMMAND = "make bench-monitoring"
+ALL_CELLS = len(SETS) * len(ROWS) * len(WIDTHS) * len(JUDGES) * (1 + len(SHIFTS))
+"""Cells of a whole table."""
+
 _JUDGES = {"learn": "LEARN's verdict", "evidently": "Evidently's defaults"}
 
 
-def write_page(cells: list[Cell], million: Million, *, folder: Path) -> Path:
-    """Write the page and the figures; return the page.
+@dataclass(frozen=True)
+class Parts:
+    """What was measured; a part that was not is None.
+
+    Attributes:
+        cells: False alarms and planted shifts.
+        million: The report on a million rows.
+        replay: The replay of a shop.
+    """
+
+    cells: list[Cell] | None
+    million: Million | None
+    replay: Replay | None
+
+
+def keep_cells(cells: list[Cell], workspace: Path) -> None:
+    """Keep a table, or as much of it as there is, for the page.
 
     Raises:
         StorageError: The disk is full or closed.
     """
+    write_whole(workspace / "rates.json", json.dumps([asdict(cell) for cell in cells], indent=1) + "\n")
+
+
+def keep_million(million: Million, workspace: Path) -> None:
+    """Keep the report on a million rows for the page.
+
+    Raises:
+        StorageError: The disk is full or closed.
+    """
+    write_whole(workspace / "million.json", json.dumps(asdict(million), indent=1) + "\n")
+
+
+def parts_of(workspace: Path) -> Parts:
+    """Read what is kept in a workspace."""
+    cells, million = _read(workspace / "rates.json"), _read(workspace / "million.json")
+    return Parts(
+        cells=None if cells is None else [Cell(**cell) for cell in cells],
+        million=None if million is None else Million(**million),
+        replay=kept(Replay, workspace / "replay" / "result.json"),
+    )
+
+
+def _read(file: Path) -> Any:
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else None
+
+
+def write_page(workspace: Path, *, folder: Path) -> Path:
+    """Write the page, its picture and the figures of all parts that were measured; return the page.
+
+    Raises:
+        StorageError: The disk is full or closed.
+    """
+    parts = parts_of(workspace)
     record = {
-        "figures": figures(cells, million),
+        "figures": figures(parts),
         "machine": machine() | {"threads": 1},
         "versions": versions(),
         "commit": commit(),
-        "seeds": list(range(max(cell.pairs for cell in cells))),
-        "cells": [asdict(cell) for cell in cells],
-        "million": asdict(million),
+        "seeds": list(range(max((cell.pairs for cell in parts.cells or []), default=1))),
+        "cells": [asdict(cell) for cell in parts.cells or []],
+        "million": None if parts.million is None else asdict(parts.million),
+        "replay": None if parts.replay is None else parts.replay.model_dump(mode="json"),
     }
-    with staged(folder, names=(_FIGURES, _PAGE)) as stage:
+    drawn = [] if parts.replay is None or not parts.replay.days else [PICTURE]
+    with staged(folder, names=(*drawn, _FIGURES, _PAGE)) as stage:
+        if parts.replay is not None and drawn:
+            (stage / PICTURE).write_text(draw(parts.replay), encoding="utf-8")
         (stage / _FIGURES).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        (stage / _PAGE).write_text("\n\n".join(_parts(cells, million)) + "\n", encoding="utf-8")
+        (stage / _PAGE).write_text("\n\n".join(_sections(parts)) + "\n", encoding="utf-8")
     return folder / _PAGE
 
 
-def figures(cells: list[Cell], million: Million) -> dict[str, float]:
-    """Return the figures by name."""
-    return {
-        "false_alarm_rate": false_alarm_rate(cells, "learn"),
-        "detection_rate": detection_rate(cells, "learn"),
-        "evidently_default_false_alarm_rate": false_alarm_rate(cells, "evidently"),
-        "evidently_default_detection_rate": detection_rate(cells, "evidently"),
-        "report_million_rows_seconds": million.seconds,
-        "report_million_rows_peak_bytes": million.peak_bytes,
-        "report_bytes": million.report_bytes,
-    }
+def figures(parts: Parts) -> dict[str, float]:
+    """Return the figures by name, of the parts that there are."""
+    found: dict[str, float] = {}
+    # Rates over a part of the cells would be rates of something else.
+    if parts.cells is not None and len(parts.cells) == ALL_CELLS:
+        found |= {
+            "false_alarm_rate": false_alarm_rate(parts.cells, "learn"),
+            "detection_rate": detection_rate(parts.cells, "learn"),
+            "evidently_default_false_alarm_rate": false_alarm_rate(parts.cells, "evidently"),
+            "evidently_default_detection_rate": detection_rate(parts.cells, "evidently"),
+        }
+    if parts.million is not None:
+        found |= {
+            "report_million_rows_seconds": parts.million.seconds,
+            "report_million_rows_peak_bytes": parts.million.peak_bytes,
+            "report_bytes": parts.million.report_bytes,
+        }
+    return found | ({} if parts.replay is None else parts.replay.figures())
 
 
-def _parts(cells: list[Cell], million: Million) -> list[str]:
+def _sections(parts: Parts) -> list[str]:
     found = machine()
-    pairs = {judge: sum(c.pairs for c in cells if c.judge == judge and c.planted == NOTHING) for judge in _JUDGES}
-    return [
+    lines = [
         "# Monitoring",
-        f"Made by `{_COMMAND}` on {found['processor']}, {found['cores']} cores, one thread.",
+        f"Made by `make bench-monitoring` and `make bench-replay` on {found['processor']}, {found['cores']} cores, one "
+        "thread. Both go on where they were stopped.",
+    ]
+    if parts.cells is not None:
+        lines += _rates(parts.cells)
+    if parts.million is not None:
+        lines += _million(parts.million)
+    return lines + ([] if parts.replay is None else sections(parts.replay))
+
+
+def _rates(cells: list[Cell]) -> list[str]:
+    pairs = {judge: sum(c.pairs for c in cells if c.judge == judge and c.planted == NOTHING) for judge in _JUDGES}
+    seconds = {
+        judge: sum(c.cpu_seconds * c.pairs for c in cells if c.judge == judge)
+        / max(1, sum(c.pairs for c in cells if c.judge == judge))
+        for judge in _JUDGES
+    }
+    return [
         "Windows are drawn from real requests of two shops: histories, titles, frozen text vectors (the encoder's 384 "
         "dimensions, or their first 64 principal components) and lists ranked by them. A category is the commonest "
         "word of the title, since neither shop has any. An alarm is any verdict on the whole window but `ok`, all "
-        "columns together, with every setting at its default; of Evidently, any failing test of its preset on the "
-        "columns, or of its default test on vectors.",
+        "columns together, with every setting at its default; of Evidently, any failing test of those that its preset "
+        "takes for the columns, or of its default test on vectors. Its tests alone are run, without the pictures.",
+        *_unfinished(cells),
+        f"A pair takes {seconds['learn']:.2f} s of processor, Evidently's tests {seconds['evidently']:.2f} s.",
         f"## False alarms: two windows of one distribution ({pairs['learn']} pairs, Evidently {pairs['evidently']})",
         "The target is at most 5 %.",
         _table(cells, [NOTHING]),
         "## Planted shifts",
         "The target is at least 95 % found, in every cell. Beside many false alarms a high share found says little.",
         _table(cells, list(SHIFTS)),
+    ]
+
+
+def _unfinished(cells: list[Cell]) -> list[str]:
+    if len(cells) == ALL_CELLS:
+        return []
+    done = f"**Of {ALL_CELLS} cells {len(cells)} are measured so far**"
+    return [f"{done}, the others are empty; `make bench-monitoring` goes on."]
+
+
+def _million(million: Million) -> list[str]:
+    return [
         "## A log of a million rows",
         f"{million.log_bytes / 1e6:,.0f} MB of JSON lines, four answers to a click, of {_SHOP_WORDS}: read, compared, "
         f"judged and reported in {million.seconds:.0f} s ({million.cpu_seconds:.0f} s of processor), peak memory "
@@ -87,8 +181,9 @@ def _table(cells: Sequence[Cell], planted: list[str]) -> str:
         for judge, name in _JUDGES.items():
             row = [cell for cell in cells if (cell.judge, cell.planted) == (judge, each)]
             placed = {(cell.data_set, cell.rows, cell.width): cell for cell in row}
-            shares = [placed[data_set, n, d] for data_set in SETS for n in ROWS for d in WIDTHS]
-            total = sum(cell.alarms for cell in row) / max(1, sum(cell.pairs for cell in row))
-            shown = [f"{cell.alarms} of {cell.pairs}" for cell in shares]
-            lines.append(f"| {each} | {name} | {' | '.join(shown)} | {total:.1%} |")
+            shares = [placed.get((data_set, n, d)) for data_set in SETS for n in ROWS for d in WIDTHS]
+            pairs = sum(cell.pairs for cell in row)
+            shown = ["" if cell is None else f"{cell.alarms} of {cell.pairs}" for cell in shares]
+            total = f"{sum(cell.alarms for cell in row) / pairs:.1%}" if pairs else ""
+            lines.append(f"| {each} | {name} | {' | '.join(shown)} | {total} |")
     return "\n".join(lines)

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 
 from benchmarks.monitoring.judges import evidently_alarms, verdict_alarms
+from benchmarks.monitoring.kept import JUDGING, Kept, code_of
 from benchmarks.monitoring.pool import Pool, make_pool
 from benchmarks.monitoring.shifts import SHIFTS
+from benchmarks.quality.datasets import SOURCES, data_digest
 
 SETS = ("online_retail", "games")
 ROWS = (500, 5_000)
@@ -55,16 +57,16 @@ class Plan:
     """How many pairs are judged in each cell.
 
     Attributes:
-        learn: Of one distribution, by LEARN's verdict; with each planted shift a quarter of them.
-        evidently: The same by Evidently, which takes seconds a pair.
+        pairs: Of one distribution; with each planted shift a quarter of them.
         data: Folder of the public data sets.
-        workspace: Folder of their tables and vectors.
+        prepared: Folder of their tables and vectors.
+        kept: What was judged already.
     """
 
-    learn: int
-    evidently: int
+    pairs: int
     data: Path
-    workspace: Path
+    prepared: Path
+    kept: Kept
 
     @property
     def cells(self) -> int:
@@ -73,31 +75,66 @@ class Plan:
 
 
 def measure_cells(plan: Plan) -> Iterator[Cell]:
-    """Judge all pairs, cell by cell; what each draws hangs on its number alone.
+    """Judge all pairs that were not judged yet, cell by cell; what each draws hangs on its number alone.
 
     Raises:
         DataError: A data set is not there.
+        StorageError: The disk is full or closed.
     """
+    code = code_of(JUDGING)
     for data_set in SETS:
+        digest = data_digest(SOURCES[data_set], data=plan.data)
         for width in WIDTHS:
-            pool = make_pool(data_set, width=width, rows=_POOL_ROWS, data=plan.data, workspace=plan.workspace)
+            pool = make_pool(data_set, width=width, rows=_POOL_ROWS, data=plan.data, workspace=plan.prepared)
             for rows in ROWS:
-                for judge, pairs in (("learn", plan.learn), ("evidently", plan.evidently)):
-                    yield _cell(judge, pool, rows=rows, width=width, planted=NOTHING, pairs=pairs)
-                    for planted in SHIFTS:
-                        yield _cell(judge, pool, rows=rows, width=width, planted=planted, pairs=-(-pairs // 4))
+                for judge in JUDGES:
+                    for planted in (NOTHING, *SHIFTS):
+                        pairs = plan.pairs if planted == NOTHING else -(-plan.pairs // 4)
+                        yield _cell(
+                            plan.kept,
+                            pool,
+                            pairs=pairs,
+                            made_of=_Inputs(judge, data_set, digest, rows, width, planted, code),
+                        )
 
 
-def _cell(judge: str, pool: Pool, *, rows: int, width: int, planted: str, pairs: int) -> Cell:
-    begun, alarms = time.process_time(), 0
-    for number in range(pairs):
-        rng = np.random.default_rng([number, rows, width])
-        profile, live = pool.draw(rows, rng)
-        if planted != NOTHING:
-            profile, live = SHIFTS[planted](profile, live, rng)
-        alarms += JUDGES[judge](profile, live, seed=number)
-    seconds = (time.process_time() - begun) / max(1, pairs)
-    return Cell(judge, pool.name, rows, width, planted, pairs, alarms, seconds)
+@dataclass(frozen=True)
+class _Inputs:
+    judge: str
+    data_set: str
+    data: str
+    rows: int
+    width: int
+    planted: str
+    code: str
+
+
+def _cell(kept: Kept, pool: Pool, *, pairs: int, made_of: _Inputs) -> Cell:
+    found = kept.read(**asdict(made_of)) or {"alarms": [], "cpu_seconds": []}
+    alarms, seconds = found["alarms"], found["cpu_seconds"]
+    while len(alarms) < pairs:
+        begun = time.process_time()
+        alarms.append(_judged(pool, made_of, number=len(alarms)))
+        seconds.append(time.process_time() - begun)
+        kept.write({"alarms": alarms, "cpu_seconds": seconds}, **asdict(made_of))
+    return Cell(
+        judge=made_of.judge,
+        data_set=made_of.data_set,
+        rows=made_of.rows,
+        width=made_of.width,
+        planted=made_of.planted,
+        pairs=pairs,
+        alarms=sum(alarms[:pairs]),
+        cpu_seconds=sum(seconds[:pairs]) / max(1, pairs),
+    )
+
+
+def _judged(pool: Pool, asked: _Inputs, *, number: int) -> bool:
+    rng = np.random.default_rng([number, asked.rows, asked.width])
+    profile, live = pool.draw(asked.rows, rng)
+    if asked.planted != NOTHING:
+        profile, live = SHIFTS[asked.planted](profile, live, rng)
+    return bool(JUDGES[asked.judge](profile, live, seed=number))
 
 
 def false_alarm_rate(cells: list[Cell], judge: str) -> float:

@@ -138,9 +138,9 @@ class MonitoringSettings(Section):
     feedback_significance: float = Field(default=0.01, gt=0, lt=1)
     """False-alarm rate over all tests on feedback together, after correction: as the one of ``[drift]``."""
 
-    challenger_share: float | None = Field(default=None, gt=0, lt=1)
-    """Share of users that the challenger was to get; None: there was no such plan, and none is checked. A share that
-    changed within the window cannot be checked: begin the window after the change."""
+    trend_runs: int = Field(default=20, ge=2)
+    """Runs whose drift the cards show beside each other, this one among them: three weeks of daily ones, and what a
+    card has room for."""
 
     ratio_significance: float = Field(default=0.001, gt=0, lt=1)
     """When users are split otherwise than planned the comparison is void, so only a flagrant mismatch counts; one in

@@ -45,6 +45,9 @@ class AnswerRecord(_Record):
     arm: Arm = "champion"
     """Which of the models served side by side it was."""
 
+    challenger_share: float | None = None
+    """Share of the users who were to see the challenger at that moment; None where none was shown."""
+
     history: tuple[str, ...] = ()
     """Known item ids of the request, oldest first, its newest ones where it was long."""
 

@@ -42,11 +42,22 @@ def oddness(reference: Sequence[str], current: Sequence[str]) -> tuple[NDArray[n
     Returns:
         Two float64 arrays, ``(len(reference),)`` and ``(len(current),)``.
     """
-    fitted = sorted(set(reference))
-    codes, counts = np.unique(np.concatenate([_triples(text) for text in ["", *fitted]]), return_counts=True)
-    known = {text: _mean_surprise(_triples(text), codes, counts, own=True) for text in fitted}
-    for text in set(current) - known.keys():
-        known[text] = _mean_surprise(_triples(text), codes, counts, own=False)
+    fitted, new = sorted(set(reference)), sorted(set(current) - set(reference))
+    texts = ["", *fitted, *new]
+    triples = [_triples(text) for text in texts]
+    lengths = np.asarray([len(each) for each in triples])
+    counted = np.arange(len(texts)) <= len(fitted)
+    codes, places = np.unique(np.concatenate(triples), return_inverse=True)
+    rows = np.repeat(np.arange(len(texts)), lengths)
+    counts = np.bincount(places[counted[rows]], minlength=len(codes))
+    # Each text's different triples, with how often it has them itself: that is taken out of the counts.
+    found, times = np.unique(rows * len(codes) + places, return_counts=True)
+    row, place = np.divmod(found, len(codes))
+    others = counts[place] - np.where(counted[row], times, 0)
+    totals = counts.sum() - np.where(counted, lengths, 0)
+    surprise = np.log2(totals[row] + 1) - np.log2(np.maximum(others, _NEVER_SEEN))
+    means = np.bincount(row, weights=times * surprise) / lengths
+    known = dict(zip(texts, means, strict=True))
     return tuple(np.asarray([known[text] for text in part], dtype=np.float64) for part in (reference, current))
 
 
@@ -70,15 +81,3 @@ def category_labels(reference: Sequence[str | None], current: Sequence[str | Non
 def _triples(text: str) -> NDArray[np.int64]:
     points = np.frombuffer(f"  {text.lower()}  ".encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.int64)
     return (points[:-2] << 2 * _CODE_BITS) | (points[1:-1] << _CODE_BITS) | points[2:]
-
-
-def _mean_surprise(
-    triples: NDArray[np.int64], codes: NDArray[np.int64], counts: NDArray[np.int64], *, own: bool
-) -> float:
-    """Mean surprise of a text's triples, its own counts taken out where it is among those counted."""
-    found, times = np.unique(triples, return_counts=True)
-    place = np.searchsorted(codes, found).clip(max=len(codes) - 1)
-    others = np.where(codes[place] == found, counts[place], 0) - (times if own else 0)
-    total = counts.sum() - (times.sum() if own else 0)
-    surprise = np.log2(total + 1) - np.log2(np.maximum(others, _NEVER_SEEN))
-    return float(np.average(surprise, weights=times))

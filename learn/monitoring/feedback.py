@@ -56,7 +56,7 @@ class Comparison:
         ndcg: Difference of NDCG.
         p_adjusted: Of the hit rates' difference, corrected over all tests on feedback.
         people_in_both: People who saw both arms; a clean split has none.
-        planned_share: Share of people that was to see the challenger; None: not said.
+        planned_share: Share of people that was to see the challenger, as the service logged it; None: it did not.
         observed_share: Share that did.
         ratio_p_value: Chi-squared test of the split; None: not tested.
     """
@@ -129,7 +129,7 @@ def measure_feedback(read: TrafficRead, *, settings: MonitoringSettings) -> Live
     people = _sums_by_person(read, k=settings.k)
     pairs = [(name, arm) for name, arm in _sorted_rows(people, "model_version", "arm")]
     recent = _recent(people, settings.recent_days)
-    compared = [found for name, arm in pairs if arm == "challenger" and (found := _compared(people, name, settings))]
+    compared = [found for name, arm in pairs if arm == "challenger" and (found := _compared(people, name))]
     tests = [each.hit_rate.p_value for each in compared] + ([recent.change.p_value] if recent else [])
     adjusted = holm(tests)
     return LiveFeedback(
@@ -165,7 +165,7 @@ def _unmatched(read: TrafficRead) -> int:
 
 
 def _sums_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
-    """One row a day, version, arm and person: lists, and what they gained by each metric."""
+    """One row a day, version, arm, planned share and person: lists, and what they gained by each metric."""
     feedback = pl.scan_parquet(read.feedback)
     answers = pl.scan_parquet(read.answers).filter(SHOWN)
     shown = feedback.filter(pl.col("event") == "shown").select("recommendation_id").unique()
@@ -178,6 +178,7 @@ def _sums_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
             "recommendation_id",
             "model_version",
             "arm",
+            "challenger_share",
             UNIT.alias("person"),
             pl.col("time").dt.date().alias("day"),
         )
@@ -187,7 +188,7 @@ def _sums_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
         .with_columns(pl.col("hit_rate", "ndcg").fill_null(0.0))
     )
     return (
-        lists.group_by("day", "model_version", "arm", "person")
+        lists.group_by("day", "model_version", "arm", "challenger_share", "person")
         .agg(
             pl.len().cast(pl.Float64).alias("n"),
             pl.col("recall").is_not_null().sum().cast(pl.Float64).alias("chosen_lists"),
@@ -195,7 +196,7 @@ def _sums_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
             *(pl.col(name).sum().round(_DIGITS) for name in METRICS),
         )
         .collect(engine="streaming")
-        .sort("day", "model_version", "arm", "person")
+        .sort("day", "model_version", "arm", "challenger_share", "person")
     )
 
 
@@ -269,11 +270,18 @@ def _recent(people: pl.DataFrame, days: int) -> Recent | None:
     return Recent(days, before, newest, difference(before, newest), 1.0)
 
 
-def _compared(people: pl.DataFrame, challenger: str, settings: MonitoringSettings) -> Comparison | None:
-    """Read the A/B test of one challenger off the days on which both arms answered."""
+def _compared(people: pl.DataFrame, challenger: str) -> Comparison | None:
+    """Read the A/B test of one challenger off the days on which both arms answered.
+
+    Where the share was changed, the answers under the newest one count: others are of another split of the people.
+    """
     second = people.filter((pl.col("arm") == "challenger") & (pl.col("model_version") == challenger))
+    share = second.filter(pl.col("day") == pl.col("day").max())["challenger_share"].max()
+    planned = float(share) if isinstance(share, float) else None
+    second = second.filter(pl.col("challenger_share").eq_missing(planned))
     days = second["day"].unique()
-    first = people.filter((pl.col("arm") == "champion") & pl.col("day").is_in(days.implode()))
+    under = pl.col("challenger_share").eq_missing(planned)
+    first = people.filter((pl.col("arm") == "champion") & pl.col("day").is_in(days.implode()) & under)
     if first.is_empty():
         return None
     both = first.select("person").unique().join(second.select("person").unique(), on="person")
@@ -292,9 +300,9 @@ def _compared(people: pl.DataFrame, challenger: str, settings: MonitoringSetting
         ndcg=_between(rates, "ndcg"),
         p_adjusted=1.0,
         people_in_both=both.height,
-        planned_share=settings.challenger_share,
+        planned_share=planned,
         observed_share=named[1] / max(1, sum(named)),
-        ratio_p_value=_ratio_p_value(named, settings.challenger_share),
+        ratio_p_value=_ratio_p_value(named, planned),
     )
 
 
@@ -311,6 +319,6 @@ def _named_people(people: pl.DataFrame) -> int:
 def _ratio_p_value(people: Sequence[int], share: float | None) -> float | None:
     """Chi-squared test that people were split as planned."""
     total = sum(people)
-    if share is None or not total:
+    if share is None or share >= 1 or not total:
         return None
     return float(chisquare(people, [total * (1 - share), total * share]).pvalue)

@@ -119,7 +119,11 @@ def newest_window(histories: Histories, items: pl.DataFrame, scorer: TowerScorer
         else positions_from(float(test_from), offsets=histories.offsets, timestamps=histories.timestamps)
     )
     stops = histories.offsets[1:]
-    return _window("newest window", histories, items, scorer, starts=starts, stops=stops, settings=settings)
+    # Held-out items are the same few of everybody: how many a person has there says nothing of activity.
+    timed = test_from is not None
+    return _window(
+        "newest window", histories, items, scorer, starts=starts, stops=stops, settings=settings, timed=timed
+    )
 
 
 def folder_window(
@@ -169,6 +173,7 @@ def _window(
     starts: _Long,
     stops: _Long,
     settings: Settings,
+    timed: bool = True,
 ) -> Window:
     active = np.flatnonzero(stops > starts)
     timestamps = np.asarray(histories.timestamps)
@@ -177,7 +182,7 @@ def _window(
         starts=np.asarray(starts),
         stops=np.asarray(stops),
         item_indices=np.asarray(histories.items),
-        timestamps=timestamps if timestamp_scale(float(np.median(timestamps))).is_clock else None,
+        timestamps=timestamps if timed and timestamp_scale(float(np.median(timestamps))).is_clock else None,
         items=items,
         item_vectors=scorer.item_vectors.cpu().numpy(),
         # A user is all that is known of them at the window's end, not the window's interactions alone.

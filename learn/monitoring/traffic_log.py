@@ -31,6 +31,7 @@ _LINE: dict[str, pl.DataType | type[pl.DataType]] = {
     "user": pl.String,
     "model_version": pl.String,
     "arm": pl.String,
+    "challenger_share": pl.Float64,
     "history": pl.List(pl.String),
     "history_length": pl.Int64,
     "unknown_items": pl.Int64,

@@ -132,7 +132,8 @@ def answered(
     answer = RecommendResponse.of(
         found, recommendation_id=recommendation_id, model_version=served.version, arm=served.arm
     )
-    return answer, _answer_record(request, answer, history=history, seconds=perf_counter() - started)
+    record = _answer_record(request, answer, history=history, seconds=perf_counter() - started)
+    return answer, record.model_copy(update={"challenger_share": served.challenger_share})
 
 
 def feedback_record(request: FeedbackRequest) -> FeedbackRecord:

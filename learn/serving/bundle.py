@@ -6,6 +6,7 @@
     item_vectors.arrow  (n, d) float32, what user vectors are compared with
     item_inputs.arrow   (n, w) float32, what the user tower reads of each item; absent where it equals the vectors
     ann.usearch         the graph of the approximate search, for large catalogues alone
+    profile/            the reference profile that live traffic is held against; absent where none was made
     checksums.json      sha256 of every other file
 
 Shape legend: n items, w width of the towers' inputs, d width of the vectors served.
@@ -15,6 +16,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +37,8 @@ FORMAT = 2
 """Layout of the folder and names of the weights; 2: the towers know positions, channels and their temperature."""
 
 MANIFEST, CHECKSUMS, ITEMS = "manifest.json", "checksums.json", "items.parquet"
+PROFILE = "profile"
+"""Folder of the reference profile, which the monitor holds live traffic against; no part of the bundle's version."""
 VECTORS, INPUTS = "item_vectors.arrow", "item_inputs.arrow"
 INDEX = "ann.usearch"
 
@@ -45,7 +49,10 @@ _OPTIONAL = frozenset({INPUTS, INDEX})
 # What the gate says depends on the model it was held against, and threads build the index in an order of chance: the
 # same model has another of each every time.
 _NOT_IN_VERSION = frozenset({"created", "run_id", "decision", "ann_recall_at_10"})
+_PROFILE_FILE = re.compile(rf"{PROFILE}/[a-z_]+\.(parquet|json)")
 _FILES_NOT_IN_VERSION = frozenset({MANIFEST, INDEX})
+# The service logs the planned share itself.
+_RETIRED_MONITORING = frozenset({"challenger_share"})
 _AGAIN = "take another bundle, or run the flow again"
 
 
@@ -161,6 +168,7 @@ def write_bundle(
     item_vectors: NDArray[np.float32],
     manifest: Manifest,
     queries: NDArray[np.float32] | None = None,
+    profile: Path | None = None,
 ) -> Path:
     """Write a bundle; it stands complete at ``destination`` or not at all. The same input gives the same bytes.
 
@@ -173,6 +181,7 @@ def write_bundle(
         item_vectors: (n, d) float32, ``towers.item_vectors`` of every item.
         manifest: Where the model comes from.
         queries: (q, d) float32 user vectors, by which the approximate search is measured; without them there is none.
+        profile: Folder of the reference profile, which is copied into the bundle; None: it has none.
 
     Returns:
         ``destination``.
@@ -202,7 +211,10 @@ def write_bundle(
                 update={"format": FORMAT, "weights_sha256": weights_sha256, "ann_recall_at_10": recall}
             )
             _write_json(fresh / MANIFEST, complete.model_dump(mode="json"))
-            _write_json(fresh / CHECKSUMS, {file.name: _sha256(file) for file in sorted(fresh.iterdir())})
+            if profile is not None:
+                shutil.copytree(profile, fresh / PROFILE)
+            files = sorted(file.relative_to(fresh).as_posix() for file in fresh.rglob("*") if file.is_file())
+            _write_json(fresh / CHECKSUMS, {name: _sha256(fresh / name) for name in files})
             if destination.exists():
                 destination.rename(scratch / "replaced")
             fresh.rename(destination)
@@ -255,6 +267,7 @@ def copy_bundle(source: Path, destination: Path) -> None:
     """Copy a bundle's own files, and no others, into an existing folder."""
     with storage_faults(destination):
         for name in (*_checked_files(source), CHECKSUMS):
+            (destination / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source / name, destination / name)
 
 
@@ -274,7 +287,8 @@ def _indexed(
 def _checked_files(folder: Path) -> dict[str, str]:
     checksums = _read_object(folder / CHECKSUMS)
     # A name from a file must never lead out of the folder, so names are compared, not followed.
-    if not _REQUIRED <= checksums.keys() <= _REQUIRED | _OPTIONAL:
+    own = {name for name in checksums if not _PROFILE_FILE.fullmatch(name)}
+    if not _REQUIRED <= own <= _REQUIRED | _OPTIONAL:
         raise BundleError("The list of the bundle's files is not right.", where=folder / CHECKSUMS, fix=_AGAIN)
     for name, expected in checksums.items():
         if not (folder / name).is_file():
@@ -298,13 +312,23 @@ def _checked_manifest(raw: dict[str, JsonValue], *, where: Path) -> Manifest:
             fix=fix,
         )
     try:
-        return Manifest.model_validate(raw)
+        return Manifest.model_validate(_without_retired(raw))
     except ValidationError as fault:
         first = fault.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise BundleError(
             f"The manifest is not of this version of LEARN: `{field}`: {first['msg']}.", where=where, fix=fix
         ) from fault
+
+
+def _without_retired(raw: dict[str, JsonValue]) -> dict[str, JsonValue]:
+    """Leave out the settings that are none any more, so that models of before stay readable."""
+    settings = raw.get("settings")
+    monitoring = settings.get("monitoring") if isinstance(settings, dict) else None
+    if not isinstance(settings, dict) or not isinstance(monitoring, dict):
+        return raw
+    kept = {name: value for name, value in monitoring.items() if name not in _RETIRED_MONITORING}
+    return raw | {"settings": settings | {"monitoring": kept}}
 
 
 def _read_object(path: Path) -> dict[str, JsonValue]:
@@ -354,7 +378,11 @@ def _version(checksums: dict[str, str], manifest: dict[str, JsonValue]) -> str:
     # The manifest as it was written, not as it is understood: later code adds settings, and the model stays the same.
     # The time and the run stand aside, because a repeated run makes the same model.
     contents = {
-        "files": {name: digest for name, digest in checksums.items() if name not in _FILES_NOT_IN_VERSION},
+        "files": {
+            name: digest
+            for name, digest in checksums.items()
+            if name not in _FILES_NOT_IN_VERSION and not _PROFILE_FILE.fullmatch(name)
+        },
         "manifest": {name: value for name, value in manifest.items() if name not in _NOT_IN_VERSION},
     }
     return hashlib.sha256(json.dumps(contents, sort_keys=True).encode()).hexdigest()[:_VERSION_CHARACTERS]

@@ -49,6 +49,7 @@ def release_run(
     settings: Settings,
     rules: Sequence[Rule] = (),
     champion: str | None = None,
+    profile: Path | None = None,
 ) -> tuple[ReleaseSummary, Decision]:
     """Pack the towers of a run; arguments are what the earlier steps wrote, errors those of :func:`release_towers`.
 
@@ -57,6 +58,7 @@ def release_run(
     Args:
         rules: What the other rooms say of the towers; the budgets of a bundle and parity are added to them.
         champion: Version of the model that they were held against.
+        profile: Folder of the reference profile, which the bundle takes along.
 
     Returns:
         What was packed, and the gate's decision. The bundle's manifest has it without parity, which only the built
@@ -89,6 +91,7 @@ def release_run(
         settings=settings.serving,
         seed=settings.seed,
         decide=decide,
+        profile=profile,
     )
     packed = decide(Footprint(release.size_bytes, release.latency_milliseconds))
     return release, Decision.of((*packed.rules, _parity_rule(release)), champion=champion)
@@ -104,6 +107,7 @@ def release_towers(
     settings: ServingSettings,
     seed: int,
     decide: Callable[[Footprint], Decision],
+    profile: Path | None = None,
 ) -> ReleaseSummary:
     """Pack the towers, build the service, start it, and hold its answers against the offline ranking.
 
@@ -116,6 +120,7 @@ def release_towers(
         settings: Name of the model and number of users to compare.
         seed: Of the draw of users.
         decide: The gate, given what the bundle costs; its word goes into the manifest.
+        profile: Folder of the reference profile; None: the bundle has none.
 
     Raises:
         BundleError: The bundle cannot be written or does not read back.
@@ -130,6 +135,7 @@ def release_towers(
         item_vectors=scorer.item_vectors.cpu().numpy(),
         manifest=manifest,
         queries=_drawn_queries(scorer, histories, count=_QUERIES, seed=seed),
+        profile=profile,
     )
     bundle = read_bundle(destination)
     users, expected = _compared_users(scorer, histories, count=settings.parity_users, seed=seed)

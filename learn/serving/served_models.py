@@ -47,11 +47,13 @@ class Served(Generic[Model]):
         recommender: What was built from the bundle.
         version: Of the bundle.
         arm: Its part: champion, challenger, or challenger in the shadow.
+        challenger_share: Share of the users who get the challenger while this model serves; None where none is shown.
     """
 
     recommender: Model
     version: str
     arm: Arm
+    challenger_share: float | None = None
 
 
 @dataclass(frozen=True)
@@ -197,9 +199,11 @@ class Deployment(Generic[Model]):
     def _beside(self, champion: Served[Model], aliases: ModelAliases) -> _Lineup[Model]:
         place = aliases.challenger
         if place is None or place.version == champion.version:
-            return _Lineup(champion)
+            return _Lineup(replace(champion, challenger_share=None))
         challenger = self._served(place.version, arm="shadow" if place.shadow else "challenger")
-        return _Lineup(champion, challenger, place)
+        share = None if place.shadow or challenger is None else place.share
+        beside = None if challenger is None else replace(challenger, challenger_share=share)
+        return _Lineup(replace(champion, challenger_share=share), beside, place)
 
     def _served(self, version: str, *, arm: Arm) -> Served[Model] | None:
         for each in (self._lineup.champion, self._lineup.challenger):

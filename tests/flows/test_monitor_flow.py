@@ -57,6 +57,7 @@ def monitor(place: Workplace, *words: str, settings: str = SETTINGS) -> Finished
         (("--traffic", "log", "--promote", "yes"), "There is no `--promote yes`."),
         (("--traffic", "log", "--retrain", "on-verdict"), "There is no such data folder."),
         (("--traffic", "log", "--bundle", "nowhere/at/all"), "There is no such folder of a bundle."),
+        (("--traffic", "log"), "Nobody has promoted a `learn_user_tower` yet"),
     ],
 )
 def test_bad_input_is_one_clear_message(tmp_path: Path, words: tuple[str, ...], what: str) -> None:

@@ -141,8 +141,3 @@ def write_log(folder: Path, *records: AnswerRecord | FeedbackRecord, name: str =
 def changed(answers: list[AnswerRecord], **fields: object) -> list[AnswerRecord]:
     """Return the answers with other values in some fields."""
     return [answer.model_copy(update=fields) for answer in answers]
-
-
-def with_settings(settings: Settings, **fields: object) -> Settings:
-    """Return settings with other monitoring rules."""
-    return settings.overridden(**{f"monitoring__{name}": value for name, value in fields.items()})

@@ -45,8 +45,12 @@ def event(number: int, item: str, kind: str = "clicked") -> FeedbackRecord:
 def measured(
     folder: Path, *records: AnswerRecord | FeedbackRecord, k: int = 3, share: float | None = None
 ) -> LiveFeedback:
-    read = read_traffic(write_log(folder / "log", *records), folder / "read")
-    found = measure_feedback(read, settings=MonitoringSettings(k=k, challenger_share=share))
+    planned = [
+        each.model_copy(update={"challenger_share": share}) if share and isinstance(each, AnswerRecord) else each
+        for each in records
+    ]
+    read = read_traffic(write_log(folder / "log", *planned), folder / "read")
+    found = measure_feedback(read, settings=MonitoringSettings(k=k))
     assert found is not None
     return found
 
@@ -130,6 +134,20 @@ def test_a_broken_split_is_found(tmp_path: Path) -> None:
     ratio = found.comparisons[0].ratio_p_value
     assert ratio is not None
     assert ratio < 0.001
+
+
+def test_after_a_change_of_the_share_only_the_newest_split_is_read(tmp_path: Path) -> None:
+    first = [answer(number, f"u{number}", challenger_share=0.1) for number in range(90)]
+    first += [answer(number, f"u{number}", challenger_share=0.1, **CHALLENGER) for number in range(90, 100)]
+    later = [answer(100 + number, f"u{number}", day=1, challenger_share=0.5) for number in range(50)]
+    later += [
+        answer(100 + number, f"u{number}", day=1, challenger_share=0.5, **CHALLENGER) for number in range(50, 100)
+    ]
+    (compared,) = measured(tmp_path, *first, *later, event(199, "a")).comparisons
+    assert compared.planned_share == 0.5
+    assert compared.observed_share == 0.5
+    assert compared.ratio_p_value == pytest.approx(1.0)
+    assert compared.people_in_both == 0
 
 
 def test_people_who_saw_both_arms_are_left_out(tmp_path: Path) -> None:

@@ -111,6 +111,15 @@ def test_the_windows_are_the_training_part_and_what_came_last(ran: Ran) -> None:
     np.testing.assert_allclose(np.linalg.norm(own, axis=1), 1, atol=1e-5)
 
 
+def test_held_out_items_say_nothing_of_activity(ran: Ran, tmp_path: Path) -> None:
+    settings = ran.settings.overridden(split__method="leave_one_out")
+    split = build_histories(ran.folder / "tables", tmp_path / "histories", settings=settings.split)
+    held_out = Ran(ran.folder, Histories.open(split.folder), ran.content, ran.towers, settings)
+    found = {column.name: column.status for column in held_out.drift(scratch=tmp_path).columns}
+    assert found["interactions_per_user"] == "absent"
+    assert found["item_popularity"] == "tested"
+
+
 def test_traffic_as_before_is_no_drift(ran: Ran, tmp_path: Path) -> None:
     found = ran.drift(scratch=tmp_path)
     assert found.current_name == "newest window"

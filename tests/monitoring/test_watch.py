@@ -24,7 +24,6 @@ from tests.monitoring.made_up_traffic import (
     clicks,
     draw_interactions,
     requests_of,
-    with_settings,
     write_log,
 )
 
@@ -170,8 +169,8 @@ def test_a_worse_challenger_is_an_alarm_a_better_one_is_told_and_a_broken_split_
     for name, second, share in (("worse", 0.1, 0.5), ("better", 0.7, 0.5), ("split", 0.7, 0.2)):
         chances = {"champion": 0.4, "challenger": second}
         events = clicks(answers, chance=lambda each, chances=chances: chances[each.arm])  # type: ignore[misc]
-        settings = with_settings(SETTINGS, challenger_share=share)
-        found = watched(shop, tmp_path / name, *answers, *events, settings=settings)
+        planned = [each.model_copy(update={"challenger_share": share}) for each in answers]
+        found = watched(shop, tmp_path / name, *planned, *events, settings=SETTINGS)
         levels[name] = {(reason.rule, reason.level) for reason in found.verdict.reasons}
     assert ("challenger", "alarm") in levels["worse"]
     assert ("challenger", "ok") in levels["better"]

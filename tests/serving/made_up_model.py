@@ -26,7 +26,9 @@ class BundleParts:
     item_vectors: NDArray[np.float32]
     manifest: Manifest
 
-    def write(self, destination: Path, *, queries: NDArray[np.float32] | None = None) -> Path:
+    def write(
+        self, destination: Path, *, queries: NDArray[np.float32] | None = None, profile: Path | None = None
+    ) -> Path:
         return write_bundle(
             destination,
             towers=self.towers,
@@ -35,6 +37,7 @@ class BundleParts:
             item_vectors=self.item_vectors,
             manifest=self.manifest,
             queries=queries,
+            profile=profile,
         )
 
 

@@ -66,6 +66,38 @@ def test_a_later_version_of_the_code_sees_the_same_version(
     assert later.version == bundle.version
 
 
+@pytest.fixture
+def with_profile(parts: BundleParts, tmp_path: Path) -> Path:
+    profile = tmp_path / "made" / "profile"
+    profile.mkdir(parents=True)
+    (profile / "requests.parquet").write_bytes(b"who asked")
+    (profile / "profile.json").write_text("{}", encoding="utf-8")
+    return parts.write(tmp_path / "with_profile", profile=profile)
+
+
+def test_the_profile_travels_with_the_bundle_and_is_no_part_of_its_version(
+    bundle: Bundle, with_profile: Path, tmp_path: Path
+) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    bundle_room.copy_bundle(with_profile, copy)
+    assert (copy / "profile" / "requests.parquet").read_bytes() == b"who asked"
+    assert read_bundle(copy).version == bundle.version
+
+
+def test_a_changed_profile_is_refused(with_profile: Path) -> None:
+    (with_profile / "profile" / "requests.parquet").write_bytes(b"someone else")
+    with pytest.raises(BundleError, match="changed or damaged"):
+        read_bundle(with_profile)
+
+
+def test_a_setting_that_is_none_any_more_leaves_a_bundle_readable(bundle_folder: Path, tmp_path: Path) -> None:
+    manifest = json.loads((bundle_folder / "manifest.json").read_text(encoding="utf-8"))
+    manifest["settings"]["monitoring"]["challenger_share"] = 0.1
+    (tmp_path / "manifest.json").write_text(json.dumps(manifest), encoding="utf-8")
+    assert read_manifest(tmp_path).settings == read_manifest(bundle_folder).settings
+
+
 def test_inputs_that_are_the_vectors_are_kept_once(tmp_path: Path) -> None:
     parts = made_up_parts(TowerSettings(dimension=16, max_history=12))
     folder = replace(parts, item_inputs=parts.item_vectors).write(tmp_path / "bundle")

@@ -30,7 +30,7 @@ def reproduced(small: BundleParts, folder: Path, monkeypatch: pytest.MonkeyPatch
 
 def test_the_settings_are_those_of_the_manifest_but_for_where_things_lie(tmp_path: Path) -> None:
     settings = Settings().overridden(
-        seed=7, workspace="far/away", drift__on_drift="fail", monitoring__challenger_share=0.2, training__epochs=3
+        seed=7, workspace="far/away", drift__on_drift="fail", monitoring__recent_days=5, training__epochs=3
     )
     read = Settings.from_toml(settings_text(settings, scratch=tmp_path))
     assert (read.workspace, read.reports) == (tmp_path / "workspace", tmp_path / "reports")

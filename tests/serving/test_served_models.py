@@ -196,12 +196,16 @@ def test_the_challenger_gets_its_share_and_everyone_keeps_their_model(shop: str,
         assert {served.version for served in first.values()} == set(versions[:2])
         assert 0.17 < len(drawn) / len(users) < 0.23
         assert deployment.for_user(None).arm == "champion"
+        # The log says what was planned, so that the monitor can tell whether people were split so.
+        assert {served.challenger_share for served in first.values()} == {0.2}
         promote_challenger(shop, versions[1], share=0.5, shadow=False, **WHO)
         deployment.refresh()
         assert drawn < {user for user in users if deployment.for_user(user).arm == "challenger"}
         assert deployment.swaps == 0
+        assert deployment.for_user("somebody").challenger_share == 0.5
         withdraw(shop, **WHO)
         deployment.refresh()
+        assert deployment.for_user("somebody").challenger_share is None
         assert Counter(deployment.for_user(user).version for user in users) == {versions[0]: len(users)}
 
 

@@ -1,0 +1,81 @@
+"""What was judged and measured is kept, so that a run goes on where it was stopped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from benchmarks.quality.provenance import ROOT
+from learn.config import DriftSettings, MonitoringSettings
+from learn.data.staging import staged
+
+_RULES = {"k", "fewest_answers", "retrain_effect", "alarm_effect", "retrain_unknown_share"}
+_LIBRARIES = ("numpy", "scipy", "polars", "pandas", "scikit-learn", "evidently")
+
+JUDGING = tuple(
+    Path(folder, f"{name}.py")
+    for folder, names in (
+        ("benchmarks/monitoring", ("judges", "pool", "shifts", "rates")),
+        (
+            "learn/monitoring",
+            (
+                *("column_tests", "descriptors", "embedding_drift", "list_tests", "live_columns"),
+                *("samples", "two_sample", "verdict", "views"),
+            ),
+        ),
+    )
+    for name in names
+)
+"""Code that a verdict on two windows hangs on."""
+
+
+def code_of(files: Sequence[Path]) -> str:
+    """Return a hash of source files (relative to the checkout), of libraries and of settings that verdicts hang on."""
+    digest = hashlib.sha256()
+    for file in sorted(files):
+        digest.update(f"{file}\n".encode() + (ROOT / file).read_bytes())
+    rest = [
+        [version(name) for name in _LIBRARIES],
+        DriftSettings().model_dump(mode="json"),
+        MonitoringSettings().model_dump(mode="json", include=_RULES),
+    ]
+    return hashlib.sha256(digest.digest() + json.dumps(rest, sort_keys=True).encode()).hexdigest()
+
+
+@dataclass(frozen=True)
+class Kept:
+    """Records by what they were made of.
+
+    Attributes:
+        folder: Where they lie, one JSON file each.
+    """
+
+    folder: Path
+
+    def read(self, **made_of: str | int) -> dict[str, Any] | None:
+        """Return the record of some inputs and code; None where there is none that can be read."""
+        try:
+            found: dict[str, Any] = json.loads((self.folder / _name(made_of)).read_text(encoding="utf-8"))
+        except (OSError, ValueError):
+            return None
+        return found
+
+    def write(self, record: dict[str, Any], **made_of: str | int) -> None:
+        """Keep a record in place of the earlier one of the same inputs and code.
+
+        Raises:
+            StorageError: The disk is full or closed.
+        """
+        name = _name(made_of)
+        with staged(self.folder, names=(name,)) as stage:
+            (stage / name).write_text(json.dumps({"made_of": made_of} | record) + "\n", encoding="utf-8")
+
+
+def _name(made_of: dict[str, str | int]) -> str:
+    key = hashlib.sha256(json.dumps(made_of, sort_keys=True).encode()).hexdigest()
+    return f"{key[:16]}.json"

@@ -1,0 +1,14 @@
+"""Replay two weeks of a shop through the whole loop: python -m benchmarks.replay --help."""
+
+from __future__ import annotations
+
+from learn.environment import settle
+
+settle()
+
+import sys  # noqa: E402  # the libraries read the environment when they are imported
+
+from benchmarks.replay.command import main  # noqa: E402  # as above
+
+if __name__ == "__main__":
+    sys.exit(main())
