@@ -6,6 +6,7 @@ Shape legend: N interactions, U users, E examples.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from learn.errors import DataError
 
 Part = Literal["validation", "test"]
+
+PIECE_ROWS = 4_000_000
+"""Interactions looked at at a time where an array of them is read from end to end."""
 
 _ARRAYS = ("offsets", "items", "timestamps", "train_stops")
 _EXAMPLE_ARRAYS = ("users", "starts", "stops", "targets")
@@ -118,10 +122,39 @@ class Histories:
 
     def popularity(self) -> NDArray[np.int64]:
         """Return (item_count,) int64: interactions of each item in the training part alone."""
-        return np.bincount(self.items[self.training_mask()], minlength=self.item_count).astype(np.int64)
+        counts = np.zeros(self.item_count, np.int64)
+        for users in user_blocks(self.offsets):
+            counts += np.bincount(self._training_items(users), minlength=self.item_count)
+        return counts
+
+    def _training_items(self, users: slice) -> NDArray[np.int32]:
+        borders = self.offsets[users.start : users.stop + 1]
+        position = np.arange(borders[0], borders[-1])
+        training = position < np.repeat(self.train_stops[users], np.diff(borders))
+        return self.items[borders[0] : borders[-1]][training]
 
     def training_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return users and items (both (N,) int64) of all training interactions, by user, oldest first."""
         training = self.training_mask()
         users = np.repeat(np.arange(self.user_count, dtype=np.int64), np.diff(self.offsets))
         return users[training], self.items[training].astype(np.int64)
+
+
+def in_pieces(array: NDArray[np.generic]) -> Iterator[NDArray[Any]]:
+    """Cut a memory-mapped array into pieces of :data:`PIECE_ROWS`."""
+    for begin in range(0, len(array), PIECE_ROWS):
+        yield np.asarray(array[begin : begin + PIECE_ROWS])
+
+
+def user_blocks(offsets: NDArray[np.int64]) -> Iterator[slice]:
+    """Cut the users into blocks of neighbours with :data:`PIECE_ROWS` together at most, or one user with more.
+
+    Args:
+        offsets: (U + 1,) int64, as :class:`Histories` has them.
+    """
+    begin, users = 0, len(offsets) - 1
+    while begin < users:
+        end = int(np.searchsorted(offsets, offsets[begin] + PIECE_ROWS, side="right")) - 1
+        end = min(users, max(begin + 1, end))
+        yield slice(begin, end)
+        begin = end
