@@ -83,7 +83,7 @@ def history_lengths(shop: Shop) -> _Long:
     draw = np.random.default_rng((shop.seed, 0))
     weights = draw.lognormal(sigma=_LENGTH_SPREAD, size=shop.users)
     spare = shop.interactions - 2 * shop.users
-    lengths = 2 + np.floor(weights * (spare / weights.sum())).astype(np.int64)
+    lengths: _Long = 2 + np.floor(weights * (spare / weights.sum())).astype(np.int64)
     lengths[: shop.interactions - int(lengths.sum())] += 1
     return lengths
 

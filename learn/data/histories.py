@@ -117,21 +117,29 @@ class Histories:
 
     def training_mask(self) -> NDArray[np.bool_]:
         """Return (N,) bool: which interactions belong to the training part."""
-        position = np.arange(len(self.items), dtype=np.int64)
-        return position < np.repeat(self.train_stops, np.diff(self.offsets))
+        mask = np.zeros(len(self.items), np.bool_)
+        for rows, _, training in self._blocks():
+            mask[rows] = training
+        return mask
 
     def popularity(self) -> NDArray[np.int64]:
         """Return (item_count,) int64: interactions of each item in the training part alone."""
         counts = np.zeros(self.item_count, np.int64)
-        for users in user_blocks(self.offsets):
-            counts += np.bincount(self._training_items(users), minlength=self.item_count)
+        for _, items in self.training_blocks():
+            counts += np.bincount(items, minlength=self.item_count)
         return counts
 
-    def _training_items(self, users: slice) -> NDArray[np.int32]:
-        borders = self.offsets[users.start : users.stop + 1]
-        position = np.arange(borders[0], borders[-1])
-        training = position < np.repeat(self.train_stops[users], np.diff(borders))
-        return self.items[borders[0] : borders[-1]][training]
+    def training_blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+        """Yield, for blocks of users, user and item of each training interaction: what fits memory at any size."""
+        for rows, users, training in self._blocks():
+            yield users[training], self.items[rows][training]
+
+    def _blocks(self) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[np.bool_]]]:
+        """Yield, for blocks of users, their rows, and for each row its user and whether it is of the training part."""
+        for block in user_blocks(self.offsets):
+            borders = self.offsets[block.start : block.stop + 1]
+            users = np.repeat(np.arange(block.start, block.stop), np.diff(borders))
+            yield slice(borders[0], borders[-1]), users, np.arange(borders[0], borders[-1]) < self.train_stops[users]
 
     def training_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return users and items (both (N,) int64) of all training interactions, by user, oldest first."""

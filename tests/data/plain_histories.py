@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from learn.data.timestamps import timestamp_scale
 
@@ -41,13 +42,18 @@ def plain_histories(tables: Path, folder: Path, *, method: str) -> Path:
         parts = {"validation": (counts >= 3, ends - 2), "test": (counts >= 2, ends - 1)}
         train_stops = np.select([counts >= 3, counts == 2], [ends - 2, ends - 1], ends)
         meta = {"method": method, "described": "each user's last item is test, the one before validation"}
-    for name, array in {"offsets": offsets, "items": items, "timestamps": times, "train_stops": train_stops}.items():
-        np.save(folder / f"{name}.npy", array)
+    arrays: dict[str, NDArray[np.generic]] = {
+        "offsets": offsets,
+        "items": items,
+        "timestamps": times,
+        "train_stops": train_stops,
+    }
     for part, (asked, stops) in parts.items():
         chosen = np.flatnonzero(asked)
-        values = {"users": chosen, "starts": starts[chosen], "stops": stops[chosen], "targets": items[stops[chosen]]}
-        for name, array in values.items():
-            np.save(folder / f"{part}_{name}.npy", array)
+        arrays[f"{part}_users"], arrays[f"{part}_targets"] = chosen, items[stops[chosen]]
+        arrays[f"{part}_starts"], arrays[f"{part}_stops"] = starts[chosen], stops[chosen]
+    for name, array in arrays.items():
+        np.save(folder / f"{name}.npy", array)
     users.write_parquet(folder / "users.parquet")
     item_ids.write_parquet(folder / "item_ids.parquet")
     record = {"item_count": len(item_ids), "split": meta}
