@@ -32,7 +32,7 @@ SHOPS = {
 
 TARGET = 50
 EPOCH_SECONDS, PART_SECONDS = 25 * 60.0, 5 * 60.0
-"""An epoch that would take longer than the first is cut after the second, and its time extrapolated."""
+"""Processor time of an epoch beyond which it is cut, after the second of the two, and its time extrapolated."""
 
 TITLES = {
     "version": "Version (DVC)",
@@ -182,7 +182,7 @@ def _notes(sizes: Mapping[int, Size]) -> tuple[str, ...]:
     ]
     if any(found.measured_share < 1 for size in sizes.values() for found in size.steps.values()):
         notes.append(
-            f"An epoch that would take more than {EPOCH_SECONDS / 60:.0f} minutes is stopped after "
+            f"An epoch that would take more than {EPOCH_SECONDS / 60:.0f} minutes of the processor is stopped after "
             f"{PART_SECONDS / 60:.0f} of them, with the whole of the data in use; its time is extrapolated from the "
             "rate of its steps. What comes after then reads towers as they are before training, which cost the same."
         )

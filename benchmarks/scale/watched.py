@@ -97,8 +97,8 @@ def watch(step: str, folder: Path, *, epoch_seconds: float, part_seconds: float)
     Args:
         step: One of :data:`benchmarks.scale.work.STEPS`.
         folder: Of the size.
-        epoch_seconds: An epoch that would take longer is cut short.
-        part_seconds: After so long.
+        epoch_seconds: An epoch that would take more of the processor's time is cut short.
+        part_seconds: After so much of it.
 
     Raises:
         StepError: It ended with an error; its last lines are said.
@@ -118,7 +118,8 @@ def watch(step: str, folder: Path, *, epoch_seconds: float, part_seconds: float)
         done, whole = (int(number.replace(",", "")) for number in found.groups())
         marks.append(_Mark(done, time.perf_counter() - begun, sampler.cpu_seconds))
         print(f"  {line.rstrip()}", flush=True)
-        run = marks[-1].seconds - marks[0].seconds
+        # By the processor's time: an epoch is not longer because the machine has other work.
+        run = marks[-1].cpu_seconds - marks[0].cpu_seconds
         if run >= part_seconds and whole / (done - marks[0].positions) * run > epoch_seconds:
             process.kill()
             process.wait()

@@ -20,7 +20,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.config import SplitSettings
-from learn.data.histories import Examples, Histories, in_pieces, user_blocks
+from learn.data.histories import Examples, Histories, count_before, in_pieces
 from learn.data.order_statistics import median, upper_quantile
 from learn.data.timestamps import TimestampScale, timestamp_scale
 from learn.data.user_order import write_user_order
@@ -125,8 +125,8 @@ def _by_date(
 ) -> _Parts:
     first_cut, second_cut = _cuts(timestamps, scale, settings)
     starts, ends = offsets[:-1], offsets[1:]
-    before_first = starts + _count_before(offsets, timestamps, first_cut)
-    before_second = starts + _count_before(offsets, timestamps, second_cut)
+    before_first = starts + count_before(offsets, timestamps, first_cut)
+    before_second = starts + count_before(offsets, timestamps, second_cut)
     validation = _examples("validation", np.flatnonzero(before_second > before_first), starts, before_first, items)
     test = _examples("test", np.flatnonzero(ends > before_second), starts, before_second, items)
     said = [_shown(cut, scale) for cut in (first_cut, second_cut)]
@@ -159,16 +159,6 @@ def _cuts(timestamps: NDArray[np.float64], scale: TimestampScale, settings: Spli
 
 def _shown(cut: float, scale: TimestampScale) -> str:
     return str(scale.moment(cut)) if scale.is_clock else f"{cut:g}"
-
-
-def _count_before(offsets: _Long, timestamps: NDArray[np.float64], cut: float) -> _Long:
-    counted = np.zeros(len(offsets) - 1, np.int64)
-    for users in user_blocks(offsets):
-        borders = offsets[users.start : users.stop + 1]
-        earlier = timestamps[borders[0] : borders[-1]] < cut
-        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(earlier)])
-        counted[users] = np.diff(before[borders - borders[0]])
-    return counted
 
 
 def _examples(name: str, users: _Long, starts: _Long, stops: _Long, items: NDArray[np.int32]) -> Examples:
