@@ -24,7 +24,8 @@ ENCODER = "encoder"
 
 _SETTINGS = {
     "split": {"method": "by_date"},
-    # Sixteen-fold narrower than a real one in all: the epoch is to be bound by the data, not by the arithmetic.
+    # Narrow and short, so that an epoch shows what the data costs; AdamW moves the whole ID table at every step, which
+    # large batches make rarer.
     "towers": {"dimension": 32, "heads": 1, "blocks": 1, "max_history": 20, "cooccurrence_rank": 16},
     "training": {"epochs": 1, "batch_positions": 4096, "device": "cpu"},
     # The other baselines hold item-by-item matrices, which no catalogue of this size allows.

@@ -36,11 +36,9 @@ def test_few_items_get_much_and_few_users_do_much(folder: Path) -> None:
 def test_what_comes_next_can_be_learned(folder: Path) -> None:
     log = pl.read_parquet(folder / "interactions.parquet").sort("user_id", "timestamp", maintain_order=True)
     pairs = log.select("item_id", after=pl.col("item_id").shift(-1).over("user_id")).drop_nulls()
-    best = (
-        pairs.group_by("item_id", "after").len().group_by("item_id").agg(pl.col("len").max(), all=pl.col("len").sum())
-    )
+    best = pairs.group_by("item_id", "after").len().group_by("item_id").agg(pl.col("len").max())
     # By popularity alone the best guess would be right in one case of fifty.
-    assert best["len"].sum() / best["all"].sum() > 0.15
+    assert best["len"].to_numpy().sum() > 0.15 * len(pairs)
 
 
 def test_two_rows_in_a_thousand_are_at_fault(folder: Path) -> None:
