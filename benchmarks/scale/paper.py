@@ -10,12 +10,15 @@ from benchmarks.scale.growth import SHOPS, TITLES, Size
 from benchmarks.scale.made_data import Shop
 from benchmarks.scale.watched import Watched
 from benchmarks.scale.work import STEPS
+from learn.data.buckets import BUCKET_ROWS
+from learn.evaluation.evaluate import MOST_EXAMPLES
 
 PAPER = Shop(interactions=1_900_000_000, users=12_000_000, items=31_000_000)
 """The industrial data of arXiv 2405.03988: 12 M users, 31 M items, 1.9 B interactions."""
 
-_Basis = Literal["interactions", "items", "users times items"]
+_Basis = Literal["interactions", "items", "users ranked times items"]
 _SHOWN_BYTES = 1e9
+_NO_MEMORY = "| not measured at two such sizes yet | | | |"
 
 
 @dataclass(frozen=True)
@@ -61,14 +64,14 @@ _RULES = {
         "no ID table (the paper has none) or a sparse optimiser; vectors read by step and not held; several processes",
     ),
     "evaluate": _Rule(
-        "users times items",
-        "scores of every user against every item",
-        "a sample of the users, which the intervals allow: 100,000 give a recall to .002",
+        "users ranked times items",
+        "scores of each user, 200,000 drawn ones at the most, against every item",
+        "an accelerator, whose memory holds the items' vectors, or fewer users: the intervals say what that costs",
     ),
     "compare_windows": _Rule(
         "interactions",
-        "reading the windows; what is tested is a sample of fixed size",
-        "nothing",
+        "laying both windows out in memory; what is tested is a sample of fixed size",
+        "draw the sample before the windows are laid out",
     ),
 }
 
@@ -78,7 +81,7 @@ def estimate(sizes: Mapping[int, Size]) -> str:
     steps = {step: _largest(sizes, step) for step in STEPS}
     known = {step: found for step, found in steps.items() if found is not None}
     times = "\n".join(_time_row(step, *found) for step, found in known.items())
-    memory = "\n".join(row for step in known if (row := _memory_row(sizes, step)))
+    memory = "\n".join(row for step in known if (row := _memory_row(sizes, step))) or _NO_MEMORY
     disk = "\n".join(_disk_row(step, *found) for step, found in known.items() if found[1].output_bytes)
     changes = "\n".join(f"| {TITLES[step]} | {_RULES[step].bottleneck} | {_RULES[step].change} |" for step in STEPS)
     largest = max(sizes)
@@ -119,16 +122,16 @@ proportion to.
 
 ## Memory
 
-The line through the two largest sizes, carried on: bytes at the larger + (paper's interactions - larger) × (difference
-of bytes / difference of interactions). Counted is what a step holds for itself, without mapped files, which the system
-drops when memory grows short.
+The line through the two largest sizes of more than a bucket, carried on: bytes at the larger + (paper's interactions -
+larger) × (difference of bytes / difference of interactions). Counted is what a step holds for itself, without mapped
+files, which the system drops when memory grows short.
 
 | Step | From | Bytes an interaction | At the paper's size |
 | --- | --- | --- | --- |
 {memory}
 
-The measured shops have {SHOPS[50].items / SHOPS[50].interactions * 100:.0f} items and
-{SHOPS[50].users / SHOPS[50].interactions * 100:.0f} users for a hundred interactions, the paper
+The measured shops have {SHOPS[50].items / SHOPS[50].interactions * 100:.1f} items and
+{SHOPS[50].users / SHOPS[50].interactions * 100:.1f} users for a hundred interactions, the paper
 {PAPER.items / PAPER.interactions * 100:.1f} and {PAPER.users / PAPER.interactions * 100:.1f}: what hangs on users is
 overstated, what hangs on items understated here. The towers below are counted by their items instead.
 
@@ -156,10 +159,12 @@ def _largest(sizes: Mapping[int, Size], step: str) -> tuple[Size, Watched] | Non
 
 
 def _ratio(shop: Shop, basis: _Basis) -> float:
-    interactions, users, items = (
-        getattr(PAPER, name) / getattr(shop, name) for name in ("interactions", "users", "items")
-    )
-    ratios: dict[_Basis, float] = {"interactions": interactions, "items": items, "users times items": users * items}
+    items = PAPER.items / shop.items
+    ratios: dict[_Basis, float] = {
+        "interactions": PAPER.interactions / shop.interactions,
+        "items": items,
+        "users ranked times items": min(PAPER.users, MOST_EXAMPLES) / min(shop.users, MOST_EXAMPLES) * items,
+    }
     return ratios[basis]
 
 
@@ -172,7 +177,12 @@ def _time_row(step: str, size: Size, found: Watched) -> str:
 
 
 def _memory_row(sizes: Mapping[int, Size], step: str) -> str | None:
-    found = [(size.shop.interactions, size.steps[step].own_bytes) for size in sizes.values() if step in size.steps]
+    # A log shorter than a bucket is one bucket: its memory says nothing of longer ones.
+    found = [
+        (size.shop.interactions, size.steps[step].own_bytes)
+        for size in sizes.values()
+        if step in size.steps and size.shop.interactions > BUCKET_ROWS
+    ]
     if len(found) < 2:
         return None
     (fewer, less), (more, most) = found[-2:]
