@@ -145,9 +145,11 @@ def _cell(found: Watched | None) -> str:
 def _figures(sizes: Mapping[int, Size]) -> dict[str, float]:
     figures: dict[str, float] = {}
     for kind, of in (("time", "cpu_seconds"), ("memory", "peak_bytes")):
-        slopes = [slope for step in STEPS if (slope := exponent(sizes, step, of=of)) is not None]
-        if slopes:
-            figures[f"growth_exponent_{kind}"] = max(slopes)
+        slopes = [exponent(sizes, step, of=of) for step in STEPS]
+        known = [slope for slope in slopes if slope is not None]
+        # The largest of some steps would speak for those that were not measured.
+        if len(known) == len(STEPS):
+            figures[f"growth_exponent_{kind}"] = max(known)
     if TARGET in sizes:
         figures[f"interactions_{TARGET}m_peak_bytes"] = max(
             float(found.peak_bytes) for found in sizes[TARGET].steps.values()
