@@ -27,7 +27,9 @@ from benchmarks.content.tiny_encoder import WORDS
 _Long = NDArray[np.int64]
 
 _BEGIN, _END = 1_577_836_800, 1_704_067_200  # the years 2020 to 2023, Unix seconds
-_SLICE_ROWS = 250_000
+_SLICES, _SLICE_ROWS = 208, 250_000
+"""Slices of time are weeks, or shorter where a week has more rows than memory shall hold: within one, a user has one
+session at the most."""
 _ITEMS_AT_ONCE = 50_000
 _CLUSTER_ITEMS = 100
 _SESSION_ROWS = 5
@@ -144,7 +146,7 @@ def _log(shop: Shop) -> Iterator[pl.DataFrame]:
     draw = np.random.default_rng((shop.seed, 2))
     left = history_lengths(shop)
     sessions = -(-left // _SESSION_ROWS)
-    slices = -(-shop.interactions // _SLICE_ROWS)
+    slices = max(_SLICES, -(-shop.interactions // _SLICE_ROWS))
     width = (_END - _BEGIN) / slices
     chances = _chances(shop)
     for number in range(slices):

@@ -33,6 +33,14 @@ def test_few_items_get_much_and_few_users_do_much(folder: Path) -> None:
     assert np.mean(of_users) > 1.4 * np.median(of_users)
 
 
+def test_people_come_back_week_after_week(folder: Path) -> None:
+    log = pl.read_parquet(folder / "interactions.parquet")
+    weeks = log.select("user_id", week=pl.col("timestamp") // (7 * 86_400)).unique()["user_id"].value_counts()["count"]
+    assert weeks.to_numpy().mean() > 7
+    newest = log.filter(pl.col("timestamp") >= log["timestamp"].quantile(0.9))["user_id"].n_unique()
+    assert newest > 0.4 * 6_000
+
+
 def test_what_comes_next_can_be_learned(folder: Path) -> None:
     log = pl.read_parquet(folder / "interactions.parquet").sort("user_id", "timestamp", maintain_order=True)
     pairs = log.select("item_id", after=pl.col("item_id").shift(-1).over("user_id")).drop_nulls()
