@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two cores are shared by the parallel tests; more threads than that only wait for each other.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: run test test-all check format bench-content bench-quality bench-monitoring bench-replay bench-serving environment clean
+.PHONY: run test test-all check format bench-content bench-quality bench-monitoring bench-replay bench-scale bench-serving environment clean
 
 run: environment ## train on the bundled sample and build the service
 	$(BIN)/python flows/train_flow.py --no-pylint run
@@ -36,6 +36,9 @@ bench-monitoring: environment ## false alarms and planted shifts of the monitor:
 
 bench-replay: environment ## two weeks of a shop through service, monitor and retraining: 40 minutes; goes on where it was stopped
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.replay $(WITH)
+
+bench-scale: environment ## up to 50 million interactions, and 50 killed runs: hours; goes on where it was stopped (WITH="--only growth --millions 1 5" for a part)
+	$(BIN)/python -m benchmarks.scale $(WITH)
 
 bench-serving: environment ## the service under load: half an hour, on a quiet machine; needs wrk (WITH="--only latency" for a part)
 	$(BIN)/python -m benchmarks.serving $(WITH)

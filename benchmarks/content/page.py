@@ -70,7 +70,7 @@ def write_page(names: Sequence[str], *, folder: Path, workspace: Path) -> Path:
 
 def _page(parts: Sequence[Part]) -> str:
     about = machine()
-    sections = "\n\n".join(map(_section, parts))
+    sections = "\n\n".join(map(section, parts))
     return f"""# Content extraction
 
 How fast texts become vectors, at what cost to the vectors, and what a second run, a changed catalogue or a killed pass
@@ -82,7 +82,8 @@ costs. Losing rows are kept.
 """
 
 
-def _section(part: Part) -> str:
+def section(part: Part) -> str:
+    """Write a part as a section of a page."""
     lines = [f"## {part.name}", ""]
     if part.header:
         rule = tuple("---" for _ in part.header)

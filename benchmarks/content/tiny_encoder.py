@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pyarrow.parquet as pq
 
-_WORDS = [
+WORDS = [
     *("bolt", "nut", "drill", "saw", "hammer", "red", "blue", "large", "small", "steel", "brass", "set", "of", "the"),
     *("case", "cover", "cable", "for", "with", "mini", "lamp", "desk", "chair", "shelf", "garden", "hose", "filter"),
     *("pump", "kit", "replacement", "universal", "wireless"),
@@ -25,7 +25,7 @@ def save_tiny_bert(folder: Path) -> Path:
 
     torch.manual_seed(0)
     special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]"]
-    vocabulary = {token: number for number, token in enumerate([*special, *_WORDS, *"0123456789", ":", "title"])}
+    vocabulary = {token: number for number, token in enumerate([*special, *WORDS, *"0123456789", ":", "title"])}
     plain = Tokenizer(models.WordLevel(vocabulary, unk_token="[UNK]"))  # noqa: S106 - a token of text, no password
     plain.pre_tokenizer = pre_tokenizers.Sequence(
         [pre_tokenizers.Whitespace(), pre_tokenizers.Digits(individual_digits=True)]
@@ -48,7 +48,7 @@ def write_titles(path: Path, count: int) -> Path:
     """Write a catalogue of distinct titles of 3 to 10 words, the same ones for the same count."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draw = np.random.default_rng(0)
-    words = np.array(_WORDS)
+    words = np.array(WORDS)
     writer: pq.ParquetWriter | None = None
     for start in range(0, count, _WRITTEN_AT_ONCE):
         numbers = range(start, min(count, start + _WRITTEN_AT_ONCE))

@@ -23,12 +23,15 @@ from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from benchmarks.content.parts import Part
 from benchmarks.quality.provenance import ROOT, commit, machine, versions
 from benchmarks.scale.small_run import STEPS, Outcome, Place, prepare
 from learn.errors import LearnError
 
 _LINE = re.compile(r"^(\S+ \S+) \[\d+/(\w+)/\d+ \(pid \d+\)\] Task (is starting|finished successfully)\.")
 _LOG = "run.log"
+KILLS = 50
+"""Of ``measure``: four in each step and two more."""
 
 
 @dataclass(frozen=True)
@@ -70,13 +73,13 @@ def undisturbed(workspace: Path) -> tuple[Outcome, dict[str, float]]:
         shutil.rmtree(base, ignore_errors=True)
         prepare(base)
     log = calm / _LOG
-    if not (log.is_file() and _finished(log)):
+    if not (log.is_file() and finished(log)):
         shutil.rmtree(calm, ignore_errors=True)
         shutil.copytree(base, calm)
         _run(Place(calm), "run")
-    if not _finished(log):
+    if not finished(log):
         raise SystemExit(f"the undisturbed run did not come to its end: see {log}")
-    return Place(calm).outcome(), _step_seconds(log)
+    return Place(calm).outcome(), step_seconds(log)
 
 
 def kill_once(workspace: Path, number: int, *, step: str, share: float, calm: Outcome, seconds: float) -> Kill:
@@ -171,7 +174,8 @@ def _end_orphans(folder: Path) -> list[str]:
     return faults
 
 
-def _finished(log: Path) -> bool:
+def finished(log: Path) -> bool:
+    """Whether a flow's log says that its last step came to its end."""
     return any(found[2] == "end" and found[3] != "is starting" for found in _lines(log))
 
 
@@ -180,7 +184,8 @@ def _lines(log: Path) -> list[re.Match[str]]:
     return [each for each in found if each is not None]
 
 
-def _step_seconds(log: Path) -> dict[str, float]:
+def step_seconds(log: Path) -> dict[str, float]:
+    """Seconds from the start of each step's process to its end, as a flow's log says."""
     begun: dict[str, datetime] = {}
     seconds: dict[str, float] = {}
     for found in _lines(log):
@@ -196,29 +201,82 @@ def main(words: Sequence[str] | None = None) -> int:
     """Kill, resume, compare; the exit status is 1 where a kill changed anything."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.kills", description=__doc__)
     workspace = ROOT / ".learn" / "benchmarks" / "kills"
-    parser.add_argument("--kills", type=int, default=50, help="runs that are killed (%(default)s)")
+    parser.add_argument("--kills", type=int, default=KILLS, help="runs that are killed (%(default)s)")
     parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="steps in which kills fall (all)")
     parser.add_argument("--seed", type=int, default=0, help="of the moments (%(default)s)")
     parser.add_argument("--workspace", type=Path, default=workspace, help="folder for the runs (%(default)s)")
     options = parser.parse_args(words)
     try:
-        calm, seconds = undisturbed(options.workspace.absolute())
+        calm, kills = kill_runs(options.workspace, count=options.kills, steps=options.steps, seed=options.seed)
     except LearnError as error:
         print(f"{error.headline}\n{error}", file=sys.stderr)
         return 2
-    draw = random.Random(options.seed)  # noqa: S311 - a moment, no secret
-    kills, begun = [], time.monotonic()
-    for number in range(options.kills):
-        step = options.steps[number % len(options.steps)]
-        kill = kill_once(
-            options.workspace.absolute(), number, step=step, share=draw.random(), calm=calm, seconds=seconds[step]
-        )
-        kills.append(kill)
-        left = (time.monotonic() - begun) * (options.kills - len(kills)) / len(kills) / 60
-        said = "equal" if kill.equal else "NOT EQUAL: " + "; ".join(kill.faults or ("another result",))
-        print(f"{len(kills)}/{options.kills} {step} at {kill.share:.0%}: {said}, {left:.0f} minutes left", flush=True)
     _write(options.workspace / "kills.json", kills, calm, seed=options.seed)
     return 0 if all(kill.equal for kill in kills) and not calm.faults else 1
+
+
+def kill_runs(
+    workspace: Path, *, count: int, steps: Sequence[str] = STEPS, seed: int = 0
+) -> tuple[Outcome, list[Kill]]:
+    """Kill so many runs, the steps in turn, and resume them.
+
+    Args:
+        workspace: Folder for the runs.
+        count: Runs that are killed.
+        steps: Steps in which kills fall.
+        seed: Of the moments.
+
+    Returns:
+        What the undisturbed run left, and the kills.
+
+    Raises:
+        LearnError: The small run's data could not be made.
+    """
+    folder = workspace.absolute()
+    calm, seconds = undisturbed(folder)
+    draw = random.Random(seed)  # noqa: S311 - a moment, no secret
+    kills: list[Kill] = []
+    begun = time.monotonic()
+    for number in range(count):
+        step = steps[number % len(steps)]
+        kill = kill_once(folder, number, step=step, share=draw.random(), calm=calm, seconds=seconds[step])
+        kills.append(kill)
+        left = (time.monotonic() - begun) * (count - len(kills)) / len(kills) / 60
+        said = "equal" if kill.equal else "NOT EQUAL: " + "; ".join(kill.faults or ("another result",))
+        print(f"{len(kills)}/{count} {step} at {kill.share:.0%}: {said}, {left:.0f} minutes left", flush=True)
+    return calm, kills
+
+
+def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the runs bring their own data
+    """Kill fifty runs; a part of ``python -m benchmarks.scale``."""
+    calm, kills = kill_runs(workspace, count=KILLS)
+    in_step = {step: [kill for kill in kills if kill.step == step] for step in STEPS}
+    faults = [f"`{kill.step}` at {kill.share:.0%}: {fault}." for kill in kills for fault in kill.faults]
+    faults += [f"The undisturbed run: {fault}." for fault in calm.faults]
+    return Part(
+        name="Kills",
+        figures={"kills": float(len(kills)), "kills_equal_result": float(sum(kill.equal for kill in kills))},
+        header=("Killed in step", "Kills", "Resumed to the end", "Same weights", "Same metrics", "Nothing left over"),
+        rows=tuple(_row(step, found) for step, found in in_step.items() if found),
+        notes=(
+            "`kill -9` of the whole process group of a small run (600 users, two epochs, two shards) at a random "
+            "moment of each step in turn, then `resume`. Weights and `metrics.json` are compared to the byte with "
+            "those of an undisturbed run; left over would be temporary files, half-written reports, damaged stores or "
+            "bundles, and processes still running.",
+            *faults,
+        ),
+    )
+
+
+def _row(step: str, kills: list[Kill]) -> tuple[str, ...]:
+    counted = (
+        len(kills),
+        sum(kill.resumed for kill in kills),
+        sum(kill.same_weights for kill in kills),
+        sum(kill.same_metrics for kill in kills),
+        sum(not kill.faults for kill in kills),
+    )
+    return (step, *map(str, counted))
 
 
 def _write(file: Path, kills: list[Kill], calm: Outcome, *, seed: int) -> None:

@@ -17,6 +17,8 @@ from learn.data.histories import Histories
 
 # Batches are cut from this many batches' worth of shuffled windows, sorted by length: little padding, still random.
 _SORTED_BATCHES = 16
+# Windows whose targets are counted at a time: of 50 positions each, they take some 100 MB.
+_COUNTED_WINDOWS = 100_000
 
 
 def pad_histories(
@@ -90,12 +92,21 @@ class TrainingWindows:
     def __len__(self) -> int:
         return len(self.starts)
 
-    def targets(self) -> Tensor:
-        """Return (P,) int64: the items that an epoch predicts, one for each of its positions."""
-        lengths = self.stops - self.starts - 1
-        begins = np.cumsum(lengths) - lengths
-        places = np.arange(lengths.sum()) - np.repeat(begins - self.starts - 1, lengths)
-        return torch.from_numpy(self._items[places].astype(np.int64))
+    @property
+    def positions(self) -> int:
+        """Positions of an epoch, padding not counted."""
+        return int((self.stops - self.starts - 1).sum())
+
+    def target_counts(self, *, items: int) -> NDArray[np.int64]:
+        """Return (items,) int64: how often each item of the catalogue is a target in an epoch."""
+        counts = np.zeros(items, np.int64)
+        for begin in range(0, len(self), _COUNTED_WINDOWS):
+            starts, stops = (ends[begin : begin + _COUNTED_WINDOWS] for ends in (self.starts, self.stops))
+            lengths = stops - starts - 1
+            begins = np.cumsum(lengths) - lengths
+            places = np.arange(lengths.sum()) - np.repeat(begins - starts - 1, lengths)
+            counts += np.bincount(self._items[places], minlength=items)
+        return counts
 
     def shuffled(self, *, batch_positions: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Yield every window once, in an order that ``seed`` and ``epoch`` alone decide.

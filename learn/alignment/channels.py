@@ -12,7 +12,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 from scipy import sparse
-from scipy.sparse.linalg import eigsh
+from scipy.ndimage import correlate1d
+from scipy.sparse.linalg import LinearOperator, eigsh
 from torch import Tensor, nn
 from torch.nn import functional
 
@@ -25,6 +26,9 @@ _Floats = NDArray[np.float64]
 _WINDOW, _FADE = 10, 0.8
 # Counts divided by popularity to this power on both sides: at 0 the factors spend themselves on the few best sellers.
 _POPULARITY_POWER = 0.25
+# Training interactions up to which the pairs are counted into a matrix: some 2 GB at the most. Beyond, the matrix is
+# never made: the eigenvalues need only its products with vectors, which the histories give in the memory of a vector.
+_COUNTED_AT_MOST = 4_000_000
 
 
 class Channel(nn.Module):
@@ -80,9 +84,13 @@ class Cooccurrence(Channel):
         """Count on the training part and factorise; the same histories give the same factors."""
         popularity = histories.popularity()
         trained = np.flatnonzero(popularity)
-        counts = count_transitions(histories, window=_WINDOW, fade=_FADE, backward=1.0)[trained][:, trained]
-        scale = sparse.diags_array(popularity[trained].astype(np.float64) ** -_POPULARITY_POWER)
-        values, vectors = _leading(scale @ counts @ scale, self.dimension)
+        scale = popularity[trained].astype(np.float64) ** -_POPULARITY_POWER
+        if popularity.sum() > _COUNTED_AT_MOST:
+            matrix = normalised_products(histories, trained=trained, scale=scale)
+        else:
+            counts = count_transitions(histories, window=_WINDOW, fade=_FADE, backward=1.0)[trained][:, trained]
+            matrix = sparse.diags_array(scale) @ counts @ sparse.diags_array(scale)
+        values, vectors = _leading(matrix, self.dimension)
         self.factors.copy_(torch.from_numpy(vectors * np.sqrt(np.abs(values))))
         self.signs.copy_(torch.from_numpy(np.sign(values)))
 
@@ -107,14 +115,43 @@ class TextNeighbours(Channel):
         return functional.normalize(whitened, dim=-1)
 
 
-def _leading(matrix: sparse.csr_array, rank: int) -> tuple[_Floats, _Floats]:
+def normalised_products(histories: Histories, *, trained: NDArray[np.int64], scale: _Floats) -> LinearOperator:
+    """Return the normalised co-occurrence matrix as its products with vectors, read from the histories each time.
+
+    Args:
+        histories: The split data; only the training part is read.
+        trained: (n,) int64 items with training interactions, ascending.
+        scale: (n,) float64, what rows and columns are multiplied by.
+    """
+    place = np.zeros(histories.item_count, np.int64)
+    place[trained] = np.arange(len(trained))
+    nearer = _FADE ** np.arange(_WINDOW, dtype=np.float64)
+    weights = np.concatenate([nearer[::-1], [0.0], nearer])
+
+    def product(vector: _Floats) -> _Floats:
+        scaled, found = scale * vector.ravel(), np.zeros(len(trained))
+        for users, items in histories.training_blocks():
+            rows = place[items]
+            # Zeros between two users, as many as the window is wide: none sees the other.
+            gaps = np.cumsum(np.diff(users, prepend=users[:1]) != 0) * _WINDOW
+            spread = np.zeros(len(rows) + (int(gaps[-1]) if len(gaps) else 0))
+            positions = np.arange(len(rows)) + gaps
+            spread[positions] = scaled[rows]
+            together = correlate1d(spread, weights, mode="constant")[positions]
+            found += np.bincount(rows, weights=together, minlength=len(trained))
+        return scale * found
+
+    return LinearOperator((len(trained), len(trained)), matvec=product, dtype=np.float64)
+
+
+def _leading(matrix: sparse.csr_array | LinearOperator, rank: int) -> tuple[_Floats, _Floats]:
     """Return the ``rank`` eigenvalues of largest size (r,), and vectors (n, r); zeros where the matrix has fewer."""
     size = matrix.shape[0]
     if rank < size - 1:
         # A fixed start makes the Lanczos iteration repeatable.
         values, vectors = eigsh(matrix, k=rank, which="LM", v0=np.random.default_rng(0).standard_normal(size))
     else:
-        values, vectors = np.linalg.eigh(matrix.toarray())
+        values, vectors = np.linalg.eigh(matrix @ np.eye(size))
     order = np.argsort(-np.abs(values), kind="stable")[:rank]
     padding = rank - len(order)
     return np.pad(values[order], (0, padding)), np.pad(vectors[:, order], ((0, 0), (0, padding)))

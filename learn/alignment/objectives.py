@@ -11,6 +11,7 @@ from typing import Protocol
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import functional
 
@@ -39,6 +40,12 @@ class TrainedItems:
     def rows(self, items: Tensor) -> Tensor:
         """Return the rows of some catalogue items, in their shape."""
         return self.row_of_item[items]
+
+    def summed(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return (n,) int64 from (items,) counts that are 0 for all others."""
+        summed = np.zeros(len(self.whitened), np.int64)
+        np.add.at(summed, self.row_of_item.numpy(), counts)
+        return summed
 
 
 class Objective(Protocol):
@@ -179,7 +186,7 @@ def choose_objective(
         return ActionObjective(items, settings)
     sampler = None
     if loss == "sampled_softmax":
-        targets = np.bincount(items.rows(windows.targets()).numpy(), minlength=count)
+        targets = items.summed(windows.target_counts(items=len(items.row_of_item)))
         sampler = CandidateSampler(targets, uniform=settings.uniform_negatives)
     return SoftmaxObjective(items, log_scale, settings.mask_seen, sampler)
 

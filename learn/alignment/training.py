@@ -19,6 +19,7 @@ from learn.alignment.batches import Batch, TrainingWindows
 from learn.alignment.checkpoints import CHECKPOINT, TrainingState, load_state, save_state
 from learn.alignment.devices import autocast, choose_device
 from learn.alignment.objectives import TrainedItems, batch_positions, choose_objective
+from learn.alignment.progress import shown
 from learn.alignment.scoring import TowerScorer, id_rows
 from learn.alignment.step_memory import step_memory
 from learn.alignment.summary import EpochRecord, TrainingSummary, best_epoch, setbacks
@@ -206,7 +207,8 @@ class _Trainer:
         draw = np.random.default_rng((self.seed, number, 1))
         self.towers.train()
         total, positions = 0.0, 0
-        batches = self.windows.shuffled(batch_positions=self.batch_positions, seed=self.seed, epoch=number)
+        shuffled = self.windows.shuffled(batch_positions=self.batch_positions, seed=self.seed, epoch=number)
+        batches = shown(shuffled, positions=self.windows.positions, epoch=number)
         while step := list(islice(batches, self.settings.batches_per_step)):
             count = sum(int(batch.real.sum()) for batch in step)
             total, positions = total + self._step(step, draw) * count, positions + count

@@ -9,11 +9,17 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from learn.config import ValidationSettings
 from learn.data import text_checks
+from learn.data.buckets import BUCKET_ROWS, in_buckets
+from learn.data.order_statistics import median
 from learn.data.timestamps import TimestampScale, timestamp_scale
 
 BATCH_ROWS = 1_000_000
@@ -28,16 +34,28 @@ def batches(table: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         offset += batch.height
 
 
-def repeats(table: pl.LazyFrame, keys: Sequence[str]) -> pl.DataFrame:
+def repeats(table: pl.LazyFrame, keys: Sequence[str], *, scratch: Path, bucket_rows: int = BUCKET_ROWS) -> pl.DataFrame:
     """Find the rows whose keys a lower row has too; rows with a null key are left out.
+
+    Args:
+        table: The rows.
+        keys: Columns that are compared.
+        scratch: Folder for what does not fit memory; there.
+        bucket_rows: Rows compared at a time, about.
 
     Returns:
         Columns ``row`` and ``first_row``, both Int64.
     """
     whole = table.drop_nulls(list(keys))
-    # Hashes first: eight bytes a row, whatever the keys; the few that meet are then compared in full.
-    hashes = whole.select("row", pl.struct(keys).hash().alias("hash")).collect(engine="streaming")
-    suspects = hashes.filter(pl.col("hash").is_duplicated())["row"]
+    buckets = table.select(pl.len()).collect(engine="streaming").item() // bucket_rows + 1
+    # Hashes first: eight bytes a row, whatever the keys; the few that meet are then compared in full. Equal ones are in
+    # one bucket, so that memory holds a bucket of them and not all.
+    hashes = whole.select("row", pl.struct(keys).hash().alias("hash")).with_columns(bucket=pl.col("hash") % buckets)
+    met = [
+        bucket.filter(pl.col("hash").is_duplicated())["row"]
+        for _, bucket in in_buckets(hashes, scratch / "hashes", where="tables")
+    ]
+    suspects = pl.concat(met) if met else pl.Series("row", [], dtype=pl.Int64)
     return (
         whole.filter(pl.col("row").is_in(suspects.implode()))
         .select("row", first_row=pl.col("row").min().over(list(keys)))
@@ -76,8 +94,8 @@ class ItemFacts:
     text_columns: tuple[str, ...]
 
 
-def item_facts(items: pl.LazyFrame) -> ItemFacts:
-    """Look at all items once."""
+def item_facts(items: pl.LazyFrame, *, scratch: Path) -> ItemFacts:
+    """Look at all items once; ``scratch`` is a folder for what does not fit memory."""
     schema = items.collect_schema()
     texts = tuple(name for name, kind in schema.items() if kind == pl.String and name != "item_id")
     scripts = (
@@ -90,16 +108,16 @@ def item_facts(items: pl.LazyFrame) -> ItemFacts:
         .collect(engine="streaming")["script"]
     )
     return ItemFacts(
-        repeated_ids=repeats(items.with_columns(present("item_id")), ["item_id"]),
-        repeated_texts=_repeated_texts(items, texts),
+        repeated_ids=repeats(items.with_columns(present("item_id")), ["item_id"], scratch=scratch),
+        repeated_texts=_repeated_texts(items, texts, scratch=scratch),
         script=scripts[0] if scripts.len() else text_checks.NO_SCRIPT,
         text_columns=texts,
     )
 
 
-def _repeated_texts(items: pl.LazyFrame, texts: Sequence[str]) -> pl.DataFrame:
+def _repeated_texts(items: pl.LazyFrame, texts: Sequence[str], *, scratch: Path) -> pl.DataFrame:
     titled = items.filter(pl.col("title").str.contains(r"\S"))
-    return repeats(titled.with_columns(pl.col(texts).fill_null("")), texts)
+    return repeats(titled.with_columns(pl.col(texts).fill_null("")), texts, scratch=scratch)
 
 
 def item_check_columns(batch: pl.DataFrame, facts: ItemFacts, settings: ValidationSettings) -> pl.DataFrame:
@@ -151,24 +169,41 @@ class InteractionFacts:
 
 
 def interaction_facts(
-    interactions: pl.LazyFrame, *, item_ids: pl.Series, rejected_ids: pl.Series, settings: ValidationSettings
+    interactions: pl.LazyFrame,
+    *,
+    item_ids: pl.Series,
+    rejected_ids: pl.Series,
+    settings: ValidationSettings,
+    scratch: Path,
 ) -> InteractionFacts:
     """Look at all interactions once.
+
+    Args:
+        interactions: All rows.
+        item_ids: Ids of all items.
+        rejected_ids: Ids of the items that went to quarantine.
+        settings: What is believed of timestamps.
+        scratch: Folder for what does not fit memory; there.
 
     Raises:
         SettingsError: ``earliest`` or ``latest`` is no date.
     """
-    finite = pl.col("timestamp").filter(pl.col("timestamp").is_finite())
-    median = interactions.select(finite.median()).collect().item()
-    scale = timestamp_scale(0.0 if median is None else median, declared=settings.timestamps)
+    middle = median(partial(_finite_timestamps, interactions))
+    scale = timestamp_scale(middle or 0.0, declared=settings.timestamps)
     earliest, latest = _bounds(scale, settings) if scale.is_clock else (None, None)
     names = interactions.collect_schema().names()
     keys = [name for name in ("user_id", "item_id", "timestamp", "event") if name in names]
     known = interactions.filter(pl.col("timestamp").is_finite())
     if "event" in keys:
         known = known.with_columns(pl.col("event").cast(pl.String).fill_null(""))
-    repeated = repeats(known.with_columns(present("user_id"), present("item_id")), keys)
+    repeated = repeats(known.with_columns(present("user_id"), present("item_id")), keys, scratch=scratch)
     return InteractionFacts(scale, earliest, latest, repeated, item_ids, rejected_ids)
+
+
+def _finite_timestamps(interactions: pl.LazyFrame) -> Iterator[NDArray[np.float64]]:
+    for batch in batches(interactions.select("timestamp")):
+        timestamps = batch["timestamp"].drop_nulls().to_numpy()
+        yield timestamps[np.isfinite(timestamps)]
 
 
 def _bounds(scale: TimestampScale, settings: ValidationSettings) -> tuple[float, float]:

@@ -6,6 +6,7 @@ Shape legend: N interactions, U users, E examples.
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -17,6 +18,9 @@ from numpy.typing import NDArray
 from learn.errors import DataError
 
 Part = Literal["validation", "test"]
+
+PIECE_ROWS = 4_000_000
+"""Interactions looked at at a time where an array of them is read from end to end."""
 
 _ARRAYS = ("offsets", "items", "timestamps", "train_stops")
 _EXAMPLE_ARRAYS = ("users", "starts", "stops", "targets")
@@ -113,15 +117,63 @@ class Histories:
 
     def training_mask(self) -> NDArray[np.bool_]:
         """Return (N,) bool: which interactions belong to the training part."""
-        position = np.arange(len(self.items), dtype=np.int64)
-        return position < np.repeat(self.train_stops, np.diff(self.offsets))
+        mask = np.zeros(len(self.items), np.bool_)
+        for rows, _, training in self._blocks():
+            mask[rows] = training
+        return mask
 
     def popularity(self) -> NDArray[np.int64]:
         """Return (item_count,) int64: interactions of each item in the training part alone."""
-        return np.bincount(self.items[self.training_mask()], minlength=self.item_count).astype(np.int64)
+        counts = np.zeros(self.item_count, np.int64)
+        for _, items in self.training_blocks():
+            counts += np.bincount(items, minlength=self.item_count)
+        return counts
+
+    def training_blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+        """Yield, for blocks of users, user and item of each training interaction: what fits memory at any size."""
+        for rows, users, training in self._blocks():
+            yield users[training], self.items[rows][training]
+
+    def _blocks(self) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[np.bool_]]]:
+        """Yield, for blocks of users, their rows, and for each row its user and whether it is of the training part."""
+        for block in user_blocks(self.offsets):
+            borders = self.offsets[block.start : block.stop + 1]
+            users = np.repeat(np.arange(block.start, block.stop), np.diff(borders))
+            yield slice(borders[0], borders[-1]), users, np.arange(borders[0], borders[-1]) < self.train_stops[users]
 
     def training_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return users and items (both (N,) int64) of all training interactions, by user, oldest first."""
         training = self.training_mask()
         users = np.repeat(np.arange(self.user_count, dtype=np.int64), np.diff(self.offsets))
         return users[training], self.items[training].astype(np.int64)
+
+
+def in_pieces(array: NDArray[np.generic]) -> Iterator[NDArray[Any]]:
+    """Cut a memory-mapped array into pieces of :data:`PIECE_ROWS`."""
+    for begin in range(0, len(array), PIECE_ROWS):
+        yield np.asarray(array[begin : begin + PIECE_ROWS])
+
+
+def user_blocks(offsets: NDArray[np.int64]) -> Iterator[slice]:
+    """Cut the users into blocks of neighbours with :data:`PIECE_ROWS` together at most, or one user with more.
+
+    Args:
+        offsets: (U + 1,) int64, as :class:`Histories` has them.
+    """
+    begin, users = 0, len(offsets) - 1
+    while begin < users:
+        end = int(np.searchsorted(offsets, offsets[begin] + PIECE_ROWS, side="right")) - 1
+        end = min(users, max(begin + 1, end))
+        yield slice(begin, end)
+        begin = end
+
+
+def count_before(offsets: NDArray[np.int64], timestamps: NDArray[np.float64], moment: float) -> NDArray[np.int64]:
+    """Return (U,) int64: how many of each user's interactions came before a moment, counted and not searched for."""
+    counted = np.zeros(len(offsets) - 1, np.int64)
+    for users in user_blocks(offsets):
+        borders = offsets[users.start : users.stop + 1]
+        earlier = timestamps[borders[0] : borders[-1]] < moment
+        before = np.concatenate([np.zeros(1, np.int64), np.cumsum(earlier)])
+        counted[users] = np.diff(before[borders - borders[0]])
+    return counted

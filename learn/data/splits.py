@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +20,10 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.config import SplitSettings
-from learn.data.histories import Examples, Histories
+from learn.data.histories import Examples, Histories, count_before, in_pieces
+from learn.data.order_statistics import median, upper_quantile
 from learn.data.timestamps import TimestampScale, timestamp_scale
+from learn.data.user_order import write_user_order
 from learn.errors import SplitError, storage_faults
 
 _Long = NDArray[np.int64]
@@ -60,43 +65,32 @@ def build_histories(tables: Path, destination: Path, *, settings: SplitSettings)
         SettingsError: A cut is neither a date nor a number.
         StorageError: The disk is full or closed.
     """
-    item_ids = pl.read_parquet(tables / "items.parquet", columns=["item_id"])
-    rows, users = _sorted_interactions(tables / "interactions.parquet", item_ids)
-    counts = np.bincount(rows["user"].to_numpy(), minlength=len(users)).astype(np.int64)
-    if len(counts) == 0 or counts.max() < 2:
-        raise SplitError(
-            "No user has two interactions, so there is nothing to learn an order from.",
-            where=tables / "interactions.parquet",
-            fix="check that `user_id` names the person and not the order or the session",
+    with storage_faults(destination), _made_whole(destination) as scratch:
+        item_ids = pl.read_parquet(tables / "items.parquet", columns=["item_id"])
+        item_ids.write_parquet(scratch / "item_ids.parquet")
+        users = write_user_order(tables / "interactions.parquet", item_ids, scratch)
+        users.write_parquet(scratch / "users.parquet")
+        offsets = np.load(scratch / "offsets.npy", allow_pickle=False)
+        if np.diff(offsets).max(initial=0) < 2:
+            raise SplitError(
+                "No user has two interactions, so there is nothing to learn an order from.",
+                where=tables / "interactions.parquet",
+                fix="check that `user_id` names the person and not the order or the session",
+            )
+        items, timestamps = (
+            np.load(scratch / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("items", "timestamps")
         )
-    offsets = np.concatenate([np.zeros(1, np.int64), np.cumsum(counts)])
-    items = rows["item"].to_numpy().astype(np.int32)
-    timestamps = rows["timestamp"].to_numpy()
-    parts = _split(offsets, items, timestamps, settings)
-    _check_parts(parts, offsets, where=tables)
-    arrays = {"offsets": offsets, "items": items, "timestamps": timestamps, "train_stops": parts.train_stops}
-    with storage_faults(destination):
-        _write(destination, arrays, parts, users=users, item_ids=item_ids)
+        parts = _split(offsets, items, timestamps, settings)
+        _check_parts(parts, offsets, where=tables)
+        _write_parts(scratch, parts, item_count=len(item_ids))
     return _summary(Histories.open(destination), parts)
-
-
-def _sorted_interactions(path: Path, item_ids: pl.DataFrame) -> tuple[pl.DataFrame, pl.DataFrame]:
-    rows = pl.read_parquet(path, columns=["user_id", "item_id", "timestamp", "row"])
-    users = rows.select("user_id").unique().sort("user_id")
-    indexed = (
-        rows.join(item_ids.with_row_index("item"), on="item_id", how="inner")
-        .join(users.with_row_index("user"), on="user_id", how="inner")
-        # The row breaks ties: a file's own order is the best witness within one moment.
-        .sort("user", "timestamp", "row")
-        .select("user", "item", pl.col("timestamp").cast(pl.Float64))
-    )
-    return indexed, users
 
 
 def _split(
     offsets: _Long, items: NDArray[np.int32], timestamps: NDArray[np.float64], settings: SplitSettings
 ) -> _Parts:
-    scale = timestamp_scale(float(np.median(timestamps)))
+    middle = median(partial(in_pieces, timestamps)) or 0.0
+    scale = timestamp_scale(middle)
     method = settings.method
     if method == "auto":
         method = "by_date" if scale.is_clock else "leave_one_out"
@@ -104,8 +98,7 @@ def _split(
         return _leave_one_out(offsets, items)
     if not scale.is_clock and not (settings.validation_from and settings.test_from):
         raise SplitError(
-            "The timestamps are only an order (their median is "
-            f"{np.median(timestamps):g}), so no date divides all users' histories.",
+            f"The timestamps are only an order (their median is {middle:g}), so no date divides all users' histories.",
             where="interactions, column `timestamp`",
             fix="use `--split leave_one_out`, or give `split.validation_from` and `split.test_from` as numbers",
         )
@@ -132,8 +125,8 @@ def _by_date(
 ) -> _Parts:
     first_cut, second_cut = _cuts(timestamps, scale, settings)
     starts, ends = offsets[:-1], offsets[1:]
-    before_first = starts + _count_before(offsets, timestamps, first_cut)
-    before_second = starts + _count_before(offsets, timestamps, second_cut)
+    before_first = starts + count_before(offsets, timestamps, first_cut)
+    before_second = starts + count_before(offsets, timestamps, second_cut)
     validation = _examples("validation", np.flatnonzero(before_second > before_first), starts, before_first, items)
     test = _examples("test", np.flatnonzero(ends > before_second), starts, before_second, items)
     said = [_shown(cut, scale) for cut in (first_cut, second_cut)]
@@ -151,7 +144,7 @@ def _cuts(timestamps: NDArray[np.float64], scale: TimestampScale, settings: Spli
     texts = (settings.validation_from, settings.test_from)
     names = ("split.validation_from", "split.test_from")
     first, second = (
-        scale.parse(text, setting=name) if text else float(np.quantile(timestamps, share, method="higher"))
+        scale.parse(text, setting=name) if text else upper_quantile(partial(in_pieces, timestamps), share)
         for text, name, share in zip(texts, names, shares, strict=True)
     )
     if not first < second:
@@ -166,12 +159,6 @@ def _cuts(timestamps: NDArray[np.float64], scale: TimestampScale, settings: Spli
 
 def _shown(cut: float, scale: TimestampScale) -> str:
     return str(scale.moment(cut)) if scale.is_clock else f"{cut:g}"
-
-
-def _count_before(offsets: _Long, timestamps: NDArray[np.float64], cut: float) -> _Long:
-    before = np.concatenate([np.zeros(1, np.int64), np.cumsum(timestamps < cut)])
-    counted: _Long = before[offsets[1:]] - before[offsets[:-1]]
-    return counted
 
 
 def _examples(name: str, users: _Long, starts: _Long, stops: _Long, items: NDArray[np.int32]) -> Examples:
@@ -190,27 +177,28 @@ def _check_parts(parts: _Parts, offsets: _Long, *, where: Path) -> None:
         )
 
 
-def _write(
-    destination: Path, arrays: dict[str, Any], parts: _Parts, *, users: pl.DataFrame, item_ids: pl.DataFrame
-) -> None:
+@contextmanager
+def _made_whole(destination: Path) -> Iterator[Path]:
+    """Lend a folder beside the destination, and put it in its place once all is well."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     scratch = destination.with_name(destination.name + ".partial")
     shutil.rmtree(scratch, ignore_errors=True)
     try:
         scratch.mkdir()
-        for name, array in arrays.items():
-            np.save(scratch / f"{name}.npy", array)
-        for part in (parts.validation, parts.test):
-            for name in ("users", "starts", "stops", "targets"):
-                np.save(scratch / f"{part.name}_{name}.npy", getattr(part, name))
-        users.write_parquet(scratch / "users.parquet")
-        item_ids.write_parquet(scratch / "item_ids.parquet")
-        meta = {"item_count": len(item_ids), "split": parts.meta}
-        (scratch / "histories.json").write_text(json.dumps(meta, indent=2), encoding="utf-8")
+        yield scratch
         shutil.rmtree(destination, ignore_errors=True)
         scratch.rename(destination)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def _write_parts(folder: Path, parts: _Parts, *, item_count: int) -> None:
+    np.save(folder / "train_stops.npy", parts.train_stops)
+    for part in (parts.validation, parts.test):
+        for name in ("users", "starts", "stops", "targets"):
+            np.save(folder / f"{part.name}_{name}.npy", getattr(part, name))
+    meta = {"item_count": item_count, "split": parts.meta}
+    (folder / "histories.json").write_text(json.dumps(meta, indent=2), encoding="utf-8")
 
 
 def _summary(histories: Histories, parts: _Parts) -> SplitSummary:

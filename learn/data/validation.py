@@ -24,10 +24,11 @@ from learn.data.check_columns import (
 from learn.data.checked_table import CheckedTable, check_table
 from learn.data.expectations import interaction_checks, item_checks
 from learn.data.quarantine import QUARANTINE, leave_nothing, quarantine_rows, write_quarantine, write_valid
+from learn.data.staging import working_folder
 from learn.data.validation_report import write_report
 from learn.data.validation_stops import judge
 from learn.data.validation_summary import ValidationSummary
-from learn.errors import DataError, InvalidDataError, SettingsError
+from learn.errors import DataError, InvalidDataError, SettingsError, storage_faults
 
 __all__ = ["ValidationSummary", "validate_tables"]
 
@@ -62,9 +63,11 @@ def validate_tables(
         raise SettingsError(
             "The tables would be overwritten by their own valid rows.", where=destination, fix="name another folder"
         )
-    facts = item_facts(raw_items)
-    items = _check_items(raw_items, facts, settings)
-    interactions, unit = _check_interactions(raw_interactions, items, settings)
+    # Beside the tables, where there is room for tables.
+    with storage_faults(tables), working_folder(tables, prefix=".unfinished-") as scratch:
+        facts = item_facts(raw_items, scratch=scratch)
+        items = _check_items(raw_items, facts, settings)
+        interactions, unit = _check_interactions(raw_interactions, items, settings, scratch=scratch)
     named = dict(zip(_TABLES, sources or [tables / f"{name}.parquet" for name in _TABLES], strict=True))
     stop = judge(items, interactions, facts, sources=named, report=report, settings=settings)
     summary = ValidationSummary(
@@ -95,7 +98,7 @@ def _check_items(table: pl.LazyFrame, facts: ItemFacts, settings: ValidationSett
 
 
 def _check_interactions(
-    table: pl.LazyFrame, items: CheckedTable, settings: ValidationSettings
+    table: pl.LazyFrame, items: CheckedTable, settings: ValidationSettings, *, scratch: Path
 ) -> tuple[CheckedTable, str]:
     ids = items.table.select("row", present("item_id")).drop_nulls().collect()
     facts = interaction_facts(
@@ -103,6 +106,7 @@ def _check_interactions(
         item_ids=ids["item_id"],
         rejected_ids=ids.filter(pl.col("row").is_in(items.quarantined.implode()))["item_id"],
         settings=settings,
+        scratch=scratch,
     )
     checks = interaction_checks(facts)
     checked = check_table("interactions", table, checks, lambda batch: interaction_check_columns(batch, facts))

@@ -14,6 +14,7 @@ Nothing in it is a pickle, and its size does not grow with the traffic; one smal
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,8 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from learn.config import Settings
-from learn.data.histories import Histories
+from learn.data.histories import Histories, in_pieces
+from learn.data.order_statistics import median
 from learn.data.staging import staged
 from learn.data.timestamps import timestamp_scale
 from learn.errors import DriftError
@@ -98,7 +100,7 @@ def make_profile(histories: Histories, model: WatchedModel, *, settings: Setting
     named = places_of(view.requests["item_id"].unique(maintain_order=True), items)
     drawn = np.random.default_rng(settings.seed).permutation(items.height)[: settings.drift.sample_rows]
     times = np.asarray(histories.timestamps)
-    dated = len(times) > 0 and timestamp_scale(float(np.median(times))).is_clock
+    dated = timestamp_scale(median(partial(in_pieces, times)) or 0.0).is_clock
     return Profile(
         ProfileFacts(
             weights_sha256=model.weights_sha256,

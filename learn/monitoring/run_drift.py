@@ -5,6 +5,7 @@ from learn.monitoring.run_drift import newest_window, folder_window, training_wi
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,8 @@ from learn.alignment.weights import load_towers
 from learn.config import Settings
 from learn.content import collect_vectors, encode_shard, plan_extraction
 from learn.data import load_tables
-from learn.data.histories import Histories
+from learn.data.histories import Histories, in_pieces
+from learn.data.order_statistics import median
 from learn.data.timestamps import timestamp_scale
 from learn.errors import DriftError
 from learn.monitoring.drift import measure_drift
@@ -182,7 +184,7 @@ def _window(
         starts=np.asarray(starts),
         stops=np.asarray(stops),
         item_indices=np.asarray(histories.items),
-        timestamps=timestamps if timed and timestamp_scale(float(np.median(timestamps))).is_clock else None,
+        timestamps=timestamps if timed and _is_clock(timestamps) else None,
         items=items,
         item_vectors=scorer.item_vectors.cpu().numpy(),
         # A user is all that is known of them at the window's end, not the window's interactions alone.
@@ -190,6 +192,10 @@ def _window(
             scorer, histories.items, histories.offsets[:-1][active], stops[active], settings=settings
         ),
     )
+
+
+def _is_clock(timestamps: NDArray[np.float64]) -> bool:
+    return timestamp_scale(median(partial(in_pieces, timestamps)) or 0.0).is_clock
 
 
 def _drawn_users(

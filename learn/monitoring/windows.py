@@ -8,6 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from learn.data.histories import count_before
 from learn.errors import DriftError
 
 
@@ -91,12 +92,8 @@ def history_window(
 
 
 def positions_from(moment: float, *, offsets: NDArray[np.int64], timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
-    """First position of each user's history at or after ``moment``, ``(users,)``; the end where there is none.
-
-    Histories stand oldest first, so that the rows before a moment are counted, not searched for.
-    """
-    earlier = np.concatenate([[0], np.cumsum(np.asarray(timestamps) < moment)])  # (n + 1,)
-    positions: NDArray[np.int64] = offsets[:-1] + earlier[offsets[1:]] - earlier[offsets[:-1]]  # (users,)
+    """First position of each user's history at or after ``moment``, ``(users,)``; the end where there is none."""
+    positions: NDArray[np.int64] = offsets[:-1] + count_before(offsets, timestamps, moment)  # (users,)
     return positions
 
 

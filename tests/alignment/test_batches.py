@@ -1,5 +1,6 @@
 """Batches: every training pair comes once an epoch, padded where and only where a history ends."""
 
+import io
 from itertools import pairwise
 
 import numpy as np
@@ -8,9 +9,11 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
+from rich.console import Console
 
 from learn.alignment.actions import recency_weights, sample_actions
 from learn.alignment.batches import TrainingWindows, pad_histories
+from learn.alignment.progress import shown
 from learn.config import TrainingSettings
 from learn.data.histories import Histories
 from tests.made_shop import histories
@@ -38,6 +41,32 @@ def test_every_training_pair_comes_once_an_epoch_whatever_the_window(shop: Histo
         assert batch.inputs.numel() <= 24 or len(batch.inputs) == 1
         seen.extend(zip(batch.inputs[batch.real].tolist(), batch.targets[batch.real].tolist(), strict=True))
     assert sorted(seen) == training_pairs(shop)
+
+
+@pytest.mark.parametrize("max_length", [1, 3, 50])
+def test_targets_are_counted_as_the_batches_hold_them(
+    shop: Histories, max_length: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("learn.alignment.batches._COUNTED_WINDOWS", 7)
+    windows = TrainingWindows(shop, max_length=max_length)
+    targets = [item for _, item in training_pairs(shop)]
+    assert (
+        windows.target_counts(items=shop.item_count).tolist()
+        == np.bincount(targets, minlength=shop.item_count).tolist()
+    )
+    assert windows.positions == len(targets)
+
+
+def test_a_long_epoch_says_how_far_it_is_and_changes_no_batch(shop: Histories) -> None:
+    windows, said = TrainingWindows(shop, max_length=10), io.StringIO()
+    batches = list(windows.shuffled(batch_positions=32, seed=1, epoch=1))
+    passed = list(
+        shown(batches, positions=windows.positions, epoch=4, console=Console(file=said, width=200), line_seconds=0.0)
+    )
+    assert passed == batches
+    last = said.getvalue().splitlines()[-1]
+    assert last.startswith(f"Epoch 4: {windows.positions:,} of {windows.positions:,} positions, ")
+    assert last.endswith(" a second, 0 s left")
 
 
 def test_the_order_is_the_seeds_and_the_epochs_alone(shop: Histories) -> None:

@@ -1,8 +1,10 @@
 """Channels: closed-form vectors beside the towers, still one inner product."""
 
 import numpy as np
+import pytest
 import torch
 
+from learn.alignment import channels
 from learn.alignment.channels import Channel, Cooccurrence, TextNeighbours
 from learn.alignment.towers import Towers
 from learn.config import TowerSettings
@@ -33,6 +35,19 @@ def test_at_full_rank_the_factors_give_the_matrix_back() -> None:
     scale = np.diag(histories.popularity() ** -0.25)
     rebuilt = (channel.factors * channel.signs) @ channel.factors.T
     np.testing.assert_allclose(rebuilt.numpy(), scale @ counts @ scale, atol=1e-5)
+
+
+@pytest.mark.parametrize("rank", [3, 25])
+def test_a_log_too_long_to_count_its_pairs_gives_the_same_factors(monkeypatch: pytest.MonkeyPatch, rank: int) -> None:
+    draw = np.random.default_rng(3)
+    users = [draw.integers(20, size=length).tolist() for length in draw.integers(1, 40, size=60)]
+    histories, counted, read = trained_on(*users, item_count=25), Cooccurrence(20, rank), Cooccurrence(20, rank)
+    counted.fit(histories)
+    monkeypatch.setattr(channels, "_COUNTED_AT_MOST", 0)
+    monkeypatch.setattr("learn.data.histories.PIECE_ROWS", 100)
+    read.fit(histories)
+    matrices = [(channel.factors * channel.signs) @ channel.factors.T for channel in (counted, read)]
+    torch.testing.assert_close(*matrices, rtol=1e-4, atol=1e-4)
 
 
 def test_what_was_chosen_together_scores_highest() -> None:

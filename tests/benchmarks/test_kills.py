@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.scale.kills import _end_orphans, _finished, _step_seconds
+from benchmarks.scale.kills import _end_orphans, finished, step_seconds
 from benchmarks.scale.small_run import Place
 
 LOG = """2026-11-21 19:55:31.022 [17/start/1 (pid 8)] Task is starting.
@@ -52,5 +52,5 @@ def test_a_process_that_outlives_its_run_is_told_and_ended(tmp_path: Path) -> No
 def test_the_seconds_of_a_step_span_all_its_tasks(tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     log.write_text(LOG, encoding="utf-8")
-    assert _step_seconds(log) == {"start": 10.5, "encode": 5.0}
-    assert not _finished(log)
+    assert step_seconds(log) == {"start": 10.5, "encode": 5.0}
+    assert not finished(log)

@@ -13,7 +13,7 @@ from learn.config import EvaluationSettings
 from learn.data.histories import Histories
 from learn.errors import DataError, StorageError
 from learn.evaluation.baselines import Popularity, Transitions
-from learn.evaluation.evaluate import evaluate
+from learn.evaluation.evaluate import asked, evaluate
 from learn.evaluation.evaluation import Evaluation, read_ranks
 from tests.evaluation.made_histories import TableScorer, split_histories
 
@@ -54,6 +54,17 @@ def test_the_file_has_the_contracts_layout(histories: Histories, tmp_path: Path)
         assert gap["low"] <= gap["mean"] <= gap["high"]
         assert 0 < gap["p_value"] <= 1
     assert found["test"]["transitions"]["masked"]["recall@2"] > 0.5
+
+
+def test_of_very_many_examples_the_same_ones_are_drawn_for_all(
+    histories: Histories, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("learn.evaluation.evaluate.MOST_EXAMPLES", 20)
+    whole, part = histories.examples("test"), evaluated(histories).parts["test"]
+    drawn = asked(histories, "test", seed=1)
+    assert part.examples == len(drawn) == 20 < len(whole)
+    assert part.users.tolist() == drawn.users.tolist() == sorted(set(drawn.users.tolist()))
+    assert all(len(ranks) == 20 for ranks in part.ranks.values())
 
 
 def test_slices_are_figures_over_their_examples(histories: Histories) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import polars as pl
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
@@ -44,6 +44,7 @@ def test_a_table_window_numbers_the_items_and_leaves_unknown_ones_out() -> None:
 
 
 @given(st.lists(st.lists(st.integers(0, 9), max_size=6), min_size=1, max_size=8), st.integers(0, 10))
+@settings(deadline=None)
 def test_two_windows_part_every_history_at_the_moment(histories: list[list[int]], moment: int) -> None:
     times = np.asarray([time for history in histories for time in sorted(history)], dtype=np.float64)
     offsets = np.concatenate([[0], np.cumsum([len(history) for history in histories])]).astype(np.int64)

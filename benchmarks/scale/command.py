@@ -1,0 +1,64 @@
+"""The command line of the benchmark."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+from benchmarks.content.page import keep
+from benchmarks.content.parts import Part
+from benchmarks.quality.provenance import ROOT, real_data
+from benchmarks.scale import growth
+from benchmarks.scale.page import PARTS, write_pages
+from learn.errors import LearnError
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Run the benchmark; the exit status is 2 where it could not be begun."""
+    options = _options(words)
+    try:
+        for name in options.only:
+            print(f"Measuring {name}", flush=True)
+            keep(name, _measured(name, options), folder=options.workspace)
+        page = write_pages(options.out, workspace=options.workspace)
+    except LearnError as error:
+        print(f"{error.headline}\n{error}", file=sys.stderr)
+        return 2
+    print(f"Page: {page}")
+    return 0
+
+
+def _measured(name: str, options: argparse.Namespace) -> Part:
+    workspace = options.workspace / name
+    if name == "growth":
+        return growth.measure(data=options.data, workspace=workspace, millions=options.millions)
+    found: Part = importlib.import_module(f"benchmarks.scale.{name}").measure(data=options.data, workspace=workspace)
+    return found
+
+
+def _options(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
+    there = [name for name in PARTS if (Path(__file__).parent / f"{name}.py").is_file()]
+    workspace = ROOT / ".learn" / "benchmarks" / "scale"
+    parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
+    parser.add_argument("--workspace", type=Path, default=workspace, help="folder for data and what each part found")
+    parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of the pages (%(default)s)")
+    parser.add_argument(
+        "--only",
+        nargs="*",
+        choices=there,
+        default=there,
+        help="parts to measure; the page keeps the others as found last (all)",
+    )
+    parser.add_argument(
+        "--millions",
+        nargs="*",
+        type=int,
+        choices=list(growth.SHOPS),
+        default=list(growth.SHOPS),
+        help="sizes of the part `growth`, in millions of interactions; those measured before are taken (all)",
+    )
+    return parser.parse_args(words)

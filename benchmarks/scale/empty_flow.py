@@ -1,0 +1,105 @@
+"""The training flow's graph with nothing in its steps: what it takes is the engine's, not ours.
+
+python benchmarks/scale/empty_flow.py --no-pylint run
+"""
+
+# ruff: noqa: D102, E402  # steps without work need no words; the environment must be settled before it is read
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
+
+from learn.environment import settle
+
+settle()
+
+from metaflow import Config, FlowSpec, Parameter, card, package_sources, project, step
+
+from flows.elsewhere import PACKAGED, SUFFIXES, Sized
+from flows.plain_errors import machines_text, plain_errors, settings_text
+from learn.config import Settings
+
+
+@project(name="learn")
+@package_sources([f"../{path}" for path in PACKAGED], suffixes=SUFFIXES)
+@Sized(towers="towers")
+class EmptyFlow(FlowSpec):
+    """Steps, branches, cards, settings and decorators of the training flow, and no work."""
+
+    settings_file = Config("settings", default_value="", parser=settings_text)
+    machines = Config("machines", default_value="", parser=machines_text)
+    data = Parameter("data", default="data")
+
+    @step
+    @plain_errors
+    def start(self) -> None:
+        self.settings = Settings.from_mapping(self.settings_file.to_dict())
+        self.next(self.validate)
+
+    @card(type="blank")
+    @step
+    @plain_errors
+    def validate(self) -> None:
+        self.next(self.histories)
+
+    @step
+    @plain_errors
+    def histories(self) -> None:
+        self.next(self.plan)
+
+    @step
+    @plain_errors
+    def plan(self) -> None:
+        self.shards = [0]
+        self.next(self.encode, foreach="shards")
+
+    @step
+    @plain_errors
+    def encode(self) -> None:
+        self.next(self.gather)
+
+    @step
+    @plain_errors
+    def gather(self, inputs: list[EmptyFlow]) -> None:
+        self.merge_artifacts(inputs)
+        self.next(self.towers)
+
+    @card(type="blank")
+    @step
+    @plain_errors
+    def towers(self) -> None:
+        self.next(self.evaluate, self.compare_windows)
+
+    @card(type="blank")
+    @step
+    @plain_errors
+    def evaluate(self) -> None:
+        self.next(self.package)
+
+    @card(type="blank")
+    @step
+    @plain_errors
+    def compare_windows(self) -> None:
+        self.next(self.package)
+
+    @step
+    @plain_errors
+    def package(self, inputs: list[EmptyFlow]) -> None:
+        self.merge_artifacts(inputs)
+        self.next(self.decide)
+
+    @step
+    @plain_errors
+    def decide(self) -> None:
+        self.next(self.end)
+
+    @step
+    @plain_errors
+    def end(self) -> None:
+        pass
+
+
+if __name__ == "__main__":
+    EmptyFlow()

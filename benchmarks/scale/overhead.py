@@ -1,0 +1,86 @@
+"""The engine's share of a run: the sample's run beside a run of the same graph without any work in its steps."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from statistics import median
+
+from benchmarks.content.parts import Part
+from benchmarks.quality.provenance import ROOT
+from benchmarks.recbole.processes import BenchmarkError
+from benchmarks.scale.kills import finished, step_seconds
+from benchmarks.scale.small_run import STEPS, Place
+from learn.data.sample import make_sample
+
+_LOG = "run.log"
+_WORK, _EMPTY = "train_flow.py", "empty_flow.py"
+_FLOWS = {_WORK: ROOT / "flows" / _WORK, _EMPTY: ROOT / "benchmarks" / "scale" / _EMPTY}
+_REPEATS = 3
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One run by the clock.
+
+    Attributes:
+        seconds: Of the whole command.
+        steps: Seconds from the start of each step's process to its end, by step.
+    """
+
+    seconds: float
+    steps: Mapping[str, float]
+
+
+def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001  # the sample is made, no public data are read
+    """Run both flows in turn, each three times from an empty folder, and compare their medians."""
+    runs = [{name: _run(workspace / name, flow) for name, flow in _FLOWS.items()} for _ in range(_REPEATS)]
+    work, empty = (_median([run[name] for run in runs]) for name in _FLOWS)
+    between = {name: timed.seconds - sum(timed.steps.values()) for name, timed in ((_WORK, work), (_EMPTY, empty))}
+    rows = [(f"`{step}`", _shown(work.steps[step]), _shown(empty.steps[step])) for step in STEPS]
+    return Part(
+        name="What the engine takes",
+        figures={"engine_overhead_seconds_sample_run": round(empty.seconds, 2)},
+        header=("Step", "sample's run", "without its work"),
+        rows=(
+            *rows,
+            ("before, between and after, less what ran side by side", _shown(between[_WORK]), _shown(between[_EMPTY])),
+            ("**whole command**", _shown(work.seconds), _shown(empty.seconds)),
+        ),
+        notes=(
+            f"Seconds by the clock, medians of {_REPEATS} runs in turn. The second flow has the same steps, cards, branches "
+            "and decorators, and nothing in them: its time is that of Metaflow, of starting Python for each step and of "
+            "reading the settings. What keeps the first one near it: a step loads only the libraries that it uses, inside "
+            "the step, and the evaluation and the drift report run side by side.",
+        ),
+    )
+
+
+def _run(folder: Path, flow: Path) -> Timed:
+    shutil.rmtree(folder, ignore_errors=True)
+    make_sample(folder / "data")
+    place, log = Place(folder), folder / _LOG
+    command = [sys.executable, str(flow), "--no-pylint", "run", "--data", "data"]
+    began = time.monotonic()
+    with log.open("w") as out:
+        subprocess.run(command, cwd=folder, env=place.environment, stdout=out, stderr=subprocess.STDOUT, check=False)
+    seconds = time.monotonic() - began
+    if not finished(log):
+        raise BenchmarkError("A run did not come to its end.", where=log, fix="read its last lines")
+    steps = step_seconds(log)
+    shutil.rmtree(folder)
+    return Timed(seconds, steps)
+
+
+def _median(runs: list[Timed]) -> Timed:
+    steps = {name: median(run.steps[name] for run in runs) for name in runs[0].steps}
+    return Timed(median(run.seconds for run in runs), steps)
+
+
+def _shown(seconds: float) -> str:
+    return f"{seconds:.1f}"

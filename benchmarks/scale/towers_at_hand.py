@@ -1,0 +1,44 @@
+"""The towers of a size: the trained ones, or where the epoch was cut short such as they are before training."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from learn.alignment.scoring import id_rows
+from learn.alignment.summary import EpochRecord, TrainingSummary
+from learn.alignment.towers import Towers
+from learn.alignment.weights import save_towers
+from learn.config import Settings
+from learn.data.histories import Histories
+from learn.evaluation.selection import train_selected
+
+
+def towers_at_hand(folder: Path, *, settings: Settings) -> TrainingSummary:
+    """Return the training of a size, whose weights what comes after reads; its cost hangs on no weight."""
+    histories, content = folder / "histories", folder / "content" / "vectors.npy"
+    if list(folder.glob("training/*/training.json")):
+        return train_selected(histories, content, settings=settings)
+    return _untrained(Histories.open(histories), content, folder / "untrained", settings=settings)
+
+
+def _untrained(histories: Histories, content: Path, folder: Path, *, settings: Settings) -> TrainingSummary:
+    vectors = np.load(content, mmap_mode="r")
+    torch.manual_seed(0)
+    count = int((id_rows(histories) >= 0).sum())
+    towers = Towers(settings.towers, content_dimension=vectors.shape[1], id_count=count)
+    towers.whitening.fit(torch.from_numpy(np.array(vectors)))
+    sha256 = save_towers(towers, folder)
+    return TrainingSummary(
+        folder=folder,
+        weights_sha256=sha256,
+        parameters=sum(parameter.numel() for parameter in towers.parameters()),
+        curve=(EpochRecord(0, None, 0.0, 0.0),),
+        chosen_epoch=0,
+        validation_ndcg=0.0,
+        reused=False,
+        parent=None,
+        temperature=settings.training.temperature,
+    )
