@@ -53,10 +53,10 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001  # the samp
             ("**whole command**", _shown(work.seconds), _shown(empty.seconds)),
         ),
         notes=(
-            f"Seconds by the clock, medians of {_REPEATS} runs in turn. The second flow has the same steps, cards, branches "
-            "and decorators, and nothing in them: its time is that of Metaflow, of starting Python for each step and of "
-            "reading the settings. What keeps the first one near it: a step loads only the libraries that it uses, inside "
-            "the step, and the evaluation and the drift report run side by side.",
+            f"Seconds by the clock, medians of {_REPEATS} runs in turn. The second flow has the same steps, cards, "
+            "branches and decorators, and nothing in them: its time is that of Metaflow, of starting Python for each "
+            "step and of reading the settings. What keeps the first one near it: a step loads only the libraries that "
+            "it uses, inside the step, and the evaluation and the drift report run side by side.",
         ),
     )
 
