@@ -38,17 +38,21 @@ class Channel(nn.Module):
         dimension: Width r.
         last: Newest items read.
         fade: Weight of an item one step older.
+        learned: The weight is learned with the towers, not chosen on validation once they are trained.
     """
 
     signs: Tensor
     weight: Tensor
 
-    def __init__(self, dimension: int, *, last: int, fade: float) -> None:
+    def __init__(self, dimension: int, *, last: int, fade: float, learned: bool = False) -> None:
         super().__init__()
-        self.dimension, self.last, self.fade = dimension, last, fade
+        self.dimension, self.last, self.fade, self.learned = dimension, last, fade, learned
         self.register_buffer("signs", torch.ones(dimension))
-        # 0 until it is chosen on validation: an untuned channel says nothing.
-        self.register_buffer("weight", torch.zeros(()))
+        # 0 to begin with: an untuned channel says nothing.
+        if learned:
+            self.weight = nn.Parameter(torch.zeros(()))
+        else:
+            self.register_buffer("weight", torch.zeros(()))
 
     def item_vectors(self, inputs: Tensor) -> Tensor:
         """Map (n, r) inputs to the (n, r) side that is compared with users."""
@@ -56,11 +60,13 @@ class Channel(nn.Module):
 
     def user_vectors(self, histories: Tensor, lengths: Tensor) -> Tensor:
         """Return (B, r) unit vectors after histories (B, T, r) of ``lengths`` (B,) real positions."""
+        return functional.normalize(self._summed(histories, lengths), dim=-1)
+
+    def _summed(self, histories: Tensor, lengths: Tensor) -> Tensor:
         ages = lengths.unsqueeze(1) - 1 - torch.arange(histories.shape[1], device=lengths.device)  # (B, T)
         read = (ages >= 0) & (ages < self.last)
         weights = torch.where(read, self.fade ** ages.clamp_min(0).float(), 0.0)  # (B, T)
-        summed = torch.einsum("bt,btr->br", weights, histories)  # (B, r)
-        return functional.normalize(summed, dim=-1)
+        return torch.einsum("bt,btr->br", weights, histories)  # (B, r)
 
 
 class Cooccurrence(Channel):
@@ -113,6 +119,42 @@ class TextNeighbours(Channel):
     def inputs(self, whitened: Tensor) -> Tensor:
         """Return (n, r) unit vectors of whitened content vectors (n, r)."""
         return functional.normalize(whitened, dim=-1)
+
+
+class Repeats(Channel):
+    """What the user has taken already: a random direction for each item, summed over the history.
+
+    An item scores ``weight`` more for each time that it was taken. Other items get noise of some ``weight /
+    sqrt(dimension)`` for each item of the history, since random directions are all but orthogonal (Johnson and
+    Lindenstrauss, 1984). The weight is learned with the towers: below 0 where people do not take the same again, above
+    0 where they do.
+
+    Args:
+        id_count: Items with training interactions; others have no direction.
+        dimension: Width r.
+        last: Newest items read.
+    """
+
+    directions: Tensor
+
+    def __init__(self, id_count: int, dimension: int, *, last: int) -> None:
+        super().__init__(dimension, last=last, fade=1.0, learned=True)
+        # Drawn apart, so that the towers start as they do without it.
+        drawn = torch.randn(id_count, dimension, generator=torch.Generator().manual_seed(0))
+        self.register_buffer("directions", functional.normalize(drawn, dim=-1))
+
+    def inputs(self, ids: Tensor) -> Tensor:
+        """Return (n, r) directions of the items with these rows (n,); zeros for -1."""
+        known = (ids >= 0).unsqueeze(-1)  # (n, 1)
+        return functional.embedding(ids.clamp_min(0), self.directions) * known
+
+    def user_vectors(self, histories: Tensor, lengths: Tensor) -> Tensor:
+        """Return (B, r) sums, not of unit length: each item taken counts as much in a long history."""
+        return self._summed(histories, lengths)
+
+    def states(self, rows: Tensor) -> Tensor:
+        """Return the user side after every position of the items with these rows (B, T): (B, T, r)."""
+        return functional.embedding(rows, self.directions).cumsum(dim=1)
 
 
 def normalised_products(histories: Histories, *, trained: NDArray[np.int64], scale: _Floats) -> LinearOperator:

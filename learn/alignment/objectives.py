@@ -98,9 +98,15 @@ class SoftmaxObjective:
             inputs = functional.embedding(_place(wanted, needed).to(device), inputs)  # (C, w)
             targets = _place(targets, wanted)
             log_weights = torch.from_numpy(candidates.log_weights).to(device)
+        vectors = towers.tower_items(inputs)  # (C, d)
+        if towers.repeats is not None and not self.mask_seen:
+            wanted = torch.arange(len(self.items.whitened)) if candidates is None else torch.from_numpy(candidates.rows)
+            taken = towers.repeats.states(self.items.rows(batch.inputs).to(device))[batch.real.to(device)]  # (P, r)
+            directions = towers.repeats.item_vectors(towers.repeats.inputs(wanted.to(device)))  # (C, r)
+            states, vectors = torch.cat([states, taken], dim=-1), torch.cat([vectors, directions], dim=-1)
         return softmax_loss(
             states,
-            towers.tower_items(inputs),  # (C, d)
+            vectors,
             targets.to(device),
             scale=self.log_scale.exp(),
             seen=self._seen(batch, candidates) if self.mask_seen else None,

@@ -67,7 +67,8 @@ def step_memory(
     weights = sum(parameter.numel() for parameter in towers.parameters()) * _COPIES_OF_A_WEIGHT
     fixed = sum(buffer.numel() for buffer in towers.buffers()) + items * towers.content_dimension
     item_floats = read * (_ITEM_CONTENT_COPIES * towers.content_dimension + _ITEM_TOWER_COPIES * towers.tower_dimension)
-    width = shape.dimension
+    item_floats += candidates * _ITEM_TOWER_COPIES * shape.repeat_width
+    width = shape.dimension + shape.repeat_width
     position_floats = positions * width * (_POSITION_COPIES_A_BLOCK * shape.blocks + 2 * shape.recent_items + 8)
     logits = positions * candidates * _COPIES_OF_A_LOGIT
     # Every position names the items before it: two indices of eight bytes each.

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from learn.alignment.channels import Channel, Cooccurrence, TextNeighbours
+from learn.alignment.channels import Channel, Cooccurrence, Repeats, TextNeighbours
 from learn.alignment.dropout import Dropout
 from learn.alignment.whitening import Whitening
 from learn.config import TowerSettings
@@ -124,6 +124,8 @@ class Towers(nn.Module):
         rank = min(settings.cooccurrence_rank, id_count)
         self.cooccurrence = Cooccurrence(id_count, rank) if rank else None
         self.text = TextNeighbours(content_dimension) if settings.text_channel else None
+        taken = settings.repeat_width if id_count else 0
+        self.repeats = Repeats(id_count, taken, last=settings.max_history) if taken else None
         self._start()
 
     def _make_head(self, width: int) -> nn.Module:
@@ -149,7 +151,7 @@ class Towers(nn.Module):
     @property
     def channels(self) -> list[Channel]:
         """The channels, in the order of their numbers behind the towers' own."""
-        return [channel for channel in (self.cooccurrence, self.text) if channel is not None]
+        return [channel for channel in (self.cooccurrence, self.text, self.repeats) if channel is not None]
 
     @property
     def tower_dimension(self) -> int:
@@ -183,6 +185,8 @@ class Towers(nn.Module):
             parts.append(self.cooccurrence.inputs(ids))
         if self.text is not None:
             parts.append(self.text.inputs(self.whitening(content)))
+        if self.repeats is not None:
+            parts.append(self.repeats.inputs(ids))
         return torch.cat(parts, dim=-1)  # (n, W)
 
     def item_vectors(self, inputs: Tensor) -> Tensor:

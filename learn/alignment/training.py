@@ -267,8 +267,9 @@ class _Trainer:
         if tune is None or not self.towers.channels:
             return
         weights = tune(TowerScorer(self.towers, content=self.content, ids=self.ids))
-        for channel, weight in zip(self.towers.channels, weights, strict=True):
-            channel.weight.fill_(weight)
+        with torch.no_grad():
+            for channel, weight in zip(self.towers.channels, weights, strict=True):
+                channel.weight.fill_(weight)
         self.validation_ndcg = measure(TowerScorer(self.towers, content=self.content, ids=self.ids))
 
     def finish(self, state: TrainingState, destination: Path, *, parent: str | None) -> TrainingSummary:

@@ -24,7 +24,7 @@ _ROWS_BY_PLACE = frozenset({"positions", "recency_weights"})
 # `max_history`, `recent_items`, `positions` and `id_embeddings` may differ: they add or leave out whole parts.
 _SHAPE = ("item_tower", "dimension", "blocks", "heads", "whitening")
 # In closed form from the present data, so there is nothing to carry.
-_CHANNELS = ("cooccurrence.", "text.")
+_CHANNELS = ("cooccurrence.", "text.", "repeats.")
 _ANEW = "or leave `--init-from` out and train anew"
 
 

@@ -49,8 +49,9 @@ class ChannelTuning:
         channels = len(scorer.towers.channels)
         if not channels or not len(self.examples):
             return (0.0,) * channels
-        weightings = np.array(list(itertools.product(_SHARES, repeat=channels)))
-        weightings = weightings * _spreads(scorer, self.histories, self.examples)
+        tried = [(1.0,) if channel.learned else _SHARES for channel in scorer.towers.channels]
+        weightings = np.array(list(itertools.product(*tried)))
+        weightings = weightings * _full_weights(scorer, self.histories, self.examples)
         quality = np.zeros(len(weightings))  # (W,)
         parts = channels + 2
         block_users = self.settings.block_users
@@ -74,11 +75,13 @@ def tune_channels(histories: Histories, *, settings: EvaluationSettings, masked:
     return ChannelTuning(histories, examples, settings, masked)
 
 
-def _spreads(scorer: TowerScorer, histories: Histories, examples: Examples) -> NDArray[np.float64]:
-    """Return (channels,): the weight at which a channel's scores vary as much as the towers'."""
+def _full_weights(scorer: TowerScorer, histories: Histories, examples: Examples) -> NDArray[np.float64]:
+    """Return (channels,): the weight at which a channel's scores vary as much as the towers', or the learned one."""
     rows = next(blocks(len(examples), histories.item_count, block_users=256))
     towers, *channels = (float(part.std(dim=1).mean()) for part in _parts(scorer, histories, examples, rows))
-    return np.array([towers / spread if spread > 0 else 0.0 for spread in channels])
+    full = [towers / spread if spread > 0 else 0.0 for spread in channels]
+    pairs = zip(scorer.towers.channels, full, strict=True)
+    return np.array([channel.weight.item() if channel.learned else weight for channel, weight in pairs])
 
 
 def _parts(scorer: TowerScorer, histories: Histories, examples: Examples, rows: slice) -> list[Tensor]:

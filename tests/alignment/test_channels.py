@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from learn.alignment import channels
-from learn.alignment.channels import Channel, Cooccurrence, TextNeighbours
+from learn.alignment.channels import Channel, Cooccurrence, Repeats, TextNeighbours
 from learn.alignment.towers import Towers
 from learn.config import TowerSettings
 from learn.data.histories import Histories
@@ -90,3 +90,29 @@ def test_a_silent_channel_leaves_the_scores_alone() -> None:
     own = towers.user_states(towers.tower_inputs(content, ids)[:3].unsqueeze(0))[:, -1]
     items = towers.tower_items(towers.tower_inputs(content, ids))
     torch.testing.assert_close(users @ towers.item_vectors(inputs).T, own @ items.T)
+
+
+def test_an_item_taken_before_scores_the_weight_more_for_each_time() -> None:
+    channel = Repeats(300, 256, last=10)
+    with torch.no_grad():
+        channel.weight.fill_(-0.5)
+    inputs = channel.inputs(torch.arange(300))
+    history = torch.tensor([[7, 8, 8, 9]])
+    scores = (channel.user_vectors(inputs[history], torch.tensor([4])) @ channel.item_vectors(inputs).T)[0].detach()
+    np.testing.assert_allclose(scores[[7, 8, 9]], [-0.5, -1.0, -0.5], atol=0.2)
+    others = scores[[item for item in range(300) if item not in (7, 8, 9)]]
+    # Four random directions of 256 numbers, and one of them twice.
+    assert float(others.std()) == pytest.approx(0.5 * np.sqrt(6 / 256), rel=0.25)
+
+
+def test_the_repeats_of_training_are_those_that_are_served() -> None:
+    channel = Repeats(9, 16, last=5)
+    rows = torch.tensor([[3, 1, 3, 8, 0]])
+    states = channel.states(rows)
+    for length in range(1, 6):
+        served = channel.user_vectors(channel.inputs(rows), torch.tensor([length]))
+        torch.testing.assert_close(states[:, length - 1], served)
+
+
+def test_an_item_without_training_interactions_has_no_direction() -> None:
+    assert not Repeats(3, 4, last=5).inputs(torch.tensor([-1])).any()

@@ -20,6 +20,7 @@ from learn.alignment.weights import load_towers
 from learn.config import Settings
 from learn.data.histories import Histories
 from learn.errors import TrainingError
+from tests.evaluation.made_histories import split_histories
 from tests.made_shop import content_vectors, histories
 
 CONTENT = content_vectors()
@@ -72,6 +73,21 @@ def test_the_papers_item_towers_train(shop: Histories, tmp_path: Path, item_towe
     assert first.loss is not None
     assert last.loss is not None
     assert last.loss < first.loss
+
+
+@pytest.mark.parametrize(("repeats", "sign"), [(False, -1), (True, 1)])
+def test_the_weight_of_repeats_is_learned_from_whether_people_take_the_same_again(
+    tmp_path: Path, repeats: bool, sign: int
+) -> None:
+    draw = np.random.default_rng(0)
+    users = [draw.choice(len(CONTENT), 9, replace=False).tolist() for _ in range(60)]
+    shop = split_histories(tmp_path, [[user[0]] * 9 if repeats else user for user in users], item_count=len(CONTENT))
+    settings = small(mask_seen=False, epochs=3).overridden(towers__repeat_width=64, towers__recent_items=0)
+    folder = tmp_path / "towers"
+    trained(shop, folder, settings)
+    towers = load_towers(folder)
+    assert towers.repeats is not None
+    assert sign * towers.repeats.weight.item() > 0.005
 
 
 def test_the_same_input_gives_the_same_bytes(shop: Histories, tmp_path: Path) -> None:
