@@ -12,6 +12,7 @@ from learn.config.data import DataSettings, SplitSettings, ValidationSettings
 from learn.config.evaluation import EvaluationSettings
 from learn.config.gate import GateSettings
 from learn.config.operations import DriftSettings, MonitoringSettings, ServingSettings
+from learn.config.processes import ProcessSettings
 from learn.config.settings_file import SettingsFile
 
 
@@ -33,6 +34,7 @@ class Settings(SettingsFile):
     content: ContentSettings = ContentSettings()
     towers: TowerSettings = TowerSettings()
     training: TrainingSettings = TrainingSettings()
+    processes: ProcessSettings = ProcessSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
     drift: DriftSettings = DriftSettings()
