@@ -1,14 +1,15 @@
-"""One process of a training, for tests: python -m tests.alignment.one_of_many SHOP PLACE RANK SIZE PORT SETTINGS."""
+"""One process of a training, for tests; a module of its own, so that it can be imported where the process starts."""
 
 from __future__ import annotations
 
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import torch
 
-from learn.alignment.group import ALONE, Group
+from learn.alignment.group import Group
 from learn.alignment.processes import Meeting, meet
 from learn.alignment.training import train_towers
 from learn.config import Settings
@@ -17,43 +18,45 @@ from learn.errors import LearnError
 from learn.evaluation.selection import validation_ndcg
 from tests.made_shop import content_vectors
 
-ANSWER_SECONDS = 60
+Curve = list[tuple[float | None, float]]
 
 
-def train(shop: Histories, place: Path, settings: dict[str, Settings], group: Group) -> None:
-    """Train with each of the settings into a folder of its name, and print what came of it."""
-    for name, chosen in settings.items():
+def train(shop: Histories, place: Path, ways: dict[str, Any], group: Group) -> dict[str, tuple[str, Curve]]:
+    """Train with each of the settings into a folder of its name.
+
+    Returns:
+        By name: the weights' hash, and loss and validation NDCG@10 of each epoch.
+    """
+    done = {}
+    for name, values in ways.items():
+        settings = Settings.from_mapping(values)
         summary = train_towers(
             shop,
             content_vectors(),
             destination=place / name,
-            settings=chosen,
+            settings=settings,
             seed=0,
-            measure=validation_ndcg(shop, settings=chosen.evaluation),
+            measure=validation_ndcg(shop, settings=settings.evaluation),
             group=group,
-            say=lambda line: print(line, flush=True),
+            say=_say,
         )
-        curve = [(epoch.loss, epoch.validation_ndcg) for epoch in summary.curve]
-        print(json.dumps({"name": name, "weights": summary.weights_sha256, "curve": curve}), flush=True)
+        done[name] = summary.weights_sha256, [(epoch.loss, epoch.validation_ndcg) for epoch in summary.curve]
+    return done
 
 
-def main() -> int:
-    """Train in a group of ``SIZE``, 0 for without one; a fault's message goes to stderr."""
-    folder, place, rank, size, port, text = sys.argv[1:]
+def _say(line: str) -> None:
+    sys.stdout.write(f"{line}\n")
+
+
+def run(folder: Path, place: Path, ways: dict[str, Any], meeting: Meeting) -> None:
+    """Train in a group; what came of it, or why nothing did, goes to files beside the folder of the weights."""
     torch.set_num_threads(1)
-    shop = Histories.open(Path(folder))
-    settings = {name: Settings.from_mapping(values) for name, values in json.loads(text).items()}
-    if size == "0":
-        train(shop, Path(place), settings, ALONE)
-        return 0
+    said = (place.parent / f"{place.name}.log").open("w", encoding="utf-8", buffering=1)
+    sys.stdout = said
     try:
-        with meet(Meeting("127.0.0.1", int(port), int(rank), int(size), ANSWER_SECONDS)) as group:
-            train(shop, Path(place), settings, group)
+        with meet(meeting) as group:
+            done = train(Histories.open(folder), place, ways, group)
     except LearnError as error:
-        print(error, file=sys.stderr)
-        return 1
-    return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
+        _say(str(error))
+        sys.exit(1)
+    (place.parent / f"{place.name}.json").write_text(json.dumps(done), encoding="utf-8")
