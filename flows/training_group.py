@@ -7,7 +7,7 @@ import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from metaflow import current
+from metaflow.metaflow_current import current
 
 from flows.tasks_at_once import on_own_machine
 from learn.alignment.group import Group
@@ -28,7 +28,7 @@ def training_group(*, settings: ProcessSettings) -> Iterator[Group]:
 
     from learn.alignment.processes import Meeting, meet
 
-    together = current.parallel
+    together = current.parallel  # type: ignore[attr-defined]  # Metaflow sets it where a step is `@parallel`
     meeting = Meeting(
         address=together.main_ip,
         port=_port(together.control_task_id),

@@ -23,6 +23,7 @@ from typing import Any, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor
+from torch._C._distributed_c10d import TCPStore  # torch.distributed has it too, which type checkers do not see
 
 from learn.errors import TrainingError
 
@@ -76,7 +77,7 @@ class Processes:
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         with _answering():
             dist.all_reduce(flat)
-        for tensor, summed in zip(tensors, flat.split([tensor.numel() for tensor in tensors]), strict=True):
+        for tensor, summed in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(summed.view_as(tensor))
 
     def told(self, make: Callable[[], _Told]) -> _Told:
@@ -136,12 +137,12 @@ def meet(meeting: Meeting) -> Iterator[Processes]:
             dist.destroy_process_group()
 
 
-def _store(meeting: Meeting, wait: timedelta) -> dist.TCPStore:
+def _store(meeting: Meeting, wait: timedelta) -> TCPStore:
     if meeting.rank:
-        return dist.TCPStore(meeting.address, meeting.port, meeting.size, is_master=False, timeout=wait)
+        return TCPStore(meeting.address, meeting.port, meeting.size, is_master=False, timeout=wait)
     # torch itself would listen on every address of the machine, also where all processes are on this one.
     listening = socket.create_server((_LOOPBACK if meeting.address == _LOOPBACK else "", meeting.port))
-    return dist.TCPStore(
+    return TCPStore(
         meeting.address,
         meeting.port,
         meeting.size,
