@@ -83,26 +83,33 @@ class DdpResult:
         return all(each.difference.low <= 0 <= each.difference.high for each in self.seeds)
 
 
-def measure_ddp(workspace: Path, *, seeds: Sequence[int] = SEEDS, processes: int = PROCESSES) -> DdpResult:
-    """Train the sample's towers both ways for each seed; what an earlier call trained is taken.
+def measure_ddp(
+    data: Path, *, settings: Settings, seeds: Sequence[int] = SEEDS, processes: int = PROCESSES
+) -> DdpResult:
+    """Train a data folder's towers both ways for each seed; what an earlier call trained is taken.
 
     Args:
-        workspace: For the sample, its vectors and the towers.
+        data: Folder of ``items`` and ``interactions``.
+        settings: Everything goes to their workspace.
         seeds: Of the trainings.
         processes: How many train together, on one thread each.
 
     Raises:
-        LearnError: The sample cannot be prepared, or a training failed.
+        LearnError: The data cannot be prepared, or a training failed.
     """
-    make_sample(workspace / "data")
-    settings = Settings(workspace=workspace / "work")
-    prepared = prepare_folder(workspace / "data", settings=settings, say=lambda line: print(line, flush=True))
+    prepared = prepare_folder(data, settings=settings, say=lambda line: print(line, flush=True))
     return DdpResult(processes, tuple(_one_seed(prepared, settings, seed, processes) for seed in seeds))
+
+
+def measure_sample(workspace: Path, *, seeds: Sequence[int] = SEEDS) -> DdpResult:
+    """Do the same with the bundled sample; arguments and errors are those of :func:`measure_ddp`."""
+    make_sample(workspace / "data")
+    return measure_ddp(workspace / "data", settings=Settings(workspace=workspace / "work"), seeds=seeds)
 
 
 def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the sample is made, not read
     """Return the section of the page."""
-    found = measure_ddp(workspace)
+    found = measure_sample(workspace)
     rows = tuple(
         (
             str(each.seed),
@@ -198,7 +205,7 @@ def main(words: Sequence[str] | None = None) -> None:
     parser.add_argument("--workspace", type=Path, default=ROOT / ".learn" / "benchmarks" / "scale" / "ddp")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
     options = parser.parse_args(words)
-    found = measure_ddp(options.workspace.absolute(), seeds=options.seeds)
+    found = measure_sample(options.workspace.absolute(), seeds=options.seeds)
     record = asdict(found) | {
         "figures": {"ddp_metric_difference": found.ddp_metric_difference},
         "within_interval": found.within_interval,
