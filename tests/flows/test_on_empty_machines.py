@@ -48,7 +48,7 @@ def test_every_step_runs_on_an_empty_machine_with_s3_alone(here: Cloud) -> None:
     assert [step for step in run.steps if step not in ("evaluate", "compare_windows")] == STEPS
     assert set(run.steps[9:11]) == {"evaluate", "compare_windows"}
 
-    found = json.loads(said_by([sys.executable, "-c", _READ, run.run_id], here, cwd=here.folder).splitlines()[-1])
+    found = json.loads(said_by([sys.executable, "-c", _READ, run.run_id], here, cwd=ROOT).splitlines()[-1])
     handed = {Path(path).name for path in found["handed"]}
     assert {"index.html", "metrics.json", "validation.html", "drift.html", "evaluation.html"} <= handed
     assert {"manifest.json", "towers.safetensors", "vectors.npy"} <= handed
