@@ -150,6 +150,20 @@ def _folder_of_run(run_id: str, *, where: str) -> Path:
 
 
 def _release(run_id: str, *, where: str) -> dict[str, Any]:
+    release: dict[str, Any] = finished_task(run_id, where=where)["bundle"].data
+    return release
+
+
+def finished_task(run_id: str, *, where: str) -> Any:
+    """Return the last task of a finished train run, as Metaflow's client gives it.
+
+    Args:
+        run_id: Without the flow's name.
+        where: What named it.
+
+    Raises:
+        BundleError: There is no such run, or it has not come to its end.
+    """
     from metaflow.client.core import Run
     from metaflow.exception import MetaflowNotFound
 
@@ -162,11 +176,12 @@ def _release(run_id: str, *, where: str) -> dict[str, Any]:
         task = run["end"].task
         if task is None:
             raise KeyError("end")
-        release: dict[str, Any] = task["bundle"].data
+        # Set in the last step's last lines: where it stands, all stands.
+        task["bundle"]
     except (KeyError, AttributeError, MetaflowNotFound):
         raise BundleError(
             f"Run {run_id} has no bundle: it has not come to its end.",
             where=where,
             fix="finish it with `python flows/train_flow.py resume`, or name another run",
         ) from None
-    return release
+    return task

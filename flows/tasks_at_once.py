@@ -18,9 +18,12 @@ def tasks_at_once(tasks: int) -> int:
     Args:
         tasks: All tasks of the step.
     """
-    if "METAFLOW_KUBERNETES_WORKLOAD" in os.environ or "AWS_BATCH_JOB_ID" in os.environ:
-        return 1
-    return max(1, min(tasks, _most_workers()))
+    return 1 if on_own_machine() else max(1, min(tasks, _most_workers()))
+
+
+def on_own_machine() -> bool:
+    """Whether this task has a pod or a batch job to itself."""
+    return "METAFLOW_KUBERNETES_WORKLOAD" in os.environ or "AWS_BATCH_JOB_ID" in os.environ
 
 
 def _most_workers() -> int:

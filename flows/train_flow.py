@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
@@ -16,11 +17,15 @@ from learn.environment import settle
 
 settle()
 
-from metaflow import Config, FlowSpec, Parameter, card, current, package_sources, project, schedule, step
+from metaflow import Config, FlowSpec, Parameter, card, current, package_sources, parallel, project, schedule, step
 
 from flows.elsewhere import PACKAGED, SUFFIXES, Sized
+from flows.handing_on import hands_on
 from flows.plain_errors import machines_text, plain_errors, settings_text
 from learn.config import Settings
+
+if TYPE_CHECKING:  # torch shall not be imported where no tower is
+    from learn.alignment.summary import TrainingSummary
 
 
 @project(name="learn")
@@ -32,6 +37,7 @@ from learn.config import Settings
     encode="encode",
     gather="tables",
     towers="towers",
+    train_together="towers",
     evaluate="tables",
     compare_windows="tables",
     package="tables",
@@ -69,6 +75,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @plain_errors
+    @hands_on()
     def start(self) -> None:
         """Version: snapshot the data folder, or fetch the version asked for."""
         from flows.champion import find_opponents, promote_rule
@@ -89,7 +96,11 @@ class TrainFlow(FlowSpec):
             self.production, promote=self.promote_rule, settings=self.settings
         )
         self.version = obtain_version(
-            Path(self.data), version=self.wanted_version, root=Path.cwd(), settings=self.settings.data
+            Path(self.data),
+            version=self.wanted_version,
+            root=Path.cwd(),
+            settings=self.settings.data,
+            remote=self.settings.places.data_remote,
         )
         self.reports = self.settings.reports.absolute() / current.run_id
         self.scratch = self.settings.workspace.absolute() / "runs" / current.run_id
@@ -99,6 +110,7 @@ class TrainFlow(FlowSpec):
     @card(type="blank")
     @step
     @plain_errors
+    @hands_on("version")
     def validate(self) -> None:
         """Validate: every row goes on, or to quarantine with its reasons."""
         from learn.cards import show_validation
@@ -115,6 +127,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @plain_errors
+    @hands_on("validation_summary", "start_bundle")
     def histories(self) -> None:
         """Split, and turn interactions into flat integer histories."""
         from flows.earlier_bundles import refuse_seen_windows
@@ -128,6 +141,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @plain_errors
+    @hands_on("validation_summary")
     def plan(self) -> None:
         """Find the items whose text no vector exists for, and share them out by work."""
         from learn.content import plan_extraction
@@ -144,6 +158,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @plain_errors
+    @hands_on("input")
     def encode(self) -> None:
         """Encode one shard with the frozen encoder, into the content store."""
         from flows.tasks_at_once import tasks_at_once
@@ -154,6 +169,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @plain_errors
+    @hands_on("extraction")
     def gather(self, inputs: list[TrainFlow]) -> None:
         """Gather the content vectors of all items, in item order."""
         from learn.content import collect_vectors
@@ -161,18 +177,64 @@ class TrainFlow(FlowSpec):
         self.merge_artifacts(inputs, exclude=["encoded"])
         results = [shard.encoded for shard in inputs]
         self.content_summary = collect_vectors(self.extraction, results, destination=self.scratch / "content")
+        self.next(self.share_training)
+
+    @step
+    @plain_errors
+    @hands_on()
+    def share_training(self) -> None:
+        """See how many processes train the towers; more than one need a step that Metaflow starts as a gang."""
+        self.trained_together: TrainingSummary | None = None
+        self.trainers = "many" if self.settings.processes.training > 1 else "one"
+        self.next({"one": self.towers, "many": self.gather_trainers}, condition="trainers")
+
+    @step
+    @plain_errors
+    @hands_on()
+    def gather_trainers(self) -> None:
+        """Ask for the processes."""
+        self.next(self.train_together, num_parallel=self.settings.processes.training)
+
+    @parallel
+    @step
+    @plain_errors
+    @hands_on("validation_summary", "split_summary", "content_summary", "start_bundle")
+    def train_together(self) -> None:
+        """Align, as one of several processes: each takes its share of every batch."""
+        from flows.earlier_bundles import start_weights
+        from flows.training_group import training_group
+        from learn.evaluation.selection import train_selected
+
+        with training_group(settings=self.settings.processes) as group:
+            self.trained_together = train_selected(
+                self.split_summary.folder,
+                self.content_summary.path,
+                settings=self.settings,
+                start=start_weights(self.start_bundle, tables=self.validation_summary.folder),
+                group=group,
+            )
+        self.next(self.dismiss_trainers)
+
+    @step
+    @plain_errors
+    @hands_on()
+    def dismiss_trainers(self, inputs: list[TrainFlow]) -> None:
+        """Go on as one process; all hold the same result."""
+        self.trained_together = inputs[0].trained_together
+        self.merge_artifacts(inputs)
         self.next(self.towers)
 
     @card(type="blank")
     @step
     @plain_errors
+    @hands_on("validation_summary", "split_summary", "content_summary", "start_bundle", "trained_together")
     def towers(self) -> None:
-        """Align: train both towers, keep the epoch that is best on validation."""
+        """Align: train both towers, unless several processes have; keep the epoch that is best on validation."""
         from flows.earlier_bundles import start_weights
         from learn.cards import show_training
         from learn.evaluation.selection import train_selected
 
-        self.training = train_selected(
+        self.training = self.trained_together or train_selected(
             self.split_summary.folder,
             self.content_summary.path,
             settings=self.settings,
@@ -184,6 +246,7 @@ class TrainFlow(FlowSpec):
     @card(type="blank")
     @step
     @plain_errors
+    @hands_on("validation_summary", "split_summary", "content_summary", "training", "production_bundle")
     def evaluate(self) -> None:
         """Evaluate: full ranking of the towers beside the baselines, with intervals and slices."""
         from flows.earlier_bundles import production_model
@@ -210,6 +273,7 @@ class TrainFlow(FlowSpec):
     @card(type="blank")
     @step
     @plain_errors
+    @hands_on("validation_summary", "split_summary", "content_summary", "training")
     def compare_windows(self) -> None:
         """Drift: the newest window, or a second folder, against training; and the profile for what comes later."""
         from flows.earlier_runs import training_trend
@@ -249,6 +313,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @plain_errors
+    @hands_on("validation_summary", "split_summary", "content_summary", "training")
     def package(self, inputs: list[TrainFlow]) -> None:
         """Package: bundle, model store, bento; the built service must answer as the offline ranking."""
         from flows.champion import presence_rule
@@ -281,6 +346,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @plain_errors
+    @hands_on()
     def decide(self) -> None:
         """Promote: where it was asked for and the gate allows it, the new model becomes the champion."""
         from learn.serving.run_promotion import promote_run
@@ -296,6 +362,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @plain_errors
+    @hands_on("reports")
     def end(self) -> None:
         """Give the results their stable names and tie the reports together."""
         from learn.cards import write_index

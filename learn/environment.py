@@ -7,6 +7,8 @@ default: what is already set in the environment stays (docs/telemetry.md says ho
 from __future__ import annotations
 
 import os
+import sys
+from pathlib import Path
 
 _DEFAULTS = {
     # Nothing leaves the machine unasked.
@@ -34,6 +36,7 @@ def settle() -> None:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     _name_the_user()
+    _name_the_interpreter()
 
 
 def _name_the_user() -> None:
@@ -44,3 +47,12 @@ def _name_the_user() -> None:
     named = next((name for name in names if name and name != "root"), None)
     if named is None:
         os.environ["METAFLOW_USER"] = "learn"
+
+
+def _name_the_interpreter() -> None:
+    # Metaflow starts the further processes of a `@parallel` step as `python`, which without an activated environment
+    # is another Python, or none.
+    folder = str(Path(sys.executable).parent)
+    before = os.environ.get("PATH", os.defpath)
+    if before.split(os.pathsep)[0] != folder:
+        os.environ["PATH"] = os.pathsep.join((folder, before))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -55,3 +56,10 @@ def test_settling_loads_no_library() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_the_python_that_processes_of_a_step_are_started_with_is_this_one(nobody: pytest.MonkeyPatch) -> None:
+    nobody.setitem(os.environ, "PATH", "/usr/bin")
+    settle()
+    settle()
+    assert os.environ["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/usr/bin"]

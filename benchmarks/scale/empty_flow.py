@@ -15,9 +15,10 @@ from learn.environment import settle
 
 settle()
 
-from metaflow import Config, FlowSpec, Parameter, card, package_sources, project, step
+from metaflow import Config, FlowSpec, Parameter, card, package_sources, parallel, project, step
 
 from flows.elsewhere import PACKAGED, SUFFIXES, Sized
+from flows.handing_on import hands_on
 from flows.plain_errors import machines_text, plain_errors, settings_text
 from learn.config import Settings
 
@@ -34,6 +35,7 @@ class EmptyFlow(FlowSpec):
 
     @step
     @plain_errors
+    @hands_on()
     def start(self) -> None:
         self.settings = Settings.from_mapping(self.settings_file.to_dict())
         self.next(self.validate)
@@ -41,62 +43,100 @@ class EmptyFlow(FlowSpec):
     @card(type="blank")
     @step
     @plain_errors
+    @hands_on()
     def validate(self) -> None:
         self.next(self.histories)
 
     @step
     @plain_errors
+    @hands_on()
     def histories(self) -> None:
         self.next(self.plan)
 
     @step
     @plain_errors
+    @hands_on()
     def plan(self) -> None:
         self.shards = [0]
         self.next(self.encode, foreach="shards")
 
     @step
     @plain_errors
+    @hands_on()
     def encode(self) -> None:
         self.next(self.gather)
 
     @step
     @plain_errors
+    @hands_on()
     def gather(self, inputs: list[EmptyFlow]) -> None:
+        self.merge_artifacts(inputs)
+        self.next(self.share_training)
+
+    @step
+    @plain_errors
+    @hands_on()
+    def share_training(self) -> None:
+        self.trainers = "many" if self.settings.processes.training > 1 else "one"
+        self.next({"one": self.towers, "many": self.gather_trainers}, condition="trainers")
+
+    @step
+    @plain_errors
+    @hands_on()
+    def gather_trainers(self) -> None:
+        self.next(self.train_together, num_parallel=self.settings.processes.training)
+
+    @parallel
+    @step
+    @plain_errors
+    @hands_on()
+    def train_together(self) -> None:
+        self.next(self.dismiss_trainers)
+
+    @step
+    @plain_errors
+    @hands_on()
+    def dismiss_trainers(self, inputs: list[EmptyFlow]) -> None:
         self.merge_artifacts(inputs)
         self.next(self.towers)
 
     @card(type="blank")
     @step
     @plain_errors
+    @hands_on()
     def towers(self) -> None:
         self.next(self.evaluate, self.compare_windows)
 
     @card(type="blank")
     @step
     @plain_errors
+    @hands_on()
     def evaluate(self) -> None:
         self.next(self.package)
 
     @card(type="blank")
     @step
     @plain_errors
+    @hands_on()
     def compare_windows(self) -> None:
         self.next(self.package)
 
     @step
     @plain_errors
+    @hands_on()
     def package(self, inputs: list[EmptyFlow]) -> None:
         self.merge_artifacts(inputs)
         self.next(self.decide)
 
     @step
     @plain_errors
+    @hands_on()
     def decide(self) -> None:
         self.next(self.end)
 
     @step
     @plain_errors
+    @hands_on()
     def end(self) -> None:
         pass
 

@@ -19,7 +19,7 @@ from learn.data.sample import make_sample
 from learn.serving.bundle import read_bundle
 
 STEPS = (
-    *("start", "validate", "histories", "plan", "encode", "gather", "towers"),
+    *("start", "validate", "histories", "plan", "encode", "gather", "share_training", "towers"),
     *("evaluate", "compare_windows", "package", "decide", "end"),
 )
 _USERS = 600

@@ -41,6 +41,11 @@ class Actions:
     targets: Tensor
     wanted: Tensor
 
+    def share_of_pairs(self, users: slice) -> float:
+        """Return the share that some users have in the (position, target) pairs of all."""
+        pairs = self.real.sum(dim=1) * self.wanted.sum(dim=1)  # (B,)
+        return int(pairs[users].sum()) / int(pairs.sum())
+
 
 def recency_weights(length: int) -> NDArray[np.float64]:
     """Return the (length,) stage-2 weights, oldest first, the newest 1."""

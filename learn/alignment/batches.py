@@ -58,6 +58,10 @@ class Batch:
     targets: Tensor
     real: Tensor
 
+    def part(self, windows: slice) -> Batch:
+        """Return some of the windows, as wide as before."""
+        return Batch(self.inputs[windows], self.targets[windows], self.real[windows])
+
     def seen_pairs(self) -> tuple[Tensor, Tensor]:
         """Return, for every real position, the items of its window up to and with it.
 

@@ -1,6 +1,7 @@
 """The losses that align the towers.
 
-Shape legend: P positions, n candidates, d width, B users, H history positions, K targets per user.
+Shape legend: P positions, n candidates, d width, B users, G users of all processes, H history positions, K targets per
+user.
 """
 
 from __future__ import annotations
@@ -45,28 +46,32 @@ def softmax_loss(
     return functional.cross_entropy(logits, targets)
 
 
-def dense_all_action(users: Tensor, items: Tensor, real: Tensor, wanted: Tensor, *, temperature: float) -> Tensor:
+def dense_all_action(
+    users: Tensor, items: Tensor, real: Tensor, wanted: Tensor, *, temperature: float, first: int = 0
+) -> Tensor:
     """Every sampled history position predicts every sampled target of its user (LEARN, section 3.3).
 
     Negatives are the other users' targets in the batch; a user's own other targets are none.
 
     Args:
         users: (B, H, d) unit user vectors at the sampled history positions.
-        items: (B, K, d) unit vectors of the sampled targets.
+        items: (G, K, d) unit vectors of the sampled targets of these users and of any others, G at least B.
         real: (B, H) bool, False where a user has fewer positions than H.
-        wanted: (B, K) bool, False where a user has fewer targets than K.
+        wanted: (G, K) bool, False where a user has fewer targets than K.
         temperature: Of the cosine.
+        first: Where the targets of these users begin among those of all.
 
     Returns:
         () mean over all (position, target) pairs.
     """
-    batch, width = users.shape[0], users.shape[-1]
-    scores = (users.reshape(-1, width) @ items.reshape(-1, width).T).float() / temperature  # (B H, B K)
-    scores = scores.view(batch, users.shape[1], batch, items.shape[1])  # (B, H, B, K)
-    own = torch.eye(batch, dtype=torch.bool, device=users.device).view(batch, 1, batch, 1)
-    hidden = own | ~wanted.view(1, 1, batch, -1)
+    batch, everybody, width = len(users), len(items), users.shape[-1]
+    rows = slice(first, first + batch)
+    scores = (users.reshape(-1, width) @ items.reshape(-1, width).T).float() / temperature  # (B H, G K)
+    scores = scores.view(batch, users.shape[1], everybody, items.shape[1])  # (B, H, G, K)
+    own = torch.eye(everybody, dtype=torch.bool, device=users.device)[rows].view(batch, 1, everybody, 1)
+    hidden = own | ~wanted.view(1, 1, everybody, -1)
     negatives = scores.masked_fill(hidden, -torch.inf).flatten(2).logsumexp(dim=-1, keepdim=True)  # (B, H, 1)
-    positives = scores.diagonal(dim1=0, dim2=2).permute(2, 0, 1)  # (B, H, K)
+    positives = scores[:, :, rows].diagonal(dim1=0, dim2=2).permute(2, 0, 1)  # (B, H, K)
     losses = torch.logaddexp(positives, negatives) - positives
-    pairs = real.unsqueeze(2) & wanted.unsqueeze(1)  # (B, H, K)
+    pairs = real.unsqueeze(2) & wanted[rows].unsqueeze(1)  # (B, H, K)
     return losses[pairs].mean()

@@ -18,6 +18,7 @@ from torch import Tensor
 from learn.alignment.batches import Batch, TrainingWindows
 from learn.alignment.checkpoints import CHECKPOINT, TrainingState, load_state, save_state
 from learn.alignment.devices import autocast, choose_device
+from learn.alignment.group import ALONE, Group
 from learn.alignment.objectives import TrainedItems, batch_positions, choose_objective
 from learn.alignment.progress import shown
 from learn.alignment.scoring import TowerScorer, id_rows
@@ -42,12 +43,20 @@ Say = Callable[[str], None]
 _RESULT = "training.json"
 # Raised when the same settings come to mean other weights, so that towers of older code are not taken for these.
 _RECIPE = 2
+# Apart from the epochs' seeds, so that no process drops what another does.
+_SEEDS_APART = 2**40
 # A learned temperature below .01 turns the softmax into a maximum and the gradients into noise.
 _LARGEST_SCALE = 100.0
 
 
 def training_key(
-    histories: Histories, content: Path, *, settings: Settings, seed: int, start: WarmStart | None = None
+    histories: Histories,
+    content: Path,
+    *,
+    settings: Settings,
+    seed: int,
+    start: WarmStart | None = None,
+    processes: int = 1,
 ) -> str:
     """Return a hash of everything that the weights depend on, for the folder of a training."""
     digest = hashlib.sha256()
@@ -62,6 +71,9 @@ def training_key(
     if start is not None:
         # Which rows are carried depends on the items' ids as well, which nothing else in training does.
         digest.update(json.dumps([start.sha256, histories.item_ids]).encode())
+    if processes > 1:
+        # They sum in another order and drop out other numbers: as good, but not the same bytes.
+        digest.update(json.dumps({"processes": processes}).encode())
     return digest.hexdigest()[:32]
 
 
@@ -75,6 +87,7 @@ def train_towers(
     measure: Measure,
     tune: Tune | None = None,
     start: WarmStart | None = None,
+    group: Group = ALONE,
     say: Say = print,
 ) -> TrainingSummary:
     """Train both towers on the training part and keep the epoch that is best on validation.
@@ -92,24 +105,27 @@ def train_towers(
         tune: Chooses how loud each channel speaks, once the epoch is chosen; None leaves the channels silent.
         start: Earlier weights to begin with, in place of random ones; they are measured first, as epoch 0, and kept
             where no epoch is better.
+        group: The processes that share every batch, each of which calls this; the first one reads and writes
+            ``destination``, measures, tunes and decides.
         say: Receives one line an epoch.
 
     Raises:
         BundleError: The earlier weights are of towers of another shape.
-        TrainingError: The loss stopped being a number, or there is nothing to train on.
+        TrainingError: The loss stopped being a number, there is nothing to train on, or a process of the group is
+            lost.
         StorageError: The disk is full or closed.
     """
     parent = None if start is None else start.parent
-    finished = _finished(destination, parent=parent) if settings.training.reuse else None
+    finished = group.told(lambda: _finished(destination, parent=parent) if settings.training.reuse else None)
     if finished is not None:
         return finished
     if start is not None and start.same_shop:
         settings = settings.overridden(training__learning_rate=settings.training.warm_learning_rate)
-    trainer = _Trainer(histories, content, settings=settings, seed=seed, start=start)
+    trainer = _Trainer(histories, content, settings=settings, seed=seed, start=start, group=group)
+    say = say if group.rank == 0 else _silent
     say(trainer.memory.described)
-    state = load_state(destination, device=trainer.device)
+    state = trainer.restored(destination)
     if state is not None:
-        trainer.load(state)
         say(f"Going on after epoch {state.curve[-1].epoch} of an interrupted training.")
     curve = list(state.curve) if state is not None else []
     while not _is_over(curve, settings.training):
@@ -120,12 +136,17 @@ def train_towers(
         if best is not None and settings.training.anneal < 1:
             trainer.go_back(best, setbacks=setbacks(curve))
         state = trainer.state(curve, best=best)
-        save_state(state, destination)
+        trainer.save(state, destination)
         say(_line(record, curve, settings.training))
     if state is None:
         raise TrainingError("No epoch was trained.", where="settings, `training.epochs`", fix="set it to at least 1")
-    trainer.keep(state, measure=measure, tune=tune)
-    return trainer.finish(state, destination, parent=parent)
+    last = state
+
+    def kept() -> TrainingSummary:
+        trainer.keep(last, measure=measure, tune=tune)
+        return trainer.finish(last, destination, parent=parent)
+
+    return group.told(kept)
 
 
 class _Trainer:
@@ -139,8 +160,9 @@ class _Trainer:
         settings: Settings,
         seed: int,
         start: WarmStart | None,
+        group: Group,
     ) -> None:
-        self.settings, self.seed = settings.training, seed
+        self.settings, self.seed, self.group = settings.training, seed, group
         self.histories, self.content, self.ids = histories, content, id_rows(histories)
         self.device = choose_device(settings.training)
         self.windows = TrainingWindows(histories, max_length=settings.towers.max_history)
@@ -176,7 +198,9 @@ class _Trainer:
         with torch.no_grad():
             whitened = self.towers.whitening(trained_content)  # (n, c)
         items = TrainedItems(whitened, torch.from_numpy(np.maximum(self.ids, 0)))
-        self.objective = choose_objective(items, self.windows, log_scale=self.log_scale, settings=settings.training)
+        self.objective = choose_objective(
+            items, self.windows, log_scale=self.log_scale, settings=settings.training, group=group
+        )
         self.batch_positions = batch_positions(settings.training, items=len(trained))
         self.memory = step_memory(
             self.towers,
@@ -198,25 +222,34 @@ class _Trainer:
         """Train on every window once and measure on validation; epoch 0 measures alone."""
         began = time.monotonic()
         loss = self._train_once(number) if number else None
-        ndcg = measure(TowerScorer(self.towers, content=self.content, ids=self.ids))
-        return EpochRecord(number, loss, ndcg, time.monotonic() - began)
+
+        def record() -> EpochRecord:
+            ndcg = measure(TowerScorer(self.towers, content=self.content, ids=self.ids))
+            return EpochRecord(number, loss, ndcg, time.monotonic() - began)
+
+        return self.group.told(record)
 
     def _train_once(self, number: int) -> float:
         # Seeded by the epoch, not by what went before, so that a resumed training draws the same dropout.
-        torch.manual_seed(self.seed * 1_000_003 + number)
+        torch.manual_seed(self.seed * 1_000_003 + number + self.group.rank * _SEEDS_APART)
         draw = np.random.default_rng((self.seed, number, 1))
         self.towers.train()
         total, positions = 0.0, 0
         shuffled = self.windows.shuffled(batch_positions=self.batch_positions, seed=self.seed, epoch=number)
-        batches = shown(shuffled, positions=self.windows.positions, epoch=number)
+        told = self.group.rank == 0
+        batches = shown(shuffled, positions=self.windows.positions, epoch=number) if told else shuffled
         while step := list(islice(batches, self.settings.batches_per_step)):
             count = sum(int(batch.real.sum()) for batch in step)
             total, positions = total + self._step(step, draw) * count, positions + count
-        return total / positions
+        summed = torch.tensor(total, dtype=torch.float64, device=self.device)
+        self.group.add_up([summed])
+        return summed.item() / positions
 
     def _step(self, batches: list[Batch], draw: np.random.Generator) -> float:
         self.optimizer.zero_grad(set_to_none=True)
         mean = sum(self._gradients(batch, draw, share=1 / len(batches)) for batch in batches)
+        weights = (*self.towers.parameters(), self.log_scale)
+        self.group.add_up([weight.grad for weight in weights if weight.grad is not None])
         torch.nn.utils.clip_grad_norm_(self.towers.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         with torch.no_grad():
@@ -224,7 +257,10 @@ class _Trainer:
         return mean
 
     def _gradients(self, batch: Batch, draw: np.random.Generator, *, share: float) -> float:
-        """Add ``share`` of the batch's gradients to those of the step and return that share of its loss."""
+        """Add ``share`` of the batch's gradients to those of the step and return that share of its loss.
+
+        Both are this process's part, which :meth:`_step` and :meth:`_train_once` add up.
+        """
         with autocast(self.settings, self.device):
             loss = share * self.objective.loss(self.towers, batch, draw)
         if not torch.isfinite(loss):
@@ -238,14 +274,28 @@ class _Trainer:
 
     def state(self, curve: list[EpochRecord], *, best: dict[str, Tensor] | None) -> TrainingState:
         """Return what the next epoch goes on from; ``best`` None: this epoch's weights are the best."""
-        model = {name: tensor.detach().clone() for name, tensor in self.towers.state_dict().items()}
-        model["log_scale"] = self.log_scale.detach().clone()
+        model = self._weights()
         return TrainingState(curve, best if best is not None else model, model, self.optimizer.state_dict())
 
-    def load(self, state: TrainingState) -> None:
-        """Go back to where an interrupted training stood."""
-        self._put(state.model)
-        self.optimizer.load_state_dict(state.optimizer)
+    def _weights(self) -> dict[str, Tensor]:
+        weights = {name: tensor.detach().clone() for name, tensor in self.towers.state_dict().items()}
+        return weights | {"log_scale": self.log_scale.detach().clone()}
+
+    def save(self, state: TrainingState, destination: Path) -> None:
+        """Write what the next epoch goes on from."""
+        if self.group.rank == 0:
+            save_state(state, destination)
+
+    def restored(self, destination: Path) -> TrainingState | None:
+        """Go back to where an interrupted training stood, if there is one; return that."""
+        state = self.group.told(lambda: load_state(destination, device=torch.device("cpu")))
+        if state is not None:
+            self._put(state.model)
+            self.optimizer.load_state_dict(state.optimizer)
+        elif self.group.size > 1:
+            # Machines may whiten and decompose to other last bits; from here on all take the same steps.
+            self._put(self.group.told(lambda: {name: weight.cpu() for name, weight in self._weights().items()}))
+        return state
 
     def go_back(self, best: dict[str, Tensor], *, setbacks: int) -> None:
         """Return to the best weights and take smaller steps from there."""
@@ -292,6 +342,10 @@ class _Trainer:
             (stage / _RESULT).write_text(json.dumps(record, indent=2), encoding="utf-8")
         (destination / CHECKPOINT).unlink(missing_ok=True)
         return summary
+
+
+def _silent(_: str) -> None:
+    """What processes other than the first one say."""
 
 
 def _finished(folder: Path, *, parent: str | None) -> TrainingSummary | None:

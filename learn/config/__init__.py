@@ -20,6 +20,8 @@ from learn.config.operations import (
     ServingSettings,
     TrafficSettings,
 )
+from learn.config.places import PlaceSettings
+from learn.config.processes import ProcessSettings
 from learn.config.settings import Settings
 
 __all__ = [
@@ -31,6 +33,8 @@ __all__ = [
     "GateSettings",
     "MonitoringSettings",
     "OperationsSettings",
+    "PlaceSettings",
+    "ProcessSettings",
     "ServingSettings",
     "Settings",
     "SplitSettings",

@@ -12,6 +12,8 @@ from learn.config.data import DataSettings, SplitSettings, ValidationSettings
 from learn.config.evaluation import EvaluationSettings
 from learn.config.gate import GateSettings
 from learn.config.operations import DriftSettings, MonitoringSettings, ServingSettings
+from learn.config.places import PlaceSettings
+from learn.config.processes import ProcessSettings
 from learn.config.settings_file import SettingsFile
 
 
@@ -27,12 +29,14 @@ class Settings(SettingsFile):
     seed: int = Field(default=0, ge=0)
     """Seed of every random draw; ``--seed`` wins over it."""
 
+    places: PlaceSettings = PlaceSettings()
     data: DataSettings = DataSettings()
     validation: ValidationSettings = ValidationSettings()
     split: SplitSettings = SplitSettings()
     content: ContentSettings = ContentSettings()
     towers: TowerSettings = TowerSettings()
     training: TrainingSettings = TrainingSettings()
+    processes: ProcessSettings = ProcessSettings()
     evaluation: EvaluationSettings = EvaluationSettings()
     gate: GateSettings = GateSettings()
     drift: DriftSettings = DriftSettings()

@@ -27,6 +27,7 @@ from learn.errors import LearnError, StorageError, VersionError, storage_faults
 Repository = Any
 
 _LOGGERS = ("dvc", "dvc_objects", "dvc_data")
+_REMOTE = "settings"
 _TRANSFER_LOGGER = "dvc_data.hashfile.transfer"
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
@@ -65,12 +66,13 @@ def listened() -> Iterator[list[BaseException]]:
 
 
 @contextmanager
-def opened_repository(root: Path, *, wait_seconds: float) -> Iterator[Repository]:
+def opened_repository(root: Path, *, wait_seconds: float, remote: str = "") -> Iterator[Repository]:
     """The DVC repository around a folder, locked for this process; made where there is none.
 
     Args:
         root: A folder inside the repository, or the folder to make one in.
         wait_seconds: How long to wait while another process holds the repository.
+        remote: Path or URL of the default remote where a repository is made; empty: it has none.
 
     Raises:
         VersionError: The repository is damaged, or held by another process for too long.
@@ -79,7 +81,7 @@ def opened_repository(root: Path, *, wait_seconds: float) -> Iterator[Repository
     with ExitStack() as stack:
         stack.enter_context(explained(root))
         stack.enter_context(listened())
-        repository = stack.enter_context(_opened(root.resolve()))
+        repository = stack.enter_context(_opened(root.resolve(), remote))
         _lock(stack, repository, wait_seconds)
         yield repository
 
@@ -115,12 +117,12 @@ def reason(fault: BaseException) -> str:
     return " ".join(said.split())
 
 
-def _opened(root: Path) -> Repository:
+def _opened(root: Path, remote: str) -> Repository:
     try:
         top = Repo.find_root(str(root))
     except NotDvcRepoError:
         root.mkdir(parents=True, exist_ok=True)
-        return _made(root)
+        return _made(root, remote)
     try:
         return Repo(top)
     except SCMError:
@@ -128,12 +130,18 @@ def _opened(root: Path) -> Repository:
         return Repo(top, config={"core": {"no_scm": True}})
 
 
-def _made(root: Path) -> Repository:
+def _made(root: Path, remote: str) -> Repository:
     try:
-        return Repo.init(str(root), subdir=True)
+        made = Repo.init(str(root), subdir=True)
     except DvcException:
         # No git here, or git ignores this folder: versions are then known by their hashes alone.
-        return Repo.init(str(root), no_scm=True)
+        made = Repo.init(str(root), no_scm=True)
+    if not remote:
+        return made
+    with made, made.config.edit("repo") as config:
+        config["remote"][_REMOTE] = {"url": remote}
+        config["core"]["remote"] = _REMOTE
+    return Repo(str(root))
 
 
 def _lock(stack: ExitStack, repository: Repository, wait_seconds: float) -> None:

@@ -71,19 +71,26 @@ class DataVersion:
     pointer: Path
 
 
-def obtain_version(folder: Path, *, version: str, root: Path, settings: DataSettings) -> DataVersion:
+def obtain_version(folder: Path, *, version: str, root: Path, settings: DataSettings, remote: str = "") -> DataVersion:
     """Record the folder as it is, or fetch an earlier version of it where ``version`` names one.
+
+    Args:
+        folder: The data folder.
+        version: As :func:`restore_version` reads it; empty: the folder as it is.
+        root: A folder in the DVC repository; where there is none, one is made here.
+        settings: Whether to push, and how long to wait for another process.
+        remote: Of a repository that is made here.
 
     Raises:
         DataError: The folder is missing, empty or cannot be read.
         VersionError: The version is unknown, or DVC refused.
     """
     if version:
-        return restore_version(version, folder=folder, root=root, settings=settings)
-    return record_version(folder, root=root, settings=settings)
+        return restore_version(version, folder=folder, root=root, settings=settings, remote=remote)
+    return record_version(folder, root=root, settings=settings, remote=remote)
 
 
-def record_version(folder: Path, *, root: Path, settings: DataSettings) -> DataVersion:
+def record_version(folder: Path, *, root: Path, settings: DataSettings, remote: str = "") -> DataVersion:
     """Snapshot a data folder, as ``dvc add`` does, and push it where a remote is set.
 
     A folder in the repository gets its pointer beside it; any other folder, which may be read-only, gets
@@ -94,6 +101,7 @@ def record_version(folder: Path, *, root: Path, settings: DataSettings) -> DataV
         folder: The data folder.
         root: A folder in the DVC repository; where there is none, one is made here.
         settings: Whether to push, and how long to wait for another process.
+        remote: Of a repository that is made here.
 
     Raises:
         DataError: The folder is missing, empty or cannot be read.
@@ -104,7 +112,7 @@ def record_version(folder: Path, *, root: Path, settings: DataSettings) -> DataV
     if not live.exists() and not _beside(live).exists():
         # Asked before a repository is made: a misspelt name shall leave nothing behind.
         raise _missing(folder)
-    with opened_repository(root, wait_seconds=settings.lock_wait_seconds) as repository:
+    with opened_repository(root, wait_seconds=settings.lock_wait_seconds, remote=remote) as repository:
         if not live.exists():
             _pull(repository, folder, live)
         _check_folder(folder, live, top_of(repository))
@@ -125,7 +133,13 @@ def record_version(folder: Path, *, root: Path, settings: DataSettings) -> DataV
 
 
 def restore_version(
-    version: str, *, folder: Path, root: Path, settings: DataSettings, destination: Path | None = None
+    version: str,
+    *,
+    folder: Path,
+    root: Path,
+    settings: DataSettings,
+    destination: Path | None = None,
+    remote: str = "",
 ) -> DataVersion:
     """Have the files of an earlier version again, beside the live folder, which is never touched.
 
@@ -136,12 +150,13 @@ def restore_version(
         root: A folder in the DVC repository.
         settings: How long to wait for another process.
         destination: Where the version's own folder is made; ``root/.learn/data`` if None.
+        remote: Of a repository that is made here.
 
     Raises:
         VersionError: There is no such version, or its files cannot be fetched.
         StorageError: The disk is full or closed for writing.
     """
-    with opened_repository(root, wait_seconds=settings.lock_wait_seconds) as repository:
+    with opened_repository(root, wait_seconds=settings.lock_wait_seconds, remote=remote) as repository:
         live = folder.resolve()
         pointers = _pointers(repository, live)
         found = resolved(repository, version, folder=folder, pointers=pointers)

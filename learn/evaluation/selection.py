@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from learn.alignment.group import ALONE, Group
 from learn.alignment.summary import TrainingSummary
 from learn.alignment.training import train_towers, training_key
 from learn.alignment.warm_start import WarmStart
@@ -45,7 +46,12 @@ def validation_ndcg(
 
 
 def train_selected(
-    histories_folder: Path, content: Path, *, settings: Settings, start: WarmStart | None = None
+    histories_folder: Path,
+    content: Path,
+    *,
+    settings: Settings,
+    start: WarmStart | None = None,
+    group: Group = ALONE,
 ) -> TrainingSummary:
     """Train the towers of a run, or take those of an earlier run over the same input.
 
@@ -54,16 +60,18 @@ def train_selected(
         content: ``vectors.npy`` in item order.
         settings: All settings; the weights go to ``training/<key>`` in the workspace.
         start: Earlier weights to begin with.
+        group: The processes that share every batch; each of them calls this.
 
     Raises:
         BundleError: The earlier weights are of towers of another shape.
-        TrainingError: There is nothing to train on, or the loss stopped being a number.
+        TrainingError: There is nothing to train on, the loss stopped being a number, or a process of the group is
+            lost.
         StorageError: The disk is full or closed.
     """
     histories = Histories.open(histories_folder)
     # Judged as it is trained: where repeats are to be learned, they must count.
     masked = settings.training.mask_seen
-    key = training_key(histories, content, settings=settings, seed=settings.seed, start=start)
+    key = training_key(histories, content, settings=settings, seed=settings.seed, start=start, processes=group.size)
     return train_towers(
         histories,
         np.load(content, mmap_mode="r"),
@@ -73,4 +81,5 @@ def train_selected(
         measure=validation_ndcg(histories, settings=settings.evaluation, masked=masked),
         tune=tune_channels(histories, settings=settings.evaluation, masked=masked, seed=settings.seed),
         start=start,
+        group=group,
     )

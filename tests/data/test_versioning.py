@@ -397,3 +397,16 @@ def test_nothing_is_written_to_the_terminal(root: Path, capfd: pytest.CaptureFix
     forget_cache(root)
     restore(first.version, data, root)
     assert capfd.readouterr() == ("", "")
+
+
+def test_a_version_is_had_from_the_given_remote_where_there_is_no_repository(tmp_path: Path) -> None:
+    laptop, pod = tmp_path / "laptop", tmp_path / "pod"
+    place = str(tmp_path / "given")
+    laptop.mkdir()
+    recorded = record_version(tables(laptop / "data"), root=laptop, settings=SETTINGS, remote=place)
+    assert recorded.pushed_to is not None
+    pod.mkdir()
+    found = restore_version(recorded.version, folder=pod / "data", root=pod, settings=SETTINGS, remote=place)
+    assert found.version == recorded.version
+    assert found.folder.is_relative_to(pod)
+    assert found.files == recorded.files

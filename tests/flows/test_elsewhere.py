@@ -28,13 +28,14 @@ IMAGE = "registry.example/learn:1"
 GPU_STEPS = {"encode", "towers", "train"}
 WORK: dict[str, Work] = {
     **dict.fromkeys(("start", "plan", "decide", "tell", "end"), "light"),
+    **dict.fromkeys(("share-training", "gather-trainers", "dismiss-trainers"), "light"),
     "encode": "encode",
     "towers": "towers",
     "train": "towers",
 }
 STEPS = {
     "train": {"start", "validate", "histories", "plan", "encode", "gather", "towers", "evaluate", "compare-windows"}
-    | {"package", "decide", "end"},
+    | {"share-training", "gather-trainers", "dismiss-trainers", "package", "decide", "end"},
     "monitor": {"start", "read", "compare", "tell", "train", "end"},
 }
 

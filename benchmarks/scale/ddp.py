@@ -1,0 +1,217 @@
+"""Two processes against one on the bundled sample: the same metrics, seed by seed.
+
+python -m benchmarks.scale.ddp --workspace FOLDER prints what was found as JSON.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import multiprocessing
+import socket
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from multiprocessing.queues import SimpleQueue
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.content.parts import Part
+from benchmarks.quality.provenance import ROOT
+from learn.alignment.processes import Meeting, meet
+from learn.alignment.scoring import TowerScorer, id_rows
+from learn.alignment.summary import TrainingSummary
+from learn.alignment.weights import load_towers
+from learn.config import Settings
+from learn.data.histories import Histories
+from learn.data.sample import make_sample
+from learn.errors import TrainingError
+from learn.evaluation.data_folder import PreparedFolder, prepare_folder
+from learn.evaluation.metrics import Difference, metric_values, paired_difference
+from learn.evaluation.ranking import Ranks, rank_targets
+from learn.evaluation.selection import train_selected
+
+SEEDS = (0, 1, 2)
+PROCESSES = 2
+_METRIC = "ndcg@10"
+_ANSWER_SECONDS = 1_800
+
+
+@dataclass(frozen=True)
+class SeedResult:
+    """One seed, trained by one process and by several.
+
+    Attributes:
+        seed: Of both trainings.
+        alone: NDCG@10 on test, history masked, of one process.
+        together: The same of several.
+        difference: Several minus one on the same users, with its 95 % interval.
+        epochs_alone: Trained by one process.
+        epochs_together: Trained by several.
+    """
+
+    seed: int
+    alone: float
+    together: float
+    difference: Difference
+    epochs_alone: int
+    epochs_together: int
+
+
+@dataclass(frozen=True)
+class DdpResult:
+    """All seeds.
+
+    Attributes:
+        processes: How many trained together.
+        seeds: Each seed's result.
+    """
+
+    processes: int
+    seeds: tuple[SeedResult, ...]
+
+    @property
+    def ddp_metric_difference(self) -> float:
+        """Largest absolute difference of any seed."""
+        return max(abs(each.difference.mean) for each in self.seeds)
+
+    @property
+    def within_interval(self) -> bool:
+        """Whether the interval of every seed's difference holds zero."""
+        return all(each.difference.low <= 0 <= each.difference.high for each in self.seeds)
+
+
+def measure_ddp(
+    data: Path, *, settings: Settings, seeds: Sequence[int] = SEEDS, processes: int = PROCESSES
+) -> DdpResult:
+    """Train a data folder's towers both ways for each seed; what an earlier call trained is taken.
+
+    Args:
+        data: Folder of ``items`` and ``interactions``.
+        settings: Everything goes to their workspace.
+        seeds: Of the trainings.
+        processes: How many train together, on one thread each.
+
+    Raises:
+        LearnError: The data cannot be prepared, or a training failed.
+    """
+    prepared = prepare_folder(data, settings=settings, say=lambda line: print(line, flush=True))
+    return DdpResult(processes, tuple(_one_seed(prepared, settings, seed, processes) for seed in seeds))
+
+
+def measure_sample(workspace: Path, *, seeds: Sequence[int] = SEEDS) -> DdpResult:
+    """Do the same with the bundled sample; arguments and errors are those of :func:`measure_ddp`."""
+    make_sample(workspace / "data")
+    return measure_ddp(workspace / "data", settings=Settings(workspace=workspace / "work"), seeds=seeds)
+
+
+def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the sample is made, not read
+    """Return the section of the page."""
+    found = measure_sample(workspace)
+    rows = tuple(
+        (
+            str(each.seed),
+            f"{each.alone:.4f}",
+            f"{each.together:.4f}",
+            f"{each.difference.mean:+.4f} [{each.difference.low:+.4f}, {each.difference.high:+.4f}]",
+            f"{each.epochs_alone} / {each.epochs_together}",
+        )
+        for each in found.seeds
+    )
+    return Part(
+        name="Several processes",
+        figures={"ddp_metric_difference": found.ddp_metric_difference},
+        header=("Seed", "NDCG@10, one process", f"{found.processes} processes", "Difference, 95 %", "Epochs"),
+        rows=rows,
+        notes=(
+            "The bundled sample, test part, history masked; the processes share every batch by gloo on one machine. "
+            "They drop out other numbers than one process does, so a difference like that between two seeds is to be "
+            "expected; without dropout the losses are equal (tests/alignment/test_processes.py).",
+        ),
+    )
+
+
+def _one_seed(prepared: PreparedFolder, settings: Settings, seed: int, processes: int) -> SeedResult:
+    chosen = settings.model_copy(update={"seed": seed})
+    histories = Histories.open(prepared.split.folder)
+    alone = train_selected(histories.folder, prepared.content, settings=chosen)
+    together = _trained_together(prepared, chosen, processes)
+    ranks = [_ranks(histories, prepared.content, each.folder, chosen).masked for each in (alone, together)]
+    samples = chosen.evaluation.bootstrap_samples
+    return SeedResult(
+        seed=seed,
+        alone=_mean(ranks[0]),
+        together=_mean(ranks[1]),
+        difference=paired_difference(ranks[1], ranks[0], _METRIC, samples=samples, seed=0),
+        epochs_alone=alone.epochs,
+        epochs_together=together.epochs,
+    )
+
+
+def _trained_together(prepared: PreparedFolder, settings: Settings, processes: int) -> TrainingSummary:
+    context = multiprocessing.get_context("spawn")
+    port = _free_port()
+    meetings = [Meeting("127.0.0.1", port, rank, processes, _ANSWER_SECONDS) for rank in range(processes)]
+    told: SimpleQueue[TrainingSummary] = context.SimpleQueue()
+    running = [
+        context.Process(target=_train, args=(prepared, settings, meeting, told if meeting.rank == 0 else None))
+        for meeting in meetings
+    ]
+    for process in running:
+        process.start()
+    for process in running:
+        process.join()
+    if any(process.exitcode for process in running):
+        raise TrainingError(
+            "A process of the training ended early.", where=settings.workspace, fix="see its message above; run again"
+        )
+    return told.get()
+
+
+def _train(
+    prepared: PreparedFolder,
+    settings: Settings,
+    meeting: Meeting,
+    told: SimpleQueue[TrainingSummary] | None,
+) -> None:
+    torch.set_num_threads(1)
+    with meet(meeting) as group:
+        summary = train_selected(prepared.split.folder, prepared.content, settings=settings, group=group)
+    if told is not None:
+        told.put(summary)
+
+
+def _ranks(histories: Histories, content: Path, folder: Path, settings: Settings) -> Ranks:
+    vectors = np.load(content, mmap_mode="r")
+    scorer = TowerScorer(load_towers(folder), content=vectors, ids=id_rows(histories))
+    return rank_targets(scorer, histories, histories.examples("test"), block_users=settings.evaluation.block_users)
+
+
+def _mean(ranks: NDArray[np.float64]) -> float:
+    return float(metric_values(ranks, _METRIC).mean())
+
+
+def _free_port() -> int:
+    with socket.socket() as listening:
+        listening.bind(("127.0.0.1", 0))
+        return int(listening.getsockname()[1])
+
+
+def main(words: Sequence[str] | None = None) -> None:
+    """Measure, and print the result as JSON."""
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.ddp", description=__doc__)
+    parser.add_argument("--workspace", type=Path, default=ROOT / ".learn" / "benchmarks" / "scale" / "ddp")
+    parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS))
+    options = parser.parse_args(words)
+    found = measure_sample(options.workspace.absolute(), seeds=options.seeds)
+    record = asdict(found) | {
+        "figures": {"ddp_metric_difference": found.ddp_metric_difference},
+        "within_interval": found.within_interval,
+    }
+    print(json.dumps(record, indent=2))
+
+
+if __name__ == "__main__":
+    main()

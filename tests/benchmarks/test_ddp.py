@@ -1,0 +1,24 @@
+"""The comparison of two processes with one, on a small shop."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from benchmarks.scale.ddp import measure_ddp
+from benchmarks.scale.small_run import prepare
+from learn.config import Settings
+
+
+@pytest.mark.slow
+def test_two_processes_are_as_good_as_one(tmp_path: Path) -> None:
+    prepare(tmp_path)
+    settings = Settings.from_toml((tmp_path / "settings.toml").read_text(encoding="utf-8"))
+    settings = settings.overridden(workspace=tmp_path / "work")
+    found = measure_ddp(tmp_path / "data", settings=settings, seeds=(0,))
+    (seed,) = found.seeds
+    assert seed.alone > 0
+    assert seed.together > 0
+    assert found.ddp_metric_difference == abs(seed.difference.mean) == pytest.approx(abs(seed.together - seed.alone))
+    assert found.within_interval
