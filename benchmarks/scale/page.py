@@ -15,7 +15,7 @@ from benchmarks.scale.chart import growth_figure
 from benchmarks.scale.paper import estimate
 from learn.data.staging import write_whole
 
-PARTS = ("growth", "kills", "overhead", "ddp")
+PARTS = ("growth", "kills", "overhead", "ddp", "remote")
 """Modules of this package, in the page's order, each with ``measure(*, data: Path, workspace: Path) -> Part``."""
 
 _NAMES = {
@@ -23,6 +23,7 @@ _NAMES = {
     "kills": "Kills",
     "overhead": "What the engine takes",
     "ddp": "Several processes",
+    "remote": "Steps on empty machines",
 }
 _FIGURES = {
     "interactions_50m_peak_bytes": "Peak memory of any step at 50 million interactions",
