@@ -313,7 +313,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @plain_errors
-    @hands_on("validation_summary", "split_summary", "content_summary", "training")
+    @hands_on("validation_summary", "split_summary", "content_summary", "training", "profile")
     def package(self, inputs: list[TrainFlow]) -> None:
         """Package: bundle, model store, bento; the built service must answer as the offline ranking."""
         from flows.champion import presence_rule
