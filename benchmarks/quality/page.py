@@ -200,6 +200,8 @@ def _set_part(case: _Case, drawn: Mapping[str, Figure]) -> list[str]:
         parts += [
             "### Nothing masked, the published protocol",
             "Nothing is masked, in training or in ranking, and the epoch is chosen on validation without masking. "
+            "What the user has taken is known to the towers' own score, by a channel whose one weight is learned in "
+            "training ([repeats](../towers.md#channels)). "
             "The blend's weights are those chosen with the history masked. Published rows are their authors' figures.",
             tables.model_table(case.unmasked, "unmasked", published=PUBLISHED[case.name]),
             _against_blend(case.unmasked, "unmasked"),
