@@ -25,6 +25,7 @@ from learn.errors import ServingError
 from learn.evaluation.selection import train_selected
 from learn.serving.server import running_service
 from tests.flows.workplace import Finished, Workplace
+from tests.real_data import REAL
 
 pytestmark = pytest.mark.slow
 
@@ -329,7 +330,7 @@ def test_an_earlier_version_of_the_data_gives_the_earlier_metrics(first: Run, ch
 
 
 def test_the_floor_on_scientific(tmp_path: Path) -> None:
-    data = ROOT.parent / "shared" / "data" / "scientific"
+    data = REAL / "scientific"
     if not data.is_dir():
         pytest.skip("the real data is not on this machine")
     place = Workplace(tmp_path)
