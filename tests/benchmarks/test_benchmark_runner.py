@@ -55,6 +55,7 @@ def kill_after_an_epoch(job: Job, place: Path) -> None:
     assert str(EPOCHS) in seen
 
 
+@pytest.mark.slow
 def test_a_killed_benchmark_goes_on_where_it_was(
     place: Path, jobs: list[Job], capfd: pytest.CaptureFixture[str]
 ) -> None:

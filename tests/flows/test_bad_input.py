@@ -158,6 +158,7 @@ def test_an_unknown_data_version(place: Workplace) -> None:
 # --- Tables that cannot be read ---------------------------------------------------------------------------
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("items", "interactions", "what", "where", "fix"),
     [
@@ -192,6 +193,7 @@ def test_a_table_that_cannot_be_read(
     assert place.left(".learn") == place.left("reports") == set()
 
 
+@pytest.mark.slow
 def test_a_file_cut_off_in_the_middle(place: Workplace) -> None:
     data = write_tables(place.folder / "data")
     # Of noise, so that half of the compressed file is really missing.
@@ -236,6 +238,7 @@ def test_two_items_with_one_id(place: Workplace) -> None:
     assert_reported_but_not_used(place)
 
 
+@pytest.mark.slow
 def test_no_user_with_two_interactions(place: Workplace) -> None:
     alone = HEADER + "".join(f"u{user},i{user % 8},2024-01-01\n" for user in range(9))
     write_tables(place.folder / "data", interactions=alone)
@@ -250,6 +253,7 @@ def test_no_user_with_two_interactions(place: Workplace) -> None:
     assert_reported_but_not_used(place)
 
 
+@pytest.mark.slow
 def test_too_many_bad_rows(place: Workplace) -> None:
     write_tables(place.folder / "data", items=f"{ITEMS}i8,?\ni9,damaged\ni10,n/a\n")
     done = place.flow("run")
@@ -277,6 +281,7 @@ def full_disk(place: Workplace) -> Iterator[Path]:
         yield disk
 
 
+@pytest.mark.slow
 def test_a_full_disk(place: Workplace, full_disk: Path) -> None:
     rows = "".join(f"x{row},{os.urandom(60).hex()}\n" for row in range(2_000))
     write_tables(place.folder / "data", items=ITEMS + rows)

@@ -59,6 +59,7 @@ def test_a_folder_that_is_no_bundle(place: Workplace) -> None:
     assert_no_trace(place)
 
 
+@pytest.mark.slow
 def test_a_run_that_never_came_to_its_end(place: Workplace) -> None:
     failed = place.flow("run", "--data", "nowhere")
     assert failed.code != 0
