@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.content.page import keep, write_page
 from benchmarks.content.parts import Part
+from benchmarks.ending import exit_status
 from benchmarks.quality.provenance import ROOT, real_data
-from learn.errors import LearnError
 
 PARTS = ("throughput", "quality_of_modes", "million", "read_back", "changed_catalogue", "killed_pass")
 """Modules of this package, each with a ``measure``; in the page's order."""
@@ -20,18 +19,16 @@ PARTS = ("throughput", "quality_of_modes", "million", "read_back", "changed_cata
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
     options = _options(words)
-    try:
-        for name in options.only:
-            print(f"Measuring {name}", flush=True)
-            module = importlib.import_module(f"benchmarks.content.{name}")
-            part: Part = module.measure(data=options.data, workspace=options.workspace / name)
-            keep(name, part, folder=options.workspace)
-        page = write_page(PARTS, folder=options.out, workspace=options.workspace)
-    except LearnError as error:
-        print(f"{error.headline}\n{error}", file=sys.stderr)
-        return 2
-    print(f"Page: {page}")
-    return 0
+    return exit_status(lambda: _measured(options))
+
+
+def _measured(options: argparse.Namespace) -> Path:
+    for name in options.only:
+        print(f"Measuring {name}", flush=True)
+        module = importlib.import_module(f"benchmarks.content.{name}")
+        part: Part = module.measure(data=options.data, workspace=options.workspace / name)
+        keep(name, part, folder=options.workspace)
+    return write_page(PARTS, folder=options.out, workspace=options.workspace)
 
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:

@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import argparse
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from benchmarks.ending import exit_status
 from benchmarks.monitoring.kept import Kept
 from benchmarks.monitoring.million import measure_million
 from benchmarks.monitoring.page import keep_cells, keep_million, write_page
 from benchmarks.monitoring.rates import Cell, Plan, measure_cells
 from benchmarks.quality.provenance import ROOT, real_data
-from learn.errors import LearnError
 
 PARTS = ("rates", "million")
 _AT_ONCE_SECONDS = 1.0
@@ -22,21 +21,20 @@ _AT_ONCE_SECONDS = 1.0
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
     options = _options(words)
-    try:
-        kept = Kept(options.workspace / "kept")
-        if "rates" in options.only:
-            _judge(options, kept)
-        if "million" in options.only:
-            million = measure_million(
-                folder=options.workspace / "million", data=options.data, workspace=options.prepared, kept=kept
-            )
-            keep_million(million, options.workspace)
-            print(f"{million.rows:,} log rows: {million.seconds:.0f} s, {million.peak_bytes / 1e6:,.0f} MB", flush=True)
-        print(f"Page: {write_page(options.workspace, folder=options.out)}")
-    except LearnError as error:
-        print(f"{error.headline}\n{error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: _measured(options))
+
+
+def _measured(options: argparse.Namespace) -> Path:
+    kept = Kept(options.workspace / "kept")
+    if "rates" in options.only:
+        _judge(options, kept)
+    if "million" in options.only:
+        million = measure_million(
+            folder=options.workspace / "million", data=options.data, workspace=options.prepared, kept=kept
+        )
+        keep_million(million, options.workspace)
+        print(f"{million.rows:,} log rows: {million.seconds:.0f} s, {million.peak_bytes / 1e6:,.0f} MB", flush=True)
+    return write_page(options.workspace, folder=options.out)
 
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:

@@ -9,7 +9,8 @@ import sys
 from importlib.metadata import version
 from pathlib import Path
 
-from benchmarks.recbole.processes import BenchmarkError, run_quietly
+from benchmarks.ending import BenchmarkError
+from benchmarks.recbole.processes import run_quietly
 from learn.errors import storage_faults
 
 REQUIREMENTS = Path(__file__).with_name("recbole_requirements.txt")

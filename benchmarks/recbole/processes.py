@@ -7,16 +7,11 @@ import subprocess
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from benchmarks.ending import BenchmarkError
 from benchmarks.quality.provenance import ROOT
-from learn.errors import LearnError, storage_faults
+from learn.errors import storage_faults
 
 _SHOWN_LINES = 15
-
-
-class BenchmarkError(LearnError):
-    """A benchmark's own process or environment failed."""
-
-    headline = "The benchmark stopped"
 
 
 def run_quietly(command: Sequence[str | Path], *, log: Path, environment: Mapping[str, str], cwd: Path) -> None:

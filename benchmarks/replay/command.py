@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
+from benchmarks.ending import exit_status
 from benchmarks.monitoring.page import write_page
 from benchmarks.quality.provenance import ROOT, real_data
 from benchmarks.replay.loop import Plan, replay
 from benchmarks.replay.records import Day, Replay, keep
 from benchmarks.replay.shop import open_shop
 from benchmarks.replay.workplace import Workplace
-from learn.errors import LearnError
 
 RESULT = "result.json"
 
@@ -22,20 +21,19 @@ RESULT = "result.json"
 def main(words: Sequence[str] | None = None) -> int:
     """Replay, and draw the page anew; the exit status is 2 where something failed."""
     options = _options(words)
-    try:
-        begin = date.fromisoformat(options.begin)
-        event = begin + timedelta(days=options.days // 2)
-        shop = open_shop(options.data, begin=begin - timedelta(days=options.history_days), event=event)
-        place = Workplace(options.workspace.absolute() / "replay")
-        said = 0
-        for found in replay(Plan(shop, place, begin, options.days, event)):
-            keep(found, place.folder / RESULT)
-            said = _say(found, said, days=options.days)
-        print(f"Page: {write_page(options.workspace, folder=options.out)}")
-    except LearnError as error:
-        print(f"{error.headline}\n{error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: _replayed(options))
+
+
+def _replayed(options: argparse.Namespace) -> Path:
+    begin = date.fromisoformat(options.begin)
+    event = begin + timedelta(days=options.days // 2)
+    shop = open_shop(options.data, begin=begin - timedelta(days=options.history_days), event=event)
+    place = Workplace(options.workspace.absolute() / "replay")
+    said = 0
+    for found in replay(Plan(shop, place, begin, options.days, event)):
+        keep(found, place.folder / RESULT)
+        said = _say(found, said, days=options.days)
+    return write_page(options.workspace, folder=options.out)
 
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:

@@ -4,31 +4,28 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.content.page import keep
 from benchmarks.content.parts import Part
+from benchmarks.ending import exit_status
 from benchmarks.quality.provenance import ROOT, real_data
 from benchmarks.scale import growth
 from benchmarks.scale.page import PARTS, write_pages
-from learn.errors import LearnError
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
     options = _options(words)
-    try:
-        for name in options.only:
-            print(f"Measuring {name}", flush=True)
-            keep(name, _measured(name, options), folder=options.workspace)
-        page = write_pages(options.out, workspace=options.workspace)
-    except LearnError as error:
-        print(f"{error.headline}\n{error}", file=sys.stderr)
-        return 2
-    print(f"Page: {page}")
-    return 0
+    return exit_status(lambda: _all_measured(options))
+
+
+def _all_measured(options: argparse.Namespace) -> Path:
+    for name in options.only:
+        print(f"Measuring {name}", flush=True)
+        keep(name, _measured(name, options), folder=options.workspace)
+    return write_pages(options.out, workspace=options.workspace)
 
 
 def _measured(name: str, options: argparse.Namespace) -> Part:

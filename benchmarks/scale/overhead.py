@@ -12,8 +12,8 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.content.parts import Part
+from benchmarks.ending import BenchmarkError
 from benchmarks.quality.provenance import ROOT
-from benchmarks.recbole.processes import BenchmarkError
 from benchmarks.scale.kills import finished, step_seconds
 from benchmarks.scale.small_run import STEPS, Place
 from learn.data.sample import make_sample

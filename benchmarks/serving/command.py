@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
+from benchmarks.ending import exit_status
 from benchmarks.quality.provenance import ROOT
 from benchmarks.serving.load import Wrk
 from benchmarks.serving.million import measure_million
@@ -15,7 +15,6 @@ from benchmarks.serving.model import ServedModels, served_models
 from benchmarks.serving.page import write_page
 from benchmarks.serving.results import keep
 from benchmarks.serving.under_load import measure_bad_requests, measure_latency, measure_parity, measure_swaps
-from learn.errors import LearnError
 
 PARTS = ("latency", "swaps", "parity", "bad", "million")
 
@@ -23,13 +22,12 @@ PARTS = ("latency", "swaps", "parity", "bad", "million")
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
     options = _options(words)
-    try:
-        _measure(options)
-        print(f"Page: {write_page(options.workspace / 'results', folder=options.out)}")
-    except LearnError as error:
-        print(f"{error.headline}\n{error}", file=sys.stderr)
-        return 2
-    return 0
+    return exit_status(lambda: _measured(options))
+
+
+def _measured(options: argparse.Namespace) -> Path:
+    _measure(options)
+    return write_page(options.workspace / "results", folder=options.out)
 
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:

@@ -5,8 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from benchmarks.ending import BenchmarkError
 from benchmarks.recbole.ours import measure_ours
-from benchmarks.recbole.processes import BenchmarkError, run_quietly
+from benchmarks.recbole.processes import run_quietly
 from benchmarks.recbole.records import Epoch, Side, compare, when_reached
 from learn.alignment.scoring import TowerScorer, id_rows
 from learn.alignment.weights import load_towers

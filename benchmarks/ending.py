@@ -1,0 +1,30 @@
+"""How a benchmark's command ends, and the error that is its own."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from learn.errors import LearnError
+
+
+class BenchmarkError(LearnError):
+    """A benchmark's own process or environment failed."""
+
+    headline = "The benchmark stopped"
+
+
+def exit_status(benchmark: Callable[[], Path]) -> int:
+    """Run a benchmark and name the page that it wrote; an error is told in words.
+
+    Returns:
+        0, or 2 where it could not be begun or brought to its end.
+    """
+    try:
+        page = benchmark()
+    except LearnError as error:
+        print(f"{error.headline}\n{error}", file=sys.stderr)
+        return 2
+    print(f"Page: {page}")
+    return 0
