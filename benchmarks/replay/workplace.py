@@ -170,7 +170,8 @@ class Workplace:
             "LEARN_SERVING_STATE": str(self.folder / "service_state"),
             "LEARN_TRAFFIC_FOLDER": str(self.raw_log),
         }
-        with running_service(self.bento(), start_seconds=600, environment=self.environment | own) as address:
+        log = self.folder / "service.log"
+        with running_service(self.bento(), start_seconds=600, environment=self.environment | own, log=log) as address:
             yield address
 
     def _flow(self, file: str, *words: str, name: str) -> Ended:

@@ -9,6 +9,7 @@ settle()
 import gc  # noqa: E402  # the libraries read the environment when they are imported
 import sys  # noqa: E402  # as above
 from pathlib import Path  # noqa: E402  # as above
+from time import perf_counter  # noqa: E402  # as above
 from uuid import uuid4  # noqa: E402  # as above
 
 import torch  # noqa: E402  # as above
@@ -18,30 +19,39 @@ from starlette.requests import Request  # noqa: E402  # as above
 from starlette.responses import Response  # noqa: E402  # as above
 from starlette.routing import Route  # noqa: E402  # as above
 
-from learn.serving.answers import answered  # noqa: E402  # as above
+from learn.serving.answers import Found, answered, found_alone, wanted_list  # noqa: E402  # as above
 from learn.serving.bundle import read_bundle  # noqa: E402  # as above
+from learn.serving.gathering import Gathering  # noqa: E402  # as above
 from learn.serving.messages import RecommendRequest  # noqa: E402  # as above
 from learn.serving.recommender import Recommender  # noqa: E402  # as above
 from learn.serving.served_models import Served  # noqa: E402  # as above
 
 
 def application(bundle: Path) -> Starlette:
-    """Return a server of `/recommend`, `/empty` and `/readyz`."""
+    """Return a server of `/recommend`, `/recommend_alone`, `/empty` and `/readyz`."""
     torch.set_num_threads(1)
     recommender = Recommender(read_bundle(bundle))
     recommender.warm_up()
     served = Served(recommender, recommender.version, "champion")
+    gathering = Gathering()
+
+    async def recommend_alone(request: Request) -> Response:
+        asked = RecommendRequest.model_validate_json(await request.body())
+        answer, _ = answered(found_alone(served, asked), asked, recommendation_id=str(uuid4()))
+        return Response(answer.model_dump_json(), media_type="application/json")
 
     async def recommend(request: Request) -> Response:
-        asked = RecommendRequest.model_validate_json(await request.body())
-        answer, _ = answered(served, asked, recommendation_id=str(uuid4()))
+        asked, started = RecommendRequest.model_validate_json(await request.body()), perf_counter()
+        found = Found(served, await gathering.recommend(recommender, wanted_list(asked)), perf_counter() - started)
+        answer, _ = answered(found, asked, recommendation_id=str(uuid4()))
         return Response(answer.model_dump_json(), media_type="application/json")
 
     async def empty(request: Request) -> Response:
         await request.body()
         return Response(b"{}", media_type="application/json")
 
-    posts = [Route(path, handler, methods=["POST"]) for path, handler in (("/recommend", recommend), ("/empty", empty))]
+    handlers = {"/recommend": recommend, "/recommend_alone": recommend_alone, "/empty": empty}
+    posts = [Route(path, handler, methods=["POST"]) for path, handler in handlers.items()]
     return Starlette(routes=[*posts, Route("/readyz", empty)])
 
 

@@ -23,10 +23,10 @@ from benchmarks.serving.load import Wrk, found_by
 from benchmarks.serving.model import ITEMS, NAME, ServedModels, histories, item_id
 from benchmarks.serving.results import BadRequests, Latency, LoadRow, Parity, Swaps
 from learn.errors import ServingError
-from learn.serving.bundle import Bundle, read_bundle
-from learn.serving.parity import check_parity, offline_top_k
+from learn.serving.bundle import read_bundle
+from learn.serving.parity import check_parity
 from learn.serving.promotion import promote
-from learn.serving.recommender import Recommender
+from learn.serving.recommender import Recommender, Wanted
 from learn.serving.server import running_service
 from tests.serving.bad_requests import bad_bodies
 from tests.serving.generated_requests import Page
@@ -46,6 +46,7 @@ def measure_latency(models: ServedModels, wrk: Wrk, *, seconds: float) -> Latenc
         servers: dict[str, tuple[str, Sequence[object]]] = {
             "service": (f"{service}/recommend", lists),
             "bare": (f"{bare}/recommend", lists),
+            "bare, one by one": (f"{bare}/recommend_alone", lists),
             "service, nothing to do": (f"{service}/feedback", [said]),
             "bare, nothing to do": (f"{bare}/empty", [said]),
         }
@@ -137,26 +138,21 @@ def measure_bad_requests(models: ServedModels, *, wanted: int) -> BadRequests:
 
 
 def _batched(models: ServedModels) -> dict[int, float]:
-    """Return what a list costs by itself and in batches; the batch's work is the offline ranking's."""
-    bundle = read_bundle(models.folders[0])
-    recommender = Recommender(bundle)
+    """Return the model's milliseconds for a list by itself, and with others."""
+    recommender = Recommender(read_bundle(models.folders[0]))
     recommender.warm_up()
-    asked = histories(max(_BATCHES) * 8)
+    asked = [Wanted(history, 10) for history in histories(max(_BATCHES) * 8)]
 
     def alone() -> None:
-        for history in asked:
-            recommender.recommend(history, k=10)
+        for wanted in asked:
+            recommender.recommend(wanted.history, k=wanted.k)
 
-    spent = {1: _seconds(alone)}
-    for size in _BATCHES:
-        parts = [asked[begin : begin + size] for begin in range(0, len(asked), size)]
-        spent[size] = _seconds(partial(_ranked, bundle, parts))
+    def together(size: int) -> None:
+        for begin in range(0, len(asked), size):
+            recommender.recommend_together(asked[begin : begin + size])
+
+    spent = {1: _seconds(alone)} | {size: _seconds(partial(together, size)) for size in _BATCHES}
     return {size: 1e3 * seconds / len(asked) for size, seconds in spent.items()}
-
-
-def _ranked(bundle: Bundle, parts: Sequence[Sequence[Sequence[str]]]) -> None:
-    for part in parts:
-        offline_top_k(bundle, part)
 
 
 def _seconds(work: Callable[[], None]) -> float:

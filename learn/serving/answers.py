@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from http import HTTPStatus
 from time import perf_counter
@@ -28,7 +29,7 @@ from learn.serving.messages import (
     SimilarItemsRequest,
     SimilarItemsResponse,
 )
-from learn.serving.recommender import Recommender, Vector
+from learn.serving.recommender import Recommendation, Recommender, Vector, Wanted
 from learn.serving.served_models import Served
 
 _LOGGED_HISTORY = 100
@@ -111,28 +112,54 @@ def changed_items(recommender: Recommender, *, changed: int, unknown: Sequence[s
     )
 
 
-def answered(
-    served: Served[Recommender], request: RecommendRequest, *, recommendation_id: str
-) -> tuple[RecommendResponse, AnswerRecord]:
-    """Answer `recommend`, and say what the traffic log keeps of it.
+def wanted_list(request: RecommendRequest) -> Wanted:
+    """Return what a recommender is asked for."""
+    return Wanted(request.ordered_history(), request.k, request.exclude_seen, request.filters())
 
-    Args:
-        served: The model that answers.
-        request: The request.
-        recommendation_id: Names the answer, and what a challenger in the shadow would have answered instead.
+
+@dataclass(frozen=True)
+class Found:
+    """What a model found for a request.
+
+    Attributes:
+        served: The model.
+        recommendation: The list.
+        seconds: What it took, waiting for others' lists included.
+    """
+
+    served: Served[Recommender]
+    recommendation: Recommendation
+    seconds: float
+
+
+def found_alone(served: Served[Recommender], request: RecommendRequest) -> Found:
+    """Have a model answer one request.
 
     Raises:
         RequestError: A filter does not fit the catalogue.
     """
-    started = perf_counter()
-    history = request.ordered_history()
-    found = served.recommender.recommend(
-        history, k=request.k, exclude_seen=request.exclude_seen, filters=request.filters()
+    started, wanted = perf_counter(), wanted_list(request)
+    recommendation = served.recommender.recommend(
+        wanted.history, k=wanted.k, exclude_seen=wanted.exclude_seen, filters=wanted.filters
     )
+    return Found(served, recommendation, perf_counter() - started)
+
+
+def answered(
+    found: Found, request: RecommendRequest, *, recommendation_id: str
+) -> tuple[RecommendResponse, AnswerRecord]:
+    """Put what was found into the answer, and say what the traffic log keeps of it.
+
+    Args:
+        found: What the model found.
+        request: The request.
+        recommendation_id: Names the answer, and what a challenger in the shadow would have answered instead.
+    """
+    served = found.served
     answer = RecommendResponse.of(
-        found, recommendation_id=recommendation_id, model_version=served.version, arm=served.arm
+        found.recommendation, recommendation_id=recommendation_id, model_version=served.version, arm=served.arm
     )
-    record = _answer_record(request, answer, history=history, seconds=perf_counter() - started)
+    record = _answer_record(request, answer, seconds=found.seconds)
     return answer, record.model_copy(update={"challenger_share": served.challenger_share})
 
 
@@ -152,9 +179,8 @@ def _vectors(recommender: Recommender, vectors: Sequence[Vector | None], unknown
     return VectorsResponse.model_construct(vectors=numbers, model_version=recommender.version, unknown_items=unknown)
 
 
-def _answer_record(
-    request: RecommendRequest, answer: RecommendResponse, *, history: Sequence[str], seconds: float
-) -> AnswerRecord:
+def _answer_record(request: RecommendRequest, answer: RecommendResponse, *, seconds: float) -> AnswerRecord:
+    history = request.ordered_history()
     unknown = set(answer.unknown_items)
     known = [item_id for item_id in history if item_id not in unknown] if unknown else history
     return AnswerRecord(

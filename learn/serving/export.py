@@ -29,9 +29,9 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 
 from learn.data.staging import staged
 from learn.errors import DataError
-from learn.serving.batch_ranking import BatchRanker, RankedUser
 from learn.serving.bundle import Bundle
 from learn.serving.export_users import UserBlock, Users
+from learn.serving.recommender import Recommendation, Recommender, Wanted
 
 USERS, ITEMS, LISTS, SUMMARY = "user_vectors.parquet", "item_vectors.parquet", "recommendations.parquet", "export.json"
 
@@ -90,7 +90,7 @@ def export(
 
 
 def _written(bundle: Bundle, users: Users, stage: Path, *, k: int, console: Console) -> ExportSummary:
-    ranker = BatchRanker(bundle)
+    recommender = Recommender(bundle)
     width = bundle.item_vectors.shape[1]
     vector = pa.list_(pa.float32(), width)
     pq.write_table(
@@ -105,7 +105,9 @@ def _written(bundle: Bundle, users: Users, stage: Path, *, k: int, console: Cons
             for name, schema in ((USERS, _user_schema(vector)), (LISTS, _list_schema()))
         )
         for block in _shown(users, console):
-            ranked = ranker.rank(block.histories, k=k)
+            found = recommender.recommend_together([Wanted(history, k) for history in block.histories])
+            # Only filters can be refused, and there are none.
+            ranked = [each for each in found if isinstance(each, Recommendation)]
             vectors.write_table(_user_vectors(block, ranked, width=width))
             lists.write_table(_lists(block, ranked))
             count += len(block.user_ids)
@@ -116,25 +118,29 @@ def _written(bundle: Bundle, users: Users, stage: Path, *, k: int, console: Cons
     )
 
 
-def _user_vectors(block: UserBlock, ranked: Sequence[RankedUser], *, width: int) -> pa.Table:
+def _user_vectors(block: UserBlock, ranked: Sequence[Recommendation], *, width: int) -> pa.Table:
     nobody = np.zeros(width, dtype=np.float32)
-    values = np.stack([nobody if user.vector is None else user.vector for user in ranked])  # (B, d)
-    valid = np.array([user.vector is not None for user in ranked])
+    values = np.stack([nobody if user.user_vector is None else user.user_vector for user in ranked])  # (B, d)
+    valid = np.array([user.user_vector is not None for user in ranked])
     return pa.table([pa.array(block.user_ids), _vectors(values, valid=valid)], names=["user_id", "vector"])
 
 
-def _lists(block: UserBlock, ranked: Sequence[RankedUser]) -> pa.Table:
+def _lists(block: UserBlock, ranked: Sequence[Recommendation]) -> pa.Table:
     return pa.table(
         [
             pa.array(block.user_ids),
-            pa.array([user.items for user in ranked], pa.list_(pa.string())),
-            pa.array([user.scores for user in ranked], pa.list_(pa.float32())),
+            pa.array([[item.item_id for item in user.items] for user in ranked], pa.list_(pa.string())),
+            pa.array([[item.score for item in user.items] for user in ranked], pa.list_(pa.float32())),
             pa.array([user.fallback for user in ranked], pa.string()),
             pa.array([len(history) for history in block.histories], pa.int32()),
-            pa.array([user.unknown_items for user in ranked], pa.int32()),
+            pa.array(map(_unknown, block.histories, ranked), pa.int32()),
         ],
         schema=_list_schema(),
     )
+
+
+def _unknown(history: Sequence[str], user: Recommendation) -> int:
+    return sum(item_id in user.unknown_items for item_id in history) if user.unknown_items else 0
 
 
 def _user_schema(vector: pa.DataType) -> pa.Schema:

@@ -60,6 +60,11 @@ class Filters:
         """Whether it takes any item out."""
         return self.include_only is not None or self.exclude is not None
 
+    @property
+    def rearranged(self) -> bool:
+        """Whether lists are more than the best of what is left."""
+        return bool(self.caps) or self.diversity > 0
+
 
 NO_FILTERS = Filters()
 

@@ -1,13 +1,18 @@
 """Histories in, items out: the model behind the service, without a web framework.
 
-Shape legend: n items, h known items of a history, T positions the user tower reads, W input width, D vector width.
+One product of matrices scores many users in the time that single products score a few. Its float32 sums differ in
+their last digits from those of a single user; where two neighbours of a list are closer than that could matter, the
+list is made alone, so that nobody's list depends on who else asked.
+
+Shape legend: B users, n items, h known items of a history, T positions the user tower reads, W input width, D vector
+width.
 """
 
 from __future__ import annotations
 
 import threading
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import cycle, islice
 from typing import Annotated
@@ -17,18 +22,26 @@ import torch
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
+from learn.alignment.batches import pad_histories
 from learn.data.traffic import Fallback
+from learn.errors import RequestError
 from learn.serving.ann import AnnIndex, rank
 from learn.serving.bundle import Bundle
 from learn.serving.catalogue import Catalogue, ItemChange, lengths_of
 from learn.serving.diversity import best_within_caps, diversified, pool_size
 from learn.serving.earlier_bundle import trained_rows
 from learn.serving.filters import NO_FILTERS, Filters, candidates, caps_of
-from learn.serving.retrieval import Candidates, ExactRanked, Hits, OrderRanked, Ranked, rank_exactly
+from learn.serving.retrieval import Candidates, ExactRanked, Hits, OrderRanked, Ranked, rank_exactly, rank_scored
 
 Vector = NDArray[np.float32]
 
+CLOSE = 1e-5
+"""Scores closer than this may change places between many users and a single one: a hundred times what float32 sums of
+unit vectors were seen to differ by."""
+
 _NOBODY = np.empty(0, dtype=np.int64)
+# Of one product: more users no longer make it cheaper, and take memory from what else the machine does.
+_MOST_USERS, _SCORE_BYTES = 256, 64 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +65,23 @@ class RecommendedItem:
 
 
 @dataclass(frozen=True)
+class Wanted:
+    """A list that is asked for.
+
+    Attributes:
+        history: Item ids, oldest first; unknown ids are named in the answer and otherwise ignored.
+        k: Items wanted, at least 1; fewer come back where fewer exist.
+        exclude_seen: Leave out the items of the history.
+        filters: What may come back.
+    """
+
+    history: Sequence[str]
+    k: int
+    exclude_seen: bool = True
+    filters: Filters = NO_FILTERS
+
+
+@dataclass(frozen=True)
 class Recommendation:
     """An answer.
 
@@ -59,11 +89,13 @@ class Recommendation:
         items: Best first.
         unknown_items: Ids of the history that the catalogue does not hold, each once, in the history's order.
         fallback: Why the list is popularity instead of the user tower's; ``None`` where it is the tower's.
+        user_vector: (D,) float32 that the items were ranked by; None where the user tower was not asked.
     """
 
     items: tuple[RecommendedItem, ...]
     unknown_items: tuple[str, ...] = ()
     fallback: Fallback | None = None
+    user_vector: Vector | None = field(default=None, repr=False, compare=False)
 
 
 class Recommender:
@@ -104,16 +136,25 @@ class Recommender:
         Raises:
             RequestError: A filter does not fit the catalogue.
         """
+        return self._alone(self._catalogue, Wanted(history, k, exclude_seen, filters))
+
+    def recommend_together(self, wanted: Sequence[Wanted]) -> list[Recommendation | RequestError]:
+        """Recommend items to many users; each gets the list that it would get alone.
+
+        Returns:
+            For each of them the answer, or what is wrong with the filters asked for.
+        """
         catalogue = self._catalogue
-        rows, unknown = _known(catalogue, history)
-        allowed = candidates(catalogue, filters, excluded=rows if exclude_seen else _NOBODY)
-        if len(rows):
-            ranked = rank(catalogue.vectors, self._user_vector(catalogue, rows), allowed, self._index)
-            fallback: Fallback | None = None
-        else:
-            ranked = _rank_popular(catalogue, allowed)
-            fallback = "no_known_item" if unknown else "empty_history"
-        return Recommendation(_listed(catalogue, _cut(catalogue, ranked, k, filters)), unknown, fallback)
+        at_once = int(np.clip(_SCORE_BYTES // (4 * len(catalogue.vectors)), 1, _MOST_USERS))
+        plain = [place for place, each in enumerate(wanted) if self._index is None and not each.filters.rearranged]
+        known = {place: _known(catalogue, wanted[place].history) for place in plain}
+        scored = [place for place in plain if len(known[place][0])]
+        found: dict[int, Recommendation] = {}
+        for begin in range(0, len(scored), at_once):
+            part = scored[begin : begin + at_once]
+            if len(part) > 1:
+                found |= self._together(catalogue, {place: (wanted[place], *known[place]) for place in part})
+        return [found.get(place) or self._alone_or_refused(catalogue, each) for place, each in enumerate(wanted)]
 
     def similar_items(self, item_id: str, *, k: int, filters: Filters = NO_FILTERS) -> Recommendation:
         """List the items most like one of the catalogue, itself left out.
@@ -138,7 +179,7 @@ class Recommender:
         """Return the user vector (D,) after a history, None where no item of it is known, and the unknown ids."""
         catalogue = self._catalogue
         rows, unknown = _known(catalogue, history)
-        return (self._user_vector(catalogue, rows) if len(rows) else None), unknown
+        return (self._user_vectors(catalogue, [rows])[0] if len(rows) else None), unknown
 
     def item_vectors(self, item_ids: Sequence[str]) -> tuple[Vector, tuple[str, ...]]:
         """Return vectors (k, D) of the known ones of some items, in their order, and the unknown ids."""
@@ -178,16 +219,56 @@ class Recommender:
             for k in (1, 10):
                 self.recommend(list(islice(cycle(ids), length)), k=k)
 
+    def _alone(self, catalogue: Catalogue, wanted: Wanted) -> Recommendation:
+        rows, unknown = _known(catalogue, wanted.history)
+        allowed = candidates(catalogue, wanted.filters, excluded=rows if wanted.exclude_seen else _NOBODY)
+        if len(rows):
+            vector = self._user_vectors(catalogue, [rows])[0]
+            ranked = rank(catalogue.vectors, vector, allowed, self._index)
+            return Recommendation(_listed(catalogue, _cut(catalogue, ranked, wanted)), unknown, None, vector)
+        ranked = _rank_popular(catalogue, allowed)
+        fallback: Fallback = "no_known_item" if unknown else "empty_history"
+        return Recommendation(_listed(catalogue, _cut(catalogue, ranked, wanted)), unknown, fallback)
+
+    def _alone_or_refused(self, catalogue: Catalogue, wanted: Wanted) -> Recommendation | RequestError:
+        try:
+            return self._alone(catalogue, wanted)
+        except RequestError as refused:
+            return refused
+
+    def _together(
+        self, catalogue: Catalogue, asked: dict[int, tuple[Wanted, NDArray[np.int64], tuple[str, ...]]]
+    ) -> dict[int, Recommendation]:
+        """Return the lists of those whose neighbours in the list are far enough apart."""
+        vectors = self._user_vectors(catalogue, [rows for _, rows, _ in asked.values()])  # (B, D)
+        scores = catalogue.vectors.times_each(vectors)  # (B, n)
+        found = {}
+        for user, (place, (wanted, rows, unknown)) in enumerate(asked.items()):
+            try:
+                allowed = candidates(catalogue, wanted.filters, excluded=rows if wanted.exclude_seen else _NOBODY)
+            except RequestError:
+                continue
+            # One place more than wanted: the last one may be close to it, too.
+            hits = rank_scored(scores[user], allowed).best(wanted.k + 1)
+            if _far_apart(hits.scores):
+                listed = _listed(catalogue, Hits(hits.rows[: wanted.k], hits.scores[: wanted.k]))
+                found[place] = Recommendation(listed, unknown, None, vectors[user])
+        return found
+
     @cached_property
     def _id_rows(self) -> dict[str, int]:
         return trained_rows(self.bundle) if self._towers.id_count else {}
 
     @torch.inference_mode()
-    def _user_vector(self, catalogue: Catalogue, rows: NDArray[np.int64]) -> Vector:
-        newest = rows[-self._towers.settings.max_history :]
-        inputs = torch.from_numpy(catalogue.inputs.take(newest)).unsqueeze(0)  # (1, T, W)
-        vector: Vector = self._towers.user_vectors(inputs, torch.tensor([len(newest)])).squeeze(0).numpy()  # (D,)
-        return vector
+    def _user_vectors(self, catalogue: Catalogue, histories: Sequence[NDArray[np.int64]]) -> Vector:
+        """Return the vectors (B, D) of users after histories of rows, none of them empty."""
+        stops = np.cumsum([len(rows) for rows in histories])
+        starts = np.concatenate([[0], stops[:-1]])
+        longest = self._towers.settings.max_history
+        padded, lengths = pad_histories(np.concatenate(histories), starts, stops, max_length=longest)  # (B, T), (B,)
+        inputs = catalogue.inputs.take(padded.ravel()).reshape(*padded.shape, -1)  # (B, T, W)
+        vectors: Vector = self._towers.user_vectors(torch.from_numpy(inputs), torch.from_numpy(lengths)).numpy()
+        return vectors  # (B, D)
 
     def _alike(
         self, catalogue: Catalogue, vector: Vector, *, k: int, filters: Filters, excluded: NDArray[np.int64]
@@ -197,7 +278,8 @@ class Recommender:
         lengths = catalogue.lengths if ranked.rows is None else catalogue.lengths[ranked.rows]
         # A vector of zeros, of an item that nothing is known of, is like nothing.
         cosines = np.divide(ranked.scores, lengths, out=np.zeros_like(ranked.scores), where=lengths > 0)
-        return Recommendation(_listed(catalogue, _cut(catalogue, ExactRanked(cosines, ranked.rows), k, filters)))
+        hits = _cut(catalogue, ExactRanked(cosines, ranked.rows), Wanted((), k, filters=filters))
+        return Recommendation(_listed(catalogue, hits))
 
 
 def _known(catalogue: Catalogue, history: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
@@ -218,13 +300,20 @@ def _rank_popular(catalogue: Catalogue, allowed: Candidates) -> OrderRanked:
     return OrderRanked(order, catalogue.recent)
 
 
-def _cut(catalogue: Catalogue, ranked: Ranked, k: int, filters: Filters) -> Hits:
+def _cut(catalogue: Catalogue, ranked: Ranked, wanted: Wanted) -> Hits:
+    k, filters = wanted.k, wanted.filters
     caps = caps_of(catalogue, filters.caps)
     if not filters.diversity:
         return best_within_caps(ranked, k, caps)
     # Any part of a list that keeps to the caps keeps to them, too.
     pool = best_within_caps(ranked, pool_size(k), caps)
     return diversified(pool, catalogue.vectors.take(pool.rows), k=k, diversity=filters.diversity)
+
+
+def _far_apart(best: Vector) -> bool:
+    """Whether all neighbours of a list's scores, best first, differ by more than sums of another order could."""
+    above = best[:-1]
+    return bool((above - best[1:] > CLOSE * np.maximum(np.abs(above), 1.0)).all())
 
 
 def _length(vector: Vector) -> float:

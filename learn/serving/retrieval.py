@@ -103,13 +103,22 @@ def rank_exactly(vectors: StackedRows, query: Scores, candidates: Candidates) ->
         candidates: Items that may come back.
     """
     rows = candidates.rows
-    if rows is None:
-        scores = vectors.times(query)
+    if rows is not None and len(rows) < _NARROW_SHARE * len(vectors):
+        return ExactRanked(vectors.take(rows) @ query, rows)
+    return rank_scored(vectors.times(query), candidates)
+
+
+def rank_scored(scores: Scores, candidates: Candidates) -> ExactRanked:
+    """Rank the candidates by scores of all items.
+
+    Args:
+        scores: (n,) float32; written to.
+        candidates: Items that may come back.
+    """
+    if candidates.rows is None:
         scores[candidates.excluded] = -np.inf
         return ExactRanked(scores)
-    if len(rows) < _NARROW_SHARE * len(vectors):
-        return ExactRanked(vectors.take(rows) @ query, rows)
-    return ExactRanked(vectors.times(query)[rows], rows)
+    return ExactRanked(scores[candidates.rows], candidates.rows)
 
 
 @dataclass(frozen=True)

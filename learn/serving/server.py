@@ -32,7 +32,11 @@ _SHOWN_LINES = 12
 
 @contextmanager
 def running_service(
-    bento_tag: str, *, start_seconds: float = START_SECONDS, environment: Mapping[str, str] | None = None
+    bento_tag: str,
+    *,
+    start_seconds: float = START_SECONDS,
+    environment: Mapping[str, str] | None = None,
+    log: Path | None = None,
 ) -> Iterator[str]:
     """Serve a bento's own model until the block ends, whatever ends it.
 
@@ -42,6 +46,7 @@ def running_service(
         bento_tag: Tag of the bento in BentoML's store.
         start_seconds: Time it has to become ready.
         environment: Variables for it alone; they win over all that is said here.
+        log: Where its log is to stay; by default it goes with the service.
 
     Yields:
         Its address, ``http://127.0.0.1:PORT``.
@@ -54,10 +59,10 @@ def running_service(
     address = f"http://{_HOST}:{port}"
     # Served from an empty folder, so that only the bento's own code can answer.
     with working_folder(Path(tempfile.gettempdir()), prefix="learn-serve-") as scratch:
-        log = scratch / "service.log"
-        process = _start(bento_tag, port=port, folder=scratch, log=log, extra=environment or {})
+        said = log or scratch / "service.log"
+        process = _start(bento_tag, port=port, folder=scratch, log=said, extra=environment or {})
         try:
-            _await_ready(process, address, log=log, seconds=start_seconds, bento_tag=bento_tag)
+            _await_ready(process, address, log=said, seconds=start_seconds, bento_tag=bento_tag)
             yield address
         finally:
             _stop(process)

@@ -4,6 +4,7 @@ import asyncio
 import gc
 import os
 from collections.abc import Callable
+from time import perf_counter
 from typing import Any, TypeVar, cast
 from uuid import uuid4
 
@@ -23,15 +24,19 @@ from learn.config.environment import (
 from learn.environment import settle
 from learn.serving.admission import KeyGuard, LoadLimit
 from learn.serving.answers import (
+    Found,
     answered,
     changed_items,
     feedback_record,
+    found_alone,
     item_vectors,
     refused_by_name,
     similar_items,
     user_vectors,
+    wanted_list,
 )
 from learn.serving.bundle import Bundle
+from learn.serving.gathering import Gathering
 from learn.serving.guard import RequestGuard
 from learn.serving.item_messages import (
     DeleteItemsRequest,
@@ -123,6 +128,7 @@ class UserTower:
         self._live_items = LiveItems(ItemStore(state))
         self._sink = _traffic_sink()
         self._lookups = Lookups()
+        self._gathering = Gathering()
         self._deployment = Deployment(
             self._built,
             model_name=self._limits.model_name,
@@ -169,7 +175,8 @@ class UserTower:
         Filters are applied before the list is cut, so `k` items come back whenever `k` are left.
         A request that is not right gets a 4xx that names the field.
         """
-        return _sent(self._recommended(request))
+        check_list(request, self._limits)
+        return _sent(self._told(request, await self._found(request)))
 
     @api("/recommend_batch", RecommendBatchResponse)
     async def recommend_batch(self, request: RecommendBatchRequest, /) -> Response:
@@ -177,11 +184,10 @@ class UserTower:
         check_length(request.requests, self._limits.max_batch, at=("requests",))
         for place, each in enumerate(request.requests):
             check_list(each, self._limits, at=("requests", place))
-        answers = []
-        for place, each in enumerate(request.requests):
-            answers.append(self._recommended(each, at=("requests", place)))
-            # Others are not to wait for the whole batch.
-            await asyncio.sleep(0)
+        found = await asyncio.gather(
+            *(self._found(each, at=("requests", place)) for place, each in enumerate(request.requests))
+        )
+        answers = [self._told(each, its) for each, its in zip(request.requests, found, strict=True)]
         return _sent(RecommendBatchResponse.model_construct(answers=answers))
 
     @api("/similar_items", SimilarItemsResponse)
@@ -265,19 +271,21 @@ class UserTower:
         check_length(request.item_ids, self._limits.max_batch, at=("item_ids",))
         return _sent(await asyncio.to_thread(explained_items, self._recommender, request))
 
-    def _recommended(self, request: RecommendRequest, *, at: Place = ()) -> RecommendResponse:
-        check_list(request, self._limits, at=at)
-        recommendation_id = str(uuid4())
-
+    async def _found(self, request: RecommendRequest, *, at: Place = ()) -> Found:
+        served, started = self._deployment.for_user(request.user_id), perf_counter()
         with refused_by_name(at=at):
-            answer, record = answered(
-                self._deployment.for_user(request.user_id), request, recommendation_id=recommendation_id
-            )
+            found = await self._gathering.recommend(served.recommender, wanted_list(request))
+        return Found(served, found, perf_counter() - started)
+
+    def _told(self, request: RecommendRequest, found: Found) -> RecommendResponse:
+        """Put what was found into an answer, take note of it, and let a challenger in the shadow answer, too."""
+        recommendation_id = str(uuid4())
+        answer, record = answered(found, request, recommendation_id=recommendation_id)
         self._sink.answer(record)
         self._metrics.count(record)
 
         def answer_too(served: Served[Recommender]) -> None:
-            self._sink.answer(answered(served, request, recommendation_id=recommendation_id)[1])
+            self._sink.answer(answered(found_alone(served, request), request, recommendation_id=recommendation_id)[1])
 
         self._deployment.in_shadow(request.user_id, answer_too)
         return answer

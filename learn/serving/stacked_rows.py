@@ -1,6 +1,6 @@
 """Rows of a bundle, which never change, with rows that came at run time below them.
 
-Shape legend: n rows of the bundle, m rows below, d width.
+Shape legend: n rows of the bundle, m rows below, d width, B vectors.
 """
 
 from __future__ import annotations
@@ -50,3 +50,10 @@ class StackedRows:
         if len(self.added):
             np.dot(self.added, vector, out=products[len(self.bundled) :])
         return products
+
+    def times_each(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Return the inner products of every row with each of some vectors (B, d): (B, n + m)."""
+        products = vectors @ self.bundled.T  # (B, n)
+        if not len(self.added):
+            return products
+        return np.concatenate([products, vectors @ self.added.T], axis=1)  # (B, n + m)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +14,15 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from learn.errors import DataError
-from learn.serving import batch_ranking, export_users
 from learn.serving import export as export_room
+from learn.serving import export_users, recommender
 from learn.serving.__main__ import cli
-from learn.serving.batch_ranking import CLOSE, BatchRanker
-from learn.serving.bundle import Bundle, read_bundle
+from learn.serving.bundle import Bundle
 from learn.serving.export import export
 from learn.serving.promotion import promote
 from learn.serving.recommender import Recommender
 from learn.serving.registry import store_bundle
-from tests.serving.made_up_model import item_id, made_up_histories, made_up_parts
+from tests.serving.made_up_model import item_id, made_up_histories
 from tests.serving.test_start_bundle import split, tables
 
 FILES = {"user_vectors.parquet", "item_vectors.parquet", "recommendations.parquet", "export.json"}
@@ -68,34 +66,6 @@ def test_every_list_is_the_one_that_is_served(bundle: Bundle, users: Path, tmp_p
     assert (said["model_version"], said["k"], said["items"]) == (bundle.version, 7, len(bundle.items))
 
 
-def test_lists_too_close_to_call_are_asked_for_alone(tmp_path: Path) -> None:
-    parts = made_up_parts(item_count=40)
-    # Every second item is its neighbour again: whoever ranks one ranks both, and the lower row wins.
-    twins = replace(parts, item_vectors=np.repeat(parts.item_vectors[::2], 2, axis=0))
-    bundle = read_bundle(twins.write(tmp_path / "bundle"))
-    histories = [[item_id(row % 40) for row in range(start, start + 5)] for start in range(30)]
-    ranker = BatchRanker(bundle)
-    for history, found in zip(histories, ranker.rank(histories, k=9), strict=True):
-        assert found.items == [item.item_id for item in Recommender(bundle).recommend(history, k=9).items]
-    assert ranker.asked_alone == len(histories)
-
-
-def test_batch_and_single_scores_are_far_closer_than_what_counts_as_close(bundle: Bundle) -> None:
-    histories = made_up_histories(200)
-    ranker = BatchRanker(bundle)
-    for history, found in zip(histories, ranker.rank(histories, k=10), strict=True):
-        served = Recommender(bundle).recommend(history, k=10).items
-        np.testing.assert_allclose(found.scores, [item.score for item in served], rtol=0, atol=CLOSE / 10)
-    assert ranker.asked_alone < len(histories) / 2
-
-
-@pytest.mark.parametrize("k", [299, 300, 301, 5_000])
-def test_a_list_of_the_whole_catalogue_ends_where_the_catalogue_does(k: int, bundle: Bundle) -> None:
-    (found,) = BatchRanker(bundle).rank([[item_id(3), item_id(4)]], k=k)
-    assert found.items == [item.item_id for item in Recommender(bundle).recommend([item_id(3), item_id(4)], k=k).items]
-    assert len(found.items) == 298
-
-
 def test_vectors_score_as_the_lists_do(bundle: Bundle, users: Path, tmp_path: Path) -> None:
     export(bundle, users, tmp_path, k=3)
     items = pl.read_parquet(tmp_path / "item_vectors.parquet")
@@ -120,7 +90,7 @@ def test_the_same_comes_out_whatever_the_memory_holds(
     export(bundle, users, tmp_path / "whole")
     monkeypatch.setattr(export_users, "_PART_ROWS", 100)
     monkeypatch.setattr(export_users, "_BLOCK_USERS", 3)
-    monkeypatch.setattr(batch_ranking, "_BATCH_USERS", 2)
+    monkeypatch.setattr(recommender, "_MOST_USERS", 2)
     export(bundle, users, tmp_path / "parts")
     parts, whole = lists(tmp_path / "parts"), lists(tmp_path / "whole")
     assert {user: row["items"] for user, row in parts.items()} == {user: row["items"] for user, row in whole.items()}
@@ -168,14 +138,14 @@ def test_a_fault_in_the_middle_leaves_nothing_or_what_was_there(
     def interrupt(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(batch_ranking.BatchRanker, "rank", interrupt)
+    monkeypatch.setattr(Recommender, "recommend_together", interrupt)
     with pytest.raises(KeyboardInterrupt):
         export(bundle, users, out)
     assert not list(tmp_path.iterdir())
     monkeypatch.undo()
     export(bundle, users, out, k=2)
     before = {file.name: file.read_bytes() for file in out.iterdir()}
-    monkeypatch.setattr(batch_ranking.BatchRanker, "rank", interrupt)
+    monkeypatch.setattr(Recommender, "recommend_together", interrupt)
     with pytest.raises(KeyboardInterrupt):
         export(bundle, users, out, k=3)
     assert {file.name: file.read_bytes() for file in out.iterdir()} == before
