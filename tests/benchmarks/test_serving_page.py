@@ -25,7 +25,11 @@ def row(server: str, *, rate: float, p99: float) -> LoadRow:
 
 
 def test_the_page_holds_what_was_measured_and_names_what_was_not(tmp_path: Path) -> None:
-    rows = [row("service", rate=300, p99=30), row("bare", rate=600, p99=10)]
+    rows = [
+        row("service", rate=300, p99=30),
+        row("bare", rate=600, p99=10),
+        row("bare, one by one", rate=200, p99=60),
+    ]
     keep(Latency(items=17_000, seconds=1, rows=rows, milliseconds_per_list={1: 2.0, 8: 1.5}), tmp_path)
     keep(Parity(users=1_000, identical=998, tied=2, different=0), tmp_path)
     keep(BadRequests(sent=9_000, answered_4xx=5_100, answered_5xx=0), tmp_path)
@@ -48,6 +52,8 @@ def test_the_page_holds_what_was_measured_and_names_what_was_not(tmp_path: Path)
         "p99_ratio_8": 3,
         "throughput_ratio_8": 0.5,
         "p99_milliseconds_8": 30,
+        "p99_ratio_8_one_by_one": 0.5,
+        "throughput_ratio_8_one_by_one": 1.5,
         "swap_failed_requests": 0,
         "swap_memory_growth": 1.01,
         "parity_users_different": 0,
