@@ -1,41 +1,34 @@
 """``kill -9`` of a whole run at a random moment of each step, then ``resume``: is the result the same?
 
-    python -m benchmarks.scale.kills --kills 50
-
 The kills take the steps in turn, and a moment of each at random (seeded). A run is killed with its whole process group,
 as a machine that goes away would take it, in a folder where every store is its own.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
 import os
 import random
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 
+from pydantic import BaseModel, ConfigDict
+
 from benchmarks.content.parts import Part
-from benchmarks.quality.provenance import ROOT, commit, machine, versions
 from benchmarks.scale.small_run import STEPS, Outcome, Place, prepare
-from learn.errors import LearnError
+from learn.data.staging import write_whole
 
 _LINE = re.compile(r"^(\S+ \S+) \[\d+/(\w+)/\d+ \(pid \d+\)\] Task (is starting|finished successfully)\.")
 _LOG = "run.log"
-KILLS = 50
-"""Of ``measure``: four in each step and two more."""
+_KILLS, _SEED = 50, 0
 
 
-@dataclass(frozen=True)
-class Kill:
+class Kill(BaseModel):
     """One run that was killed, and what became of it.
 
     Attributes:
@@ -46,7 +39,10 @@ class Kill:
         same_weights: As the undisturbed run's, to the byte.
         same_metrics: As the undisturbed run's, to the byte.
         faults: What was half-written, left over, or still running; each in a line.
+        undisturbed_weights: Hash of what it was compared with.
     """
+
+    model_config = ConfigDict(frozen=True)
 
     step: str
     share: float
@@ -55,6 +51,7 @@ class Kill:
     same_weights: bool
     same_metrics: bool
     faults: tuple[str, ...]
+    undisturbed_weights: str
 
     @property
     def equal(self) -> bool:
@@ -102,13 +99,14 @@ def kill_once(workspace: Path, number: int, *, step: str, share: float, calm: Ou
     resumed = _run(place, "resume") == 0
     left = place.outcome() if resumed else Outcome("", "", ())
     kill = Kill(
-        step,
-        round(share, 2),
-        running,
-        resumed,
-        left.weights_sha256 == calm.weights_sha256,
-        left.metrics_sha256 == calm.metrics_sha256,
-        (*orphans, *left.faults),
+        step=step,
+        share=round(share, 2),
+        running=running,
+        resumed=resumed,
+        same_weights=left.weights_sha256 == calm.weights_sha256,
+        same_metrics=left.metrics_sha256 == calm.metrics_sha256,
+        faults=(*orphans, *left.faults),
+        undisturbed_weights=calm.weights_sha256,
     )
     if kill.equal:
         shutil.rmtree(folder)
@@ -197,28 +195,10 @@ def step_seconds(log: Path) -> dict[str, float]:
     return seconds
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Kill, resume, compare; the exit status is 1 where a kill changed anything."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.kills", description=__doc__)
-    workspace = ROOT / ".learn" / "benchmarks" / "kills"
-    parser.add_argument("--kills", type=int, default=KILLS, help="runs that are killed (%(default)s)")
-    parser.add_argument("--steps", nargs="+", choices=STEPS, default=STEPS, help="steps in which kills fall (all)")
-    parser.add_argument("--seed", type=int, default=0, help="of the moments (%(default)s)")
-    parser.add_argument("--workspace", type=Path, default=workspace, help="folder for the runs (%(default)s)")
-    options = parser.parse_args(words)
-    try:
-        calm, kills = kill_runs(options.workspace, count=options.kills, steps=options.steps, seed=options.seed)
-    except LearnError as error:
-        print(f"{error.headline}\n{error}", file=sys.stderr)
-        return 2
-    _write(options.workspace / "kills.json", kills, calm, seed=options.seed)
-    return 0 if all(kill.equal for kill in kills) and not calm.faults else 1
-
-
 def kill_runs(
     workspace: Path, *, count: int, steps: Sequence[str] = STEPS, seed: int = 0
 ) -> tuple[Outcome, list[Kill]]:
-    """Kill so many runs, the steps in turn, and resume them.
+    """Kill so many runs, the steps in turn, and resume them; those that an earlier call killed are taken as they are.
 
     Args:
         workspace: Folder for the runs.
@@ -236,20 +216,28 @@ def kill_runs(
     calm, seconds = undisturbed(folder)
     draw = random.Random(seed)  # noqa: S311 - a moment, no secret
     kills: list[Kill] = []
-    begun = time.monotonic()
     for number in range(count):
-        step = steps[number % len(steps)]
-        kill = kill_once(folder, number, step=step, share=draw.random(), calm=calm, seconds=seconds[step])
+        step, share, record = steps[number % len(steps)], draw.random(), folder / f"kill-{number:02}.json"
+        kill = _kept(record, calm)
+        if kill is None:
+            kill = kill_once(folder, number, step=step, share=share, calm=calm, seconds=seconds[step])
+            write_whole(record, kill.model_dump_json(indent=1) + "\n")
         kills.append(kill)
-        left = (time.monotonic() - begun) * (count - len(kills)) / len(kills) / 60
         said = "equal" if kill.equal else "NOT EQUAL: " + "; ".join(kill.faults or ("another result",))
-        print(f"{len(kills)}/{count} {step} at {kill.share:.0%}: {said}, {left:.0f} minutes left", flush=True)
+        print(f"{len(kills)}/{count} {step} at {kill.share:.0%}: {said}", flush=True)
     return calm, kills
+
+
+def _kept(record: Path, calm: Outcome) -> Kill | None:
+    if not record.is_file():
+        return None
+    kill = Kill.model_validate_json(record.read_text(encoding="utf-8"))
+    return kill if kill.undisturbed_weights == calm.weights_sha256 else None
 
 
 def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the runs bring their own data
     """Kill fifty runs; a part of ``python -m benchmarks.scale``."""
-    calm, kills = kill_runs(workspace, count=KILLS)
+    calm, kills = kill_runs(workspace, count=_KILLS, seed=_SEED)
     in_step = {step: [kill for kill in kills if kill.step == step] for step in STEPS}
     faults = [f"`{kill.step}` at {kill.share:.0%}: {fault}." for kill in kills for fault in kill.faults]
     faults += [f"The undisturbed run: {fault}." for fault in calm.faults]
@@ -277,15 +265,3 @@ def _row(step: str, kills: list[Kill]) -> tuple[str, ...]:
         sum(not kill.faults for kill in kills),
     )
     return (step, *map(str, counted))
-
-
-def _write(file: Path, kills: list[Kill], calm: Outcome, *, seed: int) -> None:
-    figures = {"kills": len(kills), "kills_equal_result": sum(kill.equal for kill in kills)}
-    provenance = {"machine": machine(), "versions": versions(), "commit": commit(), "seeds": [seed]}
-    rows = [asdict(kill) for kill in kills]
-    record = {"figures": figures, **provenance, "undisturbed": asdict(calm), "rows": rows}
-    file.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-
-
-if __name__ == "__main__":
-    sys.exit(main())

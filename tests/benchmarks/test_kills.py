@@ -6,8 +6,8 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.scale.kills import _end_orphans, finished, step_seconds
-from benchmarks.scale.small_run import Place
+from benchmarks.scale.kills import Kill, _end_orphans, _kept, finished, step_seconds
+from benchmarks.scale.small_run import Outcome, Place
 
 LOG = """2026-11-21 19:55:31.022 [17/start/1 (pid 8)] Task is starting.
 2026-11-21 19:55:33.022 [17/start/1 (pid 8)] Data version 77.dir (2 files, 105,715 bytes).
@@ -54,3 +54,22 @@ def test_the_seconds_of_a_step_span_all_its_tasks(tmp_path: Path) -> None:
     log.write_text(LOG, encoding="utf-8")
     assert step_seconds(log) == {"start": 10.5, "encode": 5.0}
     assert not finished(log)
+
+
+def test_a_kill_is_taken_again_unless_the_undisturbed_run_was_another(tmp_path: Path) -> None:
+    record, calm = tmp_path / "kill-00.json", Outcome("abc", "def", ())
+    assert _kept(record, calm) is None
+    kill = Kill(
+        step="towers",
+        share=0.5,
+        running=("towers",),
+        resumed=True,
+        same_weights=True,
+        same_metrics=True,
+        faults=(),
+        undisturbed_weights="abc",
+    )
+    record.write_text(kill.model_dump_json())
+    assert _kept(record, calm) == kill
+    assert kill.equal
+    assert _kept(record, Outcome("another", "def", ())) is None
