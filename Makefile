@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two cores are shared by the parallel tests; more threads than that only wait for each other.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: run test test-all check format bench-content bench-quality bench-monitoring bench-replay bench-scale bench-serving environment clean
+.PHONY: run test test-all check format bench-content bench-daily-retrain bench-quality bench-monitoring bench-replay bench-scale bench-serving environment clean
 
 run: environment ## train on the bundled sample and build the service
 	$(BIN)/python flows/train_flow.py --no-pylint run
@@ -30,6 +30,9 @@ bench-content: environment ## speed and upkeep of content extraction (WITH="--on
 
 bench-quality: environment ## quality on public data: hours; goes on where it was stopped (WITH="--only scientific" for a part)
 	$(BIN)/python -m benchmarks.quality $(WITH)
+
+bench-daily-retrain: environment ## yesterday's weights against random ones, day by day: half an hour
+	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.daily_retrain $(WITH)
 
 bench-monitoring: environment ## false alarms and planted shifts of the monitor: an hour; goes on where it was stopped (WITH="--pairs 5" for a try)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.monitoring $(WITH)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
@@ -11,21 +10,20 @@ from pathlib import Path
 from benchmarks.daily_retrain.days import open_shop
 from benchmarks.daily_retrain.measure import Morning, mornings
 from benchmarks.daily_retrain.page import Setup, write_page
+from benchmarks.ending import exit_status
 from benchmarks.quality.provenance import ROOT, real_data
 from learn.config import Settings
-from learn.errors import LearnError
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
     options = _options(words)
-    try:
-        found, setup = _benchmark(options)
-    except LearnError as error:
-        print(f"{error.headline}\n{error}", file=sys.stderr)
-        return 2
-    print(f"Page: {write_page(found, setup, folder=options.out)}")
-    return 0
+    return exit_status(lambda: _measured(options))
+
+
+def _measured(options: argparse.Namespace) -> Path:
+    found, setup = _benchmark(options)
+    return write_page(found, setup, folder=options.out)
 
 
 def _options(words: Sequence[str] | None) -> argparse.Namespace:
@@ -38,14 +36,16 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--until", type=datetime.fromisoformat, help="date from which on the data is not looked at")
     parser.add_argument("--days", type=int, default=3, help="retrainings after the first training")
     parser.add_argument("--every", type=float, default=1, help="days between two of them")
-    parser.add_argument("--window-days", type=float, default=0, help="older interactions are left out; 0: none are")
+    parser.add_argument("--window-days", type=float, default=60, help="older interactions are left out; 0: none")
     parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1], help="each makes a chain of days of its own")
-    parser.add_argument("--settings", type=Path, help="settings file; the defaults if not given")
+    # People buy the same again in this shop.
+    unmasked = ROOT / "configs" / "unmasked.toml"
+    parser.add_argument("--settings", type=Path, default=unmasked, help="settings file (%(default)s)")
     return parser.parse_args(words)
 
 
 def _benchmark(options: argparse.Namespace) -> tuple[list[Morning], Setup]:
-    text = options.settings.read_text(encoding="utf-8") if options.settings else ""
+    text = options.settings.read_text(encoding="utf-8")
     settings = Settings.from_toml(text, where=str(options.settings))
     shop = open_shop(options.shop, data=options.data, workspace=options.workspace, until=options.until)
     found = [
