@@ -95,7 +95,9 @@ def _recipe(bentofile: Path, *, model_tag: str) -> dict[str, Any]:
 
 def _build(context: Path) -> str:
     # A process of its own, because BentoML changes the working directory and the import path while it builds.
-    command = [sys.executable, "-m", "bentoml", "build", str(context), "--output", "tag"]
+    # The recipe is named: one that BentoML looks for itself it refuses wherever a folder above begins with a dot.
+    recipe = ("--bentofile", str(context / BENTOFILE))
+    command = [sys.executable, "-m", "bentoml", "build", str(context), *recipe, "--output", "tag"]
     try:
         done = subprocess.run(command, cwd=context, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False)
     except subprocess.TimeoutExpired as fault:

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import bentoml
 import pytest
 
 from learn.errors import ServingError
 from learn.serving.package import build_bento, project_root, serve_command
+from learn.serving.registry import store_bundle
 from learn.serving.server import running_service
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -37,6 +39,19 @@ def test_the_command_binds_to_this_machine_alone() -> None:
 def test_a_model_that_is_not_stored_cannot_be_built() -> None:
     with pytest.raises(ServingError, match="could not build"):
         build_bento(ROOT, model_tag="learn_user_tower:nothing")
+
+
+@pytest.mark.slow
+def test_a_temporary_folder_may_lie_in_a_hidden_one(
+    bundle_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    hidden = tmp_path / ".hidden"
+    hidden.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(hidden))
+    tag = build_bento(ROOT, model_tag=store_bundle(bundle_folder, name="learn_user_tower"))
+    built = Path(bentoml.get(tag).path)
+    assert (built / "src" / "learn" / "serving" / "service.py").is_file()
+    assert not list(hidden.iterdir())
 
 
 @pytest.mark.slow
