@@ -36,7 +36,11 @@ function show(before) {
   showActive(view, change);
   showPressed(view);
   showSimilar(view);
-  if (asked(view) !== asked(before)) recommendSoon();
+  if (asked(view) !== asked(before)) {
+    // From now on the list is not that of what is asked for, also while the request waits for more changes.
+    byId("results").setAttribute("aria-busy", "true");
+    recommendSoon();
+  }
 }
 
 // What the list of recommendations depends on.
@@ -69,12 +73,13 @@ async function recommend() {
       caps: now.cap ? [{ column: now.cap.column, at_most: now.cap.atMost }] : [],
       ...filtersOf(now),
     });
-    if (found === null) return;
+    // Somebody may have gone on meanwhile; what they asked for is on its way.
+    if (found === null || asked(now) !== asked(view)) return;
     place.setAttribute("aria-busy", "false");
     await showAnswer(now, found);
   } catch (error) {
-    place.setAttribute("aria-busy", "false");
     if (!(error instanceof AskError)) throw error;
+    place.setAttribute("aria-busy", "false");
     byId("answer-facts").replaceChildren();
     byId("notices").replaceChildren();
     place.replaceChildren(trouble(error, recommend));
