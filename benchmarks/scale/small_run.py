@@ -11,6 +11,8 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
+from dvc.repo import Repo
+
 from benchmarks.content.tiny_encoder import save_tiny_bert
 from benchmarks.quality.provenance import ROOT
 from learn.alignment.weights import weights_hash
@@ -128,6 +130,8 @@ def prepare(folder: Path) -> Place:
     make_sample(folder / "data")
     _keep_users(folder / "data" / "interactions.tsv.gz")
     encoder = save_tiny_bert(folder / "encoder")
+    # A repository of its own, even inside of another one's checkout.
+    Repo.init(str(folder), no_scm=True).close()
     (folder / "settings.toml").write_text(_SETTINGS.format(encoder=encoder), encoding="utf-8")
     return Place(folder)
 
