@@ -30,10 +30,29 @@ class Sized(FlowMutator):
 
     def pre_mutate(self, mutable_flow: MutableFlow) -> None:
         """Decorate the steps."""
-        given: dict[str, Any] = dict(mutable_flow.configs)["machines"].to_dict()
-        settings = MachineSettings.from_mapping(given, where="file of machines")
+        settings = _machines(mutable_flow)
         for name, step in mutable_flow.steps:
             _decorate(step, self._works.get(name, "light"), settings)
+
+
+class StartedByEvent(FlowMutator):
+    """Let a deployed flow wait for the event that the file of machines names; without one nothing is waited for."""
+
+    def init(self, *parameters: str) -> None:
+        """Take the parameters of the flow that come with the event."""
+        self._parameters = parameters
+
+    def pre_mutate(self, mutable_flow: MutableFlow) -> None:
+        """Decorate the flow."""
+        name = _machines(mutable_flow).retrain_event
+        if name:
+            event = {"name": name, "parameters": {each: each for each in self._parameters}}
+            mutable_flow.add_decorator("trigger", deco_kwargs={"event": event})
+
+
+def _machines(mutable_flow: MutableFlow) -> MachineSettings:
+    given: dict[str, Any] = dict(mutable_flow.configs)["machines"].to_dict()
+    return MachineSettings.from_mapping(given, where="file of machines")
 
 
 def _decorate(step: MutableStep, work: Work, settings: MachineSettings) -> None:

@@ -22,6 +22,7 @@ from flows.elsewhere import PACKAGED, SUFFIXES, Sized
 from flows.exit_codes import run_with_exit_code
 from flows.plain_errors import machines_text, plain_errors, settings_text
 from learn.config import Settings
+from learn.config.machines import MachineSettings
 
 
 @project(name="learn")
@@ -136,6 +137,7 @@ class MonitorFlow(FlowSpec):
             promote=self.promote_rule,
             values=self.settings_file.to_dict(),
             scratch=self.scratch / "retraining",
+            event=MachineSettings.from_mapping(self.machines.to_dict()).retrain_event,
         )
         print(f"Retraining: {self.retraining.said}")
         self.next(self.end)

@@ -1,8 +1,13 @@
-"""The monitor's way to a new model: `train_flow.py` on the newest data, started through Metaflow's Runner."""
+"""The monitor's way to a new model: `train_flow.py` on the newest data.
+
+Metaflow's Runner starts it where the monitor runs; a monitor that was deployed on Argo may ask the deployed train flow
+by an event instead.
+"""
 
 from __future__ import annotations
 
 import difflib
+import os
 from pathlib import Path
 from typing import Any, Literal, TypeGuard, get_args
 
@@ -10,11 +15,13 @@ import tomli_w
 
 from flows.champion import PromoteRule
 from learn.config import Settings
-from learn.errors import DataError, SettingsError
+from learn.errors import DataError, SettingsError, TrainingError
 from learn.monitoring.retraining import Retraining, Trained, retrain
 
 RetrainRule = Literal["never", "on-verdict"]
 
+# Set in every pod of a deployed flow.
+_ON_ARGO = "ARGO_WORKFLOW_TEMPLATE"
 _FLOW = Path(__file__).with_name("train_flow.py")
 # Where things lie and who is told of them does not change a model.
 _NO_MATTER = {"workspace", "reports", "monitoring"}
@@ -49,6 +56,7 @@ def retrain_on_verdict(
     promote: PromoteRule,
     values: dict[str, Any],
     scratch: Path,
+    event: str = "",
 ) -> Retraining:
     """Train on the newest data where the verdict calls for it and nothing speaks against it.
 
@@ -59,10 +67,11 @@ def retrain_on_verdict(
         promote: What the train flow shall do with a fit model.
         values: What the settings file holds: the training is given the same.
         scratch: Folder for the training's settings file.
+        event: By which a deployed train flow is asked; empty: the training runs here, as it does outside of Argo.
 
     Raises:
         DataError: The data folder is missing or empty.
-        TrainingError: The state of earlier retrainings cannot be read.
+        TrainingError: The state of earlier retrainings cannot be read, or Argo Events takes no event.
         StorageError: The disk is full or closed.
     """
     if rule == "never" or verdict != "retrain":
@@ -73,7 +82,11 @@ def retrain_on_verdict(
         settings.workspace.absolute() / "retraining" / settings.serving.model_name,
         settings=settings.monitoring,
         known=lambda: known_model(data, settings=settings),
-        train=lambda: _train(data, promote=promote, values=values, scratch=scratch),
+        train=lambda: (
+            _asked_for(event, data, promote=promote)
+            if event and os.environ.get(_ON_ARGO)
+            else _train(data, promote=promote, values=values, scratch=scratch)
+        ),
     )
 
 
@@ -99,6 +112,19 @@ def known_model(data: Path, *, settings: Settings) -> str:
                 "the same settings: there is nothing new to learn."
             )
     return ""
+
+
+def _asked_for(event: str, data: Path, *, promote: PromoteRule) -> Trained:
+    from metaflow.plugins.argo.argo_events import ArgoEvent, ArgoEventException
+
+    made: Any = ArgoEvent  # its types are not said
+    try:
+        made(event, payload={"data": str(data), "promote": promote}).publish(ignore_errors=False)
+    except ArgoEventException as fault:
+        raise TrainingError(
+            f"The training could not be asked for. {fault}", where=event, fix="see whether Argo Events is at hand"
+        ) from fault
+    return Trained("", succeeded=None, said=f"The event `{event}` asks the deployed train flow for a training.")
 
 
 def _train(data: Path, *, promote: PromoteRule, values: dict[str, Any], scratch: Path) -> Trained:

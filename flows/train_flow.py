@@ -19,7 +19,7 @@ settle()
 
 from metaflow import Config, FlowSpec, Parameter, card, current, package_sources, parallel, project, schedule, step
 
-from flows.elsewhere import PACKAGED, SUFFIXES, Sized
+from flows.elsewhere import PACKAGED, SUFFIXES, Sized, StartedByEvent
 from flows.handing_on import hands_on
 from flows.plain_errors import machines_text, plain_errors, settings_text
 from learn.config import Settings
@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # torch shall not be imported where no tower is
 
 @project(name="learn")
 @schedule(weekly=True)
+@StartedByEvent("data", "promote")
 @package_sources(PACKAGED, suffixes=SUFFIXES)
 @Sized(
     validate="tables",

@@ -60,6 +60,10 @@ class MachineSettings(SettingsFile):
     """Sources for `@secrets` of Metaflow on every step, e.g. the names of secrets in a cloud's manager; none: the
     machine's own role, which needs no secret in any file."""
 
+    retrain_event: str = ""
+    """Event of Argo Events by which a deployed monitor asks a deployed train flow for a training, which then runs on
+    its own machines; none: the monitor trains in its own pod, for which a cluster needs no Argo Events."""
+
     def of(self, work: Work) -> Machine:
         """Return what a kind of step asks for."""
         machine: Machine = getattr(self, work)

@@ -20,7 +20,7 @@ from learn.errors import TrainingError, storage_faults
 
 STATE, LOCK = "state.json", "running.lock"
 
-Action = Literal["not_wanted", "skipped", "failed", "trained"]
+Action = Literal["not_wanted", "skipped", "failed", "asked", "trained"]
 
 
 class RetrainState(BaseModel):
@@ -29,17 +29,20 @@ class RetrainState(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     failures: int = Field(default=0, ge=0)
-    """Retrainings that failed one after the other."""
+    """Retrainings that failed one after the other; one that runs elsewhere counts until its model is there."""
 
     last_failed: datetime | None = None
-    """When the last of them did, in UTC."""
+    """When the last of them did, or was asked for, in UTC."""
+
+    asked: bool = False
+    """Whether the last of them runs elsewhere, so that nobody here will see its end."""
 
     running_since: datetime | None = None
     """When one was started that has not ended; it has died where nobody holds the lock."""
 
-    def failed(self, moment: datetime) -> RetrainState:
-        """Return the state after one more failure."""
-        return RetrainState(failures=self.failures + 1, last_failed=moment)
+    def failed(self, moment: datetime, *, asked: bool = False) -> RetrainState:
+        """Return the state after one more failure, or one more training whose end will not be seen."""
+        return RetrainState(failures=self.failures + 1, last_failed=moment, asked=asked)
 
 
 @dataclass(frozen=True)
@@ -48,12 +51,12 @@ class Trained:
 
     Attributes:
         run_id: Of the run; empty where it did not even begin.
-        succeeded: Whether it came to its end.
+        succeeded: Whether it came to its end; None where it was asked for elsewhere, and nobody here will see its end.
         said: What came of it, in a sentence.
     """
 
     run_id: str
-    succeeded: bool
+    succeeded: bool | None
     said: str
 
 
@@ -125,19 +128,23 @@ def _alone(
         # The lock is ours, so whoever started it is gone: killed, or the machine went down.
         state = state.failed(state.running_since)
         write_state(path, state)
+    reason = known()
+    if reason:
+        write_state(path, RetrainState())
+        return Retraining("skipped", reason)
     if state.last_failed is not None and now() < (until := state.last_failed + backoff(state.failures, settings)):
         times = "" if state.failures == 1 else f" ({state.failures} in a row)"
-        return Retraining("skipped", f"The last one failed{times}; the next is tried from {_shown(until)} on.")
-    if reason := known():
-        return Retraining("skipped", reason)
+        last = "was asked for, and its model is not there yet" if state.asked else f"failed{times}"
+        return Retraining("skipped", f"The last one {last}; the next is tried from {_shown(until)} on.")
     write_state(path, state.model_copy(update={"running_since": now()}))
     try:
         done = train()
     except BaseException:
         write_state(path, state.failed(now()))
         raise
-    write_state(path, RetrainState() if done.succeeded else state.failed(now()))
-    return Retraining("trained" if done.succeeded else "failed", done.said, done.run_id)
+    write_state(path, RetrainState() if done.succeeded else state.failed(now(), asked=done.succeeded is None))
+    ended: dict[bool | None, Action] = {True: "trained", False: "failed", None: "asked"}
+    return Retraining(ended[done.succeeded], done.said, done.run_id)
 
 
 def read_state(path: Path) -> RetrainState:

@@ -190,8 +190,8 @@ def bucket() -> Iterator[dict[str, str]]:
     server.stop()
 
 
-def manifest(name: str, bucket: dict[str, str], folder: Path) -> dict[str, Any]:
-    words = ["--datastore=s3", "--config", "machines", str(CLUSTER), "argo-workflows", "create", "--only-json"]
+def manifest(name: str, bucket: dict[str, str], folder: Path, *, machines: Path = CLUSTER) -> dict[str, Any]:
+    words = ["--datastore=s3", "--config", "machines", str(machines), "argo-workflows", "create", "--only-json"]
     done = subprocess.run(
         flow_command(name, *words),
         cwd=folder,
@@ -233,3 +233,18 @@ def test_the_manifest_asks_for_what_the_file_of_machines_says(
         # The values themselves lie in the code package.
         assert json.loads(said["value"]) == {"machines": "kv.machines", "settings": "kv.settings"}
         assert f"python {name}_flow.py" in " ".join(container["command"])
+
+
+@pytest.mark.slow
+def test_a_deployed_training_waits_for_the_event_that_the_file_of_machines_names(
+    bucket: dict[str, str], tmp_path: Path
+) -> None:
+    assert "metaflow/triggers" not in manifest("train", bucket, tmp_path)["metadata"]["annotations"]
+    machines = tmp_path / "machines.toml"
+    machines.write_text('retrain_event = "retrain-shop"\n', encoding="utf-8")
+    events = {"METAFLOW_ARGO_EVENTS_EVENT": "flows", "METAFLOW_ARGO_EVENTS_EVENT_SOURCE": "flows"}
+    events |= {"METAFLOW_ARGO_EVENTS_SERVICE_ACCOUNT": "flows", "METAFLOW_ARGO_EVENTS_WEBHOOK_URL": "http://events:1"}
+    made = manifest("train", bucket | events, tmp_path, machines=machines)
+    (waits_for,) = json.loads(made["metadata"]["annotations"]["metaflow/triggers"])
+    # That the flow has the parameters that come with the event, Metaflow has seen to.
+    assert (waits_for["name"], waits_for["type"]) == ("retrain-shop", "event")

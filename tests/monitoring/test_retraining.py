@@ -37,6 +37,10 @@ def badly() -> Trained:
     return Trained("18", succeeded=False, said="Run 18 failed.")
 
 
+def elsewhere() -> Trained:
+    return Trained("", succeeded=None, said="The event asks for it.")
+
+
 def never() -> Trained:
     raise AssertionError("nothing may be trained")
 
@@ -76,6 +80,21 @@ def test_after_failures_it_waits_longer_and_longer_until_one_succeeds(tmp_path: 
     assert "failed (2 in a row); the next is tried from 2031-05-06 18:00" in tried(tmp_path, never, hours=5.9).said
     assert tried(tmp_path, well, hours=6).action == "trained"
     assert tried(tmp_path, well, hours=6).action == "trained"
+
+
+def test_one_that_runs_elsewhere_is_not_asked_for_again_until_its_model_is_there_or_it_has_had_its_time(
+    tmp_path: Path,
+) -> None:
+    assert tried(tmp_path, elsewhere).action == "asked"
+    waiting = tried(tmp_path, never, hours=1.9)
+    assert waiting.said == (
+        "The last one was asked for, and its model is not there yet; the next is tried from 2031-05-06 14:00 UTC on."
+    )
+    assert tried(tmp_path, elsewhere, hours=2).action == "asked"
+    assert tried(tmp_path, never, hours=5.9).action == "skipped"
+    # Its model is there: nothing waits any longer, and newer data is trained on at once.
+    assert tried(tmp_path, never, hours=5.9, known="Run 3 did.") == Retraining("skipped", "Run 3 did.")
+    assert tried(tmp_path, well, hours=5.9).action == "trained"
 
 
 def test_a_training_that_raised_or_was_killed_has_failed(tmp_path: Path) -> None:
