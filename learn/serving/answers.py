@@ -138,9 +138,9 @@ def found_alone(served: Served[Recommender], request: RecommendRequest) -> Found
     Raises:
         RequestError: A filter does not fit the catalogue.
     """
-    started, wanted = perf_counter(), wanted_list(request)
+    started = perf_counter()
     recommendation = served.recommender.recommend(
-        wanted.history, k=wanted.k, exclude_seen=wanted.exclude_seen, filters=wanted.filters
+        request.ordered_history(), k=request.k, exclude_seen=request.exclude_seen, filters=request.filters()
     )
     return Found(served, recommendation, perf_counter() - started)
 
