@@ -14,9 +14,11 @@ import signal
 import subprocess
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 
+import psutil
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.content.parts import Part
@@ -26,6 +28,8 @@ from learn.data.staging import write_whole
 _LINE = re.compile(r"^(\S+ \S+) \[\d+/(\w+)/\d+ \(pid \d+\)\] Task (is starting|finished successfully)\.")
 _LOG = "run.log"
 _KILLS, _SEED = 50, 0
+_DYING_SECONDS = 10
+"""Until when what was killed may still be on its way out."""
 
 
 class Kill(BaseModel):
@@ -154,22 +158,30 @@ def _run_and_kill(place: Place, *, step: str, after_seconds: float) -> tuple[str
     return tuple(at_work)
 
 
-def _end_orphans(folder: Path) -> list[str]:
+def _end_orphans(folder: Path, *, dying_seconds: float = _DYING_SECONDS) -> list[str]:
     """End what a killed run left running; what a line says of each is a fault of the run's."""
-    marked = f"TMPDIR={folder / 'tmp'}".encode()
+    begun = time.monotonic()
+    # A killed process is there until the system has given its memory back.
+    while (left := _running(folder)) and time.monotonic() - begun < dying_seconds:
+        time.sleep(0.1)
     faults = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            if marked not in (entry / "environ").read_bytes().split(b"\0"):
-                continue
-            words = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
-            os.kill(int(entry.name), signal.SIGKILL)
-        except OSError:
-            continue  # it has ended, or is another user's
-        faults.append(f"still running: {words[:120]}")
+    for process in left:
+        with suppress(psutil.Error):
+            words = " ".join(process.cmdline())
+            process.kill()
+            faults.append(f"still running: {words[:120]}")
     return faults
+
+
+def _running(folder: Path) -> list[psutil.Process]:
+    """Return the processes that a run in this folder started and that have not ended."""
+    temporary = str(folder / "tmp")
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error):  # it has ended, or is another user's
+            if process.environ().get("TMPDIR") == temporary and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
 
 
 def finished(log: Path) -> bool:

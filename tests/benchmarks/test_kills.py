@@ -43,7 +43,7 @@ def test_a_process_that_outlives_its_run_is_told_and_ended(tmp_path: Path) -> No
     with subprocess.Popen(words, env=place.environment, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        (fault,) = _end_orphans(tmp_path)
+        (fault,) = _end_orphans(tmp_path, dying_seconds=0.2)
         assert fault.startswith("still running: ")
         assert process.wait(10) < 0
     assert _end_orphans(tmp_path) == []
