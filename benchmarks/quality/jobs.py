@@ -15,6 +15,7 @@ from typing import Any, Literal
 from benchmarks.quality.cases import CASES
 from benchmarks.quality.datasets import SOURCES, data_digest
 from benchmarks.quality.provenance import ROOT, versions
+from learn.alignment.training import RECIPE
 from learn.config import Settings
 from learn.evaluation.evaluation import Masking
 
@@ -87,7 +88,7 @@ class Job:
             ),
             "data": digest,
             "versions": versions(),
-        }
+        } | ({} if self.kind == "baselines" else {"recipe": RECIPE})
 
     def key(self, digest: str) -> str:
         """Return the hash of :meth:`inputs`."""

@@ -177,8 +177,8 @@ def _notes(sizes: Mapping[int, Size]) -> tuple[str, ...]:
         "children, libraries and mapped files included.",
         "The towers are 32 wide with histories of 20, one block, 16 factors of co-occurrence, batches of 4,096 "
         "positions and the sampled softmax; the encoder is a BERT of one layer, 32 wide, with random weights. "
-        "The evaluation ranks the targets of validation and test among all items, of 200,000 drawn users at the "
-        "most, with popularity as the one baseline.",
+        "The evaluation ranks the targets of validation and test among all items, with popularity as the one baseline: "
+        "all users of the smallest shop, 20,000 drawn ones of the others (`evaluation.ranked_scores`).",
         "Exponents are fitted to the sizes measured, time and memory as logarithms over interactions as logarithms; "
         "the catalogue grows along. The figures `growth_exponent_time` and `growth_exponent_memory` are the largest of "
         "any step.",

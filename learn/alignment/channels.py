@@ -3,7 +3,7 @@
 The towers learn what generalises; a channel remembers what can be written down in closed form. Both sides are
 appended to the towers' vectors, so a score stays one inner product.
 
-Shape legend: n items, B users, T history positions, r width of a channel.
+Shape legend: n items, B users, T history positions, r width of a channel, c width of a content vector.
 """
 
 from __future__ import annotations
@@ -29,6 +29,10 @@ _POPULARITY_POWER = 0.25
 # Training interactions up to which the pairs are counted into a matrix: some 2 GB at the most. Beyond, the matrix is
 # never made: the eigenvalues need only its products with vectors, which the histories give in the memory of a vector.
 _COUNTED_AT_MOST = 4_000_000
+# Of the regression from text to factors, as a share of the text's variance: any from .001 to 10 served as well.
+_RIDGE = 1.0
+# Items read at a time by that regression: 8,192 x 384 x 8 bytes are 25 MB.
+_BLOCK_ITEMS = 8_192
 
 
 class Channel(nn.Module):
@@ -72,22 +76,34 @@ class Channel(nn.Module):
 class Cooccurrence(Channel):
     """What people chose together: factors of the normalised, symmetric co-occurrence matrix.
 
-    Items without training interactions have no factors and say nothing here.
+    An item without training interactions has the factors that its text lets expect: those of a linear regression over
+    the others, brought to their mean length, since a regression shrinks what it is unsure of and new items would stand
+    below all others.
 
     Args:
         id_count: Items with training interactions.
         dimension: Rank r of the factorisation.
+        content_dimension: Width c of the content vectors.
     """
 
     factors: Tensor
+    expected: Tensor
 
-    def __init__(self, id_count: int, dimension: int) -> None:
+    def __init__(self, id_count: int, dimension: int, *, content_dimension: int) -> None:
         super().__init__(dimension, last=10, fade=0.7)
         self.register_buffer("factors", torch.zeros(id_count, dimension))
+        self.register_buffer("expected", torch.zeros(content_dimension, dimension))
 
     @torch.no_grad()
-    def fit(self, histories: Histories) -> None:
-        """Count on the training part and factorise; the same histories give the same factors."""
+    def fit(self, histories: Histories, whitened: Tensor) -> None:
+        """Count on the training part, factorise, and learn what to expect of a text.
+
+        The same histories and vectors give the same factors.
+
+        Args:
+            histories: The split data; only its training part is read.
+            whitened: (n, c) float32 whitened content vectors of the items with training interactions, in their order.
+        """
         popularity = histories.popularity()
         trained = np.flatnonzero(popularity)
         scale = popularity[trained].astype(np.float64) ** -_POPULARITY_POWER
@@ -99,11 +115,20 @@ class Cooccurrence(Channel):
         values, vectors = _leading(matrix, self.dimension)
         self.factors.copy_(torch.from_numpy(vectors * np.sqrt(np.abs(values))))
         self.signs.copy_(torch.from_numpy(np.sign(values)))
+        self.expected.copy_(_regression(whitened.cpu(), self.factors.cpu()))
 
-    def inputs(self, ids: Tensor) -> Tensor:
-        """Return (n, r) factors of the items with these rows (n,); zeros for -1."""
+    def inputs(self, ids: Tensor, whitened: Tensor) -> Tensor:
+        """Return the factors of items.
+
+        Args:
+            ids: (n,) int64 rows; -1 for items without training interactions.
+            whitened: (n, c) their whitened content vectors.
+
+        Returns:
+            (n, r).
+        """
         known = (ids >= 0).unsqueeze(-1)  # (n, 1)
-        return functional.embedding(ids.clamp_min(0), self.factors) * known
+        return torch.where(known, functional.embedding(ids.clamp_min(0), self.factors), whitened @ self.expected)
 
 
 class TextNeighbours(Channel):
@@ -197,3 +222,19 @@ def _leading(matrix: sparse.csr_array | LinearOperator, rank: int) -> tuple[_Flo
     order = np.argsort(-np.abs(values), kind="stable")[:rank]
     padding = rank - len(order)
     return np.pad(values[order], (0, padding)), np.pad(vectors[:, order], ((0, 0), (0, padding)))
+
+
+def _regression(whitened: Tensor, factors: Tensor) -> Tensor:
+    """Return (c, r): the ridge regression from texts (n, c) to factors (n, r), of these factors' mean length."""
+    width = whitened.shape[1]
+    squares = torch.zeros(width, width, dtype=torch.float64)
+    products = torch.zeros(width, factors.shape[1], dtype=torch.float64)
+    blocks = [slice(begin, begin + _BLOCK_ITEMS) for begin in range(0, len(whitened), _BLOCK_ITEMS)]
+    for block in blocks:
+        text = whitened[block].double()
+        squares += text.T @ text  # (c, c)
+        products += text.T @ factors[block].double()  # (c, r)
+    ridge = (_RIDGE * squares.trace() / width).clamp_min(1e-12)
+    found: Tensor = torch.linalg.solve(squares + ridge * torch.eye(width, dtype=torch.float64), products).float()
+    shrunk = sum(float((whitened[block] @ found).norm(dim=1).sum()) for block in blocks)
+    return found * (float(factors.norm(dim=1).sum()) / shrunk) if shrunk else found  # (c, r)

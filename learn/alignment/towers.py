@@ -122,7 +122,7 @@ class Towers(nn.Module):
         self.sequence_weight = nn.Parameter(torch.ones(()))
         self.recency_weights = nn.Parameter(_RECENCY_START ** torch.arange(settings.recent_items).float())  # (K,)
         rank = min(settings.cooccurrence_rank, id_count)
-        self.cooccurrence = Cooccurrence(id_count, rank) if rank else None
+        self.cooccurrence = Cooccurrence(id_count, rank, content_dimension=content_dimension) if rank else None
         self.text = TextNeighbours(content_dimension) if settings.text_channel else None
         taken = settings.repeat_width if id_count else 0
         self.repeats = Repeats(id_count, taken, last=settings.max_history) if taken else None
@@ -180,11 +180,12 @@ class Towers(nn.Module):
         Returns:
             (n, W) float32.
         """
-        parts = [self.tower_inputs(content, ids)]
+        whitened = self.whitening(content)
+        parts = [self.inputs_of_whitened(whitened, ids)]
         if self.cooccurrence is not None:
-            parts.append(self.cooccurrence.inputs(ids))
+            parts.append(self.cooccurrence.inputs(ids, whitened))
         if self.text is not None:
-            parts.append(self.text.inputs(self.whitening(content)))
+            parts.append(self.text.inputs(whitened))
         if self.repeats is not None:
             parts.append(self.repeats.inputs(ids))
         return torch.cat(parts, dim=-1)  # (n, W)
@@ -217,12 +218,16 @@ class Towers(nn.Module):
         """Widths of the towers' own numbers and of each channel's; they sum to D."""
         return [self.tower_dimension, *(channel.dimension for channel in self.channels)]
 
-    def tower_inputs(self, content: Tensor, ids: Tensor) -> Tensor:
-        """Return what both towers read of each item: (n, w) float32; arguments as in :meth:`item_inputs`."""
-        return self.inputs_of_whitened(self.whitening(content), ids)
-
     def inputs_of_whitened(self, whitened: Tensor, ids: Tensor) -> Tensor:
-        """Return :meth:`tower_inputs` of content (n, c) that was whitened once, since it never changes in training."""
+        """Return what both towers read of each item.
+
+        Args:
+            whitened: (n, c) float32 content vectors, whitened once, since that never changes in training.
+            ids: (n,) int64 rows of the ID table; -1 for an item without training interactions.
+
+        Returns:
+            (n, w) float32.
+        """
         if self.settings.item_tower == "frozen":
             return whitened
         x = whitened.new_zeros(len(whitened), self.settings.dimension)  # (n, w)

@@ -41,8 +41,8 @@ Tune = Callable[[TowerScorer], tuple[float, ...]]
 Say = Callable[[str], None]
 
 _RESULT = "training.json"
-# Raised when the same settings come to mean other weights, so that towers of older code are not taken for these.
-_RECIPE = 2
+RECIPE = 3
+"""Raised when the same settings come to mean other weights, so that towers of older code are not taken for these."""
 # Apart from the epochs' seeds, so that no process drops what another does.
 _SEEDS_APART = 2**40
 # A learned temperature below .01 turns the softmax into a maximum and the gradients into noise.
@@ -67,7 +67,7 @@ def training_key(
             digest.update(hashlib.file_digest(file, "sha256").digest())
     ignored = {"reuse"} if start is not None else {"reuse", "warm_learning_rate"}
     chosen = [settings.towers.model_dump(mode="json"), settings.training.model_dump(mode="json", exclude=ignored)]
-    digest.update(json.dumps([_RECIPE, chosen, seed, torch.__version__], sort_keys=True).encode())
+    digest.update(json.dumps([RECIPE, chosen, seed, torch.__version__], sort_keys=True).encode())
     if start is not None:
         # Which rows are carried depends on the items' ids as well, which nothing else in training does.
         digest.update(json.dumps([start.sha256, histories.item_ids]).encode())
@@ -189,14 +189,14 @@ class _Trainer:
             temperature = start.temperature or temperature
         elif settings.towers.whitening:
             self.towers.whitening.fit(trained_content.cpu())
-        if self.towers.cooccurrence is not None:
-            self.towers.cooccurrence.fit(histories)
         self.towers.to(self.device)
         # Clamped and decayed apart from the towers: it scales the loss and never leaves training.
         self.log_scale = torch.nn.Parameter(torch.tensor(-np.log(temperature), device=self.device))
         self.optimizer = self._optimizer()
         with torch.no_grad():
             whitened = self.towers.whitening(trained_content)  # (n, c)
+        if self.towers.cooccurrence is not None:
+            self.towers.cooccurrence.fit(histories, whitened)
         items = TrainedItems(whitened, torch.from_numpy(np.maximum(self.ids, 0)))
         self.objective = choose_objective(
             items, self.windows, log_scale=self.log_scale, settings=settings.training, group=group

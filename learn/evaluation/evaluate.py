@@ -31,14 +31,19 @@ from learn.evaluation.metrics import (
 from learn.evaluation.ranking import Ranks, Scorer, rank_targets
 from learn.evaluation.slices import slice_masks
 
-MOST_EXAMPLES = 200_000
-"""Examples of a part that are ranked: the work is examples times items. So many, drawn where there are more, tell a
-recall of .1 to .0013 with 95 % confidence; nobody chooses a model by less."""
+
+def asked(histories: Histories, part: Part, *, settings: EvaluationSettings, seed: int) -> Examples:
+    """Return the examples of a part that :func:`evaluate` ranks: all, or those drawn by the seed where ranking all
+    would cost too much.
+    """
+    examples = histories.examples(part)
+    count = ranked(len(examples), items=histories.item_count, settings=settings)
+    return sample_examples(examples, count=count, seed=seed)
 
 
-def asked(histories: Histories, part: Part, *, seed: int) -> Examples:
-    """Return the examples of a part that :func:`evaluate` ranks: all, or :data:`MOST_EXAMPLES` drawn by the seed."""
-    return sample_examples(histories.examples(part), count=MOST_EXAMPLES, seed=seed)
+def ranked(examples: int, *, items: int, settings: EvaluationSettings) -> int:
+    """Return how many of so many examples are ranked among so many items."""
+    return min(examples, max(settings.ranked_users, settings.ranked_scores // max(items, 1)))
 
 
 def evaluate(
@@ -69,7 +74,12 @@ def evaluate(
     return Evaluation(
         {
             part: _evaluate_part(
-                scorers, histories, asked(histories, part, seed=seed), settings, seed=seed, content=content
+                scorers,
+                histories,
+                asked(histories, part, settings=settings, seed=seed),
+                settings,
+                seed=seed,
+                content=content,
             )
             for part in parts
         }

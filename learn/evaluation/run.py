@@ -19,7 +19,7 @@ from learn.config import Settings
 from learn.data.histories import Histories
 from learn.evaluation.baseline_set import fit_baselines
 from learn.evaluation.challenge import champion_rules
-from learn.evaluation.evaluate import MOST_EXAMPLES, asked, evaluate
+from learn.evaluation.evaluate import asked, evaluate, ranked
 from learn.evaluation.evaluation import Evaluation
 from learn.evaluation.gate import Rule, baseline_rules
 from learn.evaluation.production import NAME, ProductionModel
@@ -68,8 +68,9 @@ def evaluate_run(
         print(f"Baseline {name} is left out: {reason}")  # noqa: T201  # the flow's log is standard output
     models = [*scorers, *baselines.scorers]
     for whole in (histories.examples("validation"), histories.examples("test")):
-        if len(whole) > MOST_EXAMPLES:
-            print(f"Of the {len(whole):,} examples of {whole.name}, {MOST_EXAMPLES:,} are drawn and ranked.")  # noqa: T201
+        count = ranked(len(whole), items=histories.item_count, settings=chosen)
+        if count < len(whole):
+            print(f"Of the {len(whole):,} examples of {whole.name}, {count:,} are drawn and ranked.")  # noqa: T201
     found = evaluate(models, histories, settings=chosen, seed=settings.seed, content=vectors)
     if production is not None:
         found = replace(found, production=production.record(item_ids=histories.item_ids))
@@ -89,7 +90,11 @@ def _champion_rules(
     return champion_rules(
         ranks["towers"].masked,
         ranks[NAME].masked,
-        slices=slice_masks(histories, asked(histories, "test", seed=settings.seed), settings=settings.evaluation),
+        slices=slice_masks(
+            histories,
+            asked(histories, "test", settings=settings.evaluation, seed=settings.seed),
+            settings=settings.evaluation,
+        ),
         production=production,
         settings=settings.gate,
     )

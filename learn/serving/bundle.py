@@ -33,7 +33,7 @@ from learn.data.staging import working_folder
 from learn.errors import BundleError, storage_faults
 from learn.serving.vectors import read_vectors, write_vectors
 
-FORMAT = 2
+FORMAT = 3
 """Layout of the folder and names of the weights; 2: the towers know positions, channels and their temperature."""
 
 MANIFEST, CHECKSUMS, ITEMS = "manifest.json", "checksums.json", "items.parquet"

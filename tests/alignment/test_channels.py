@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 import torch
+from torch.nn import functional
 
 from learn.alignment import channels
 from learn.alignment.channels import Channel, Cooccurrence, Repeats, TextNeighbours
@@ -11,6 +12,11 @@ from learn.config import TowerSettings
 from learn.data.histories import Histories
 from learn.data.transitions import count_transitions
 from tests.evaluation.made_histories import in_memory
+
+# Items 0 to 3 read alike, and so do 4 and 5.
+TEXT = functional.normalize(
+    torch.tensor([[1, 0.1], [1, 0], [1, -0.1], [1, 0.2], [-0.1, 1], [0.1, 1], [-1, -1]]), dim=-1
+)
 
 
 def trained_on(*users: list[int], item_count: int) -> Histories:
@@ -21,16 +27,17 @@ def trained_on(*users: list[int], item_count: int) -> Histories:
 
 def pairs_shop() -> Cooccurrence:
     histories = trained_on([0, 1, 0, 1], [0, 1, 2, 3], [2, 3, 2, 3], [4, 5, 4, 5, 4], item_count=7)
-    channel = Cooccurrence(int((histories.popularity() > 0).sum()), 6)
-    channel.fit(histories)
+    trained = int((histories.popularity() > 0).sum())
+    channel = Cooccurrence(trained, 6, content_dimension=TEXT.shape[1])
+    channel.fit(histories, TEXT[:trained])
     channel.weight.fill_(1.0)
     return channel
 
 
 def test_at_full_rank_the_factors_give_the_matrix_back() -> None:
     histories = trained_on([0, 1, 0, 1], [0, 1, 2, 3], [2, 3, 2, 3], item_count=4)
-    channel = Cooccurrence(4, 4)
-    channel.fit(histories)
+    channel = Cooccurrence(4, 4, content_dimension=2)
+    channel.fit(histories, torch.zeros(4, 2))
     counts = count_transitions(histories, window=10, fade=0.8, backward=1.0).toarray()
     scale = np.diag(histories.popularity() ** -0.25)
     rebuilt = (channel.factors * channel.signs) @ channel.factors.T
@@ -41,27 +48,49 @@ def test_at_full_rank_the_factors_give_the_matrix_back() -> None:
 def test_a_log_too_long_to_count_its_pairs_gives_the_same_factors(monkeypatch: pytest.MonkeyPatch, rank: int) -> None:
     draw = np.random.default_rng(3)
     users = [draw.integers(20, size=length).tolist() for length in draw.integers(1, 40, size=60)]
-    histories, counted, read = trained_on(*users, item_count=25), Cooccurrence(20, rank), Cooccurrence(20, rank)
-    counted.fit(histories)
+    histories, text = trained_on(*users, item_count=25), torch.zeros(20, 2)
+    counted, read = (Cooccurrence(20, rank, content_dimension=2) for _ in range(2))
+    counted.fit(histories, text)
     monkeypatch.setattr(channels, "_COUNTED_AT_MOST", 0)
     monkeypatch.setattr("learn.data.histories.PIECE_ROWS", 100)
-    read.fit(histories)
+    read.fit(histories, text)
     matrices = [(channel.factors * channel.signs) @ channel.factors.T for channel in (counted, read)]
     torch.testing.assert_close(*matrices, rtol=1e-4, atol=1e-4)
 
 
 def test_what_was_chosen_together_scores_highest() -> None:
     channel = pairs_shop()
-    items = channel.inputs(torch.arange(6))
+    items = channel.inputs(torch.arange(6), TEXT[:6])
     users = channel.user_vectors(items[[4]].unsqueeze(0), torch.tensor([1]))
     scores = users @ channel.item_vectors(items).T
     others = scores[0, [0, 1, 2, 3, 5]]
     assert int(others.argmax()) == 4
 
 
-def test_an_item_without_training_interactions_says_nothing() -> None:
+def test_a_new_item_is_expected_beside_what_it_reads_like() -> None:
     channel = pairs_shop()
-    assert not channel.inputs(torch.tensor([-1])).any()
+    trained = channel.inputs(torch.arange(6), TEXT[:6])
+    new = channel.inputs(torch.full((2,), -1), TEXT[[4, 0]])
+    likeness = functional.cosine_similarity(new.unsqueeze(1), trained.unsqueeze(0), dim=-1)  # (2, 6)
+    # Items 4 and 5 are bought together, and so are 0 to 3.
+    assert (likeness[0, 4:] > likeness[0, :4].max()).all()
+    assert (likeness[1, :4].max() > likeness[1, 4:]).all()
+
+
+def test_what_is_expected_is_as_long_as_what_was_counted() -> None:
+    draw = np.random.default_rng(0)
+    histories = trained_on(*draw.integers(60, size=(200, 8)).tolist(), item_count=61)
+    text = torch.from_numpy(draw.standard_normal((60, 5)).astype(np.float32))
+    channel = Cooccurrence(60, 12, content_dimension=5)
+    channel.fit(histories, text)
+    expected = channel.inputs(torch.full((60,), -1), text)
+    assert float(expected.norm(dim=1).mean()) == pytest.approx(float(channel.factors.norm(dim=1).mean()), rel=1e-4)
+
+
+def test_a_text_that_tells_nothing_lets_nothing_be_expected() -> None:
+    channel = Cooccurrence(4, 4, content_dimension=3)
+    channel.fit(trained_on([0, 1, 0, 1], [0, 1, 2, 3], [2, 3, 2, 3], item_count=4), torch.zeros(4, 3))
+    assert not channel.inputs(torch.tensor([-1]), torch.randn(1, 3)).any()
 
 
 def test_only_the_newest_items_are_read() -> None:
@@ -87,8 +116,9 @@ def test_a_silent_channel_leaves_the_scores_alone() -> None:
     content, ids = torch.randn(9, 12), torch.arange(9)
     inputs = towers.item_inputs(content, ids)
     users = towers.user_vectors(inputs[:3].unsqueeze(0), torch.tensor([3]))
-    own = towers.user_states(towers.tower_inputs(content, ids)[:3].unsqueeze(0))[:, -1]
-    items = towers.tower_items(towers.tower_inputs(content, ids))
+    read = towers.inputs_of_whitened(towers.whitening(content), ids)
+    own = towers.user_states(read[:3].unsqueeze(0))[:, -1]
+    items = towers.tower_items(read)
     torch.testing.assert_close(users @ towers.item_vectors(inputs).T, own @ items.T)
 
 

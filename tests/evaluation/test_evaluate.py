@@ -13,7 +13,7 @@ from learn.config import EvaluationSettings
 from learn.data.histories import Histories
 from learn.errors import DataError, StorageError
 from learn.evaluation.baselines import Popularity, Transitions
-from learn.evaluation.evaluate import asked, evaluate
+from learn.evaluation.evaluate import asked, evaluate, ranked
 from learn.evaluation.evaluation import Evaluation, read_ranks
 from tests.evaluation.made_histories import TableScorer, split_histories
 
@@ -28,9 +28,9 @@ def histories(tmp_path: Path) -> Histories:
     return split_histories(tmp_path, [user.tolist() for user in users], item_count=ITEMS)
 
 
-def evaluated(histories: Histories) -> Evaluation:
+def evaluated(histories: Histories, settings: EvaluationSettings = SETTINGS) -> Evaluation:
     scorers = (Transitions.fit(histories), Popularity.fit(histories))
-    return evaluate(scorers, histories, settings=SETTINGS, seed=1, content=np.eye(ITEMS, dtype=np.float32))
+    return evaluate(scorers, histories, settings=settings, seed=1, content=np.eye(ITEMS, dtype=np.float32))
 
 
 def test_the_file_has_the_contracts_layout(histories: Histories, tmp_path: Path) -> None:
@@ -56,15 +56,22 @@ def test_the_file_has_the_contracts_layout(histories: Histories, tmp_path: Path)
     assert found["test"]["transitions"]["masked"]["recall@2"] > 0.5
 
 
-def test_of_very_many_examples_the_same_ones_are_drawn_for_all(
-    histories: Histories, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("learn.evaluation.evaluate.MOST_EXAMPLES", 20)
-    whole, part = histories.examples("test"), evaluated(histories).parts["test"]
-    drawn = asked(histories, "test", seed=1)
+def test_of_very_many_examples_the_same_ones_are_drawn_for_all(histories: Histories) -> None:
+    whole = histories.examples("test")
+    few = SETTINGS.model_copy(update={"ranked_scores": 1, "ranked_users": 20})
+    part, drawn = evaluated(histories, few).parts["test"], asked(histories, "test", settings=few, seed=1)
     assert part.examples == len(drawn) == 20 < len(whole)
     assert part.users.tolist() == drawn.users.tolist() == sorted(set(drawn.users.tolist()))
     assert all(len(ranks) == 20 for ranks in part.ranks.values())
+
+
+@pytest.mark.parametrize(
+    ("examples", "items", "count"),
+    [(900, 1_000, 900), (5_000, 1_000, 2_000), (5_000, 100_000, 300), (200, 100_000, 200), (0, 0, 0)],
+)
+def test_users_are_drawn_where_users_times_items_would_cost_too_much(examples: int, items: int, count: int) -> None:
+    settings = SETTINGS.model_copy(update={"ranked_scores": 2_000_000, "ranked_users": 300})
+    assert ranked(examples, items=items, settings=settings) == count
 
 
 def test_slices_are_figures_over_their_examples(histories: Histories) -> None:

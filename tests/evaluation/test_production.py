@@ -38,7 +38,8 @@ def towers(shop: Histories, *, seed: int = 0) -> Towers:
     assert made.id_table is not None
     assert made.cooccurrence is not None
     torch.nn.init.normal_(made.id_table.weight)
-    made.cooccurrence.fit(shop)
+    with torch.no_grad():
+        made.cooccurrence.fit(shop, made.whitening(torch.from_numpy(VECTORS[id_rows(shop) >= 0])))
     for channel in made.channels:
         channel.weight.fill_(0.5)
     return made

@@ -162,12 +162,12 @@ def test_a_name_that_does_not_belong_is_not_followed(name: str, parts: BundlePar
         read_bundle(folder)
 
 
-@pytest.mark.parametrize(("layout", "said"), [(1, "An earlier version .* layout 1"), (3, "Another .* layout 3")])
+@pytest.mark.parametrize(("layout", "said"), [(2, "An earlier version .* layout 2"), (4, "Another .* layout 4")])
 def test_another_layout_is_refused_with_its_number(layout: int, said: str, parts: BundleParts, tmp_path: Path) -> None:
     folder = parts.write(tmp_path / "bundle")
     manifest = folder / "manifest.json"
     manifest.write_text(json.dumps({**json.loads(manifest.read_text()), "format": layout}))
-    with pytest.raises(BundleError, match=f"{said}; this version of LEARN reads layout 2"):
+    with pytest.raises(BundleError, match=f"{said}; this version of LEARN reads layout 3"):
         read_manifest(folder)
 
 
