@@ -126,7 +126,13 @@ def bars(measured: Measured) -> dict[str, list[Bar]]:
     """Return every bar by the part of the page it stands in: no part holds two protocols."""
     masked = [bar for case in SETS for bar in (_quality(measured, case, "masked"), _above_blend(measured, case))]
     return {
-        "History masked": [*masked, _paper_beside(measured), _sampled(measured), *_cold(measured)],
+        "History masked": [
+            *masked,
+            _paper_beside(measured),
+            _sampled(measured),
+            _precision(measured),
+            *_cold(measured),
+        ],
         "Nothing masked": [_quality(measured, case, "unmasked") for case in SETS],
         "Closed forms and speed": [_known_values(measured), *_speed(measured)],
     }
@@ -211,6 +217,17 @@ def _sampled(measured: Measured) -> Bar:
     sampled, full = (row.mean("masked", "ndcg@10") for row in pair)
     found = f"{sampled:.4f} against {full:.4f}, seed {pair[0].seeds[0]} of both"
     return Bar(what, wanted, found, sampled >= (1 - SAMPLING_LOSS) * full)
+
+
+def _precision(measured: Measured) -> Bar:
+    what = "`scientific`: NDCG@10 in the machine's arithmetic (`training.precision` = auto), less that in float32"
+    wanted = "an interval that holds 0"
+    towers, exact = measured.row("scientific", "towers"), measured.row("scientific", "towers_float32")
+    if towers is None or exact is None or towers.seeds[0] != exact.seeds[0]:
+        return Bar(what, wanted)
+    gap = difference(towers.first_seed(), exact, "masked", "ndcg@10")
+    found = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}], seed {exact.seeds[0]} of both"
+    return Bar(what, wanted, found, gap.low <= 0 <= gap.high)
 
 
 def softmax_pair(measured: Measured) -> tuple[Row, Row] | None:

@@ -139,6 +139,8 @@ def plan(*, seeds: Sequence[int] = SEEDS, overrides: Mapping[str, object] | None
     jobs += [_job("towers", "scientific_held_out", "towers", default, seed) for seed in seeds]
     jobs.append(_job("towers", "online_retail", "towers", default, first))
     jobs.append(_other_softmax(default, first))
+    exact = default.overridden(training__precision="float32")
+    jobs.append(_job("towers", "scientific", "towers_float32", exact, first, label="towers, float32"))
     sasrec = _configured("sasrec")
     protocols = (sasrec, sasrec.overridden(training__mask_seen=False))
     label = "SASRec (IDs alone)"
