@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.content.parts import Part
 from learn.config import ContentSettings
-from learn.content.arithmetic import computable, fastest
+from learn.content.arithmetic import chosen, computable
 from learn.content.encoder import FrozenEncoder, Vectors, load_encoder
 from learn.content.source import resolved
 from learn.content.threads import available_threads
@@ -110,10 +110,10 @@ def _sentence_transformers() -> list[Contender]:
 
 def _ours(plain: FrozenEncoder) -> list[Contender]:
     source, settings = resolved(ContentSettings()), ContentSettings()
-    chosen = fastest(source, settings)
-    made = {_STRICT: plain, f"{_DEFAULT} ({chosen})": load_encoder(settings, source=source, arithmetic=chosen)}
+    default = chosen(source, settings)
+    made = {_STRICT: plain, f"{_DEFAULT} ({default})": load_encoder(settings, source=source, arithmetic=default)}
     made["LEARN, int8"] = load_encoder(ContentSettings(arithmetic="int8"))
-    if "bfloat16" in computable(settings) and chosen != "bfloat16":
+    if "bfloat16" in computable(settings) and default != "bfloat16":
         made["LEARN, bfloat16"] = load_encoder(settings, source=source, arithmetic="bfloat16")
     return [Contender(name, encoder.encode) for name, encoder in made.items()]
 

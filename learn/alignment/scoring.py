@@ -5,7 +5,7 @@ Shape legend: B examples, n items, c content width, W input width, D vector widt
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from copy import copy
 
 import numpy as np
@@ -19,8 +19,8 @@ from learn.data.histories import Examples, Histories
 
 # Content vectors read from disk at a time: 8,192 x 4,096 x 4 bytes are 134 MB.
 _BLOCK_ITEMS = 8_192
-# Histories encoded at a time: 256 x 50 positions x 896 x 4 bytes are 46 MB.
-_BLOCK_USERS = 256
+# Positions of histories encoded at a time, padding counted: 4,096 x 896 x 4 bytes are 15 MB, which a cache holds.
+_BLOCK_POSITIONS = 4_096
 
 
 def id_rows(histories: Histories) -> NDArray[np.int64]:
@@ -78,10 +78,7 @@ class TowerScorer:
         """Return (B, D) user vectors after the runs ``items[starts:stops]``; zeros for empty ones."""
         longest = self.towers.settings.max_history
         vectors = torch.empty(len(starts), self.towers.dimension, device=self.device)
-        # Histories of like length together: one long one would pad a whole block of short ones.
-        order = np.argsort(np.minimum(stops - starts, longest), kind="stable")
-        for begin in range(0, len(order), _BLOCK_USERS):
-            block = order[begin : begin + _BLOCK_USERS]
+        for block in _blocks_of_like_length(np.minimum(stops - starts, longest)):
             padded, lengths = pad_histories(items, starts[block], stops[block], max_length=longest)
             vectors[torch.from_numpy(block).to(self.device)] = self._encode(padded, lengths)
         return vectors  # (B, D)
@@ -114,3 +111,13 @@ class TowerScorer:
         real = torch.from_numpy(lengths).to(self.device)
         users = self.towers.user_vectors(inputs, real.clamp_min(1))  # (B, D)
         return users * (real > 0).unsqueeze(1)
+
+
+def _blocks_of_like_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
+    """Yield the places of (B,) lengths in blocks: one long history would pad a whole block of short ones."""
+    order = np.argsort(-lengths, kind="stable")
+    begin = 0
+    while begin < len(order):
+        end = begin + max(1, _BLOCK_POSITIONS // max(1, int(lengths[order[begin]])))
+        yield order[begin:end]
+        begin = end

@@ -39,9 +39,9 @@ class ContentSettings(Section):
     """Tokens read of each text: MiniLM was trained on at most 256."""
 
     arithmetic: Arithmetic = "auto"
-    """How the encoder computes. `float32` gives the same bytes in any company. `auto` takes what the store already
-    holds, else the fastest that this machine has by a quick measurement and whose vectors are the float32 ones to a
-    cosine of .999; float32 where nothing is faster. `int8` is faster on any processor and comes less close."""
+    """How the encoder computes. `auto` takes what the store already holds, else `bfloat16` where the machine computes
+    in it and the vectors are the float32 ones to a cosine of .999 (2.6 times as fast with AVX512-BF16), else `float32`.
+    `int8` is faster on any processor and comes less close."""
 
     fields: tuple[str, ...] = ("title", "brand", "category", "price", "keywords", "attributes", "description")
     """Columns in the prompt, in this order; the title first, because the end is what truncation cuts. The paper's six

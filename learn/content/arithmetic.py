@@ -1,8 +1,11 @@
-"""Which arithmetic an extraction computes in: what the store holds already, else the fastest that is measured here."""
+"""Which arithmetic an extraction computes in: what the store holds already, else the fastest that the machine has.
+
+What the machine has is read off the processor, never measured: on a busy one a stop watch says now this and now that,
+and a run's vectors and weights would hang on it.
+"""
 
 from __future__ import annotations
 
-import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -11,10 +14,6 @@ from learn.content.fingerprint import EncoderFingerprint, arithmetics, fingerpri
 from learn.content.source import EncoderSource
 
 _LEAST_COSINE = 0.999
-# Below this a measurement on a busy machine may come out either way, and float32 has the better vectors.
-_LEAST_GAIN = 1.2
-_ROUNDS = 3
-_PATIENCE_SECONDS = 10.0
 _NOUNS = ("hex bolt M8", "wireless headphones", "cotton T-shirt", "espresso machine", "garden hose", "board game")
 _ABOUT = (
     "",
@@ -35,8 +34,8 @@ def settled_fingerprint(
 ) -> EncoderFingerprint:
     """The fingerprint of the arithmetic to compute in.
 
-    Where the settings leave the choice, a store that has vectors already decides, so that no later measurement makes a
-    run encode anew what an equivalent arithmetic encoded before. Only a store whose arithmetic this machine lacks is
+    Where the settings leave the choice, a store that has vectors already decides, so that no other machine encodes anew
+    what an equivalent arithmetic encoded before. Only a store whose arithmetic this machine lacks is
     passed over, and only while it misses texts.
 
     Args:
@@ -47,7 +46,7 @@ def settled_fingerprint(
         missing: Texts of these items that the store of a fingerprint lacks.
 
     Raises:
-        EncoderError: The encoder cannot be loaded, where a measurement is needed.
+        EncoderError: The encoder cannot be loaded, where it has to be tried.
     """
     plain, *others = arithmetics(settings)
     first = fingerprint_encoder(source, settings, template_version=template_version, arithmetic=plain)
@@ -60,7 +59,7 @@ def settled_fingerprint(
         # Torch, which knows the machine, is not loaded where there is nothing to encode.
         if not lacking[name] or name in computable(settings):
             return accepted[name]
-    return accepted[fastest(source, settings)]
+    return accepted[chosen(source, settings)]
 
 
 def computable(settings: ContentSettings) -> tuple[str, ...]:
@@ -75,33 +74,23 @@ def computable(settings: ContentSettings) -> tuple[str, ...]:
     return tuple(name for name in accepted if name != "bfloat16" or halves)
 
 
-def fastest(source: EncoderSource, settings: ContentSettings) -> str:
-    """The fastest of the arithmetics at hand whose vectors agree with float32, by encoding some made-up titles.
+def chosen(source: EncoderSource, settings: ContentSettings) -> str:
+    """bfloat16 where this machine computes in it and this encoder bears it, else float32.
 
-    Each is measured in turn, a few times over, and its best time counts: what else runs on the machine then weighs
-    little.
+    An encoder bears it if the vectors of some made-up titles agree with those in float32.
 
     Raises:
         EncoderError: The encoder cannot be loaded.
     """
-    names = computable(settings)
-    if len(names) == 1:
-        return names[0]
+    plain, *others = computable(settings)
+    if not others:
+        return plain
     # Only a machine that has a choice waits for torch here.
     from learn.content.encoder import load_encoder
 
-    encoders = {name: load_encoder(settings, source=source, arithmetic=name) for name in names}
-    plain = encoders[names[0]].encode(_PROBE)
-    close = [names[0]]
-    close += [name for name in names[1:] if (plain * encoders[name].encode(_PROBE)).sum(axis=1).min() >= _LEAST_COSINE]
-    seconds = dict.fromkeys(close, float("inf"))
-    began = time.monotonic()
-    for _ in range(_ROUNDS):
-        for name in close:
-            start = time.perf_counter()
-            encoders[name].encode(_PROBE)
-            seconds[name] = min(seconds[name], time.perf_counter() - start)
-        if time.monotonic() - began > _PATIENCE_SECONDS:
-            break
-    best = min(close, key=seconds.__getitem__)
-    return best if seconds[names[0]] >= _LEAST_GAIN * seconds[best] else names[0]
+    wanted = load_encoder(settings, source=source, arithmetic=plain).encode(_PROBE)
+    for name in others:
+        found = load_encoder(settings, source=source, arithmetic=name).encode(_PROBE)
+        if (wanted * found).sum(axis=1).min() >= _LEAST_COSINE:
+            return name
+    return plain

@@ -1,9 +1,10 @@
 """The frozen encoder: texts in, unit vectors out.
 
-In strict float32 a vector is the same bytes whatever it is encoded beside: a batch holds texts of exactly one token
-length, so nothing is padded and no mask is needed; each forward pass runs on one thread, several of them side by side;
-and none is smaller than some 64 tokens. All three make a vector a function of its text alone: padding, a matrix product
-split over threads and the kernels for very small products (measured: below 16 rows) change the last bits.
+On a processor, in float32 and in bfloat16, a vector is the same bytes whatever it is encoded beside: a batch holds
+texts of exactly one token length, so nothing is padded and no mask is needed; each forward pass runs on one thread,
+several of them side by side; and none is smaller than some 64 tokens. All three make a vector a function of its text
+alone: padding, a matrix product split over threads and the kernels for very small products (measured: below 16 rows)
+change the last bits.
 """
 
 from __future__ import annotations
@@ -193,7 +194,9 @@ def load_encoder(
     loaded = load_model(source, dtype=dtype, device=device)
     if wanted == "int8":
         quantise(loaded.model)
-    engine = TorchEngine(loaded, layer=settings.layer, exact=wanted == "float32")
+    # int8 scales a batch's activations together, and a GPU takes other kernels for other sizes.
+    exact = wanted == "float32" or (wanted == "bfloat16" and device == "cpu")
+    engine = TorchEngine(loaded, layer=settings.layer, exact=exact)
     # On a GPU one batch is made ready while another is computed.
     at_once = 2 if device == "cuda" else threads or available_threads()
     return FrozenEncoder(engine, loaded, settings, threads=at_once)

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from learn.config import ContentSettings
-from learn.content.arithmetic import computable, fastest, settled_fingerprint
+from learn.content.arithmetic import chosen, computable, settled_fingerprint
 from learn.content.source import resolve_encoder
 from tests.content.tiny_models import save_bert
 
@@ -50,7 +50,15 @@ def test_a_store_in_an_arithmetic_that_this_machine_lacks_serves_while_it_lacks_
     assert settled(bert, {"bfloat16": 9}, {"bfloat16": 1}) == "float32"
 
 
-def test_the_fastest_is_one_that_the_machine_computes(bert: Path) -> None:
+def test_the_processor_decides_and_no_stop_watch(bert: Path) -> None:
     settings = ContentSettings(encoder=str(bert))
-    assert fastest(resolve_encoder(str(bert)), settings) in computable(settings)
-    assert ("bfloat16" in computable(settings)) == HALVES
+    assert computable(settings) == (("float32", "bfloat16") if HALVES else ("float32",))
+    assert chosen(resolve_encoder(str(bert)), settings) == computable(settings)[-1]
+
+
+@pytest.mark.skipif(not HALVES, reason="this machine does not compute in bfloat16")
+def test_an_encoder_that_does_not_bear_bfloat16_computes_in_float32(
+    bert: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("learn.content.arithmetic._LEAST_COSINE", 1.1)
+    assert chosen(resolve_encoder(str(bert)), ContentSettings(encoder=str(bert))) == "float32"

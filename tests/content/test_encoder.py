@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from transformers import AutoModel, AutoTokenizer, T5Config, T5Model
 
 from learn.config import ContentSettings
+from learn.content.arithmetic import computable
 from learn.content.encoder import FrozenEncoder, load_encoder
 from learn.content.source import resolve_encoder
 from learn.errors import EncoderError
@@ -22,6 +23,8 @@ from tests.content.tiny_models import BIDIRECTIONAL, DECODERS, save_shape
 
 TEXTS = ["title: bolt", "", "a", "title: hex bolt m8 brand: acme", "x " * 80, "q9", "title: nut 5", "a", "ünknown ✓"]
 Pooling = Literal["mean", "last", "cls"]
+REPEATABLE = computable(ContentSettings())
+"""Arithmetics of this machine in which a vector is a function of its text alone."""
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -123,27 +126,31 @@ def test_a_tokenizer_that_cuts_the_beginning_off_is_told_not_to(bert: Path, tmp_
     assert np.array_equal(short.encode(["abcdefgh" + "x" * 50]), short.encode(["abcdefgh"]))
 
 
+@pytest.mark.parametrize("arithmetic", REPEATABLE)
 @settings(max_examples=10, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
 @given(
     texts=st.lists(st.text("abc 12", max_size=60), min_size=1, max_size=30),
     seed=st.randoms(),
     threads=st.integers(1, 3),
 )
-def test_a_vector_is_the_same_bytes_in_any_company(bert: Path, texts: list[str], seed: Any, threads: int) -> None:
-    alone = np.concatenate([encoder_once(bert, 1).encode([text]) for text in texts])
+def test_a_vector_is_the_same_bytes_in_any_company(
+    bert: Path, arithmetic: str, texts: list[str], seed: Any, threads: int
+) -> None:
+    alone = np.concatenate([encoder_once(bert, 1, arithmetic).encode([text]) for text in texts])
     order = list(range(len(texts)))
     seed.shuffle(order)
-    together = encoder_once(bert, threads).encode([texts[row] for row in order])
+    together = encoder_once(bert, threads, arithmetic).encode([texts[row] for row in order])
     assert np.array_equal(together, alone[order])
 
 
-_LOADED: dict[tuple[Path, int], FrozenEncoder] = {}
+_LOADED: dict[tuple[Path, int, str], FrozenEncoder] = {}
 
 
-def encoder_once(folder: Path, threads: int) -> FrozenEncoder:
-    if (folder, threads) not in _LOADED:
-        _LOADED[folder, threads] = encoder(folder, threads=threads)
-    return _LOADED[folder, threads]
+def encoder_once(folder: Path, threads: int, arithmetic: str) -> FrozenEncoder:
+    key = folder, threads, arithmetic
+    if key not in _LOADED:
+        _LOADED[key] = encoder(folder, threads=threads, arithmetic=arithmetic)
+    return _LOADED[key]
 
 
 def test_bfloat16_stays_close(bert: Path) -> None:
@@ -154,9 +161,10 @@ def test_bfloat16_stays_close(bert: Path) -> None:
 
 @pytest.mark.parametrize("shape", ["bert", "roberta", "llama", "qwen2"])
 def test_int8_stays_near(shape: str, shapes: dict[str, Path]) -> None:
-    near = encoder(shapes[shape], arithmetic="int8").encode(TEXTS)
-    cosines = (near * encoder(shapes[shape]).encode(TEXTS)).sum(axis=1)
-    assert 0.98 < cosines.min() < 1 - 1e-6
+    near, plain = encoder(shapes[shape], arithmetic="int8").encode(TEXTS), encoder(shapes[shape]).encode(TEXTS)
+    assert (near * plain).sum(axis=1).min() > 0.98
+    # With AVX512-VNNI tiny models come within 1e-7: that they are near does not say that they are quantised.
+    assert not np.array_equal(near, plain)
 
 
 @pytest.mark.slow
@@ -236,7 +244,8 @@ def test_minilm_agrees_with_plain_forward_passes() -> None:
 
 
 @pytest.mark.slow
-def test_minilm_gives_the_same_bytes_in_any_company() -> None:
+@pytest.mark.parametrize("arithmetic", REPEATABLE)
+def test_minilm_gives_the_same_bytes_in_any_company(arithmetic: str) -> None:
     words = [
         "acme",
         "hex",
@@ -254,8 +263,8 @@ def test_minilm_gives_the_same_bytes_in_any_company() -> None:
         "lid",
     ]
     texts = [" ".join(words[number % 7 : number % 7 + 1 + number % 5]) + f" {number % 10}" for number in range(60)]
-    whole = load_encoder(ContentSettings(arithmetic="float32"), threads=2).encode(texts)
-    parts = load_encoder(ContentSettings(arithmetic="float32", tokens_per_batch=64), threads=1)
+    whole = load_encoder(ContentSettings(), threads=2, arithmetic=arithmetic).encode(texts)
+    parts = load_encoder(ContentSettings(tokens_per_batch=64), threads=1, arithmetic=arithmetic)
     assert np.array_equal(whole, np.concatenate([parts.encode(texts[:7]), parts.encode(texts[7:])]))
 
 
