@@ -13,8 +13,8 @@ from learn.alignment.towers import Towers
 _FLOAT_BYTES = 4
 # Weight, gradient and AdamW's two moments.
 _COPIES_OF_A_WEIGHT = 4
-# Logits, logits without seen items, with the target put back, their log-softmax, and the gradients of two of them.
-_COPIES_OF_A_LOGIT = 6
+# Logits, the softmax made of them, which becomes its own gradient, and that in the logits' arithmetic.
+_COPIES_OF_A_LOGIT = 3
 # Of an item: read, whitened, dropped out; adapted, behaviour, their sum, the unit vector; and the gradients of these.
 _ITEM_CONTENT_COPIES, _ITEM_TOWER_COPIES = 5, 10
 # Of a position in one block: norms, three projections, attended, mixed, and the feed-forward layer's four-fold width.

@@ -41,7 +41,7 @@ Tune = Callable[[TowerScorer], tuple[float, ...]]
 Say = Callable[[str], None]
 
 _RESULT = "training.json"
-RECIPE = 3
+RECIPE = 4
 """Raised when the same settings come to mean other weights, so that towers of older code are not taken for these."""
 # Apart from the epochs' seeds, so that no process drops what another does.
 _SEEDS_APART = 2**40

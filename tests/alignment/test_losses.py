@@ -44,6 +44,29 @@ def test_a_masked_softmax_has_finite_gradients() -> None:
     assert torch.isfinite(candidates.grad).all()
 
 
+@pytest.mark.parametrize("masked", [False, True])
+@pytest.mark.parametrize("sampled", [False, True])
+@pytest.mark.parametrize("halves", [False, True])
+def test_the_gradients_are_those_of_the_formula(masked: bool, sampled: bool, halves: bool) -> None:
+    targets, scale = torch.tensor([3, 0, 8, 3, 1]), torch.tensor(5.0, requires_grad=True)
+    seen = (torch.tensor([0, 0, 2, 4]), torch.tensor([3, 5, 1, 0])) if masked else None
+    log_weights = torch.linspace(0, 2, 9) if sampled else None
+    states, candidates = unit(5, 6, seed=0).requires_grad_(), unit(9, 6, seed=1).requires_grad_()
+    with torch.autocast("cpu", dtype=torch.bfloat16, enabled=halves):
+        loss = softmax_loss(states, candidates, targets, scale=scale, seen=seen, log_weights=log_weights)
+        plain = ((scale * states) @ candidates.T).float()
+    own = functional.one_hot(targets, 9).bool()
+    read = plain if log_weights is None else torch.where(own, plain, plain + log_weights)
+    if seen is not None:
+        hidden = torch.zeros(5, 9, dtype=torch.bool).index_put(seen, torch.tensor(True)) & ~own
+        read = read.masked_fill(hidden, -torch.inf)
+    expected = functional.cross_entropy(read, targets)
+    torch.testing.assert_close(loss, expected)
+    found, direct = (torch.autograd.grad(3 * each, [states, candidates, scale]) for each in (loss, expected))
+    for gradient, wanted in zip(found, direct, strict=True):
+        torch.testing.assert_close(gradient, wanted, rtol=1e-2 if halves else 1e-5, atol=2e-3 if halves else 1e-6)
+
+
 def test_a_sampled_softmax_estimates_the_sum_over_the_catalogue_without_bias() -> None:
     items, draws = 40, 4000
     states, catalogue, scale = unit(1, 6, seed=0), unit(items, 6, seed=1), torch.tensor(6.0)
