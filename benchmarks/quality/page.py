@@ -287,10 +287,10 @@ def _cold_part(measured: Measured) -> list[str]:
         parts += [
             "### A tenth of the items held out of training",
             f"{items} drawn items of `scientific` leave the training part with all their interactions, and the "
-            f"{count} test users whose target is one of them are asked. Validation asks for other items alone. The towers "
-            "place an unseen item by its text, in the co-occurrence channel too ([how](../towers.md#channels)); that was "
-            "found on this draw of items, and held on two others: Recall@10 there went from .062 to .089 and from .075 "
-            "to .101.",
+            f"{count} test users whose target is one of them are asked. Validation asks for other items alone. The "
+            "towers place an unseen item by its text, in the co-occurrence channel too ([how](../towers.md#channels)); "
+            "that was found on this draw of items, and held on two others: Recall@10 there went from .062 to .089 and "
+            "from .075 to .101.",
             tables.cold_table(
                 *(estimates(rows, "masked", ["recall@10"]) for rows in (held_out, measured.among_held_out))
             ),
