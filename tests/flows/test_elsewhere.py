@@ -17,7 +17,9 @@ from typing import Any
 import boto3
 import pytest
 import torch
+from hera.workflows.models import WorkflowTemplate
 from moto.server import ThreadedMotoServer
+from pydantic import ValidationError
 
 from learn.config.machines import Machine, MachineSettings, Work
 from learn.errors import SettingsError
@@ -205,6 +207,33 @@ def manifest(name: str, bucket: dict[str, str], folder: Path, *, machines: Path 
     return found
 
 
+def unknown_to_argo(made: dict[str, Any]) -> Iterator[str]:
+    """Yield each field of a manifest that Argo's published schema does not have; what it has is checked by type."""
+    read = WorkflowTemplate.model_validate(made).model_dump(mode="json", by_alias=True, exclude_none=True)
+    yield from _left_out(made, read, "manifest")
+
+
+def _left_out(made: Any, read: Any, where: str) -> Iterator[str]:
+    if isinstance(made, dict):
+        for name, value in made.items():
+            if name in read:
+                yield from _left_out(value, read[name], f"{where}.{name}")
+            elif value is not None:
+                yield f"{where}.{name}"
+    elif isinstance(made, list):
+        for number, (value, kept) in enumerate(zip(made, read, strict=True)):
+            yield from _left_out(value, kept, f"{where}[{number}]")
+
+
+def test_what_argo_does_not_know_is_found() -> None:
+    template = {"name": "start", "container": {"image": "learn", "resource": {}}, "retryStrategy": {"limit": "2"}}
+    made = {"metadata": {"name": "flow"}, "spec": {"entrypoint": "start", "templates": [template]}}
+    assert list(unknown_to_argo(made)) == ["manifest.spec.templates[0].container.resource"]
+    template["retryStrategy"] = {"limit": ["two"]}
+    with pytest.raises(ValidationError, match=r"retryStrategy\.limit"):
+        list(unknown_to_argo(made))
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize("name", ["train", "monitor"])
 def test_the_manifest_asks_for_what_the_file_of_machines_says(
@@ -212,6 +241,7 @@ def test_the_manifest_asks_for_what_the_file_of_machines_says(
 ) -> None:
     made = manifest(name, bucket, tmp_path)
     assert made["kind"] == "WorkflowTemplate"
+    assert list(unknown_to_argo(made)) == []
     settings = MachineSettings.from_toml(CLUSTER.read_text(encoding="utf-8"))
     steps = {each["name"]: each for each in made["spec"]["templates"] if each["name"] in STEPS[name]}
     assert set(steps) == STEPS[name]
