@@ -330,7 +330,9 @@ def _remote_faults(where: str, *, absent: type[Exception] | None = None) -> Iter
         if absent is not None and isinstance(fault, absent) and "bucket" not in str(fault):
             raise
         reason = next(iter(str(fault).strip().splitlines()), "") or type(fault).__name__
-        raise StoreError(f"A place of the settings cannot be reached: {reason}", where=where, fix=_fix(fault)) from fault
+        raise StoreError(
+            f"A place of the settings cannot be reached: {reason}", where=where, fix=_fix(fault)
+        ) from fault
 
 
 def _fix(fault: Exception) -> str:
@@ -339,4 +341,7 @@ def _fix(fault: Exception) -> str:
         return "give this process credentials that may read and write there (for S3: AWS_PROFILE, or AWS_ACCESS_KEY_ID)"
     if "bucket" in said or isinstance(fault, FileNotFoundError):
         return "create the bucket, or mend its name in `content.store` or `places`"
-    return "check the name in `content.store` or `places`, the network and the endpoint (for S3: AWS_ENDPOINT_URL), then run again"
+    return (
+        "check the name in `content.store` or `places`, the network and the endpoint (for S3: AWS_ENDPOINT_URL), then "
+        "run again"
+    )
