@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import boto3
@@ -11,7 +10,6 @@ import numpy as np
 import polars as pl
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
 
 from learn.config import ContentSettings
 from learn.content import ContentStore, collect_vectors, encode_shard, plan_extraction
@@ -20,15 +18,6 @@ from learn.content.garbage import collect_garbage
 from learn.errors import StoreError
 from tests.content.test_content_store import PRINT, keys_of, vectors_of, writer
 from tests.content.tiny_models import save_bert
-
-
-@pytest.fixture(scope="module")
-def endpoint() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
 
 
 @pytest.fixture

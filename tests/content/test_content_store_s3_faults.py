@@ -13,7 +13,6 @@ import boto3
 import numpy as np
 import pytest
 import s3fs
-from moto.server import ThreadedMotoServer
 
 from learn.content import ContentStore
 from learn.content.checking import check_store
@@ -88,18 +87,9 @@ class _Handler(BaseHTTPRequestHandler):
         """Keep quiet."""
 
 
-@pytest.fixture(scope="module")
-def moto() -> Iterator[str]:
-    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    server.start()
-    host, port = server.get_host_and_port()
-    yield f"http://{host}:{port}"
-    server.stop()
-
-
 @pytest.fixture
-def between(moto: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stumbling]:
-    with Stumbling(moto) as server:
+def between(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stumbling]:
+    with Stumbling(endpoint) as server:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{server.server_port}")
         for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
