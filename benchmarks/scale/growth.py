@@ -150,7 +150,7 @@ def _figures(sizes: Mapping[int, Size]) -> dict[str, float]:
         # The largest of some steps would speak for those that were not measured.
         if len(known) == len(STEPS):
             figures[f"growth_exponent_{kind}"] = max(known)
-    if TARGET in sizes:
+    if TARGET in sizes and len(sizes[TARGET].steps) == len(STEPS):
         figures[f"interactions_{TARGET}m_peak_bytes"] = max(
             float(found.peak_bytes) for found in sizes[TARGET].steps.values()
         )
