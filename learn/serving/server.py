@@ -19,6 +19,7 @@ from learn.config.environment import DEPLOYMENT_PREFIX, OPERATIONS_PREFIX, SERVI
 from learn.data.staging import working_folder
 from learn.environment import settle
 from learn.errors import ServingError
+from learn.serving import tethered
 
 START_SECONDS = 120.0
 """A cold start is some five seconds; a busy machine gets this long."""
@@ -38,7 +39,7 @@ def running_service(
     environment: Mapping[str, str] | None = None,
     log: Path | None = None,
 ) -> Iterator[str]:
-    """Serve a bento's own model until the block ends, whatever ends it.
+    """Serve a bento's own model until the block ends, or the thread that is in it: no kill leaves a service behind.
 
     What the environment says to services is not for this one: it keeps nothing, follows no alias and asks for no key.
 
@@ -69,7 +70,9 @@ def running_service(
 
 
 def _start(bento_tag: str, *, port: int, folder: Path, log: Path, extra: Mapping[str, str]) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-m", "bentoml", "serve", bento_tag, "--host", _HOST, "--port", str(port)]
+    serve = [sys.executable, "-m", "bentoml", "serve", bento_tag, "--host", _HOST, "--port", str(port)]
+    # A step that is killed leaves no service behind.
+    command = [sys.executable, tethered.__file__, str(os.getpid()), *serve]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIXES)}
     # What a shop's service keeps is not to be read, nor written, by one that is started to be looked at.
     own = {f"{SERVING_PREFIX}STATE": str(folder / "state"), f"{DEPLOYMENT_PREFIX}SERVE": "packed"}

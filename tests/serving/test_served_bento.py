@@ -10,6 +10,7 @@ from pathlib import Path
 
 import bentoml
 import httpx
+import psutil
 import pytest
 from hypothesis import HealthCheck, given, settings
 
@@ -33,6 +34,28 @@ NAME = "learn_user_tower"
 def client(bento_tag: str) -> Iterator[httpx.Client]:
     with running_service(bento_tag) as address, httpx.Client(base_url=address, timeout=30) as client:
         yield client
+
+
+_SERVING = """
+import sys, time
+from learn.serving.server import running_service
+with running_service(sys.argv[1]) as address:
+    print(address, flush=True)
+    time.sleep(300)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux ties a process to its parent")
+def test_a_process_that_is_killed_leaves_no_service_behind(bento_tag: str) -> None:
+    with subprocess.Popen([sys.executable, "-c", _SERVING, bento_tag], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        address = process.stdout.readline().strip()
+        assert httpx.get(f"{address}/readyz").status_code == httpx.codes.OK
+        family = psutil.Process(process.pid).children(recursive=True)
+        assert len(family) >= 2, "a supervisor and its worker"
+        process.kill()
+    _, alive = psutil.wait_procs(family, timeout=20)
+    assert alive == []
 
 
 def test_the_bento_holds_the_service_and_nothing_else(bento_tag: str, bundle: Bundle) -> None:

@@ -1,0 +1,32 @@
+"""Become a command that ends with the process that started it: ``python tethered.py PARENT COMMAND WORD …``.
+
+A process that is killed outright cannot stop what it has started. Linux can tell that of its end by a signal
+(``PR_SET_PDEATHSIG`` of prctl(2)), and does so also after the command has taken this script's place. What counts is the
+thread that started it. On other systems nothing is tied.
+
+A script, and of the standard library alone: it runs in any folder.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+
+_PR_SET_PDEATHSIG = 1
+
+
+def main() -> None:
+    """Tie this process to its parent, then run the command in its place."""
+    parent, *command = sys.argv[1:]
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
+        # It may have ended before the signal was asked for.
+        if os.getppid() != int(parent):
+            sys.exit(f"process {parent} has ended, and {command[0]} is not started")
+    os.execv(command[0], command)  # noqa: S606 - no shell, and words that the starting process chose
+
+
+if __name__ == "__main__":
+    main()
