@@ -22,7 +22,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.content.parts import Part
-from benchmarks.scale.small_run import STEPS, Outcome, Place, prepare
+from benchmarks.scale.small_run import STEPS, Outcome, Place, own_repository, prepare
 from learn.data.staging import write_whole
 
 _LINE = re.compile(r"^(\S+ \S+) \[\d+/(\w+)/\d+ \(pid \d+\)\] Task (is starting|finished successfully)\.")
@@ -73,6 +73,7 @@ def undisturbed(workspace: Path) -> tuple[Outcome, dict[str, float]]:
     if not (base / "settings.toml").is_file():
         shutil.rmtree(base, ignore_errors=True)
         prepare(base)
+        own_repository(base)
     log = calm / _LOG
     if not (log.is_file() and finished(log)):
         shutil.rmtree(calm, ignore_errors=True)

@@ -15,7 +15,7 @@ from benchmarks.content.parts import Part
 from benchmarks.ending import BenchmarkError
 from benchmarks.quality.provenance import ROOT
 from benchmarks.scale.kills import finished, step_seconds
-from benchmarks.scale.small_run import STEPS, Place
+from benchmarks.scale.small_run import STEPS, Place, own_repository
 from learn.data.sample import make_sample
 
 _LOG = "run.log"
@@ -64,6 +64,7 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001  # the samp
 def _run(folder: Path, flow: Path) -> Timed:
     shutil.rmtree(folder, ignore_errors=True)
     make_sample(folder / "data")
+    own_repository(folder)
     place, log = Place(folder), folder / _LOG
     command = [sys.executable, str(flow), "--no-pylint", "run", "--data", "data"]
     began = time.monotonic()

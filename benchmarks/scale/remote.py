@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.content.parts import Part
+from benchmarks.ending import BenchmarkError
 from benchmarks.quality.provenance import ROOT
 from benchmarks.scale.small_run import prepare
 from learn.config import DataSettings
@@ -20,6 +21,7 @@ from learn.data.versioning import record_version
 BUCKET = "shop"
 _HOOK = Path(__file__).resolve().parent / "empty_machine"
 _KEYS = {"AWS_ACCESS_KEY_ID": "none", "AWS_SECRET_ACCESS_KEY": "none", "AWS_DEFAULT_REGION": "us-east-1"}
+_SHOWN_LINES = 30
 _SETTINGS = f"""
 [places]
 run_files = "s3://{BUCKET}/run-files"
@@ -161,7 +163,10 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the shop 
     workspace.mkdir(parents=True)
     with cloud(workspace.absolute()) as here:
         run = run_on_empty_machines(here)
-    proved = sorted(set(run.steps), key=run.steps.index) if run.ended_well else []
+    if not run.ended_well:
+        said = "\n".join(run.said.splitlines()[-_SHOWN_LINES:])
+        raise BenchmarkError(f"The run did not come to its end:\n{said}", where=workspace, fix="mend what it says")
+    proved = sorted(set(run.steps), key=run.steps.index)
     return Part(
         name="Steps on machines of their own",
         figures={"remote_steps_proved": float(len(proved))},

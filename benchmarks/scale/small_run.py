@@ -125,13 +125,16 @@ def _half_written(file: Path) -> list[str]:
     return []
 
 
+def own_repository(folder: Path) -> None:
+    """Give a folder a DVC repository of its own: runs inside of another one's checkout would write into that."""
+    Repo.init(str(folder), no_scm=True).close()
+
+
 def prepare(folder: Path) -> Place:
     """Write the data, the encoder and the settings of a small run."""
     make_sample(folder / "data")
     _keep_users(folder / "data" / "interactions.tsv.gz")
     encoder = save_tiny_bert(folder / "encoder")
-    # A repository of its own, even inside of another one's checkout.
-    Repo.init(str(folder), no_scm=True).close()
     (folder / "settings.toml").write_text(_SETTINGS.format(encoder=encoder), encoding="utf-8")
     return Place(folder)
 
