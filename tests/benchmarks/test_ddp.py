@@ -17,8 +17,12 @@ def test_two_processes_are_as_good_as_one(tmp_path: Path) -> None:
     settings = Settings.from_toml((tmp_path / "settings.toml").read_text(encoding="utf-8"))
     settings = settings.overridden(workspace=tmp_path / "work")
     found = measure_ddp(tmp_path / "data", settings=settings, seeds=(0,))
-    (seed,) = found.seeds
+    seed, still = found.seeds
+    assert (seed.dropout, still.dropout) == (True, False)
     assert seed.alone > 0
     assert seed.together > 0
-    assert found.ddp_metric_difference == abs(seed.difference.mean) == pytest.approx(abs(seed.together - seed.alone))
+    assert found.largest_difference(dropout=True) == abs(seed.difference.mean)
+    assert abs(seed.difference.mean) == pytest.approx(abs(seed.together - seed.alone))
     assert found.within_interval
+    # The same sums in another order.
+    assert found.largest_difference(dropout=False) < 0.01
