@@ -31,7 +31,7 @@ SHOPS = {
 """Shops by their millions of interactions: fifty a user."""
 
 TARGET = 50
-EPOCH_SECONDS, PART_SECONDS = 60 * 60.0, 5 * 60.0
+EPOCH_SECONDS, PART_SECONDS = 25 * 60.0, 5 * 60.0
 """Processor time of an epoch beyond which it is cut, after the second of the two, and its time extrapolated."""
 
 TITLES = {

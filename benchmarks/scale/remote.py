@@ -6,6 +6,7 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -157,15 +158,18 @@ def _read(file: Path) -> str:
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the shop is made, not read
+def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the shop is made, and no machine lies in a checkout
     """Return the section of the page."""
-    shutil.rmtree(workspace, ignore_errors=True)
-    workspace.mkdir(parents=True)
-    with cloud(workspace.absolute()) as here:
+    # Outside of any checkout, whose DVC repository and cache an empty machine would find.
+    with tempfile.TemporaryDirectory(prefix="learn-remote-") as folder, cloud(Path(folder).resolve()) as here:
         run = run_on_empty_machines(here)
     if not run.ended_well:
         said = "\n".join(run.said.splitlines()[-_SHOWN_LINES:])
-        raise BenchmarkError(f"The run did not come to its end:\n{said}", where=workspace, fix="mend what it says")
+        raise BenchmarkError(
+            f"The run did not come to its end:\n{said}",
+            where="python -m benchmarks.scale --only remote",
+            fix="mend what it says",
+        )
     proved = sorted(set(run.steps), key=run.steps.index)
     return Part(
         name="Steps on machines of their own",
