@@ -43,7 +43,7 @@ _DAMAGE = (
     rf"[ÄÅ][{_NOT_APOSTROPHES}]\p{{Ll}}",
     r"\p{Ll}Ã(?:\s|$)",  # à, its hard space since turned into a plain one
     rf"â(?:€|[„‚ˆ‰–—˜™œš\u0080-\u009f][{_TAIL}])",  # quotes, dashes, signs: ’ as â€™, ™ as â„¢
-    rf"á[¸¹º][{_TAIL}]|á»(?:[{_INNER}]|[{_CLOSING}]\p{{Ll}})",  # Vietnamese
+    rf"á[¸¹º][{_TAIL}]|á»(?:[{_INNER}©®]|[{_CLOSING}]\p{{Ll}})",  # Vietnamese; © and ® stand behind no quotation
     "ðŸ",  # emoji
     # One pair may be chance in these (Ø½, ×², NIÑO…), two in a row are another alphabet.
     rf"(?:[ÐÑ][{_TAIL}]){{2}}|(?:[ÎÏ][{_TAIL}]){{2}}|(?:×[{_TAIL}]){{2}}|(?:[ØÙ][{_TAIL}]){{2}}",

@@ -85,7 +85,8 @@ def test_text_read_in_the_wrong_encoding_is_mojibake(language: str, data: st.Dat
 @pytest.mark.parametrize(
     "text",
     ["CafÃ© set", "Assassinâ€™s Creed", "5â€\x9d nail", "NokiaÃ¢â‚¬â„¢s", "Caf\ufffd", "It\x92s", "KÃ–LN Dom", "CAFÃ‰",
-     "ï»¿Lamp", "Party ðŸ˜€", "Ð¿Ñ€Ð¸Ð²ÐµÑ‚", "ã‚¹ã‚¤ãƒƒãƒ", "voilÃ  la mode", "Ã˜ 1.75mm", "Acmeâ„¢", "Äiâ€™"],
+     "ï»¿Lamp", "Party ðŸ˜€", "Ð¿Ñ€Ð¸Ð²ÐµÑ‚", "ã‚¹ã‚¤ãƒƒãƒ", "voilÃ  la mode", "Ã˜ 1.75mm", "Acmeâ„¢", "Äiâ€™",
+     "sá»© sá»©"],
 )  # fmt: skip
 def test_known_damage_is_found(text: str) -> None:
     assert _of(text_checks.is_mojibake, text) == [True]
