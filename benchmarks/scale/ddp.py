@@ -154,7 +154,7 @@ def _one_seed(prepared: PreparedFolder, settings: Settings, seed: int, processes
     return SeedResult(
         seed=seed,
         dropout=settings.towers.dropout > 0,
-        alone=_mean(ranks[0]),
+        alone=float(values.mean()),
         alone_interval=interval,
         together=_mean(ranks[1]),
         difference=paired_difference(ranks[1], ranks[0], _METRIC, samples=samples, seed=0),

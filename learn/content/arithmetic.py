@@ -35,8 +35,8 @@ def settled_fingerprint(
     """The fingerprint of the arithmetic to compute in.
 
     Where the settings leave the choice, a store that has vectors already decides, so that no other machine encodes anew
-    what an equivalent arithmetic encoded before. Only a store whose arithmetic this machine lacks is
-    passed over, and only while it misses texts.
+    what an equivalent arithmetic encoded before. Only a store whose arithmetic this machine lacks is passed over, and
+    only while it misses texts.
 
     Args:
         source: Where the encoder lies.
