@@ -220,13 +220,16 @@ def _sampled(measured: Measured) -> Bar:
 
 
 def _precision(measured: Measured) -> Bar:
-    what = "`scientific`: NDCG@10 in the machine's arithmetic (`training.precision` = auto), less that in float32"
-    wanted = "an interval that holds 0"
-    towers, exact = measured.row("scientific", "towers"), measured.row("scientific", "towers_float32")
-    if towers is None or exact is None or towers.seeds[0] != exact.seeds[0]:
+    what, wanted = "`scientific`: NDCG@10 in bfloat16, less that in float32", "an interval that holds 0"
+    own = measured.row("scientific", "towers")
+    others = {precision: measured.row("scientific", f"towers_{precision}") for precision in ("bfloat16", "float32")}
+    precision, other = next(((name, row) for name, row in others.items() if row is not None), ("", None))
+    if own is None or other is None or own.seeds[0] != other.seeds[0]:
         return Bar(what, wanted)
-    gap = difference(towers.first_seed(), exact, "masked", "ndcg@10")
-    found = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}], seed {exact.seeds[0]} of both"
+    # A machine's own row is in the arithmetic that the other row is not in.
+    pair = (other, own.first_seed()) if precision == "bfloat16" else (own.first_seed(), other)
+    gap = difference(*pair, "masked", "ndcg@10")
+    found = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}], seed {other.seeds[0]} of both"
     return Bar(what, wanted, found, gap.low <= 0 <= gap.high)
 
 

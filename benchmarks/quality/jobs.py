@@ -15,6 +15,7 @@ from typing import Any, Literal
 from benchmarks.quality.cases import CASES
 from benchmarks.quality.datasets import SOURCES, data_digest
 from benchmarks.quality.provenance import ROOT, versions
+from learn.alignment.devices import choose_device, computes_in_bfloat16
 from learn.alignment.training import RECIPE
 from learn.config import Settings
 from learn.evaluation.evaluation import Masking
@@ -139,8 +140,7 @@ def plan(*, seeds: Sequence[int] = SEEDS, overrides: Mapping[str, object] | None
     jobs += [_job("towers", "scientific_held_out", "towers", default, seed) for seed in seeds]
     jobs.append(_job("towers", "online_retail", "towers", default, first))
     jobs.append(_other_softmax(default, first))
-    exact = default.overridden(training__precision="float32")
-    jobs.append(_job("towers", "scientific", "towers_float32", exact, first, label="towers, float32"))
+    jobs.append(_other_arithmetic(default, first))
     sasrec = _configured("sasrec")
     protocols = (sasrec, sasrec.overridden(training__mask_seen=False))
     label = "SASRec (IDs alone)"
@@ -157,6 +157,13 @@ def _other_softmax(default: Settings, seed: int) -> Job:
     loss = "sampled_softmax" if default.training.loss == "full_softmax" else "full_softmax"
     settings = default.overridden(training__loss=loss)
     return _job("towers", "games", f"towers_{loss}", settings, seed, label=f"towers, {loss.replace('_', ' ')}")
+
+
+def _other_arithmetic(default: Settings, seed: int) -> Job:
+    # As above: the towers' own row is in the arithmetic that `auto` takes on this machine.
+    precision = "float32" if computes_in_bfloat16(choose_device(default.training)) else "bfloat16"
+    settings = default.overridden(training__precision=precision)
+    return _job("towers", "scientific", f"towers_{precision}", settings, seed, label=f"towers, {precision}")
 
 
 def _job(kind: Kind, case: str, row: str, settings: Settings, seed: int, *, label: str = "") -> Job:

@@ -33,6 +33,16 @@ def test_both_sets_have_every_row_under_both_protocols() -> None:
     assert {"online_retail/towers/masked/0", "scientific_held_out/towers/masked/2"} <= names
 
 
+@pytest.mark.parametrize("native", [True, False])
+def test_the_arithmetic_that_the_machine_does_not_take_by_itself_has_a_row(
+    native: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("benchmarks.quality.jobs.computes_in_bfloat16", lambda _: native)
+    other = "float32" if native else "bfloat16"
+    assert the_job(f"scientific/towers_{other}/masked/0", plan()).settings.training.precision == other
+    assert sum(job.settings.training.precision != "auto" for job in plan()) == 1
+
+
 def test_a_key_changes_with_the_settings_the_seed_and_the_data() -> None:
     jobs, others = plan(), plan(overrides={"training__epochs": 1})
     towers = the_job("scientific/towers/masked/0", jobs)
