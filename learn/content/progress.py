@@ -60,7 +60,8 @@ class EncodingProgress:
         if not self._console.is_terminal and time.monotonic() - self._said >= _LINE_SECONDS:
             self._said = time.monotonic()
             left = self.seconds / self.texts * (self._total - self.texts)
-            self._console.print(f"Encoded {self.texts:,} of {self._total:,} texts, {self._rates()}, {left:.0f} s left")
+            line = f"Encoded {self.texts:,} of {self._total:,} texts, {self._rates()}, {left:,.0f} s left"
+            self._console.print(line, highlight=False, soft_wrap=True)
 
     def _rates(self) -> str:
         seconds = max(self.seconds, 1e-9)

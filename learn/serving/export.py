@@ -188,4 +188,5 @@ def _shown(users: Users, console: Console) -> Iterator[UserBlock]:
                 said = now
                 left = (now - began) / max(done, 1) * (users.interactions - done)
                 share = f"{done:,} of {users.interactions:,} interactions"
-                console.print(f"Exported {people:,} users, {share}, {rate}, {left:.0f} s left")
+                line = f"Exported {people:,} users, {share}, {rate}, {left:,.0f} s left"
+                console.print(line, highlight=False, soft_wrap=True)
