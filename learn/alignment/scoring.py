@@ -5,7 +5,7 @@ Shape legend: B examples, n items, c content width, W input width, D vector widt
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from copy import copy
 
 import numpy as np
@@ -15,6 +15,7 @@ from torch import Tensor
 
 from learn.alignment.batches import pad_histories
 from learn.alignment.towers import Towers
+from learn.content.batching import batches
 from learn.data.histories import Examples, Histories
 
 # Content vectors read from disk at a time: 8,192 x 4,096 x 4 bytes are 134 MB.
@@ -78,7 +79,9 @@ class TowerScorer:
         """Return (B, D) user vectors after the runs ``items[starts:stops]``; zeros for empty ones."""
         longest = self.towers.settings.max_history
         vectors = torch.empty(len(starts), self.towers.dimension, device=self.device)
-        for block in _blocks_of_like_length(np.minimum(stops - starts, longest)):
+        # An empty history takes a position as well. Of like length: a long one would pad a block of short ones.
+        places = np.clip(stops - starts, 1, longest)
+        for block in batches(places, budget=lambda: _BLOCK_POSITIONS, padding=1.0):
             padded, lengths = pad_histories(items, starts[block], stops[block], max_length=longest)
             vectors[torch.from_numpy(block).to(self.device)] = self._encode(padded, lengths)
         return vectors  # (B, D)
@@ -111,13 +114,3 @@ class TowerScorer:
         real = torch.from_numpy(lengths).to(self.device)
         users = self.towers.user_vectors(inputs, real.clamp_min(1))  # (B, D)
         return users * (real > 0).unsqueeze(1)
-
-
-def _blocks_of_like_length(lengths: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
-    """Yield the places of (B,) lengths in blocks: one long history would pad a whole block of short ones."""
-    order = np.argsort(-lengths, kind="stable")
-    begin = 0
-    while begin < len(order):
-        end = begin + max(1, _BLOCK_POSITIONS // max(1, int(lengths[order[begin]])))
-        yield order[begin:end]
-        begin = end

@@ -1,4 +1,4 @@
-"""Texts of like length together: which go through the encoder in one pass."""
+"""Sequences of like length together: which texts, or histories, go through an encoder in one pass."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ def batches(lengths: npt.NDArray[np.int64], *, budget: Callable[[], int], paddin
     """Batches over all rows, the longest first: what does not fit the memory shows at once, and the last are short.
 
     Args:
-        lengths: (n,) tokens of each text, each at least 1.
+        lengths: (n,) tokens of each text, or items of each history, each at least 1.
         budget: Tokens of a batch with its padding; asked before each, because it falls where memory is short.
             A text longer than it is a batch of its own.
-        padding: Share of a batch that may be padding; 0: all its texts have the same length.
+        padding: Share of a batch that may be padding; 0: all its texts have the same length, 1: any share.
     """
     order = np.argsort(-lengths, kind="stable")
     ordered = lengths[order]
