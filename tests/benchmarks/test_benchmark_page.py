@@ -65,6 +65,17 @@ def test_every_row_stands_in_the_tables_of_its_set(whole: tuple[str, dict[str, A
             assert f"| {label}" in unmasked
 
 
+def test_a_set_that_is_there_for_its_cold_items_shows_all_its_users_too(
+    whole: tuple[str, dict[str, Any], Path],
+) -> None:
+    shop = part(whole[0], "## `online_retail`")
+    for title in ("### History masked", "### Nothing masked"):
+        table = part(shop, title)
+        for label in ("**towers**", "blend", "EASE"):
+            assert f"| {label}" in table
+    assert "0 of the targets are what the user had bought before" in shop
+
+
 def test_no_table_holds_both_protocols(whole: tuple[str, dict[str, Any], Path]) -> None:
     ranked = [block for block in blocks(whole[0]) if re.search(r"\b0\.\d{4}", block)]
     assert len(ranked) > 8
