@@ -16,7 +16,7 @@ from benchmarks.quality.cases import CASES
 from benchmarks.quality.datasets import SOURCES, data_digest
 from benchmarks.quality.provenance import ROOT, versions
 from learn.alignment.devices import choose_device, computes_in_bfloat16
-from learn.alignment.training import RECIPE
+from learn.alignment.training import recipe
 from learn.config import Settings
 from learn.evaluation.evaluation import Masking
 
@@ -89,7 +89,7 @@ class Job:
             ),
             "data": digest,
             "versions": versions(),
-        } | ({} if self.kind == "baselines" else {"recipe": RECIPE})
+        } | ({} if self.kind == "baselines" else {"recipe": recipe(self.settings.towers)})
 
     def key(self, digest: str) -> str:
         """Return the hash of :meth:`inputs`."""

@@ -9,6 +9,7 @@ from collections.abc import Callable
 from dataclasses import asdict
 from itertools import islice
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 import torch
@@ -27,7 +28,7 @@ from learn.alignment.summary import EpochRecord, TrainingSummary, best_epoch, se
 from learn.alignment.towers import Towers
 from learn.alignment.warm_start import WarmStart, start_from
 from learn.alignment.weights import save_towers, weights_hash
-from learn.config import Settings, TrainingSettings
+from learn.config import Settings, TowerSettings, TrainingSettings
 from learn.data.histories import Histories
 from learn.data.staging import staged
 from learn.errors import TrainingError
@@ -35,18 +36,28 @@ from learn.errors import TrainingError
 Measure = Callable[[TowerScorer], float]
 """Validation NDCG@10 of a scorer; the evaluation room gives it, training only obeys it."""
 
-Tune = Callable[[TowerScorer], tuple[float, ...]]
-"""Weights of the channels, chosen on validation by the evaluation room."""
+
+class Tune(Protocol):
+    """Weights of the channels, chosen on validation by the evaluation room."""
+
+    def __call__(self, scorer: TowerScorer, *, learned_alone: bool = False) -> tuple[float, ...]:
+        """Return a weight for each channel; ``learned_alone``: those not learned with the towers stay silent."""
+        ...
+
 
 Say = Callable[[str], None]
 
 _RESULT = "training.json"
-RECIPE = 4
-"""Raised when the same settings come to mean other weights, so that towers of older code are not taken for these."""
 # Apart from the epochs' seeds, so that no process drops what another does.
 _SEEDS_APART = 2**40
 # A learned temperature below .01 turns the softmax into a maximum and the gradients into noise.
 _LARGEST_SCALE = 100.0
+
+
+def recipe(towers: TowerSettings) -> int:
+    """Return what is raised when the same settings come to mean other weights: older towers are not taken for these."""
+    # Validation has the last word on the weight of the repeats since 5, which touches nothing else.
+    return 5 if towers.repeat_width else 4
 
 
 def training_key(
@@ -67,7 +78,7 @@ def training_key(
             digest.update(hashlib.file_digest(file, "sha256").digest())
     ignored = {"reuse"} if start is not None else {"reuse", "warm_learning_rate"}
     chosen = [settings.towers.model_dump(mode="json"), settings.training.model_dump(mode="json", exclude=ignored)]
-    digest.update(json.dumps([RECIPE, chosen, seed, torch.__version__], sort_keys=True).encode())
+    digest.update(json.dumps([recipe(settings.towers), chosen, seed, torch.__version__], sort_keys=True).encode())
     if start is not None:
         # Which rows are carried depends on the items' ids as well, which nothing else in training does.
         digest.update(json.dumps([start.sha256, histories.item_ids]).encode())
@@ -130,7 +141,7 @@ def train_towers(
     curve = list(state.curve) if state is not None else []
     while not _is_over(curve, settings.training):
         first = 1 if start is None else 0
-        record = trainer.epoch(curve[-1].epoch + 1 if curve else first, measure)
+        record = trainer.epoch(curve[-1].epoch + 1 if curve else first, measure=measure, tune=tune)
         curve.append(record)
         best = state.best if state is not None and best_epoch(curve) != record else None
         if best is not None and settings.training.anneal < 1:
@@ -218,14 +229,17 @@ class _Trainer:
         # The second moment of .98 is the paper's code's: sparse tables need the shorter memory.
         return torch.optim.AdamW(groups, lr=self.settings.learning_rate, betas=(0.9, 0.98), fused=True)
 
-    def epoch(self, number: int, measure: Measure) -> EpochRecord:
+    def epoch(self, number: int, *, measure: Measure, tune: Tune | None) -> EpochRecord:
         """Train on every window once and measure on validation; epoch 0 measures alone."""
         began = time.monotonic()
         loss = self._train_once(number) if number else None
 
         def record() -> EpochRecord:
-            ndcg = measure(TowerScorer(self.towers, content=self.content, ids=self.ids))
-            return EpochRecord(number, loss, ndcg, time.monotonic() - began)
+            scorer = TowerScorer(self.towers, content=self.content, ids=self.ids)
+            if tune is not None and any(channel.learned for channel in self.towers.channels):
+                # As it will be served, lest an epoch be passed over for a weight that it does not keep.
+                scorer = scorer.weighted(tune(scorer, learned_alone=True))
+            return EpochRecord(number, loss, measure(scorer), time.monotonic() - began)
 
         return self.group.told(record)
 
