@@ -19,6 +19,7 @@ from learn.errors import DataError, LearnError, SettingsError
 
 _WORKSPACE = ROOT / ".learn" / "benchmarks" / "quality"
 _PAGE_FOLDER = ROOT / "docs" / "benchmarks"
+_KEPT = "quality-results"
 
 
 def main(words: Sequence[str] | None = None) -> int:
@@ -54,17 +55,17 @@ def _benchmark(options: argparse.Namespace) -> int:
     planned = plan(seeds=options.seeds, overrides=_overrides(options.set))
     jobs = chosen(planned, options.only)
     known = digests(jobs, data=options.data)
-    results = Results(options.workspace)
+    folder = options.out or (options.workspace / "try" if options.set else _PAGE_FOLDER)
+    results = Results(options.workspace, kept=folder / _KEPT)
     if options.list:
         _show(jobs, known, results)
         return 0
     failed = []
     if not options.page_only:
-        failed = run(jobs, digests=known, data=options.data, workspace=options.workspace, again=options.again)
+        failed = run(jobs, digests=known, data=options.data, results=results, again=options.again)
     # Here and no earlier: matplotlib takes a while to load.
     from benchmarks.quality.page import write_page
 
-    folder = options.out or (options.workspace / "try" if options.set else _PAGE_FOLDER)
     page = write_page(planned, digests=_known(planned, options.data), results=results, folder=folder, tried=options.set)
     print(f"Page: {page}")
     if failed:

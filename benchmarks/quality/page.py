@@ -84,6 +84,7 @@ def write_page(
             (stage / name).write_text(svg(figure), encoding="utf-8")
         (stage / _FIGURES).write_text(_figures(measured, records), encoding="utf-8")
         (stage / _PAGE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    results.keep({key for key in keys.values() if results.has(key)})
     return folder / _PAGE
 
 
@@ -139,7 +140,8 @@ def _head(records: Sequence[dict[str, Any]], tried: Sequence[str]) -> str:
         f"- versions: {', '.join(f'{name} {version}' for name, version in _versions(records).items())}\n"
         f"- commit: {', '.join(tables.short_commit(each) for each in _commits(records))}\n"
         f"- seeds: {', '.join(str(seed) for seed in _seeds(records)) or 'none yet'}\n"
-        f"- to repeat: `{_COMMAND}`; it goes on where it was stopped, and takes what is there",
+        f"- to repeat: `{_COMMAND}`; it goes on where it was stopped, and takes the [results that are there]"
+        "(quality-results), each test user's ranks among them; `--again NAME` does a job anew",
     ]
     if tried:
         said.insert(1, f"**A try with {', '.join(f'`{each}`' for each in tried)}: no figure on this page counts.**")

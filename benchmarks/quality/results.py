@@ -1,11 +1,16 @@
-"""The results of jobs: one JSON file a job, with every user's ranks in a Parquet file beside it."""
+"""The results of jobs: one JSON file a job, with every user's ranks in a Parquet file beside it.
+
+What the page is made of is kept beside it in the repository as well, without the hours that it took: a figure can be
+looked into, a row be compared with a new one user by user, and a missing row be added on another day. Only ranks are
+kept, of nameless users in the order of the test examples.
+"""
 
 from __future__ import annotations
 
 import fcntl
 import json
 import shutil
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +24,15 @@ from learn.errors import DataError
 
 @dataclass(frozen=True)
 class Results:
-    """All results of a workspace.
+    """All results of a workspace, and those that were kept of others.
 
     Attributes:
         workspace: Folder of the benchmark.
+        kept: Folder of the results that the page was last made of; None: there is none.
     """
 
     workspace: Path
+    kept: Path | None = None
 
     @property
     def folder(self) -> Path:
@@ -53,7 +60,9 @@ class Results:
         return found
 
     def ranks(self, key: str, *, view: str = "all") -> pl.DataFrame:
-        """Return each model's rank of each example's target: part, model, user, target, masked, unmasked, slices.
+        """Return each model's rank of each example's target: part, model, masked, unmasked and the slices.
+
+        What was kept holds the test part alone; a result of the workspace holds validation, users and targets as well.
 
         Args:
             key: Of the job.
@@ -62,7 +71,7 @@ class Results:
         Raises:
             DataError: The file is missing or damaged.
         """
-        path = self.folder / f"{key}.{view}.parquet"
+        path = self._file(f"{key}.{view}.parquet")
         try:
             return pl.read_parquet(path)
         except (OSError, pl.exceptions.PolarsError) as fault:
@@ -78,17 +87,44 @@ class Results:
         with staged(self.folder, names=(*names, f"{key}.json")) as stage:
             for name, frame in zip(names, ranks.values(), strict=True):
                 frame.write_parquet(stage / name)
-            (stage / f"{key}.json").write_text(json.dumps(record, indent=1, sort_keys=True) + "\n", encoding="utf-8")
+            (stage / f"{key}.json").write_text(_text(record), encoding="utf-8")
 
     def forget(self, key: str) -> None:
         """Remove a job's result and its weights, so that it is done anew."""
-        self._record(key).unlink(missing_ok=True)
+        for folder in self._folders:
+            (folder / f"{key}.json").unlink(missing_ok=True)
         shutil.rmtree(self.training(key), ignore_errors=True)
 
     def earlier(self) -> list[dict[str, Any]]:
         """Return every readable result, whatever it was made with, the oldest first."""
-        paths = sorted(self.folder.glob("*.json"), key=lambda path: path.stat().st_mtime)
-        return [self.read(path.stem) for path in paths]
+        keys = {path.stem for folder in self._folders for path in folder.glob("*.json")}
+        return sorted(map(self.read, keys), key=lambda record: str(record["finished"]))
+
+    def keep(self, keys: Collection[str]) -> None:
+        """Keep what a page was made of, and nothing else; without a folder for it do nothing.
+
+        Args:
+            keys: Of the page's jobs.
+
+        Raises:
+            DataError: A result is damaged.
+            StorageError: The disk is full or closed.
+        """
+        if self.kept is None:
+            return
+        fresh = [key for key in keys if (self.folder / f"{key}.json").is_file()]
+        ranks = {path.name: key for key in fresh for path in self.folder.glob(f"{key}.*.parquet")}
+        with staged(self.kept, names=(*ranks, *(f"{key}.json" for key in fresh))) as stage:
+            for name, key in ranks.items():
+                frame = self.ranks(key, view=name.split(".")[1]).filter(pl.col("part") == "test")
+                # Ranks are halves at the finest, and few: 32 bits hold them exactly.
+                lean = frame.drop("user", "target").with_columns(pl.col("masked", "unmasked").cast(pl.Float32))
+                lean.write_parquet(stage / name, compression="zstd", compression_level=_SMALLEST)
+            for key in fresh:
+                (stage / f"{key}.json").write_text(_text(_lean(self.read(key))), encoding="utf-8")
+        for path in self.kept.iterdir():
+            if path.name.split(".")[0] not in keys:
+                path.unlink()
 
     @contextmanager
     def alone(self, key: str) -> Iterator[None]:
@@ -98,8 +134,29 @@ class Results:
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
 
+    @property
+    def _folders(self) -> list[Path]:
+        return [self.folder] if self.kept is None else [self.folder, self.kept]
+
+    def _file(self, name: str) -> Path:
+        return next((folder / name for folder in self._folders if (folder / name).is_file()), self.folder / name)
+
     def _record(self, key: str) -> Path:
-        return self.folder / f"{key}.json"
+        return self._file(f"{key}.json")
+
+
+def _lean(record: dict[str, Any]) -> dict[str, Any]:
+    """Return a record without what nothing but the ranks is needed for."""
+    metrics = {part: record["metrics"][part] for part in ("validation", "test")} if "metrics" in record else None
+    return {name: value for name, value in record.items() if not name.startswith("metrics")} | (
+        {"metrics": metrics} if metrics else {}
+    )
+
+
+def _text(record: dict[str, Any]) -> str:
+    return json.dumps(record, indent=1, sort_keys=True) + "\n"
 
 
 _AGAIN = "repeat the job with --again NAME"
+# Of zstd: it is written once and kept for good.
+_SMALLEST = 19

@@ -24,7 +24,7 @@ def chosen(jobs: Sequence[Job], patterns: Sequence[str]) -> list[Job]:
 
 
 def run(
-    jobs: Sequence[Job], *, digests: Mapping[str, str], data: Path, workspace: Path, again: Sequence[str] = ()
+    jobs: Sequence[Job], *, digests: Mapping[str, str], data: Path, results: Results, again: Sequence[str] = ()
 ) -> list[str]:
     """Do the jobs that have no result yet.
 
@@ -32,13 +32,12 @@ def run(
         jobs: Which ones, in order.
         digests: Hash of each case's files.
         data: Folder of the public data sets.
-        workspace: Folder of the benchmark.
+        results: Where they lie; jobs write into its workspace.
         again: Patterns of jobs to do anew.
 
     Returns:
         The names of the jobs that failed; the others went on.
     """
-    results = Results(workspace)
     for job in chosen(jobs, again) if again else []:
         results.forget(job.key(digests[job.case]))
     failed = []
@@ -50,7 +49,7 @@ def run(
             continue
         print(f"{place} …", flush=True)
         began = time.monotonic()
-        code = _in_a_process(job, data=data, workspace=workspace)
+        code = _in_a_process(job, data=data, workspace=results.workspace)
         seconds = time.monotonic() - began
         if code == 0 and results.has(key):
             print(f"{place}: {_found(results, key)}, {seconds:,.0f} s.", flush=True)

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 
 from benchmarks.quality.jobs import plan
@@ -143,6 +144,36 @@ def test_what_was_not_done_is_named_and_has_no_figure(tmp_path: Path) -> None:
     assert "games/towers/masked/1" in page.split("Not measured:")[1]
     assert "## `games`" not in page
     assert "not measured |" in part(page, "## The bars")
+
+
+def test_the_page_is_made_again_of_what_was_kept(tmp_path: Path) -> None:
+    kept = tmp_path / "out" / "quality-results"
+    results = Results(tmp_path / "work", kept=kept)
+    write_made_up_results(plan(), results)
+    (kept / "of-an-older-page.json").parent.mkdir(parents=True)
+    (kept / "of-an-older-page.json").write_text("{}")
+    first, again = (
+        write_page(plan(), digests=DIGESTS, results=each, folder=tmp_path / "out").read_text(encoding="utf-8")
+        for each in (results, Results(tmp_path / "another machine", kept=kept))
+    )
+    assert first == again
+    assert not (kept / "of-an-older-page.json").exists()
+    key = plan()[0].key(DIGESTS["scientific"])
+    assert not {"user", "target"} & set(pl.read_parquet(kept / f"{key}.all.parquet").columns)
+    assert set(json.loads((kept / f"{key}.json").read_text())["metrics"]) == {"validation", "test"}
+
+
+def test_a_job_that_is_done_anew_is_kept_no_longer(tmp_path: Path) -> None:
+    results = Results(tmp_path / "work", kept=tmp_path / "kept")
+    write_made_up_results(plan(), results)
+    job = plan()[0]
+    key = job.key(DIGESTS[job.case])
+    results.keep({key})
+    there = Results(tmp_path / "another machine", kept=tmp_path / "kept")
+    assert there.has(key)
+    assert [record["name"] for record in there.earlier()] == [job.name]
+    there.forget(key)
+    assert not there.has(key)
 
 
 def test_a_page_of_nothing_is_written_all_the_same(tmp_path: Path) -> None:

@@ -66,14 +66,14 @@ def test_a_killed_benchmark_goes_on_where_it_was(
     key = towers.key(known["scientific"])
     assert not results.has(key)
     capfd.readouterr()
-    assert run(jobs, digests=known, data=place / "data", workspace=place / "work") == []
+    assert run(jobs, digests=known, data=place / "data", results=results) == []
     said = capfd.readouterr().out
     assert "baselines/masked/0: done before" in said
     assert "Going on after epoch" in said
     assert len(results.read(key)["training"]["curve"]) == EPOCHS
 
     # Of one result, and of one alone.
-    assert run(jobs, digests=known, data=place / "data", workspace=place / "work") == []
+    assert run(jobs, digests=known, data=place / "data", results=results) == []
     assert capfd.readouterr().out.count("done before") == 2
     results.forget(key)
     assert not results.has(key)
@@ -101,7 +101,7 @@ def test_a_job_that_cannot_be_done_is_said_and_the_others_go_on(
 ) -> None:
     known = digests(jobs, data=place / "data")
     # No data there: every job fails by itself, and says so without a traceback.
-    failed = run(jobs[:1], digests=known, data=tmp_path, workspace=tmp_path / "work")
+    failed = run(jobs[:1], digests=known, data=tmp_path, results=Results(tmp_path / "work"))
     said = capfd.readouterr()
     assert failed == ["scientific/baselines/masked/0"]
     assert "is not there" in said.err
