@@ -42,7 +42,8 @@ class Channel(nn.Module):
         dimension: Width r.
         last: Newest items read.
         fade: Weight of an item one step older.
-        learned: The weight is learned with the towers, not chosen on validation once they are trained.
+        learned: The weight is learned with the towers, so that they need not learn it themselves; validation may
+            choose another in the end.
     """
 
     signs: Tensor
@@ -152,7 +153,7 @@ class Repeats(Channel):
     An item scores ``weight`` more for each time that it was taken. Other items get noise of some ``weight /
     sqrt(dimension)`` for each item of the history, since random directions are all but orthogonal (Johnson and
     Lindenstrauss, 1984). The weight is learned with the towers: below 0 where people do not take the same again, above
-    0 where they do.
+    0 where they do. Validation then chooses: what holds within a basket need not hold for the one after it.
 
     Args:
         id_count: Items with training interactions; others have no direction.

@@ -66,9 +66,9 @@ class TowerSettings(Section):
     """The whitened text itself as a second channel: .001 NDCG@10 on validation, and it costs no training."""
 
     repeat_width: int = Field(default=0, ge=0)
-    """Width of the channel that remembers what a user has taken, a random direction for each item and one learned
-    weight: it keeps items of the history from the list, or brings them back where people buy the same again, in the
-    score itself. 0, none: the ranking leaves the history out by itself unless nothing is masked
+    """Width of the channel that remembers what a user has taken, a random direction for each item and one weight, by
+    training and validation: it keeps items of the history from the list, or brings them back where people buy the same
+    again, in the score itself. 0, none: the ranking leaves the history out by itself unless nothing is masked
     (``configs/unmasked.toml``)."""
 
     @model_validator(mode="after")
