@@ -122,8 +122,12 @@ def _versions(records: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 
 def _machine(found: Mapping[str, Any]) -> str:
-    threads = f", {found['threads']} threads" if "threads" in found else ""
+    threads = f", {_threads(found['threads'])}" if "threads" in found else ""
     return f"{found['processor']}, {found['cores']} cores, {found['memory_gb']} GB, {found['system']}{threads}"
+
+
+def _threads(count: int) -> str:
+    return "1 thread" if count == 1 else f"{count} threads"
 
 
 def _head(records: Sequence[dict[str, Any]], tried: Sequence[str]) -> str:
@@ -359,8 +363,8 @@ def _speed_part(measured: Measured) -> list[str]:
     )
     return [
         "## Speed beside RecBole",
-        f"`{found['data_set']}`, the same machine, {found['threads']} threads each, one after the other. The target is "
-        f"RecBole's own best NDCG@10 on validation, nothing masked: {found['target_ndcg']:.4f}.{once}",
+        f"`{found['data_set']}`, the same machine, {_threads(found['threads'])} each, one after the other. The target "
+        f"is RecBole's own best NDCG@10 on validation, nothing masked: {found['target_ndcg']:.4f}.{once}",
         tables.markdown(heads, lines),
     ]
 
