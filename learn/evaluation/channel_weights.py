@@ -79,7 +79,7 @@ class ChannelTuning:
             louder = [share * weight for share in _SHARES]
             if channel.learned:
                 # What is left out of the ranking cannot be judged by it.
-                signed = [] if self.masked else [*louder, *(-each for each in louder)]
+                signed = [] if self.masked else [*louder, *(-each for each in louder if each)]
                 found.append([channel.weight.item(), *signed])
             else:
                 found.append(louder)
