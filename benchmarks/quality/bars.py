@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.quality.jobs import SETS, Job
+from benchmarks.quality.jobs import ARITHMETICS, SETS, Job
 from benchmarks.quality.results import Results
 from benchmarks.quality.rows import Row, difference, exact_interval, find, read_rows
 from learn.evaluation.evaluation import Masking
@@ -221,15 +221,11 @@ def _sampled(measured: Measured) -> Bar:
 
 def _precision(measured: Measured) -> Bar:
     what, wanted = "`scientific`: NDCG@10 in bfloat16, less that in float32", "an interval that holds 0"
-    own = measured.row("scientific", "towers")
-    others = {precision: measured.row("scientific", f"towers_{precision}") for precision in ("bfloat16", "float32")}
-    precision, other = next(((name, row) for name, row in others.items() if row is not None), ("", None))
-    if own is None or other is None or own.seeds[0] != other.seeds[0]:
+    low, exact = (measured.row("scientific", f"towers_{precision}") for precision in ARITHMETICS)
+    if low is None or exact is None or low.seeds != exact.seeds:
         return Bar(what, wanted)
-    # A machine's own row is in the arithmetic that the other row is not in.
-    pair = (other, own.first_seed()) if precision == "bfloat16" else (own.first_seed(), other)
-    gap = difference(*pair, "masked", "ndcg@10")
-    found = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}], seed {other.seeds[0]} of both"
+    gap = difference(low, exact, "masked", "ndcg@10")
+    found = f"{gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}], seed {exact.seeds[0]} of both"
     return Bar(what, wanted, found, gap.low <= 0 <= gap.high)
 
 

@@ -15,7 +15,6 @@ from typing import Any, Literal
 from benchmarks.quality.cases import CASES
 from benchmarks.quality.datasets import SOURCES, data_digest
 from benchmarks.quality.provenance import ROOT, versions
-from learn.alignment.devices import choose_device, computes_in_bfloat16
 from learn.alignment.training import recipe
 from learn.config import Settings
 from learn.evaluation.evaluation import Masking
@@ -27,6 +26,9 @@ SETS = ("scientific", "games")
 
 COLD = ("online_retail", "scientific_held_out")
 """Cases that are there for their cold items."""
+
+ARITHMETICS = ("bfloat16", "float32")
+"""Of the towers' training, each with a row of its own."""
 
 PAPER_EPOCHS = 10
 """Epochs of the paper's configuration: its 200 would take a processor days."""
@@ -141,7 +143,7 @@ def plan(*, seeds: Sequence[int] = SEEDS, overrides: Mapping[str, object] | None
     # Half of what people buy there they have bought before: its table with nothing masked is the one that counts.
     jobs += [_job("towers", "online_retail", "towers", settings, first) for settings in (default, unmasked)]
     jobs.append(_other_softmax(default, first))
-    jobs.append(_other_arithmetic(default, first))
+    jobs += [_in_arithmetic(precision, default, first) for precision in ARITHMETICS]
     sasrec = _configured("sasrec")
     protocols = (sasrec, sasrec.overridden(training__mask_seen=False))
     label = "SASRec (IDs alone)"
@@ -160,9 +162,8 @@ def _other_softmax(default: Settings, seed: int) -> Job:
     return _job("towers", "games", f"towers_{loss}", settings, seed, label=f"towers, {loss.replace('_', ' ')}")
 
 
-def _other_arithmetic(default: Settings, seed: int) -> Job:
-    # As above: the towers' own row is in the arithmetic that `auto` takes on this machine.
-    precision = "float32" if computes_in_bfloat16(choose_device(default.training)) else "bfloat16"
+def _in_arithmetic(precision: str, default: Settings, seed: int) -> Job:
+    # Both by name: what `auto` takes hangs on the machine, and a kept result may be another machine's.
     settings = default.overridden(training__precision=precision)
     return _job("towers", "scientific", f"towers_{precision}", settings, seed, label=f"towers, {precision}")
 

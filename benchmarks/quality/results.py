@@ -73,7 +73,8 @@ class Results:
         """
         path = self._file(f"{key}.{view}.parquet")
         try:
-            return pl.read_parquet(path)
+            # Figures of ranks of 32 bits would be of 32 bits, too.
+            return pl.read_parquet(path).with_columns(pl.col("masked", "unmasked").cast(pl.Float64))
         except (OSError, pl.exceptions.PolarsError) as fault:
             raise DataError(f"Ranks cannot be read: {fault}.", where=path, fix=_AGAIN) from fault
 
@@ -147,10 +148,10 @@ class Results:
 
 def _lean(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record without what nothing but the ranks is needed for."""
-    metrics = {part: record["metrics"][part] for part in ("validation", "test")} if "metrics" in record else None
-    return {name: value for name, value in record.items() if not name.startswith("metrics")} | (
-        {"metrics": metrics} if metrics else {}
-    )
+    lean = {name: value for name, value in record.items() if not name.startswith("metrics")}
+    if "metrics" in record:
+        lean["metrics"] = {part: record["metrics"][part] for part in ("validation", "test")}
+    return lean
 
 
 def _text(record: dict[str, Any]) -> str:

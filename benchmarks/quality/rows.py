@@ -27,6 +27,8 @@ _Floats = NDArray[np.float64]
 
 SAMPLES = 1_000
 _SEED = 0
+# Columns of the ranks that tell what a model found, not what it was asked.
+_FOUND = ("part", "model", "masked", "unmasked")
 
 
 @dataclass(frozen=True)
@@ -142,15 +144,16 @@ def _rows(group: Sequence[tuple[Job, str]], results: Results, view: str) -> Iter
     records = tuple(results.read(key) for _, key in group)
     for model in frames[0]["model"].unique(maintain_order=True):
         ranks = tuple(frame.filter(pl.col("model") == model) for frame in frames)
-        if any(not _asked(each).equals(_asked(ranks[0])) for each in ranks):
+        if any(not _asked_alike(each, ranks[0]) for each in ranks):
             raise DataError("The seeds of a row were asked different users.", where=job.name, fix="repeat with --again")
         name, label = (model, words(model)) if closed_form else (job.row, job.label)
         yield Row(job.case, name, label, job.protocol, closed_form, records, ranks)
 
 
-def _asked(ranks: pl.DataFrame) -> pl.DataFrame:
-    # The slices follow from users and targets, which are not kept: others would hardly give the same ones.
-    return ranks.drop("part", "model", "user", "target", "masked", "unmasked", strict=False)
+def _asked_alike(ranks: pl.DataFrame, others: pl.DataFrame) -> bool:
+    # Kept ranks name no users and targets; the slices, which follow from them, are in both.
+    shared = [name for name in ranks.columns if name in others.columns and name not in _FOUND]
+    return ranks.select(shared).equals(others.select(shared))
 
 
 def estimates(

@@ -27,7 +27,7 @@ def write_made_up_results(
     Args:
         planned: The jobs.
         results: Where to.
-        hits: Share of users whose target the towers rank first; every other model hits half of them.
+        hits: Share of users whose target the towers rank first, in float32 too; every other model hits half of them.
         without: Names of jobs that were not done.
     """
     for job in planned:
@@ -52,7 +52,7 @@ def _common(job: Job, key: str) -> dict[str, Any]:
 
 def _model(job: Job, hits: float) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
     models = BASELINES if job.kind == "baselines" else ("towers",)
-    shares = dict.fromkeys(models, hits if job.row == "towers" else hits / 2)
+    shares = dict.fromkeys(models, hits if job.row in ("towers", "towers_float32") else hits / 2)
     shares["popularity"] = 0.0 if "held_out" in job.case or job.case == "online_retail" else hits / 10
     views = ("all", "held_out") if "held_out" in job.case else ("all",)
     ranks = {view: _ranks({model: shares[model] for model in models}, job) for view in views}
