@@ -1,4 +1,4 @@
-"""What models are asked: a public data set under its own split, or under the one that holds items out of training."""
+"""What models are asked: a public data set under its own split, or under one that asks for unseen items alone."""
 
 from __future__ import annotations
 
@@ -6,8 +6,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from benchmarks.quality.cold_items import ask_for_unseen, hold_out_items
 from benchmarks.quality.datasets import SOURCES, Prepared, made, prepare
-from benchmarks.quality.held_out_items import hold_out_items
 from learn.config import ContentSettings
 from learn.data.histories import Histories
 
@@ -21,16 +21,25 @@ class Case:
     Attributes:
         name: As the jobs are called.
         source: Name of the data set.
-        held_out_share: Share of the items held out of training; 0: the data set's own split.
+        held_out_share: Share of the items held out of training, for which alone test asks; 0: none.
+        unseen_alone: Test asks for the items alone that the data set's own split keeps from training.
     """
 
     name: str
     source: str
     held_out_share: float = 0.0
+    unseen_alone: bool = False
+
+    @property
+    def cold(self) -> bool:
+        """Whether test asks for unseen items alone."""
+        return self.unseen_alone or self.held_out_share > 0
 
     def inputs(self) -> dict[str, Any]:
         """Return what a result depends on, beside the data set's files."""
-        return {"source": self.source, "held_out_share": self.held_out_share, "draw_seed": _DRAW_SEED}
+        found = {"source": self.source, "held_out_share": self.held_out_share, "draw_seed": _DRAW_SEED}
+        # Named where it is so alone: the other cases keep the keys of their results.
+        return found | ({"unseen_alone": True} if self.unseen_alone else {})
 
 
 CASES = {
@@ -38,6 +47,7 @@ CASES = {
     "games": Case("games", "games"),
     "online_retail": Case("online_retail", "online_retail"),
     "scientific_held_out": Case("scientific_held_out", "scientific", held_out_share=0.1),
+    "online_retail_unseen": Case("online_retail_unseen", "online_retail", unseen_alone=True),
 }
 
 
@@ -54,10 +64,14 @@ def prepare_case(case: Case, *, data: Path, workspace: Path, content: ContentSet
         LearnError: The data set is not there, cannot be read or cannot be encoded.
     """
     prepared = prepare(SOURCES[case.source], data=data, workspace=workspace, content=content)
-    if not case.held_out_share:
+    if not case.cold:
         return prepared
-    folder = made(
-        prepared.folder / f"held_out-{case.held_out_share:g}-{_DRAW_SEED}",
-        lambda path: hold_out_items(prepared.histories, path, share=case.held_out_share, seed=_DRAW_SEED),
-    )
+    split = "unseen" if case.unseen_alone else f"held_out-{case.held_out_share:g}-{_DRAW_SEED}"
+    folder = made(prepared.folder / split, lambda path: _write_split(case, prepared.histories, path))
     return replace(prepared, histories=Histories.open(folder))
+
+
+def _write_split(case: Case, histories: Histories, folder: Path) -> Histories:
+    if case.unseen_alone:
+        return ask_for_unseen(histories, folder)
+    return hold_out_items(histories, folder, share=case.held_out_share, seed=_DRAW_SEED)

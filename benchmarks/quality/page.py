@@ -207,7 +207,7 @@ def _set_part(case: _Case, drawn: Mapping[str, Figure]) -> list[str]:
             "### Nothing masked, the published protocol",
             "Nothing is masked, in training or in ranking, and the epoch is chosen on validation without masking. "
             "What the user has taken is known to the towers' own score, by a channel whose one weight is learned in "
-            "training ([repeats](../towers.md#channels)). "
+            "training and then chosen on validation ([repeats](../towers.md#channels)). "
             "The blend's weights are those chosen with the history masked. Published rows are their authors' figures.",
             tables.model_table(case.unmasked, "unmasked", published=PUBLISHED[case.name]),
             _against_blend(case.unmasked, "unmasked"),
@@ -307,35 +307,56 @@ def _softmax_part(measured: Measured) -> list[str]:
 
 
 def _cold_part(measured: Measured) -> list[str]:
-    parts = []
-    held_out = measured.rows["scientific_held_out"]
-    if held_out:
-        count, items = held_out[0].examples, measured.held_out_items
-        exact = exact_interval(0, count)
-        parts += [
-            "### A tenth of the items held out of training",
-            f"{items} drawn items of `scientific` leave the training part with all their interactions, and the "
-            f"{count} test users whose target is one of them are asked. Validation asks for other items alone. The "
-            "towers place an unseen item by its text, in the co-occurrence channel too ([how](../towers.md#channels)); "
-            "that was found on this draw of items, and held on two others: Recall@10 there went from .062 to .089 and "
-            "from .075 to .101.",
-            tables.cold_table(
-                *(estimates(rows, "masked", ["recall@10"]) for rows in (held_out, measured.among_held_out))
-            ),
-            "Popularity counts training interactions, of which an unseen item has none: its Recall is 0 by nature, so "
-            f"any multiple of it is a low bar. From {count} users its interval reaches {exact.high:.4f}. The second "
-            f"column is the harder question: among the {items} unseen items alone popularity knows nothing but "
-            f"ties, and a random order would come to {10 / items:.4f}.",
-        ]
+    parts = [*_held_out_part(measured), *_first_unseen_part(measured)]
     by_date = measured.rows["online_retail"]
     if by_date and by_date[0].chosen("cold_items").any():
         cold = estimates(_masked(by_date), "masked", ["recall@10"], slice_name="cold_items")
         parts += [
-            "### `online_retail`, split by date",
-            "Cold items are those first sold after the training part; there are few, so the intervals are wide.",
+            "### `online_retail`, the very next item",
+            "The slice of the set's own split, which asks for the first item of a user's test part: seldom an unseen "
+            "one, so these are few, and the intervals wide.",
             tables.slice_table({"cold_items": cold}, _SLICES),
         ]
     return ["## Cold items", *parts] if parts else []
+
+
+def _held_out_part(measured: Measured) -> list[str]:
+    case = "scientific_held_out"
+    if not measured.rows[case]:
+        return []
+    count, items = measured.rows[case][0].examples, measured.unseen_items[case]
+    return [
+        "### A tenth of the items held out of training",
+        f"{items} drawn items of `scientific` leave the training part with all their interactions, and the "
+        f"{count} test users whose target is one of them are asked. Validation asks for other items alone. The "
+        "towers place an unseen item by its text, in the co-occurrence channel too ([how](../towers.md#channels)); "
+        "that was found on this draw of items, and held on two others: Recall@10 there went from .062 to .089 and "
+        "from .075 to .101.",
+        _unseen_table(measured, case),
+        "Popularity counts training interactions, of which an unseen item has none: its Recall is 0 by nature, so "
+        f"any multiple of it is a low bar. From {count} users its interval reaches "
+        f"{exact_interval(0, count).high:.4f}. The second column is the harder question: among the {items} unseen "
+        f"items alone popularity knows nothing but ties, and a random order would come to {10 / items:.4f}.",
+    ]
+
+
+def _first_unseen_part(measured: Measured) -> list[str]:
+    case = "online_retail_unseen"
+    if not measured.rows[case]:
+        return []
+    count, items = measured.rows[case][0].examples, measured.unseen_items[case]
+    return [
+        "### `online_retail`, split by date",
+        f"The {count} users who take an item in the test part that training does not know, asked for the first such "
+        f"item after everything they took before it. {items} items of the catalogue are unknown to training; a random "
+        f"order of these would come to {10 / items:.4f}.",
+        _unseen_table(measured, case),
+    ]
+
+
+def _unseen_table(measured: Measured, case: str) -> str:
+    both = (measured.rows[case], measured.among_unseen[case])
+    return tables.cold_table(*(estimates(rows, "masked", ["recall@10"]) for rows in both))
 
 
 def _speed_part(measured: Measured) -> list[str]:

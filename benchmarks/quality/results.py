@@ -66,7 +66,7 @@ class Results:
 
         Args:
             key: Of the job.
-            view: ``all`` items, or the ranking among the ``held_out`` ones.
+            view: ``all`` items, or the ranking ``among_unseen`` ones.
 
         Raises:
             DataError: The file is missing or damaged.

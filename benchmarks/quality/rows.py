@@ -123,7 +123,7 @@ def read_rows(
         digests: Hash of each case's files; a case without one has no rows.
         results: Where the results lie.
         case: Which case.
-        view: The ranking among ``all`` items, or among the ``held_out`` ones.
+        view: The ranking among ``all`` items, or ``among_unseen`` ones.
 
     Raises:
         DataError: A result is damaged.

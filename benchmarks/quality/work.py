@@ -16,8 +16,8 @@ import torch
 from pydantic import TypeAdapter
 
 from benchmarks.quality.cases import CASES, prepare_case
+from benchmarks.quality.cold_items import AmongItems, unseen_items
 from benchmarks.quality.datasets import Prepared
-from benchmarks.quality.held_out_items import AmongItems, held_out_items
 from benchmarks.quality.jobs import Job, digests
 from benchmarks.quality.provenance import commit, machine, peak_memory_bytes
 from benchmarks.quality.results import Results
@@ -80,9 +80,9 @@ Found = tuple[dict[str, Any], dict[str, pl.DataFrame]]
 
 def _baselines(job: Job, data: Path, workspace: Path, _: Path) -> Found:
     prepared = prepare_case(CASES[job.case], data=data, workspace=workspace, content=job.settings.content)
-    held_out = bool(CASES[job.case].held_out_share)
+    cold = CASES[job.case].cold
     settings = job.settings.evaluation
-    if held_out:
+    if cold:
         # The others know an item by its interactions alone, and have nothing to say of one without any.
         settings = settings.model_copy(update={"baselines": _MODELS_OF_COLD_ITEMS})
     began = time.monotonic()
@@ -90,7 +90,7 @@ def _baselines(job: Job, data: Path, workspace: Path, _: Path) -> Found:
         prepared.histories, titles=prepared.titles, content=prepared.content, settings=settings, seed=job.seed
     )
     seconds = time.monotonic() - began
-    found, ranks = _measured(fitted.scorers, prepared, settings, held_out=held_out)
+    found, ranks = _measured(fitted.scorers, prepared, settings, cold=cold)
     blends = [scorer for scorer in fitted.scorers if isinstance(scorer, Blend)]
     weights = {part.name: weight for blend in blends for part, weight in _weighed(blend)}
     found["seconds"]["fit"] = seconds
@@ -108,8 +108,8 @@ def _towers(job: Job, data: Path, workspace: Path, folder: Path) -> Found:
     training = train_selected(histories.folder, prepared.content_path, settings=settings)
     memory = peak_memory_bytes()
     scorer = TowerScorer(load_towers(training.folder), content=prepared.content, ids=id_rows(histories))
-    held_out = bool(CASES[job.case].held_out_share)
-    found, ranks = _measured([scorer], prepared, settings.evaluation, held_out=held_out)
+    cold = CASES[job.case].cold
+    found, ranks = _measured([scorer], prepared, settings.evaluation, cold=cold)
     # Of all epochs, also of those before a kill.
     found["seconds"]["fit"] = sum(epoch.seconds for epoch in training.curve)
     trained = TypeAdapter(TrainingSummary).dump_python(training, mode="json", exclude={"folder"})
@@ -117,18 +117,18 @@ def _towers(job: Job, data: Path, workspace: Path, folder: Path) -> Found:
     return found | {"training": trained, "training_peak_memory_bytes": memory}, ranks
 
 
-def _measured(scorers: Sequence[Scorer], prepared: Prepared, settings: EvaluationSettings, *, held_out: bool) -> Found:
+def _measured(scorers: Sequence[Scorer], prepared: Prepared, settings: EvaluationSettings, *, cold: bool) -> Found:
     histories, content = prepared.histories, prepared.content
     began = time.monotonic()
     evaluation = evaluate(scorers, histories, settings=settings, seed=_RESAMPLING_SEED, content=content)
     found: dict[str, Any] = {"metrics": evaluation.to_dict(), "seconds": {"evaluate": time.monotonic() - began}}
     ranks = {"all": _ranks(evaluation, histories, settings)}
-    if held_out:
-        items = torch.from_numpy(held_out_items(histories.folder))
+    if cold:
+        items = torch.from_numpy(unseen_items(histories.folder))
         among = [AmongItems(scorer, items) for scorer in scorers]
         second = evaluate(among, histories, parts=("test",), settings=settings, seed=_RESAMPLING_SEED)
-        found |= {"held_out_items": len(items), "metrics_among_held_out": second.to_dict()}
-        ranks["held_out"] = _ranks(second, histories, settings)
+        found |= {"unseen_items": len(items), "metrics_among_unseen": second.to_dict()}
+        ranks["among_unseen"] = _ranks(second, histories, settings)
     return found, ranks
 
 

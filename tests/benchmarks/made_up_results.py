@@ -8,11 +8,17 @@ from typing import Any
 import numpy as np
 import polars as pl
 
-from benchmarks.quality.jobs import Job
+from benchmarks.quality.jobs import COLD, Job
 from benchmarks.quality.results import Results
 from learn.config import EvaluationSettings
 
-DIGESTS = {"scientific": "a" * 64, "games": "b" * 64, "online_retail": "c" * 64, "scientific_held_out": "a" * 64}
+DIGESTS = {
+    "scientific": "a" * 64,
+    "games": "b" * 64,
+    "online_retail": "c" * 64,
+    "scientific_held_out": "a" * 64,
+    "online_retail_unseen": "c" * 64,
+}
 BASELINES = EvaluationSettings().baselines
 USERS = 400
 COLD_USERS = 40
@@ -53,8 +59,8 @@ def _common(job: Job, key: str) -> dict[str, Any]:
 def _model(job: Job, hits: float) -> tuple[dict[str, Any], dict[str, pl.DataFrame]]:
     models = BASELINES if job.kind == "baselines" else ("towers",)
     shares = dict.fromkeys(models, hits if job.row in ("towers", "towers_float32") else hits / 2)
-    shares["popularity"] = 0.0 if "held_out" in job.case or job.case == "online_retail" else hits / 10
-    views = ("all", "held_out") if "held_out" in job.case else ("all",)
+    shares["popularity"] = 0.0 if job.case in (*COLD, "online_retail") else hits / 10
+    views = ("all", "among_unseen") if job.case in COLD else ("all",)
     ranks = {view: _ranks({model: shares[model] for model in models}, job) for view in views}
     validation = {model: {each: dict.fromkeys(_METRICS, 0.1) for each in ("masked", "unmasked")} for model in models}
     record: dict[str, Any] = {
@@ -65,7 +71,7 @@ def _model(job: Job, hits: float) -> tuple[dict[str, Any], dict[str, pl.DataFram
         record |= {"left_out": {}, "blend_weights": {"ease": 0.6, "transitions": 0.4}}
     else:
         record |= {"training_peak_memory_bytes": 1_000_000_000, "training": _training(job)}
-    return record | ({"held_out_items": 50} if "held_out" in job.case else {}), ranks
+    return record | ({"unseen_items": 50} if job.case in COLD else {}), ranks
 
 
 def _training(job: Job) -> dict[str, Any]:
@@ -95,7 +101,7 @@ def _ranks(shares: dict[str, float], job: Job) -> pl.DataFrame:
 
 def _slices(job: Job) -> dict[str, np.ndarray[Any, np.dtype[np.bool_]]]:
     users = np.arange(USERS)
-    cold = users < (USERS if "held_out" in job.case else COLD_USERS)
+    cold = users < (USERS if job.case in COLD else COLD_USERS)
     tail = ~cold & (users < USERS // 2)
     none = np.zeros(USERS, dtype=np.bool_)
     named = {"cold_items": cold, "tail_items": tail, "head_items": ~cold & ~tail, "short_histories": users % 2 == 0}

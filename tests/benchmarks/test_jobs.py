@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.quality.command import main
-from benchmarks.quality.jobs import Job, digests, plan
+from benchmarks.quality.jobs import COLD, Job, digests, plan
 from benchmarks.quality.runner import chosen
 from learn.errors import DataError, SettingsError
 from tests.benchmarks.made_up_data import write_made_up_set
@@ -30,8 +30,9 @@ def test_both_sets_have_every_row_under_both_protocols() -> None:
             assert f"{case}/sasrec/{protocol}/0" in names
         assert f"{case}/baselines/masked/0" in names
     assert {"scientific/paper/unmasked/0", "games/towers_full_softmax/masked/0", "scientific/speed/unmasked/0"} <= names
-    others = {"online_retail/towers/masked/0", "online_retail/towers/unmasked/0", "scientific_held_out/towers/masked/2"}
-    assert others <= names
+    assert {f"online_retail/towers/{protocol}/0" for protocol in ("masked", "unmasked")} <= names
+    for case in COLD:
+        assert {f"{case}/baselines/masked/0", *(f"{case}/towers/masked/{seed}" for seed in (0, 1, 2))} <= names
 
 
 @pytest.mark.parametrize("precision", ["bfloat16", "float32"])

@@ -1,6 +1,6 @@
-"""A split for cold items: a drawn share of the catalogue that training never meets.
+"""Splits whose test asks for items that training never met: drawn ones held out, or what a shop sold first later on.
 
-Shape legend: N interactions, E examples, H held-out items.
+Shape legend: N interactions, E examples, H unseen items.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from learn.errors import SplitError
 from learn.evaluation.ranking import Scorer
 
 _COPIED = ("users.parquet", "item_ids.parquet")
+_UNSEEN = "unseen"
 
 
 def hold_out_items(histories: Histories, destination: Path, *, share: float, seed: int) -> Histories:
@@ -56,7 +57,7 @@ def hold_out_items(histories: Histories, destination: Path, *, share: float, see
         "items": histories.items[kept],
         "timestamps": histories.timestamps[kept],
         "train_stops": moved[histories.train_stops],
-        "held_out": np.flatnonzero(held),
+        _UNSEEN: np.flatnonzero(held),
     }
     parts = (_examples(histories, "validation", moved, wanted=~held), test)
     described = f"{histories.split['described']}; {count} items held out of training, and test asks for them alone"
@@ -65,9 +66,60 @@ def hold_out_items(histories: Histories, destination: Path, *, share: float, see
     return Histories.open(destination)
 
 
-def held_out_items(folder: Path) -> NDArray[np.int64]:
-    """Return (H,) the held-out items of a split that :func:`hold_out_items` wrote."""
-    items: NDArray[np.int64] = np.load(folder / "held_out.npy")
+def ask_for_unseen(histories: Histories, destination: Path) -> Histories:
+    """Write the same split, but that test asks each user for the first unseen item of their test part.
+
+    Unseen is an item without any training interaction. The history is everything the user took before that moment, of
+    the test part too; an item that it holds already is not asked for. Training and validation are as they were. A
+    split by date asks for a user's first item alone, whatever it is, and that is seldom an unseen one.
+
+    Args:
+        histories: A split by date.
+        destination: Folder to write, in the format of :func:`learn.data.splits.build_histories`; what stood there is
+            replaced.
+
+    Raises:
+        SplitError: Nobody took an unseen item in the test part.
+    """
+    unseen = histories.popularity() == 0
+    whole = histories.examples("test")
+    stops = np.array([_first_unseen(histories, whole, row, unseen) for row in range(len(whole))], dtype=np.int64)
+    asked = stops >= 0
+    if not asked.any():
+        raise SplitError(
+            "Nobody took an item in the test part that training does not know.",
+            where=histories.folder,
+            fix="take a data set that goes on getting new items",
+        )
+    users, starts = np.asarray(whole.users[asked]), np.asarray(whole.starts[asked])
+    test = Examples("test", users, starts, stops[asked], np.asarray(histories.items[stops[asked]]))
+    arrays: dict[str, NDArray[np.generic]] = {
+        "offsets": histories.offsets,
+        "items": histories.items,
+        "timestamps": histories.timestamps,
+        "train_stops": histories.train_stops,
+        _UNSEEN: np.flatnonzero(unseen),
+    }
+    described = f"{histories.split['described']}; test asks for each user's first unseen item"
+    meta = {"item_count": histories.item_count, "split": {"method": "unseen_items", "described": described}}
+    _write(destination, histories.folder, arrays, (histories.examples("validation"), test), meta)
+    return Histories.open(destination)
+
+
+def _first_unseen(histories: Histories, examples: Examples, row: int, unseen: NDArray[np.bool_]) -> int:
+    """Return the position of the first unseen item from an example's target on that is new to the user, or -1."""
+    begin, end = int(examples.starts[row]), int(histories.offsets[examples.users[row] + 1])
+    taken = set(histories.items[begin : examples.stops[row]].tolist())
+    for position in range(int(examples.stops[row]), end):
+        item = int(histories.items[position])
+        if unseen[item] and item not in taken:
+            return position
+    return -1
+
+
+def unseen_items(folder: Path) -> NDArray[np.int64]:
+    """Return (H,) the items without training interactions, as a split of this module was written with."""
+    items: NDArray[np.int64] = np.load(folder / f"{_UNSEEN}.npy")
     return items
 
 
