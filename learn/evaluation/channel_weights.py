@@ -8,16 +8,17 @@ never what was just taken; the basket after it may hold the same again. Learned 
 the second: on a shop whose customers buy the same again validation NDCG@10 of the towers and that channel is .045 at
 the learned weight, .10 at the best one.
 
-Shape legend: B examples of a block, n items, W weightings tried.
+Shape legend: B examples of a block, b of a tile of it, n items, W weightings tried.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
@@ -31,6 +32,9 @@ from learn.evaluation.ranking import blocks, rank_block
 
 # Spread of a channel's scores as a share of the spread of the towers'; the quality is flat around the best.
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.2)
+# Scores summed and ranked at a time: they stay in a core's cache over all that is tried (measured: 2.5 times as fast as
+# the whole block).
+_TILE_SCORES = 512 * 2**10
 
 
 @dataclass(frozen=True)
@@ -119,19 +123,22 @@ def tune_channels(histories: Histories, *, settings: EvaluationSettings, masked:
 def _full_weights(scorer: TowerScorer, histories: Histories, examples: Examples) -> list[float]:
     """Return (channels,): the weight at which a channel's scores vary as much as the towers'."""
     rows = next(blocks(len(examples), histories.item_count, block_users=256))
-    towers, *channels = (float(part.std(dim=1).mean()) for part in _parts(scorer, histories, examples, rows))
-    return [towers / spread if spread > 0 else 0.0 for spread in channels]
+    heard = range(len(scorer.towers.channels))
+    towers, channels = _parts(scorer, histories, examples, rows, heard=heard)
+    spread = float(towers.std(dim=1).mean())
+    spreads = [float(channels[place].std(dim=1).mean()) for place in heard]
+    return [spread / each if each > 0 else 0.0 for each in spreads]
 
 
-def _parts(scorer: TowerScorer, histories: Histories, examples: Examples, rows: slice) -> list[Tensor]:
-    """Return (B, n) scores of the towers and of each channel at weight 1."""
-    users = scorer.vectors_after(histories.items, examples.starts[rows], examples.stops[rows])
-    sides = zip(
-        scorer.split(users),
-        scorer.split(scorer.weighted([1.0] * len(scorer.towers.channels)).item_vectors),
-        strict=True,
-    )
-    return [(user @ item.T).cpu() for user, item in sides]
+def _parts(
+    scorer: TowerScorer, histories: Histories, examples: Examples, rows: slice, *, heard: Iterable[int]
+) -> tuple[Tensor, dict[int, Tensor]]:
+    """Return (B, n) scores of the towers and, by its place, of each channel that is heard, at weight 1."""
+    users = scorer.split(scorer.vectors_after(histories.items, examples.starts[rows], examples.stops[rows]))
+    items = scorer.split(scorer.weighted([1.0] * len(scorer.towers.channels)).item_vectors)
+    # The towers stand before the channels.
+    channels = {place: (users[place + 1] @ items[place + 1].T).cpu() for place in heard}
+    return (users[0] @ items[0].T).cpu(), channels
 
 
 def _quality(
@@ -144,15 +151,24 @@ def _quality(
     masked: bool,
 ) -> NDArray[np.float64]:
     """Return (W,): the sum of the block's NDCG@10 and Recall@10 under each weighting."""
-    targets, seen = np.asarray(examples.targets[rows]), history_pairs(histories, examples, rows)
-    towers, *channels = _parts(scorer, histories, examples, rows)
-    found = []
-    for weights in weightings:
-        total = towers.clone()  # (B, n)
-        for weight, channel in zip(weights, channels, strict=True):
-            if weight:
-                total.add_(channel, alpha=weight)
-        both = rank_block(total, targets, seen)
-        ranks = both.masked if masked else both.unmasked
-        found.append(float(sum(metric_values(ranks, metric).sum() for metric in ("ndcg@10", "recall@10"))))
-    return np.array(found)
+    heard = [place for place, weights in enumerate(zip(*weightings, strict=True)) if any(weights)]
+    towers, channels = _parts(scorer, histories, examples, rows, heard=heard)
+    ranks = np.empty((len(weightings), len(towers)))  # (W, B)
+    for tile in blocks(*towers.shape, block_users=max(1, _TILE_SCORES // max(towers.shape[1], 1))):
+        inside = slice(rows.start + tile.start, rows.start + tile.stop)
+        targets, seen = np.asarray(examples.targets[inside]), history_pairs(histories, examples, inside)
+        own, others = towers[tile], {place: scores[tile] for place, scores in channels.items()}
+        room = torch.empty_like(own)  # (b, n)
+        for place, weights in enumerate(weightings):
+            both = rank_block(_weighted_sum(own, others, weights, out=room), targets, seen)
+            ranks[place, tile] = both.masked if masked else both.unmasked
+    return np.array([sum(metric_values(each, metric).sum() for metric in ("ndcg@10", "recall@10")) for each in ranks])
+
+
+def _weighted_sum(towers: Tensor, channels: Mapping[int, Tensor], weights: Sequence[float], *, out: Tensor) -> Tensor:
+    """Return (b, n) scores of the towers and the channels that speak, in ``out`` unless the towers speak alone."""
+    total = towers
+    for place, scores in channels.items():
+        if weights[place]:
+            total = torch.add(total, scores, alpha=weights[place], out=out)
+    return total
