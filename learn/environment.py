@@ -26,6 +26,10 @@ _DEFAULTS = {
     # Waiting threads sleep instead of spinning. Spinning gains nothing measurable on a quiet machine, and where two
     # steps, or anything else, share two cores it made a training epoch four times as long.
     "OMP_WAIT_POLICY": "PASSIVE",
+    # Products in bfloat16 are compiled for each shape, and each batch has its own: two caches keep 1,024 kernels each.
+    # With 32 an epoch takes the same time and half the memory (measured: 1.0 GB in place of 2.2).
+    "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32",
+    "LRU_CACHE_CAPACITY": "32",
     # Metaflow warns about an update of its card templates on every run.
     "METAFLOW_CARD_NO_WARNING": "1",
 }

@@ -63,3 +63,30 @@ def test_the_python_that_processes_of_a_step_are_started_with_is_this_one(nobody
     settle()
     settle()
     assert os.environ["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/usr/bin"]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
+def test_products_of_many_shapes_do_not_pile_up() -> None:
+    code = """
+from learn.environment import settle
+settle()
+import torch
+
+def held_bytes():
+    lines = open("/proc/self/status").read().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith("VmRSS"))
+
+if torch.cpu.get_capabilities().get("avx512_bf16"):
+    torch.set_num_threads(1)
+    rows, columns = torch.randn(900, 384).bfloat16(), torch.randn(384, 768).bfloat16()
+    rows @ columns
+    before = held_bytes()
+    for length in range(100, 700):
+        rows[:length] @ columns
+    print(held_bytes() - before)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    if not done.stdout:
+        pytest.skip("the processor has no bfloat16")
+    # 600 kernels kept would be 400 MB.
+    assert int(done.stdout) < 150_000_000
