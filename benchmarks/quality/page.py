@@ -12,10 +12,11 @@ from matplotlib.figure import Figure
 
 from benchmarks.quality import charts, tables
 from benchmarks.quality.bars import Measured, bars, figures, read_measured, softmax_pair
+from benchmarks.quality.cold_part import cold_part
 from benchmarks.quality.jobs import SETS, Job
 from benchmarks.quality.provenance import commit, machine, versions
 from benchmarks.quality.results import Results
-from benchmarks.quality.rows import Estimated, Row, estimates, exact_interval
+from benchmarks.quality.rows import Estimated, Row, estimates
 from learn.data.staging import staged
 from learn.drawing import svg
 from learn.evaluation.evaluation import Masking
@@ -77,7 +78,7 @@ def write_page(
     drawn = {name: figure for case in cases for name, figure in case.pictures().items()}
     parts = [_head(records, tried), _bar_part(measured)]
     parts += [part for case in cases for part in _set_part(case, drawn)]
-    parts += [*_by_date_part(measured), *_softmax_part(measured), *_cold_part(measured), *_speed_part(measured)]
+    parts += [*_by_date_part(measured), *_softmax_part(measured), *cold_part(measured), *_speed_part(measured)]
     parts += _work_part(records, missing)
     with staged(folder, names=(*drawn, _FIGURES, _PAGE)) as stage:
         for name, figure in drawn.items():
@@ -123,7 +124,9 @@ def _versions(records: Sequence[dict[str, Any]]) -> dict[str, str]:
 
 def _machine(found: Mapping[str, Any]) -> str:
     threads = f", {_threads(found['threads'])}" if "threads" in found else ""
-    return f"{found['processor']}, {found['cores']} cores, {found['memory_gb']} GB, {found['system']}{threads}"
+    arithmetic = {True: " with bfloat16", False: " without bfloat16", None: ""}[found.get("bfloat16")]
+    about = f"{found['processor']}{arithmetic}, {found['cores']} cores, {found['memory_gb']} GB"
+    return f"{about}, {found['system']}{threads}"
 
 
 def _threads(count: int) -> str:
@@ -299,64 +302,13 @@ def _softmax_part(measured: Measured) -> list[str]:
     ]
     heads = ["`games`, test, history masked", "Recall@10", "NDCG@10", "training", "peak memory"]
     said = f"Seed {sampled.seeds[0]} of both."
+    if len(_distinct([row.records[0] for row in pair], "machine")) > 1:
+        said += " Each was trained on another machine, so time and memory are not to be compared."
     return [
         "## Sampled softmax",
         f"{said} {tables.difference_lines(sampled, full, 'masked')}",
         tables.markdown(heads, lines),
     ]
-
-
-def _cold_part(measured: Measured) -> list[str]:
-    parts = [*_held_out_part(measured), *_first_unseen_part(measured)]
-    by_date = measured.rows["online_retail"]
-    if by_date and by_date[0].chosen("cold_items").any():
-        cold = estimates(_masked(by_date), "masked", ["recall@10"], slice_name="cold_items")
-        parts += [
-            "### `online_retail`, the very next item",
-            "The slice of the set's own split, which asks for the first item of a user's test part: seldom an unseen "
-            "one, so these are few, and the intervals wide.",
-            tables.slice_table({"cold_items": cold}, _SLICES),
-        ]
-    return ["## Cold items", *parts] if parts else []
-
-
-def _held_out_part(measured: Measured) -> list[str]:
-    case = "scientific_held_out"
-    if not measured.rows[case]:
-        return []
-    count, items = measured.rows[case][0].examples, measured.unseen_items[case]
-    return [
-        "### A tenth of the items held out of training",
-        f"{items} drawn items of `scientific` leave the training part with all their interactions, and the "
-        f"{count} test users whose target is one of them are asked. Validation asks for other items alone. The "
-        "towers place an unseen item by its text, in the co-occurrence channel too ([how](../towers.md#channels)); "
-        "that was found on this draw of items, and held on two others: Recall@10 there went from .062 to .089 and "
-        "from .075 to .101.",
-        _unseen_table(measured, case),
-        "Popularity counts training interactions, of which an unseen item has none: its Recall is 0 by nature, so "
-        f"any multiple of it is a low bar. From {count} users its interval reaches "
-        f"{exact_interval(0, count).high:.4f}. The second column is the harder question: among the {items} unseen "
-        f"items alone popularity knows nothing but ties, and a random order would come to {10 / items:.4f}.",
-    ]
-
-
-def _first_unseen_part(measured: Measured) -> list[str]:
-    case = "online_retail_unseen"
-    if not measured.rows[case]:
-        return []
-    count, items = measured.rows[case][0].examples, measured.unseen_items[case]
-    return [
-        "### `online_retail`, split by date",
-        f"The {count} users who take an item in the test part that training does not know, asked for the first such "
-        f"item after everything they took before it. {items} items of the catalogue are unknown to training; a random "
-        f"order of these would come to {10 / items:.4f}.",
-        _unseen_table(measured, case),
-    ]
-
-
-def _unseen_table(measured: Measured, case: str) -> str:
-    both = (measured.rows[case], measured.among_unseen[case])
-    return tables.cold_table(*(estimates(rows, "masked", ["recall@10"]) for rows in both))
 
 
 def _speed_part(measured: Measured) -> list[str]:

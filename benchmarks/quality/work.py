@@ -22,6 +22,7 @@ from benchmarks.quality.jobs import Job, digests
 from benchmarks.quality.provenance import commit, machine, peak_memory_bytes
 from benchmarks.quality.results import Results
 from benchmarks.recbole.side_by_side import run_side_by_side
+from learn.alignment.devices import computes_in_bfloat16
 from learn.alignment.objectives import chosen_loss
 from learn.alignment.scoring import TowerScorer, id_rows
 from learn.alignment.summary import TrainingSummary
@@ -68,7 +69,7 @@ def do(job: Job, *, data: Path, workspace: Path) -> None:
             "key": key,
             "inputs": job.inputs(digest),
             "commit": code,
-            "machine": machine() | {"threads": torch.get_num_threads()},
+            "machine": machine() | {"threads": torch.get_num_threads(), "bfloat16": _in_bfloat16()},
             "peak_memory_bytes": peak_memory_bytes(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
@@ -163,6 +164,11 @@ _KINDS: dict[str, Callable[[Job, Path, Path, Path], Found]] = {
     "towers": _towers,
     "speed": _speed,
 }
+
+
+def _in_bfloat16() -> bool:
+    # Processors of one name differ in it, and the towers' `precision = "auto"` goes by it.
+    return computes_in_bfloat16(torch.device("cpu"))
 
 
 def _say(line: str) -> None:

@@ -28,12 +28,13 @@ def autocast(settings: TrainingSettings, device: torch.device) -> AbstractContex
     """Return the context in which forward passes run."""
     if settings.precision == "float32":
         return nullcontext()
-    if settings.precision == "auto" and not _computes_in_bfloat16(device):
+    if settings.precision == "auto" and not computes_in_bfloat16(device):
         return nullcontext()
     return torch.autocast(device.type, dtype=torch.bfloat16)
 
 
-def _computes_in_bfloat16(device: torch.device) -> bool:
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device multiplies in bfloat16 natively, which ``precision = "auto"`` then takes."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
     # By what the processor says, not by a stop watch: the choice must be the same in every run.

@@ -50,7 +50,14 @@ def _common(job: Job, key: str) -> dict[str, Any]:
         "key": key,
         "inputs": job.inputs(DIGESTS[job.case]),
         "commit": "0123456789abcdef",
-        "machine": {"processor": "made up", "cores": 2, "memory_gb": 8.0, "system": "none", "threads": 2},
+        "machine": {
+            "processor": "made up",
+            "cores": 2,
+            "memory_gb": 8.0,
+            "system": "none",
+            "threads": 2,
+            "bfloat16": True,
+        },
         "peak_memory_bytes": 2_000_000_000,
         "finished": "2026-01-01T00:00:00+00:00",
     }

@@ -107,6 +107,27 @@ def test_the_figures_are_those_that_were_asked_for(whole: tuple[str, dict[str, A
     assert found["seeds"] == [0, 1, 2]
 
 
+def test_the_machine_is_named_with_the_arithmetic_that_its_towers_take(
+    whole: tuple[str, dict[str, Any], Path],
+) -> None:
+    assert "- machine: made up with bfloat16, 2 cores" in whole[0]
+
+
+def test_times_of_two_machines_are_not_set_beside_each_other_in_silence(
+    whole: tuple[str, dict[str, Any], Path], tmp_path: Path
+) -> None:
+    warning = "Each was trained on another machine"
+    assert warning not in part(whole[0], "## Sampled softmax")
+    results = Results(tmp_path / "work")
+    write_made_up_results(plan(), results)
+    key = next(job for job in plan() if job.row == "towers_full_softmax").key(DIGESTS["games"])
+    record = results.read(key)
+    record["machine"]["bfloat16"] = False
+    results.write(key, record, {"all": results.ranks(key)})
+    page = write_page(plan(), digests=DIGESTS, results=results, folder=tmp_path / "out")
+    assert warning in part(page.read_text(encoding="utf-8"), "## Sampled softmax")
+
+
 def test_every_bar_is_met_or_missed_by_the_figures(whole: tuple[str, dict[str, Any], Path]) -> None:
     bars = part(whole[0], "## The bars")
     assert "not measured |" not in bars
