@@ -31,7 +31,7 @@ bench-content: environment ## speed and upkeep of content extraction (WITH="--on
 bench-quality: environment ## quality on public data: hours; goes on where it was stopped (WITH="--only scientific" for a part)
 	$(BIN)/python -m benchmarks.quality $(WITH)
 
-bench-daily-retrain: environment ## yesterday's weights against random ones, day by day: half an hour
+bench-daily-retrain: environment ## yesterday's weights against random ones, day by day: an hour
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.daily_retrain $(WITH)
 
 bench-monitoring: environment ## false alarms and planted shifts of the monitor: an hour; goes on where it was stopped (WITH="--pairs 5" for a try)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.daily_retrain.days import Shop, histories_until
+from benchmarks.daily_retrain.records import Morning, Setup, Training
 from learn.alignment.scoring import TowerScorer, id_rows
 from learn.alignment.summary import TrainingSummary
 from learn.alignment.training import train_towers
@@ -22,83 +22,31 @@ from learn.evaluation.evaluation import Masking
 from learn.evaluation.selection import validation_ndcg
 
 
-@dataclass(frozen=True)
-class Training:
-    """One training, with the processor time it took: other work on the machine does not count.
-
-    Attributes:
-        epochs: Number of each epoch; a warm training begins with 0.
-        ndcg: NDCG@10 on validation after each.
-        cpu_seconds: Processor time from the first step to the end of each epoch, measuring included.
-        chosen: Epoch that was kept.
-        recall10: Recall@10 of the chosen epoch on test.
-        ndcg10: NDCG@10 of the chosen epoch on test.
-    """
-
-    epochs: tuple[int, ...]
-    ndcg: tuple[float, ...]
-    cpu_seconds: tuple[float, ...]
-    chosen: int
-    recall10: float
-    ndcg10: float
-
-    @property
-    def best(self) -> float:
-        """NDCG@10 on validation of the chosen epoch."""
-        return self.ndcg[self.epochs.index(self.chosen)]
-
-    def seconds_to(self, ndcg: float) -> float | None:
-        """Return the processor time until an epoch was at least that good; None where none was."""
-        return next((at for at, reached in zip(self.cpu_seconds, self.ndcg, strict=True) if reached >= ndcg), None)
-
-
-@dataclass(frozen=True)
-class Morning:
-    """What one day gave under one seed.
-
-    Attributes:
-        day: Counted from 1; day 0 is the first training, which both sides share.
-        seed: Of both trainings.
-        fresh: From random weights.
-        warm: From the warm weights of the day before.
-    """
-
-    day: int
-    seed: int
-    fresh: Training
-    warm: Training
-
-    @property
-    def seconds_to_fresh(self) -> float | None:
-        """Processor time of the warm training until it was as good on validation as the fresh one at its best."""
-        return self.warm.seconds_to(self.fresh.best)
-
-
-def mornings(
-    shop: Shop, *, days: int, every: float, window_days: float, seed: int, settings: Settings, workspace: Path
-) -> Iterator[Morning]:
-    """Yield day after day; each shifts the cuts of the split by ``every`` days.
+def mornings(shop: Shop, setup: Setup, *, seed: int, workspace: Path) -> Iterator[Morning]:
+    """Yield day after day; each shifts the cuts of the split by as many days as lie between two retrainings.
 
     Args:
         shop: The data set.
-        days: Retrainings.
-        every: Days between two of them.
-        window_days: How far back the shop keeps its interactions; 0: all.
+        setup: What is asked for; of the settings ``split``, ``towers``, ``training`` and ``evaluation`` are read.
         seed: Of every training.
-        settings: Sections ``split``, ``towers``, ``training`` and ``evaluation`` are read.
         workspace: Folder for histories and weights; nothing in it is read by a later call.
     """
     start: WarmStart | None = None
-    for day in range(days + 1):
+    settings = Settings.from_toml(setup.settings)
+    for day in range(setup.days + 1):
         folder = workspace / f"day-{day}"
         shutil.rmtree(folder, ignore_errors=True)
         histories = histories_until(
-            shop, folder, days_before_end=(days - day) * every, window_days=window_days, settings=settings
+            shop,
+            folder,
+            days_before_end=(setup.days - day) * setup.every,
+            window_days=setup.window_days,
+            settings=settings,
         )
         fresh, weights = _train(shop, histories, folder / "fresh", settings=settings, seed=seed)
         if start is not None:
             warm, weights = _train(shop, histories, folder / "warm", settings=settings, seed=seed, start=start)
-            yield Morning(day, seed, fresh, warm)
+            yield Morning(day=day, seed=seed, fresh=fresh, warm=warm)
         start = _start(histories, weights, day=day)
 
 

@@ -14,7 +14,7 @@ from benchmarks.quality import charts, tables
 from benchmarks.quality.bars import Measured, bars, figures, read_measured, softmax_pair
 from benchmarks.quality.cold_part import cold_part
 from benchmarks.quality.jobs import SETS, Job
-from benchmarks.quality.provenance import commit, machine, versions
+from benchmarks.quality.provenance import commit, machine, short_commit, versions
 from benchmarks.quality.results import Results
 from benchmarks.quality.rows import Estimated, Row, estimates
 from learn.data.staging import staged
@@ -145,7 +145,7 @@ def _head(records: Sequence[dict[str, Any]], tried: Sequence[str]) -> str:
         "they stand in tables of their own and are never to be compared.",
         f"- machine: {machines}\n"
         f"- versions: {', '.join(f'{name} {version}' for name, version in _versions(records).items())}\n"
-        f"- commit: {', '.join(tables.short_commit(each) for each in _commits(records))}\n"
+        f"- commit: {', '.join(short_commit(each) for each in _commits(records))}\n"
         f"- seeds: {', '.join(str(seed) for seed in _seeds(records)) or 'none yet'}\n"
         f"- to repeat: `{_COMMAND}`; it goes on where it was stopped, and takes the [results that are there]"
         "(quality-results), each test user's ranks among them; `--again NAME` does a job anew",

@@ -46,6 +46,12 @@ def commit() -> str:
         return "unknown"
 
 
+def short_commit(commit: str) -> str:
+    """Return a commit as people write it, with its mark of changes."""
+    head, plus, changes = commit.partition("+")
+    return head[:7] + plus + changes
+
+
 def peak_memory_bytes() -> int:
     """Return the most memory this process has held."""
     try:

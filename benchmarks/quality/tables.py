@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.quality.bars import KNOWN, Bar, known_value_met
+from benchmarks.quality.provenance import short_commit
 from benchmarks.quality.rows import Estimate, Estimated, Row, difference
 from learn.evaluation.evaluation import Masking
 
@@ -137,12 +138,6 @@ def _work(record: Mapping[str, Any]) -> list[str]:
         f"{training['parameters']:,}" if training else "",
         short_commit(record["commit"]),
     ]
-
-
-def short_commit(commit: str) -> str:
-    """Return a commit as people write it, with its mark of changes."""
-    head, plus, changes = commit.partition("+")
-    return head[:7] + plus + changes
 
 
 def _label(row: Row, masking: Masking) -> str:
