@@ -45,7 +45,8 @@ def mornings(shop: Shop, setup: Setup, *, seed: int, workspace: Path) -> Iterato
         )
         fresh, weights = _train(shop, histories, folder / "fresh", settings=settings, seed=seed)
         if start is not None:
-            warm, weights = _train(shop, histories, folder / "warm", settings=settings, seed=seed, start=start)
+            chosen = settings.overridden(training__patience=setup.warm_patience)
+            warm, weights = _train(shop, histories, folder / "warm", settings=chosen, seed=seed, start=start)
             yield Morning(day=day, seed=seed, fresh=fresh, warm=warm)
         start = _start(histories, weights, day=day)
 

@@ -71,6 +71,8 @@ class Setup(_Record):
         every: Days between two of them.
         window_days: How far back interactions are kept; 0: all.
         seeds: A chain of days each.
+        warm_patience: Of the warm trainings; the fresh ones have that of the settings. What begins near its best has
+            come to it when an epoch is no better.
         settings: Text of the settings file.
     """
 
@@ -80,6 +82,7 @@ class Setup(_Record):
     every: float = 1
     window_days: float
     seeds: tuple[int, ...] = (0, 1)
+    warm_patience: int = 1
     settings: str
 
 
