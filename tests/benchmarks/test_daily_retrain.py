@@ -14,7 +14,7 @@ from learn.errors import DataError
 
 FRESH = Training(epochs=(1, 2, 3), ndcg=(0.1, 0.2, 0.19), cpu_seconds=(10, 20, 30), chosen=2, recall10=0.3, ndcg10=0.2)
 WARM = Training(epochs=(0, 1, 2), ndcg=(0.19, 0.2, 0.18), cpu_seconds=(1, 5, 9), chosen=1, recall10=0.4, ndcg10=0.3)
-NEVER = Training(epochs=(0, 1), ndcg=(0.19, 0.18), cpu_seconds=(1, 6), chosen=0, recall10=0.2, ndcg10=0.1)
+NEVER = Training(epochs=(0, 1), ndcg=(0.19, 0.18), cpu_seconds=(1, 6), chosen=0, recall10=0.2, ndcg10=0.15)
 
 
 def a_run(shop: str, *warm: Training) -> Run:
@@ -32,6 +32,8 @@ def test_time_counts_to_the_first_epoch_that_is_as_good_as_the_fresh_best() -> N
     assert found["whole_time_ratio"] == pytest.approx(9 / 30)
     assert found["reached"] == 1
     assert found["warm_test_ndcg10"] == pytest.approx(0.3)
+    assert found["test_ndcg10_difference"] == pytest.approx(0.1)
+    assert found["test_ndcg10_difference_error"] == pytest.approx(0)
 
 
 def test_a_day_on_which_the_fresh_one_stays_ahead_is_no_day_of_the_ratio() -> None:
@@ -46,9 +48,14 @@ def test_the_page_judges_each_shop_and_keeps_what_was_measured_before(tmp_path: 
     page = read_page(tmp_path)
     page.runs["other"] = a_run("other", WARM, NEVER)
     text = write_page(page, folder=tmp_path).read_text(encoding="utf-8")
-    bars = {line.split(" | ")[0]: line for line in text.splitlines() if line.startswith("| `")}
-    assert bars["| `one`"].endswith("| met |")
-    assert bars["| `other`"].endswith("| **missed** |")
+    bars = [line.split(" | ")[2:] for line in text.splitlines() if line.startswith("| `")]
+    assert bars == [
+        ["0.250, on 100% of the days", "met |"],
+        # Of a single pair there is no error that it could lie within.
+        ["0.30, +0.1000 ± –", "open |"],
+        ["0.250, on 50% of the days", "**missed** |"],
+        ["0.25, +0.0250 ± 0.0750", "met |"],
+    ]
     assert "mask_seen = false" in text
     assert "# why" not in text
     assert "| 2 | 0 | warm | never | 6.0 | 0 of 1 |" in text
@@ -57,7 +64,7 @@ def test_the_page_judges_each_shop_and_keeps_what_was_measured_before(tmp_path: 
 
 def test_a_shop_whose_warm_trainings_never_came_to_it_has_no_ratio(tmp_path: Path) -> None:
     text = write_page(Page(runs={"one": a_run("one", NEVER)}), folder=tmp_path).read_text(encoding="utf-8")
-    assert "| `one` | – | on 0% of the days |" in text
+    assert "| never | **missed** |" in text
     assert "one_time_ratio" not in read_page(tmp_path).figures
 
 
