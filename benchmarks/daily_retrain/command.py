@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.daily_retrain.days import open_shop
 from benchmarks.daily_retrain.measure import mornings
-from benchmarks.daily_retrain.page import read_page, write_page
+from benchmarks.daily_retrain.page import PAGE, read_page, write_page
 from benchmarks.daily_retrain.records import Run, Setup
 from benchmarks.ending import exit_status
 from benchmarks.quality.provenance import ROOT, commit, machine, real_data, versions
@@ -45,13 +45,13 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
 
 
 def _measured(options: argparse.Namespace) -> Path:
-    page = read_page(options.out)
-    asked = setups()
+    folder: Path = options.out
+    page, asked = read_page(folder), setups()
     for name in options.only or asked:
         page.runs[name] = _run(asked[name], data=options.data, workspace=options.workspace)
         # After each: a benchmark that is stopped has lost one shop.
-        write_page(page, folder=options.out)
-    return write_page(page, folder=options.out)
+        write_page(page, planned=asked, folder=folder)
+    return folder / PAGE
 
 
 def _run(setup: Setup, *, data: Path, workspace: Path) -> Run:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from math import inf, sqrt
 from pathlib import Path
 from statistics import mean, stdev
@@ -15,7 +15,7 @@ from benchmarks.quality.tables import markdown
 from learn.data.staging import staged
 from learn.errors import DataError
 
-_PAGE, _FIGURES = "daily_retrain.md", "daily_retrain.json"
+PAGE, _FIGURES = "daily_retrain.md", "daily_retrain.json"
 _WANTED = 1 / 3
 _GAP = ("test_ndcg10_difference", "test_ndcg10_difference_error")
 
@@ -61,8 +61,13 @@ def read_page(folder: Path) -> Page:
         raise DataError(f"The earlier figures cannot be read: {fault}.", where=path, fix="remove the file") from fault
 
 
-def write_page(page: Page, *, folder: Path) -> Path:
+def write_page(page: Page, *, planned: Collection[str], folder: Path) -> Path:
     """Write ``daily_retrain.md`` for people and ``daily_retrain.json`` for machines; return the first.
+
+    Args:
+        page: What was measured.
+        planned: Every shop of the benchmark; one that is not on the page is named as not measured.
+        folder: Where to write.
 
     Raises:
         StorageError: The disk is full or closed.
@@ -72,11 +77,13 @@ def write_page(page: Page, *, folder: Path) -> Path:
     # A ratio of no day at all is no number.
     flat = {f"{name}_{each}": value for name, found in named.items() for each, value in found.items() if value < inf}
     parts = [_HEAD, _bars(named), *(_part(run, named[name]) for name, run in runs.items())]
-    with staged(folder, names=(_FIGURES, _PAGE)) as stage:
+    missing = [f"`{name}`" for name in planned if name not in runs]
+    parts += [f"Not measured: {', '.join(missing)}."] if missing else []
+    with staged(folder, names=(_FIGURES, PAGE)) as stage:
         written = Page(figures=flat, runs=runs).model_dump_json(indent=1)
         (stage / _FIGURES).write_text(written + "\n", encoding="utf-8")
-        (stage / _PAGE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return folder / _PAGE
+        (stage / PAGE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
+    return folder / PAGE
 
 
 _HEAD = """# A daily retraining, fresh and warm

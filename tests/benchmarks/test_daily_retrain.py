@@ -44,10 +44,11 @@ def test_a_day_on_which_the_fresh_one_stays_ahead_is_no_day_of_the_ratio() -> No
 
 
 def test_the_page_judges_each_shop_and_keeps_what_was_measured_before(tmp_path: Path) -> None:
-    write_page(Page(runs={"one": a_run("one", WARM)}), folder=tmp_path)
+    write_page(Page(runs={"one": a_run("one", WARM)}), planned=("one", "other"), folder=tmp_path)
+    assert "Not measured: `other`." in (tmp_path / "daily_retrain.md").read_text(encoding="utf-8")
     page = read_page(tmp_path)
     page.runs["other"] = a_run("other", WARM, NEVER)
-    text = write_page(page, folder=tmp_path).read_text(encoding="utf-8")
+    text = write_page(page, planned=("one", "other"), folder=tmp_path).read_text(encoding="utf-8")
     bars = [line.split(" | ")[2:] for line in text.splitlines() if line.startswith("| `")]
     assert bars == [
         ["0.250, on 100% of the days", "met |"],
@@ -56,6 +57,7 @@ def test_the_page_judges_each_shop_and_keeps_what_was_measured_before(tmp_path: 
         ["0.250, on 50% of the days", "**missed** |"],
         ["0.25, +0.0250 ± 0.0750", "met |"],
     ]
+    assert "Not measured" not in text
     assert "mask_seen = false" in text
     assert "# why" not in text
     assert "| 2 | 0 | warm | never | 6.0 | 0 of 1 |" in text
@@ -63,7 +65,9 @@ def test_the_page_judges_each_shop_and_keeps_what_was_measured_before(tmp_path: 
 
 
 def test_a_shop_whose_warm_trainings_never_came_to_it_has_no_ratio(tmp_path: Path) -> None:
-    text = write_page(Page(runs={"one": a_run("one", NEVER)}), folder=tmp_path).read_text(encoding="utf-8")
+    text = write_page(Page(runs={"one": a_run("one", NEVER)}), planned=("one", "other"), folder=tmp_path).read_text(
+        encoding="utf-8"
+    )
     assert "| never | **missed** |" in text
     assert "one_time_ratio" not in read_page(tmp_path).figures
 
