@@ -20,7 +20,7 @@ from learn.data.histories import Examples, Histories
 from learn.evaluation.beyond_accuracy import sample_examples
 from learn.evaluation.metrics import metric_values
 from learn.evaluation.profiles import history_pairs
-from learn.evaluation.ranking import Scorer, blocks, rank_block
+from learn.evaluation.ranking import Scorer, blocks, rank_block, tiles
 
 # Weightings tried at most: tenths for three scorers, coarser with more.
 _MAX_WEIGHTINGS = 66
@@ -95,7 +95,7 @@ class _Part:
         standardised = torch.empty_like(scores)  # (B, N)
         given = torch.empty_like(scores, dtype=torch.bool)  # (B, N)
         # A few rows at a time stay in the cache over the many passes (measured: twice as fast).
-        for rows in blocks(*scores.shape, block_users=max(1, _TILE_SCORES // max(scores.shape[1], 1))):
+        for rows in tiles(*scores.shape, scores=_TILE_SCORES):
             given[rows] = scores[rows].isfinite()
             standardised[rows] = _standardised(scores[rows], given[rows])
         return cls(standardised, given)

@@ -28,7 +28,7 @@ from learn.data.histories import Examples, Histories
 from learn.evaluation.beyond_accuracy import sample_examples
 from learn.evaluation.metrics import metric_values
 from learn.evaluation.profiles import history_pairs
-from learn.evaluation.ranking import blocks, rank_block
+from learn.evaluation.ranking import blocks, rank_block, tiles
 
 # Spread of a channel's scores as a share of the spread of the towers'; the quality is flat around the best.
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.2)
@@ -98,10 +98,10 @@ class ChannelTuning:
         if len(weightings) == 1:
             return list(weightings[0])
         quality = np.zeros(len(weightings))  # (W,)
-        parts = len(weights) + 2
+        parts, items = len(weights) + 2, _item_parts(scorer)
         block_users = self.settings.block_users
         for rows in blocks(len(self.examples), self.histories.item_count * parts, block_users=block_users):
-            quality += _quality(scorer, weightings, self.histories, self.examples, rows, masked=self.masked)
+            quality += _quality(scorer, items, weightings, self.histories, self.examples, rows, masked=self.masked)
         # Of equals the first, which is the quietest.
         return list(weightings[int(quality.argmax())])
 
@@ -124,18 +124,28 @@ def _full_weights(scorer: TowerScorer, histories: Histories, examples: Examples)
     """Return (channels,): the weight at which a channel's scores vary as much as the towers'."""
     rows = next(blocks(len(examples), histories.item_count, block_users=256))
     heard = range(len(scorer.towers.channels))
-    towers, channels = _parts(scorer, histories, examples, rows, heard=heard)
+    towers, channels = _parts(scorer, _item_parts(scorer), histories, examples, rows, heard=heard)
     spread = float(towers.std(dim=1).mean())
     spreads = [float(channels[place].std(dim=1).mean()) for place in heard]
     return [spread / each if each > 0 else 0.0 for each in spreads]
 
 
+def _item_parts(scorer: TowerScorer) -> tuple[Tensor, ...]:
+    """Return the items' vectors of the towers and of each channel at weight 1: (n, its width) each."""
+    return scorer.split(scorer.weighted([1.0] * len(scorer.towers.channels)).item_vectors)
+
+
 def _parts(
-    scorer: TowerScorer, histories: Histories, examples: Examples, rows: slice, *, heard: Iterable[int]
+    scorer: TowerScorer,
+    items: Sequence[Tensor],
+    histories: Histories,
+    examples: Examples,
+    rows: slice,
+    *,
+    heard: Iterable[int],
 ) -> tuple[Tensor, dict[int, Tensor]]:
     """Return (B, n) scores of the towers and, by its place, of each channel that is heard, at weight 1."""
     users = scorer.split(scorer.vectors_after(histories.items, examples.starts[rows], examples.stops[rows]))
-    items = scorer.split(scorer.weighted([1.0] * len(scorer.towers.channels)).item_vectors)
     # The towers stand before the channels.
     channels = {place: (users[place + 1] @ items[place + 1].T).cpu() for place in heard}
     return (users[0] @ items[0].T).cpu(), channels
@@ -143,6 +153,7 @@ def _parts(
 
 def _quality(
     scorer: TowerScorer,
+    items: Sequence[Tensor],
     weightings: Sequence[Sequence[float]],
     histories: Histories,
     examples: Examples,
@@ -152,9 +163,9 @@ def _quality(
 ) -> NDArray[np.float64]:
     """Return (W,): the sum of the block's NDCG@10 and Recall@10 under each weighting."""
     heard = [place for place, weights in enumerate(zip(*weightings, strict=True)) if any(weights)]
-    towers, channels = _parts(scorer, histories, examples, rows, heard=heard)
+    towers, channels = _parts(scorer, items, histories, examples, rows, heard=heard)
     ranks = np.empty((len(weightings), len(towers)))  # (W, B)
-    for tile in blocks(*towers.shape, block_users=max(1, _TILE_SCORES // max(towers.shape[1], 1))):
+    for tile in tiles(*towers.shape, scores=_TILE_SCORES):
         inside = slice(rows.start + tile.start, rows.start + tile.stop)
         targets, seen = np.asarray(examples.targets[inside]), history_pairs(histories, examples, inside)
         own, others = towers[tile], {place: scores[tile] for place, scores in channels.items()}

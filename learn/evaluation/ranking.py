@@ -100,6 +100,14 @@ def blocks(examples: int, items: int, *, block_users: int) -> Iterator[slice]:
         yield slice(start, min(start + step, examples))
 
 
+def tiles(examples: int, items: int, *, scores: int) -> Iterator[slice]:
+    """Cut ``range(examples)`` into tiles of at most ``scores`` scores over ``items``, or of one example.
+
+    A tile that a core's cache holds is read many times at the price of once.
+    """
+    return blocks(examples, items, block_users=max(1, scores // max(items, 1)))
+
+
 def rank_block(scores: Tensor, targets: NDArray[np.integer], seen: HistoryPairs) -> Ranks:
     """Rank the targets of one block.
 
