@@ -16,8 +16,8 @@ from statistics import median  # noqa: E402  # as above
 import torch  # noqa: E402  # as above
 
 from benchmarks.quality.provenance import commit, machine, versions  # noqa: E402  # as above
-from learn.alignment.towers import Block  # noqa: E402  # as above
 from learn.config import TowerSettings  # noqa: E402  # as above
+from learn.model import Block  # noqa: E402  # as above
 
 _POSITIONS, _LENGTHS, _PASSES = 512, range(6, 14), 60
 

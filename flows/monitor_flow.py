@@ -18,11 +18,9 @@ settle()
 
 from metaflow import Config, FlowSpec, Parameter, card, current, package_sources, project, schedule, step
 
-from flows.elsewhere import PACKAGED, SUFFIXES, Sized
-from flows.exit_codes import run_with_exit_code
-from flows.plain_errors import machines_text, plain_errors, settings_text
-from learn.config import Settings
-from learn.config.machines import MachineSettings
+from flows.cluster import PACKAGED, SUFFIXES, Sized
+from flows.decorators import machines_text, plain_errors, run_with_exit_code, settings_text
+from learn.config import MachineSettings, Settings
 
 
 @project(name="learn")
@@ -60,11 +58,9 @@ class MonitorFlow(FlowSpec):
     @plain_errors
     def start(self) -> None:
         """Find the model and its profile, before anything is read."""
-        from flows.champion import promote_rule
+        from flows.models import profile_folder, promote_rule, watched_folder
         from flows.retraining import retrain_rule
-        from flows.watched_model import profile_folder, watched_folder
-        from learn.monitoring.delivery import webhook_address
-        from learn.monitoring.source import one_source, window_begin
+        from learn.monitoring import one_source, webhook_address, window_begin
 
         self.settings = Settings.from_mapping(self.settings_file.to_dict()).overridden(seed=self.seed)
         webhook_address(self.settings.monitoring)
@@ -82,7 +78,7 @@ class MonitorFlow(FlowSpec):
     @plain_errors
     def read(self) -> None:
         """Read the traffic into tables."""
-        from learn.monitoring.source import read_source
+        from learn.monitoring import read_source
 
         self.read_traffic = read_source(
             self.source, self.scratch, settings=self.settings, since=self.begin, until=self.until
@@ -95,11 +91,11 @@ class MonitorFlow(FlowSpec):
     @plain_errors
     def compare(self) -> None:
         """Compare, judge, and write the report and the verdict."""
-        from flows.earlier_runs import monitor_trend
-        from flows.watched_model import watched_model
-        from learn.monitor_card import show_monitor
-        from learn.monitoring.profile import read_profile
-        from learn.monitoring.watch import watch
+        from flows.models import watched_model
+        from flows.runs import monitor_trend
+        from learn.monitoring import monitor as watch
+        from learn.monitoring import read_profile
+        from learn.report import show_monitor
 
         model = watched_model(self.bundle)
         self.watched = watch(
@@ -118,7 +114,7 @@ class MonitorFlow(FlowSpec):
     @plain_errors
     def tell(self) -> None:
         """Tell the webhook, where there is one; what cannot be delivered waits for the next run."""
-        from learn.monitoring.watched import tell
+        from learn.monitoring import tell
 
         self.delivery = tell(self.watched, run_id=current.run_id, settings=self.settings)
         print(self.delivery.sentence)

@@ -13,10 +13,10 @@ from typing import Any, Literal, TypeGuard, get_args
 
 import tomli_w
 
-from flows.champion import PromoteRule
+from flows.models import PromoteRule
 from learn.config import Settings
 from learn.errors import DataError, SettingsError, TrainingError
-from learn.monitoring.retraining import Retraining, Trained, retrain
+from learn.monitoring import Retraining, Trained, retrain
 
 RetrainRule = Literal["never", "on-verdict"]
 
@@ -97,8 +97,8 @@ def known_model(data: Path, *, settings: Settings) -> str:
         DataError: The folder is missing or empty.
         VersionError: DVC refused.
     """
-    from learn.data.versioning import record_version
-    from learn.serving.registry import list_stored
+    from learn.data import record_version
+    from learn.registry import list_stored
 
     version = record_version(data, root=Path.cwd(), settings=settings.data).version
     wanted = settings.model_dump(mode="json", exclude=_NO_MATTER)

@@ -19,13 +19,12 @@ settle()
 
 from metaflow import Config, FlowSpec, Parameter, card, current, package_sources, parallel, project, schedule, step
 
-from flows.elsewhere import PACKAGED, SUFFIXES, Sized, StartedByEvent
-from flows.handing_on import hands_on
-from flows.plain_errors import machines_text, plain_errors, settings_text
+from flows.cluster import PACKAGED, SUFFIXES, Sized, StartedByEvent
+from flows.decorators import hands_on, machines_text, plain_errors, settings_text
 from learn.config import Settings
 
 if TYPE_CHECKING:  # torch shall not be imported where no tower is
-    from learn.alignment.summary import TrainingSummary
+    from learn.model import TrainingSummary
 
 
 @project(name="learn")
@@ -79,11 +78,9 @@ class TrainFlow(FlowSpec):
     @hands_on()
     def start(self) -> None:
         """Version: snapshot the data folder, or fetch the version asked for."""
-        from flows.champion import find_opponents, promote_rule
-        from flows.earlier_bundles import resolve_start
+        from flows.models import find_opponents, promote_rule, resolve_start
         from learn.content import resolved
-        from learn.data.tables import require_tables
-        from learn.data.versioning import obtain_version
+        from learn.data import obtain_version, require_tables
 
         self.settings = Settings.from_mapping(self.settings_file.to_dict()).overridden(
             split__method=self.split, content__encoder=self.encoder, seed=self.seed, drift__on_drift=self.on_drift
@@ -114,8 +111,8 @@ class TrainFlow(FlowSpec):
     @hands_on("version")
     def validate(self) -> None:
         """Validate: every row goes on, or to quarantine with its reasons."""
-        from learn.cards import show_validation
-        from learn.data.prepared import prepare_tables
+        from learn.data import prepare_tables
+        from learn.report import show_validation
 
         self.validation_summary = prepare_tables(
             self.version,
@@ -131,8 +128,8 @@ class TrainFlow(FlowSpec):
     @hands_on("validation_summary", "start_bundle")
     def histories(self) -> None:
         """Split, and turn interactions into flat integer histories."""
-        from flows.earlier_bundles import refuse_seen_windows
-        from learn.data.splits import build_histories
+        from flows.models import refuse_seen_windows
+        from learn.data import build_histories
 
         tables = self.validation_summary.folder
         self.split_summary = build_histories(tables, self.scratch / "histories", settings=self.settings.split)
@@ -162,7 +159,7 @@ class TrainFlow(FlowSpec):
     @hands_on("input")
     def encode(self) -> None:
         """Encode one shard with the frozen encoder, into the content store."""
-        from flows.tasks_at_once import tasks_at_once
+        from flows.cluster import tasks_at_once
         from learn.content import encode_shard
 
         self.encoded = encode_shard(self.extraction, self.input, parallel=tasks_at_once(len(self.shards)))
@@ -202,9 +199,9 @@ class TrainFlow(FlowSpec):
     @hands_on("validation_summary", "split_summary", "content_summary", "start_bundle")
     def train_together(self) -> None:
         """Align, as one of several processes: each takes its share of every batch."""
-        from flows.earlier_bundles import start_weights
-        from flows.training_group import training_group
-        from learn.evaluation.selection import train_selected
+        from flows.cluster import training_group
+        from flows.models import start_weights
+        from learn.evaluation import train_selected
 
         with training_group(settings=self.settings.processes) as group:
             self.trained_together = train_selected(
@@ -231,9 +228,9 @@ class TrainFlow(FlowSpec):
     @hands_on("validation_summary", "split_summary", "content_summary", "start_bundle", "trained_together")
     def towers(self) -> None:
         """Align: train both towers, unless several processes have; keep the epoch that is best on validation."""
-        from flows.earlier_bundles import start_weights
-        from learn.cards import show_training
-        from learn.evaluation.selection import train_selected
+        from flows.models import start_weights
+        from learn.evaluation import train_selected
+        from learn.report import show_training
 
         self.training = self.trained_together or train_selected(
             self.split_summary.folder,
@@ -250,10 +247,9 @@ class TrainFlow(FlowSpec):
     @hands_on("validation_summary", "split_summary", "content_summary", "training", "production_bundle")
     def evaluate(self) -> None:
         """Evaluate: full ranking of the towers beside the baselines, with intervals and slices."""
-        from flows.earlier_bundles import production_model
-        from learn.cards import show_evaluation
-        from learn.evaluation.run import evaluate_run
-        from learn.evaluation_page import write_evaluation_page
+        from flows.models import production_model
+        from learn.evaluation import evaluate_run
+        from learn.report import show_evaluation, write_evaluation_page
 
         histories, tables = self.split_summary.folder, self.validation_summary.folder
         self.metrics, self.quality_rules = evaluate_run(
@@ -277,11 +273,10 @@ class TrainFlow(FlowSpec):
     @hands_on("validation_summary", "split_summary", "content_summary", "training")
     def compare_windows(self) -> None:
         """Drift: the newest window, or a second folder, against training; and the profile for what comes later."""
-        from flows.earlier_runs import training_trend
-        from learn.cards import show_drift
-        from learn.monitoring.embedding_map import embedding_map
-        from learn.monitoring.profile import read_profile
-        from learn.monitoring.run_drift import run_drift, write_run_profile
+        from flows.runs import training_trend
+        from learn.monitoring import map_embeddings as embedding_map
+        from learn.monitoring import read_profile, run_drift, write_run_profile
+        from learn.report import show_drift
 
         self.profile = write_run_profile(
             self.split_summary.folder,
@@ -317,10 +312,10 @@ class TrainFlow(FlowSpec):
     @hands_on("validation_summary", "split_summary", "content_summary", "training", "profile")
     def package(self, inputs: list[TrainFlow]) -> None:
         """Package: bundle, model store, bento; the built service must answer as the offline ranking."""
-        from flows.champion import presence_rule
-        from learn.evaluation.gate import validation_rule
-        from learn.monitoring.gate_rule import drift_rule
-        from learn.serving.release import release_run
+        from flows.models import presence_rule
+        from learn.evaluation import validation_rule
+        from learn.monitoring import drift_rule
+        from learn.serving import release_run
 
         self.merge_artifacts(inputs)
         rules = [
@@ -350,7 +345,7 @@ class TrainFlow(FlowSpec):
     @hands_on()
     def decide(self) -> None:
         """Promote: where it was asked for and the gate allows it, the new model becomes the champion."""
-        from learn.serving.run_promotion import promote_run
+        from learn.registry import promote_run
 
         self.promotion = promote_run(
             self.release.model_tag,
@@ -366,8 +361,7 @@ class TrainFlow(FlowSpec):
     @hands_on("reports")
     def end(self) -> None:
         """Give the results their stable names and tie the reports together."""
-        from learn.cards import write_index
-        from learn.results import RunResult
+        from learn.report import RunResult, write_index
 
         result = RunResult(
             run_id=current.run_id,

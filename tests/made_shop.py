@@ -6,7 +6,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from learn.config import SplitSettings
+from learn.config.data import SplitSettings
 from learn.data.histories import Histories
 from learn.data.splits import build_histories
 

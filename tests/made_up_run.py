@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from learn.alignment.summary import EpochRecord, TrainingSummary
-from learn.content import ContentSummary, EncoderFingerprint
+from learn.content.extraction import ContentSummary
+from learn.content.fingerprint import EncoderFingerprint
 from learn.data.splits import SplitSummary
-from learn.data.validation_summary import CheckSummary, Example, TableSummary, ValidationSummary
-from learn.data.versioning import DataVersion
+from learn.data.validation.summary import CheckSummary, Example, TableSummary, ValidationSummary
+from learn.data.versions.snapshot import DataVersion
 from learn.evaluation.gate import Decision, Rule
+from learn.model.summary import EpochRecord, TrainingSummary
 from learn.monitoring.embedding_map import EmbeddingMap
-from learn.monitoring.summary import ColumnDrift, DriftSummary
-from learn.monitoring.trend import TrendPoint
-from learn.results import RunResult
-from learn.serving.summary import Promotion, ReleaseSummary
+from learn.monitoring.summary import ColumnDrift, DriftSummary, TrendPoint
+from learn.registry.summary import Promotion, ReleaseSummary
+from learn.report.results import RunResult
 
 MODELS = {
     "towers": 0.2,

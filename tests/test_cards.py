@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 
-from learn.cards import show_drift, show_evaluation, show_training, show_validation, write_index
-from learn.config import Settings
+from learn.config.settings import Settings
 from learn.errors import StorageError
+from learn.report.cards import show_drift, show_evaluation, show_training, show_validation, write_index
 from tests.made_up_run import (
     made_up_drift,
     made_up_map,

@@ -14,13 +14,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
-from learn.config import ServingSettings, Settings
 from learn.config.environment import (
     deployment_settings,
     operations_settings,
     serving_settings,
     traffic_settings,
 )
+from learn.config.operations import ServingSettings
+from learn.config.settings import Settings
 from learn.errors import SettingsError
 
 SECTIONS: dict[str, type[BaseModel]] = {

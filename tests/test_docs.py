@@ -8,7 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from learn.config import DeploymentSettings, OperationsSettings, Settings, TrafficSettings
+from learn.config.operations import DeploymentSettings, OperationsSettings, TrafficSettings
+from learn.config.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = sorted((ROOT / "configs").glob("*.toml"))

@@ -6,7 +6,7 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
-from learn.evaluation_page import write_evaluation_page
+from learn.report.pages import write_evaluation_page
 from tests.made_up_run import MODELS, made_up_metrics, made_up_result
 
 CAVEAT = "It was trained on interactions up to <b>1970</b>."

@@ -7,7 +7,7 @@ import pytest
 from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
-from learn import evaluation_pictures
+from learn.report import evaluation_figures as evaluation_pictures
 from tests.made_up_run import MODELS, made_up_metrics
 from tests.test_pictures import words
 

@@ -9,13 +9,14 @@ import polars as pl
 import pytest
 import torch
 
-from learn.alignment.checkpoints import TrainingState, save_state
-from learn.alignment.towers import Towers
-from learn.alignment.weights import save_towers
-from learn.config import ContentSettings, SplitSettings, TowerSettings
-from learn.content import collect_vectors, encode_shard, plan_extraction
+from learn.config.content import ContentSettings
+from learn.config.data import SplitSettings
+from learn.config.model import TowerSettings
+from learn.content.extraction import collect_vectors, encode_shard, plan_extraction
 from learn.data.splits import build_histories
 from learn.errors import StorageError
+from learn.model.checkpoint import TrainingState, save_state, save_towers
+from learn.model.towers import Towers
 from tests.content.tiny_models import save_bert
 from tests.small_disk import small_disk
 

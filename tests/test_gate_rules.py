@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from learn.config import GateSettings
+from learn.config.evaluation import GateSettings
 from learn.evaluation.gate import Decision, validation_rule
-from learn.monitoring.gate_rule import drift_rule
+from learn.monitoring.drift import drift_rule
 from tests.made_up_run import made_up_drift, made_up_result
 
 

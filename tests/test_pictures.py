@@ -9,7 +9,10 @@ from pathlib import Path
 import pytest
 from matplotlib.figure import Figure
 
-from learn import drawing, drift_pictures, evaluation_pictures, pictures
+from learn.report import drawing
+from learn.report import drift_figures as drift_pictures
+from learn.report import evaluation_figures as evaluation_pictures
+from learn.report import run_figures as pictures
 from tests.made_up_run import (
     made_up_drift,
     made_up_map,

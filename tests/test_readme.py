@@ -14,12 +14,12 @@ from pathlib import Path
 import click
 import pytest
 
-from learn.config import Settings
-from learn.content.command import content as content_command
-from learn.data.__main__ import cli as data_command
-from learn.data.sample import main as sample_command
-from learn.serving.__main__ import cli as serving_command
-from learn.serving.models_command import models as models_command
+from learn.config.settings import Settings
+from learn.content.cli import content as content_command
+from learn.data.cli import cli as data_command
+from learn.data.sample.shop import main as sample_command
+from learn.registry.cli import models as models_command
+from learn.serving.cli import cli as serving_command
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -104,7 +104,7 @@ def test_commands_of_the_flow_know_their_options(page: Path) -> None:
 
 @every_page
 def test_commands_of_the_importers_know_their_options(page: Path) -> None:
-    for program, command in (("-m learn.data ", data_command), ("-m learn.data.sample", sample_command)):
+    for program, command in (("-m learn.data ", data_command), ("-m learn.data.sample.shop", sample_command)):
         for words in commands(page, program):
             known = options_of(command)
             assert {word for word in words if word.startswith("--")} <= known, f"{page.name}: {words}"
@@ -198,6 +198,6 @@ def stands_in_code(dotted: str) -> bool:
     if path.with_suffix(".py").is_file() or (path / "__init__.py").is_file():
         return True
     name = path.name
-    files = [path.parent.with_suffix(".py"), path.parent / "__init__.py"]
+    files = [path.parent.with_suffix(".py"), path.parent / "__init__.py", path.parent / "__init__.pyi"]
     text = "".join(file.read_text(encoding="utf-8") for file in files if file.is_file())
     return bool(re.search(rf"^(?:async )?(?:def|class) {name}\b|^{name}\b.*=|\"{name}\"", text, re.MULTILINE))

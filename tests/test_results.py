@@ -8,7 +8,7 @@ import shlex
 from pathlib import Path
 
 from learn.evaluation.gate import Decision
-from learn.serving.models_command import models
+from learn.registry.cli import models
 from tests.made_up_run import made_up_metrics, made_up_result
 
 

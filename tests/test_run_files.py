@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from learn.errors import StorageError
-from learn.run_files import RunFile, RunFiles, paths_in, together
+from learn.storage.run_files import RunFile, RunFiles, paths_in, together
 
 
 @dataclass(frozen=True)

@@ -124,7 +124,7 @@ def peak_bytes() -> int:
 def _encoded(plan: ExtractionPlan, *, count: bool) -> list[ShardResult]:
     if not count:
         return [encode_shard(plan, shard) for shard in plan.shards]
-    from learn.content.progress import EncodingProgress
+    from learn.content import EncodingProgress
 
     class Counting(EncodingProgress):
         def advance(self, *counts: int) -> None:

@@ -8,10 +8,8 @@ import numpy as np
 
 from benchmarks.content.parts import Part
 from benchmarks.quality.datasets import SOURCES, Prepared, prepare
-from learn.config import ContentSettings, EvaluationSettings
-from learn.config.content import Arithmetic
-from learn.evaluation.baselines import ContentNeighbours
-from learn.evaluation.evaluate import evaluate
+from learn.config import Arithmetic, ContentSettings, EvaluationSettings
+from learn.evaluation import ContentNeighbours, evaluate
 
 
 def measure(*, data: Path, workspace: Path) -> Part:

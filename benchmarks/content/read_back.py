@@ -20,8 +20,7 @@ import numpy as np
 from benchmarks.content.one_pass import peak_bytes
 from benchmarks.content.parts import Part
 from learn.config import ContentSettings
-from learn.content import ContentStore
-from learn.content.fingerprint import Keys
+from learn.content import ContentStore, Keys
 
 ITEMS = 1_000_000
 WIDTH = 384

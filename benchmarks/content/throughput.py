@@ -15,10 +15,7 @@ import torch
 
 from benchmarks.content.parts import Part
 from learn.config import ContentSettings
-from learn.content.arithmetic import chosen, computable
-from learn.content.encoder import FrozenEncoder, Vectors, load_encoder
-from learn.content.source import resolved
-from learn.content.threads import available_threads
+from learn.content import FrozenEncoder, Vectors, available_threads, chosen, computable, load_encoder, resolved
 from learn.errors import DataError
 
 _SETS = ("scientific", "online_retail")

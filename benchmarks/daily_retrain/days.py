@@ -13,9 +13,7 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.datasets import SOURCES, Prepared, Source, prepare
 from learn.config import DataSettings, Settings
-from learn.data.histories import Histories
-from learn.data.splits import build_histories
-from learn.data.tables import load_tables
+from learn.data import Histories, build_histories, load_tables
 
 _DAY_SECONDS = 86_400.0
 # The published order of `games` has no dates; the same interactions by day lie beside it.

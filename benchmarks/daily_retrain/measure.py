@@ -9,17 +9,10 @@ from pathlib import Path
 
 from benchmarks.daily_retrain.days import Shop, histories_until
 from benchmarks.daily_retrain.records import Morning, Setup, Training
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.summary import TrainingSummary
-from learn.alignment.training import train_towers
-from learn.alignment.warm_start import WarmStart
-from learn.alignment.weights import load_towers
 from learn.config import Settings
-from learn.data.histories import Histories
-from learn.evaluation.channel_weights import tune_channels
-from learn.evaluation.evaluate import evaluate
-from learn.evaluation.evaluation import Masking
-from learn.evaluation.selection import validation_ndcg
+from learn.data import Histories
+from learn.evaluation import Masking, evaluate, tune_channels, validation_ndcg
+from learn.model import TowerScorer, TrainingSummary, WarmStart, id_rows, load_towers, train_towers
 
 
 def mornings(shop: Shop, setup: Setup, *, seed: int, workspace: Path) -> Iterator[Morning]:

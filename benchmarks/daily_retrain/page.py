@@ -12,8 +12,8 @@ from pydantic import ValidationError
 from benchmarks.daily_retrain.records import Morning, Page, Run, Setup, Training
 from benchmarks.quality.provenance import short_commit
 from benchmarks.quality.tables import markdown
-from learn.data.staging import staged
 from learn.errors import DataError
+from learn.storage import staged
 
 PAGE, _FIGURES = "daily_retrain.md", "daily_retrain.json"
 _WANTED = 1 / 3

@@ -10,13 +10,19 @@ import numpy as np
 import pandas as pd
 
 from learn.config import DriftSettings, MonitoringSettings
-from learn.monitoring.column_tests import drifted_columns
-from learn.monitoring.live_columns import live_columns
-from learn.monitoring.profile import Profile
-from learn.monitoring.samples import ColumnSample
-from learn.monitoring.summary import LABEL_KINDS, LIST_KINDS, VECTOR_KINDS
-from learn.monitoring.verdict import Findings, Traffic, decide
-from learn.monitoring.views import View
+from learn.monitoring import (
+    LABEL_KINDS,
+    LIST_KINDS,
+    VECTOR_KINDS,
+    ColumnSample,
+    Findings,
+    Profile,
+    Traffic,
+    View,
+    decide,
+    drifted_columns,
+    live_columns,
+)
 
 
 def verdict_alarms(profile: Profile, live: View, *, seed: int) -> bool:

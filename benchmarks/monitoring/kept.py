@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.quality.provenance import ROOT
 from learn.config import DriftSettings, MonitoringSettings
-from learn.data.staging import staged
+from learn.storage import staged
 
 _RULES = {"k", "fewest_answers", "retrain_effect", "alarm_effect", "retrain_unknown_share"}
 _LIBRARIES = ("numpy", "scipy", "polars", "pandas", "scikit-learn", "evidently")
@@ -24,8 +24,10 @@ JUDGING = tuple(
         (
             "learn/monitoring",
             (
-                *("column_tests", "descriptors", "embedding_drift", "list_tests", "live_columns"),
-                *("samples", "two_sample", "verdict", "views"),
+                "drift_tests",
+                "requests",
+                "samples",
+                "verdict",
             ),
         ),
     )

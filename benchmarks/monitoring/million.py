@@ -92,8 +92,8 @@ def _main(words: list[str]) -> None:
         _write_log(folder / "log", requests, version=model.version)
         return
     from benchmarks.quality.provenance import peak_memory_bytes
-    from learn.monitoring.source import read_source
-    from learn.monitoring.watch import watch
+    from learn.monitoring import monitor as watch
+    from learn.monitoring import read_source
 
     loaded, begun, cpu = peak_memory_bytes(), time.perf_counter(), time.process_time()
     read = read_source(folder / "log", folder / "read", settings=settings)

@@ -10,12 +10,10 @@ import torch
 
 from benchmarks.monitoring.million import SHOP
 from benchmarks.quality.datasets import SOURCES, prepare
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.towers import Towers
 from learn.config import Settings
-from learn.data.histories import Histories
-from learn.monitoring.profile import Profile, make_profile
-from learn.monitoring.views import KnownHistories, WatchedModel, top_lists
+from learn.data import Histories
+from learn.model import Towers, TowerScorer, id_rows
+from learn.monitoring import KnownHistories, Profile, WatchedModel, make_profile, top_lists
 
 _LOGGED_ITEMS = 20
 _REQUESTS = 5_000

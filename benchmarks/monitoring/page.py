@@ -14,7 +14,7 @@ from benchmarks.monitoring.shifts import SHIFTS
 from benchmarks.quality.provenance import commit, machine, versions
 from benchmarks.replay.page import PICTURE, draw, sections
 from benchmarks.replay.records import Replay, kept
-from learn.data.staging import staged, write_whole
+from learn.storage import staged, write_whole
 
 _PAGE, _FIGURES = "monitoring.md", "monitoring.json"
 ALL_CELLS = len(SETS) * len(ROWS) * len(WIDTHS) * len(JUDGES) * (1 + len(SHIFTS))

@@ -17,8 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmarks.quality.datasets import SOURCES, Prepared, prepare
-from learn.monitoring.profile import Profile, ProfileFacts
-from learn.monitoring.views import REQUEST_COLUMNS, View, places_of
+from learn.monitoring import REQUEST_COLUMNS, Profile, ProfileFacts, View, places_of
 
 K = 10
 _NEWEST_ITEMS = 10
@@ -32,7 +31,7 @@ class Pool:
 
     Attributes:
         name: Of the data set.
-        requests: (P) rows, as :data:`learn.monitoring.views.REQUEST_COLUMNS`.
+        requests: (P) rows, as :data:`learn.monitoring.requests.REQUEST_COLUMNS`.
         items: ``item_id``, ``title`` and ``category``: the commonest of the title's words over the catalogue.
         popularity: ``item_id`` and ``count``.
         item_vectors: (n, d) in the order of ``items``.

@@ -9,8 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from learn.monitoring.profile import Profile
-from learn.monitoring.views import View, places_of
+from learn.monitoring import Profile, View, places_of
 
 Shift = Callable[[Profile, View, np.random.Generator], tuple[Profile, View]]
 

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.quality.jobs import ARITHMETICS, COLD, SETS, Job
 from benchmarks.quality.results import Results
 from benchmarks.quality.rows import Row, difference, exact_interval, find, read_rows
-from learn.evaluation.evaluation import Masking
+from learn.evaluation import Masking
 
 METRICS = {"recall10": "recall@10", "ndcg10": "ndcg@10"}
 

@@ -9,7 +9,7 @@ from typing import Any
 from benchmarks.quality.cold_items import ask_for_unseen, hold_out_items
 from benchmarks.quality.datasets import SOURCES, Prepared, made, prepare
 from learn.config import ContentSettings
-from learn.data.histories import Histories
+from learn.data import Histories
 
 _DRAW_SEED = 0
 

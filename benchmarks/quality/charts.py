@@ -7,8 +7,8 @@ from collections.abc import Mapping
 from matplotlib.figure import Figure
 
 from benchmarks.quality.rows import Estimate, Estimated, words
-from learn import evaluation_pictures
-from learn.evaluation.evaluation import Masking
+from learn.evaluation import Masking
+from learn.report import evaluation_figures as evaluation_pictures
 
 _METRICS = ("recall@10", "ndcg@10")
 

@@ -15,9 +15,9 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from learn.data.histories import Examples, Histories, Part
+from learn.data import Examples, Histories, Part
 from learn.errors import SplitError
-from learn.evaluation.ranking import Scorer
+from learn.evaluation import Scorer
 
 _COPIED = ("users.parquet", "item_ids.parquet")
 _UNSEEN = "unseen"

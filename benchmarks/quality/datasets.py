@@ -19,9 +19,7 @@ from numpy.typing import NDArray
 
 from learn.config import ContentSettings, DataSettings, SplitSettings, ValidationSettings
 from learn.content import collect_vectors, encode_shard, plan_extraction
-from learn.data.histories import Histories
-from learn.data.splits import build_histories
-from learn.data.tables import load_tables
+from learn.data import Histories, build_histories, load_tables
 from learn.errors import DataError
 
 _FILES = ("items.jsonl.gz", "interactions.tsv.gz")
@@ -137,7 +135,7 @@ def _tables(source: Source, data: Path, destination: Path) -> None:
     load_tables(data / source.name, raw, settings=DataSettings())
     if source.dirty:
         # Here and no earlier: Great Expectations takes seconds to load, and clean sets need it not.
-        from learn.data.validation import validate_tables
+        from learn.data import validate_tables
 
         validate_tables(raw, destination, report=destination / "validation.html", settings=ValidationSettings())
 

@@ -15,9 +15,9 @@ from typing import Any, Literal
 from benchmarks.quality.cases import CASES
 from benchmarks.quality.datasets import SOURCES, data_digest
 from benchmarks.quality.provenance import ROOT, versions
-from learn.alignment.training import recipe
 from learn.config import Settings
-from learn.evaluation.evaluation import Masking
+from learn.evaluation import Masking
+from learn.model import recipe
 
 Kind = Literal["baselines", "towers", "speed"]
 SEEDS = (0, 1, 2)

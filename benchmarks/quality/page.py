@@ -17,9 +17,9 @@ from benchmarks.quality.jobs import SETS, Job
 from benchmarks.quality.provenance import commit, machine, short_commit, versions
 from benchmarks.quality.results import Results
 from benchmarks.quality.rows import Estimated, Row, estimates
-from learn.data.staging import staged
-from learn.drawing import svg
-from learn.evaluation.evaluation import Masking
+from learn.evaluation import Masking
+from learn.report import svg
+from learn.storage import staged
 
 _PAGE, _FIGURES = "quality.md", "quality.json"
 _COMMAND = "make bench-quality"

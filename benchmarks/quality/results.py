@@ -18,8 +18,8 @@ from typing import Any
 
 import polars as pl
 
-from learn.data.staging import staged
 from learn.errors import DataError
+from learn.storage import staged
 
 
 @dataclass(frozen=True)

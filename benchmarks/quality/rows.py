@@ -19,9 +19,7 @@ from scipy.stats import binomtest
 from benchmarks.quality.jobs import Job
 from benchmarks.quality.results import Results
 from learn.errors import DataError
-from learn.evaluation import Difference, Interval, metric_values
-from learn.evaluation.evaluation import Masking
-from learn.evaluation.metrics import bootstrap_intervals, gap_differences
+from learn.evaluation import Difference, Interval, Masking, bootstrap_intervals, gap_differences, metric_values
 
 _Floats = NDArray[np.float64]
 

@@ -8,7 +8,7 @@ from typing import Any
 from benchmarks.quality.bars import KNOWN, Bar, known_value_met
 from benchmarks.quality.provenance import short_commit
 from benchmarks.quality.rows import Estimate, Estimated, Row, difference
-from learn.evaluation.evaluation import Masking
+from learn.evaluation import Masking
 
 COLUMNS = ("recall@10", "ndcg@10", "recall@50", "mrr")
 """Figures of the tables of models."""

@@ -22,21 +22,11 @@ from benchmarks.quality.jobs import Job, digests
 from benchmarks.quality.provenance import commit, machine, peak_memory_bytes
 from benchmarks.quality.results import Results
 from benchmarks.recbole.side_by_side import run_side_by_side
-from learn.alignment.devices import computes_in_bfloat16
-from learn.alignment.objectives import chosen_loss
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.summary import TrainingSummary
-from learn.alignment.weights import load_towers
 from learn.config import EvaluationSettings
-from learn.data.histories import Histories, Part
+from learn.data import Histories, Part
 from learn.errors import LearnError
-from learn.evaluation.baseline_set import fit_baselines
-from learn.evaluation.blend import Blend
-from learn.evaluation.evaluate import evaluate
-from learn.evaluation.evaluation import Evaluation
-from learn.evaluation.ranking import Scorer
-from learn.evaluation.selection import train_selected
-from learn.evaluation.slices import slice_masks
+from learn.evaluation import Blend, Evaluation, Scorer, evaluate, fit_baselines, slice_masks, train_selected
+from learn.model import TowerScorer, TrainingSummary, chosen_loss, computes_in_bfloat16, id_rows, load_towers
 
 _PARTS: tuple[Part, ...] = ("validation", "test")
 # Of the resamples and of the draw of lists: the same for every model.

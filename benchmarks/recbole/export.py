@@ -13,7 +13,7 @@ from typing import IO
 import numpy as np
 
 from benchmarks.recbole.records import PARTS
-from learn.data.histories import Examples, Histories
+from learn.data import Examples, Histories
 from learn.errors import storage_faults
 
 _HEADER = "user_id:token\titem_id_list:token_seq\titem_id:token\n"

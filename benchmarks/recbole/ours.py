@@ -12,14 +12,10 @@ from numpy.typing import NDArray
 
 from benchmarks.quality.provenance import peak_memory_bytes
 from benchmarks.recbole.records import Epoch, Side
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.training import train_towers
-from learn.alignment.weights import load_towers
 from learn.config import Settings
-from learn.data.histories import Histories
-from learn.evaluation.channel_weights import tune_channels
-from learn.evaluation.metrics import figures, metric_values
-from learn.evaluation.ranking import Ranks, rank_targets
+from learn.data import Histories
+from learn.evaluation import Ranks, figures, metric_values, rank_targets, tune_channels
+from learn.model import TowerScorer, id_rows, load_towers, train_towers
 
 
 class ValidationClock:

@@ -11,9 +11,9 @@ from typing import Any
 import httpx
 
 from benchmarks.replay.shop import Visit
-from learn.data.staging import write_whole
-from learn.data.traffic import FILE_PATTERN
 from learn.errors import ServingError
+from learn.storage import write_whole
+from learn.traffic import FILE_PATTERN
 
 K = 10
 # A swap is a second or two; a machine that is busy with other things gets this long.

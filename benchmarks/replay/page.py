@@ -9,7 +9,7 @@ from matplotlib.patches import Patch
 
 from benchmarks.replay.records import Day, Replay
 from benchmarks.replay.workplace import SETTINGS
-from learn import drawing
+from learn.report import drawing
 
 PICTURE = "monitoring-replay.svg"
 _VERDICTS = {"ok": drawing.GOOD, "watch": drawing.WARN, "retrain": drawing.OTHER, "alarm": drawing.BAD}

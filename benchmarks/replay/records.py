@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from learn.data.staging import write_whole
+from learn.storage import write_whole
 
 
 class _Record(BaseModel):

@@ -15,8 +15,8 @@ from pathlib import Path
 
 import polars as pl
 
-from learn.data.staging import staged
 from learn.errors import DataError
+from learn.storage import staged
 
 NAME = "online_retail"
 _RENUMBERED_OF = 5

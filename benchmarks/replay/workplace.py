@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.provenance import ROOT
-from learn.data.staging import write_whole
 from learn.errors import TrainingError
-from learn.serving.server import running_service
+from learn.serving import running_service
+from learn.storage import write_whole
 
 SETTINGS = """\
 # A shop of a few months on two cores: narrow towers, few epochs, no baselines that take minutes.
@@ -141,7 +141,7 @@ class Workplace:
 
     def models(self, *words: str, name: str) -> Ended:
         """Run ``learn models``."""
-        return self._called([sys.executable, "-m", "learn.command_line", "models", *words], name=name)
+        return self._called([sys.executable, "-m", "learn.cli", "models", *words], name=name)
 
     def champion(self) -> str:
         """Return the champion's version.

@@ -20,18 +20,22 @@ from numpy.typing import NDArray
 
 from benchmarks.content.parts import Part
 from benchmarks.quality.provenance import ROOT
-from learn.alignment.processes import Meeting, meet
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.summary import TrainingSummary
-from learn.alignment.weights import load_towers
 from learn.config import Settings
-from learn.data.histories import Histories
-from learn.data.sample import make_sample
+from learn.data import Histories, make_sample
 from learn.errors import TrainingError
-from learn.evaluation.data_folder import PreparedFolder, prepare_folder
-from learn.evaluation.metrics import Difference, Interval, bootstrap_intervals, metric_values, paired_difference
-from learn.evaluation.ranking import Ranks, rank_targets
-from learn.evaluation.selection import train_selected
+from learn.evaluation import (
+    Difference,
+    Interval,
+    PreparedFolder,
+    Ranks,
+    bootstrap_intervals,
+    metric_values,
+    paired_difference,
+    prepare_folder,
+    rank_targets,
+    train_selected,
+)
+from learn.model import Meeting, TowerScorer, TrainingSummary, id_rows, load_towers, meet
 
 SEEDS = (0, 1, 2)
 PROCESSES = 2

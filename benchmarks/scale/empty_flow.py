@@ -17,9 +17,8 @@ settle()
 
 from metaflow import Config, FlowSpec, Parameter, card, package_sources, parallel, project, step
 
-from flows.elsewhere import PACKAGED, SUFFIXES, Sized
-from flows.handing_on import hands_on
-from flows.plain_errors import machines_text, plain_errors, settings_text
+from flows.cluster import PACKAGED, SUFFIXES, Sized
+from flows.decorators import hands_on, machines_text, plain_errors, settings_text
 from learn.config import Settings
 
 

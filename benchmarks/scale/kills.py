@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 
 from benchmarks.content.parts import Part
 from benchmarks.scale.small_run import STEPS, Outcome, Place, own_repository, prepare
-from learn.data.staging import write_whole
+from learn.storage import write_whole
 
 _LINE = re.compile(r"^(\S+ \S+) \[\d+/(\w+)/\d+ \(pid \d+\)\] Task (is starting|finished successfully)\.")
 _LOG = "run.log"

@@ -16,7 +16,7 @@ from benchmarks.ending import BenchmarkError
 from benchmarks.quality.provenance import ROOT
 from benchmarks.scale.kills import finished, step_seconds
 from benchmarks.scale.small_run import STEPS, Place, own_repository
-from learn.data.sample import make_sample
+from learn.data import make_sample
 
 _LOG = "run.log"
 _WORK, _EMPTY = "train_flow.py", "empty_flow.py"

@@ -13,7 +13,7 @@ from benchmarks.quality.provenance import commit, machine, versions
 from benchmarks.scale import growth
 from benchmarks.scale.chart import growth_figure
 from benchmarks.scale.paper import estimate
-from learn.data.staging import write_whole
+from learn.storage import write_whole
 
 PARTS = ("growth", "kills", "overhead", "ddp", "remote")
 """Modules of this package, in the page's order, each with ``measure(*, data: Path, workspace: Path) -> Part``."""

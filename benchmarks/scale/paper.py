@@ -11,8 +11,8 @@ from benchmarks.scale.made_data import Shop
 from benchmarks.scale.watched import Watched
 from benchmarks.scale.work import STEPS
 from learn.config import EvaluationSettings
-from learn.data.buckets import BUCKET_ROWS
-from learn.evaluation.evaluate import ranked
+from learn.data import BUCKET_ROWS
+from learn.evaluation import ranked
 
 PAPER = Shop(interactions=1_900_000_000, users=12_000_000, items=31_000_000)
 """The industrial data of arXiv 2405.03988: 12 M users, 31 M items, 1.9 B interactions."""

@@ -17,7 +17,7 @@ from benchmarks.ending import BenchmarkError
 from benchmarks.quality.provenance import ROOT
 from benchmarks.scale.small_run import prepare
 from learn.config import DataSettings
-from learn.data.versioning import record_version
+from learn.data import record_version
 
 BUCKET = "shop"
 _HOOK = Path(__file__).resolve().parent / "empty_machine"

@@ -15,10 +15,10 @@ from dvc.repo import Repo
 
 from benchmarks.content.tiny_encoder import save_tiny_bert
 from benchmarks.quality.provenance import ROOT
-from learn.alignment.weights import weights_hash
-from learn.content.checking import check_store
-from learn.data.sample import make_sample
-from learn.serving.bundle import read_bundle
+from learn.content import check_store
+from learn.data import make_sample
+from learn.model import weights_hash
+from learn.registry import read_bundle
 
 STEPS = (
     *("start", "validate", "histories", "plan", "encode", "gather", "share_training", "towers"),

@@ -7,13 +7,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from learn.alignment.scoring import id_rows
-from learn.alignment.summary import EpochRecord, TrainingSummary
-from learn.alignment.towers import Towers
-from learn.alignment.weights import save_towers
 from learn.config import Settings
-from learn.data.histories import Histories
-from learn.evaluation.selection import train_selected
+from learn.data import Histories
+from learn.evaluation import train_selected
+from learn.model import EpochRecord, Towers, TrainingSummary, id_rows, save_towers
 
 
 def towers_at_hand(folder: Path, *, settings: Settings) -> TrainingSummary:

@@ -62,7 +62,7 @@ def version(folder: Path) -> tuple[str, list[Path]]:
     """Record the data's version in a DVC repository of the size's own."""
     from dvc.repo import Repo
 
-    from learn.data.versioning import record_version
+    from learn.data import record_version
 
     if not (folder / ".dvc").is_dir():
         # No history: the checkout's own repository shall not hear of this.
@@ -73,8 +73,7 @@ def version(folder: Path) -> tuple[str, list[Path]]:
 
 def validate(folder: Path) -> tuple[str, list[Path]]:
     """Load the tables and check every row."""
-    from learn.data.tables import load_tables
-    from learn.data.validation import validate_tables
+    from learn.data import load_tables, validate_tables
 
     settings = settings_of(folder)
     raw = load_tables(folder / "data", folder / "raw", settings=settings.data)
@@ -87,7 +86,7 @@ def validate(folder: Path) -> tuple[str, list[Path]]:
 
 def histories(folder: Path) -> tuple[str, list[Path]]:
     """Split and write the flat histories."""
-    from learn.data.splits import build_histories
+    from learn.data import build_histories
 
     found = build_histories(folder / "valid", folder / "histories", settings=settings_of(folder).split)
     said = f"{found.users:,} users, {found.interactions:,} interactions, {found.training_interactions:,} for training"
@@ -112,7 +111,7 @@ def content(folder: Path) -> tuple[str, list[Path]]:
 
 def towers(folder: Path) -> tuple[str, list[Path]]:
     """Train the towers for one epoch and measure them on validation."""
-    from learn.evaluation.selection import train_selected
+    from learn.evaluation import train_selected
 
     found = train_selected(folder / "histories", folder / "content" / "vectors.npy", settings=settings_of(folder))
     said = f"{found.parameters:,} weights, validation NDCG@10 {found.validation_ndcg:.4f}"
@@ -122,7 +121,7 @@ def towers(folder: Path) -> tuple[str, list[Path]]:
 def evaluate(folder: Path) -> tuple[str, list[Path]]:
     """Rank the targets of validation and test among all items."""
     from benchmarks.scale.towers_at_hand import towers_at_hand
-    from learn.evaluation.run import evaluate_run
+    from learn.evaluation import evaluate_run
 
     settings = settings_of(folder)
     evaluate_run(
@@ -139,7 +138,7 @@ def evaluate(folder: Path) -> tuple[str, list[Path]]:
 def compare_windows(folder: Path) -> tuple[str, list[Path]]:
     """Write the reference profile and hold the newest window against training."""
     from benchmarks.scale.towers_at_hand import towers_at_hand
-    from learn.monitoring.run_drift import run_drift, write_run_profile
+    from learn.monitoring import run_drift, write_run_profile
 
     settings = settings_of(folder)
     trained = towers_at_hand(folder, settings=settings)

@@ -19,12 +19,17 @@ from starlette.requests import Request  # noqa: E402  # as above
 from starlette.responses import Response  # noqa: E402  # as above
 from starlette.routing import Route  # noqa: E402  # as above
 
-from learn.serving.answers import Found, answered, found_alone, wanted_list  # noqa: E402  # as above
-from learn.serving.bundle import read_bundle  # noqa: E402  # as above
-from learn.serving.gathering import Gathering  # noqa: E402  # as above
-from learn.serving.messages import RecommendRequest  # noqa: E402  # as above
-from learn.serving.recommender import Recommender  # noqa: E402  # as above
-from learn.serving.served_models import Served  # noqa: E402  # as above
+from learn.registry import read_bundle  # noqa: E402  # as above
+from learn.serving import (  # noqa: E402  # as above
+    Found,
+    Gathering,  # as above
+    Recommender,  # as above
+    RecommendRequest,  # as above
+    Served,  # as above
+    answered,
+    found_alone,
+    wanted_list,
+)
 
 
 def application(bundle: Path) -> Starlette:

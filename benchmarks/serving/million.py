@@ -11,9 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.serving.results import Million
-from learn.serving.ann import AnnIndex, build_index, measured_recall, rank
-from learn.serving.retrieval import Candidates, rank_exactly
-from learn.serving.stacked_rows import StackedRows
+from learn.retrieval import AnnIndex, Candidates, StackedRows, build_index, measured_recall, rank, rank_exactly
 
 DIMENSION = 64
 _CLUSTERS_PER_MILLION, _SPREAD, _QUERIES, _RECALL_QUERIES, _K = 3_000, 0.5, 200, 200, 10

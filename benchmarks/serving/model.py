@@ -11,11 +11,10 @@ import polars as pl
 import torch
 
 from benchmarks.quality.provenance import ROOT
-from learn.alignment.towers import Towers
 from learn.config import Settings
-from learn.serving.bundle import Manifest, write_bundle
-from learn.serving.package import build_bento
-from learn.serving.registry import store_bundle
+from learn.model import Towers
+from learn.registry import Manifest, store_bundle, write_bundle
+from learn.serving import build_bento
 
 ITEMS, HISTORY = 17_000, 20
 NAME = Settings().serving.model_name

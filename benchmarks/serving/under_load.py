@@ -23,11 +23,8 @@ from benchmarks.serving.load import Wrk, found_by
 from benchmarks.serving.model import ITEMS, NAME, ServedModels, histories, item_id
 from benchmarks.serving.results import BadRequests, Latency, LoadRow, Parity, Swaps
 from learn.errors import ServingError
-from learn.serving.bundle import read_bundle
-from learn.serving.parity import check_parity
-from learn.serving.promotion import promote
-from learn.serving.recommender import Recommender, Wanted
-from learn.serving.server import running_service
+from learn.registry import promote, read_bundle
+from learn.serving import Recommender, Wanted, check_parity, running_service
 from tests.serving.bad_requests import bad_bodies
 from tests.serving.generated_requests import Page
 

@@ -6,7 +6,7 @@ from typing import Literal, Self
 
 from pydantic import Field, model_validator
 
-from learn.section import Section
+from learn.config.base import Section
 
 Arithmetic = Literal["auto", "float32", "bfloat16", "int8"]
 

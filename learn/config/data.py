@@ -6,7 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from learn.section import Section
+from learn.config.base import Section
 
 
 class DataSettings(Section):

@@ -7,9 +7,8 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
+from learn.config.base import Section, settings_error
 from learn.config.operations import DeploymentSettings, OperationsSettings, ServingSettings, TrafficSettings
-from learn.section import Section
-from learn.setting_faults import settings_error
 
 SERVING_PREFIX = "LEARN_SERVING_"
 DEPLOYMENT_PREFIX = "LEARN_DEPLOYMENT_"

@@ -6,8 +6,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from learn.config.settings_file import SettingsFile
-from learn.section import Section
+from learn.config.base import Section, SettingsFile
 
 Work = Literal["light", "tables", "encode", "towers"]
 """Kinds of steps: `light` moves files and names, `tables` works in memory, `encode` and `towers` on a GPU."""

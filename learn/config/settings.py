@@ -1,4 +1,7 @@
-"""The whole settings file."""
+"""Places beside the workspace.
+
+The whole settings file.
+"""
 
 from __future__ import annotations
 
@@ -6,15 +9,24 @@ from pathlib import Path
 
 from pydantic import Field
 
-from learn.config.alignment import TowerSettings, TrainingSettings
+from learn.config.base import Section, SettingsFile
 from learn.config.content import ContentSettings
 from learn.config.data import DataSettings, SplitSettings, ValidationSettings
-from learn.config.evaluation import EvaluationSettings
-from learn.config.gate import GateSettings
+from learn.config.evaluation import EvaluationSettings, GateSettings
+from learn.config.model import ProcessSettings, TowerSettings, TrainingSettings
 from learn.config.operations import DriftSettings, MonitoringSettings, ServingSettings
-from learn.config.places import PlaceSettings
-from learn.config.processes import ProcessSettings
-from learn.config.settings_file import SettingsFile
+
+
+class PlaceSettings(Section):
+    """Where a run keeps what must outlive the machine of a step."""
+
+    run_files: str = Field(default="", pattern=r"^$|^[a-z0-9]+://.+|^/.+")
+    """Place, such as ``s3://bucket/run-files``, through which steps hand their files on. Empty: all steps reach the
+    same ``workspace`` and ``reports``, as on one machine, or on a cluster with a volume, and nothing is copied."""
+
+    data_remote: str = Field(default="", pattern=r"^$|^[a-z0-9]+://.+|^/.+")
+    """DVC remote of the data where the working directory is in no DVC repository, as in a pod: ``--data-version`` is
+    fetched from it. Empty: the repository's own remotes."""
 
 
 class Settings(SettingsFile):

@@ -1,27 +1,269 @@
-"""The content store: vectors of texts, each under its key, in parts that are written once and never changed."""
+"""Content keys between NumPy and Arrow, without a Python object for each.
+
+Parts of the content store: Arrow files of keys and vectors, each with a checksum over both.
+
+Where the vectors of some keys lie: memory for these keys alone, however many the store holds.
+
+The content store: vectors of texts, each under its key, in parts that are written once and never changed.
+"""
 
 from __future__ import annotations
 
 import json
 import mmap
 import time
+import uuid
+import zlib
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Final, Literal
 
 import numpy as np
 import numpy.typing as npt
+import pyarrow as pa
 
 from learn.content.fingerprint import EncoderFingerprint, Keys
-from learn.content.parts import StoredAs, part_bytes, part_files, part_name, read_parts
-from learn.content.places import Place, place_at
-from learn.content.search import Search
 from learn.errors import StoreError
+from learn.storage import Place, StoredFile, place_at
+
+KEY_TYPE: pa.DataType = pa.binary(32)
+
+
+def key_column(keys: Keys) -> pa.Array[Any]:
+    """Arrow column of ``fixed_size_binary[32]`` with these keys."""
+    buffer = pa.py_buffer(np.ascontiguousarray(keys, dtype="S32").tobytes())
+    return pa.FixedSizeBinaryArray.from_buffers(KEY_TYPE, len(keys), [None, buffer])
+
+
+def keys_in(column: Any) -> Keys:
+    """Keys of an Arrow array of ``fixed_size_binary[32]``, (n,) of ``S32``, a view where Arrow allows it."""
+    if not len(column):
+        return np.empty(0, dtype="S32")
+    whole: Keys = np.frombuffer(column.buffers()[1], dtype="S32")
+    return whole[column.offset : column.offset + len(column)]
+
+
+Stored = npt.NDArray[np.float32] | npt.NDArray[np.float16]
+StoredAs = Literal["float32", "float16"]
+
+REPAIR = "delete this file: the texts it held are encoded again by the next run"
+
+_CHECKSUM, _WIDTH = b"crc32", b"width"
+_ONLY_KEYS = pa.ipc.IpcReadOptions(included_fields=[0])
+
+
+@dataclass(frozen=True)
+class Part:
+    """What was read of a part.
+
+    Attributes:
+        keys: (n,) of ``S32``.
+        vectors: (n, c), as stored; (0, c) where only the keys were asked for.
+        width: c.
+        checksum: What the file says of itself.
+    """
+
+    keys: Keys
+    vectors: Stored
+    width: int
+    checksum: str
+
+    @property
+    def whole(self) -> bool:
+        """Whether keys and vectors are still what was written."""
+        return self.checksum == checksum_of(self.keys, self.vectors)
+
+
+def part_files(place: Place) -> list[StoredFile]:
+    """The parts of a place in the order they were begun."""
+    return [file for file in place.files() if file.name.startswith("part-") and file.name.endswith(".arrow")]
+
+
+def part_name(begun_nanoseconds: int | None = None) -> str:
+    """A name no other part has; names sort by the time."""
+    stamp = time.time_ns() if begun_nanoseconds is None else begun_nanoseconds
+    return f"part-{stamp:020d}-{uuid.uuid4().hex[:12]}.arrow"
+
+
+def begun_nanoseconds(name: str) -> int:
+    """When the vectors in a part were written first."""
+    stamp = name.split("-")[1]
+    return int(stamp) if stamp.isdigit() else 0
+
+
+def part_bytes(keys: Keys, vectors: Stored) -> pa.Buffer:
+    """A part as the bytes of an Arrow file; float16 vectors stay so, any others are float32."""
+    rows: Stored = vectors if vectors.dtype == np.float16 else vectors.astype(np.float32, copy=False)
+    vector_column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
+    keys_column = key_column(keys)
+    fields = [pa.field("key", keys_column.type), pa.field("vector", vector_column.type)]
+    schema = pa.schema(fields, metadata={_CHECKSUM: checksum_of(keys, rows), _WIDTH: str(rows.shape[1])})
+    sink = pa.BufferOutputStream()
+    with pa.ipc.new_file(sink, schema) as writer:
+        writer.write_table(pa.Table.from_arrays([keys_column, vector_column], schema=schema))
+    return sink.getvalue()
+
+
+def read_parts(place: Place, names: Sequence[str], *, with_vectors: bool) -> Iterator[Part]:
+    """Parts in the order of the names.
+
+    Args:
+        place: Where they lie.
+        names: Their files.
+        with_vectors: Whether the vectors are wanted too; from afar, only what is wanted is fetched.
+
+    Raises:
+        FileNotFoundError: A part is gone.
+        StoreError: A part is damaged, or no part at all.
+    """
+
+    return place.each(
+        names,
+        lambda name, source: _read(source, where=place.where(name), with_vectors=with_vectors),
+        whole=with_vectors,
+    )
+
+
+def checksum_of(keys: Keys, vectors: Stored) -> str:
+    """CRC-32 over the keys and the vectors, 8 hexadecimal digits."""
+    own = np.ascontiguousarray(keys, dtype="S32")
+    return f"{zlib.crc32(np.ascontiguousarray(vectors).data, zlib.crc32(own.tobytes())):08x}"
+
+
+def _read(source: pa.NativeFile, *, where: str, with_vectors: bool) -> Part:
+    try:
+        file = pa.ipc.open_file(source, options=_ONLY_KEYS)
+        stated = file.schema.metadata or {}
+        # Parts of earlier releases do not state their width; they lie on local disks, where all columns cost no more.
+        if with_vectors or _WIDTH not in stated:
+            file = pa.ipc.open_file(source)
+        table = file.read_all().combine_chunks()
+    except FileNotFoundError:
+        raise
+    except (pa.ArrowException, OSError) as fault:
+        what = "A part of the content store is damaged (cut off or overwritten)."
+        raise StoreError(what, where=where, fix=REPAIR) from fault
+    named = {field.name: field.type for field in table.schema}
+    vector_type = named.get("vector")
+    if named.get("key") != KEY_TYPE or not (vector_type is None or pa.types.is_fixed_size_list(vector_type)):
+        raise StoreError("This file is not a part of a content store.", where=where, fix=REPAIR)
+    width = int(stated[_WIDTH]) if vector_type is None else int(vector_type.list_size)
+    return Part(
+        keys=keys_in(table.column("key").chunk(0)) if table.num_rows else np.empty(0, dtype="S32"),
+        vectors=_vectors_of(table, width),
+        width=width,
+        checksum=stated.get(_CHECKSUM, b"").decode(errors="replace"),
+    )
+
+
+def _vectors_of(table: pa.Table, width: int) -> Stored:
+    if "vector" not in table.column_names or not table.num_rows:
+        return np.empty((0, width), dtype=np.float32)
+    column: Any = table.column("vector").chunk(0)
+    found: Stored = column.flatten().to_numpy(zero_copy_only=True)
+    return found.reshape(-1, width)
+
+
+_TRIES: Final = 5
+
+
+class Search:
+    """The parts of a store that hold some keys. Where several hold one key, it is found in the first.
+
+    Args:
+        place: Folder of the parts.
+        keys: n keys, (n,) of ``S32``; repeats are allowed.
+
+    Raises:
+        StoreError: A part is damaged, or the place cannot be reached.
+    """
+
+    def __init__(self, place: Place, keys: Keys) -> None:
+        self._place = place
+        self._keys = keys
+        starts = key_starts(keys)
+        self._order = np.argsort(starts, kind="stable")
+        self._sorted = starts[self._order]
+        self._begin()
+        self.refresh()
+
+    def _begin(self) -> None:
+        self.parts: list[str] = []
+        self.width: int | None = None
+        self.part_numbers = np.full(len(self._keys), -1, dtype=np.int32)  # (n,) into parts; -1: in none
+        self.rows = np.zeros(len(self._keys), dtype=np.int32)  # (n,) within the part
+
+    @property
+    def missing(self) -> npt.NDArray[np.int64]:
+        """Positions of the keys that are in no part, ascending."""
+        return np.flatnonzero(self.part_numbers < 0)
+
+    def refresh(self) -> None:
+        """Look into the parts that have come since.
+
+        Raises:
+            StoreError: A part is damaged, or the place cannot be reached.
+        """
+        for _ in range(_TRIES):
+            present = [file.name for file in part_files(self._place)]
+            if not set(self.parts) <= set(present):
+                self._begin()
+            try:
+                self._look_into(sorted(set(present) - set(self.parts)))
+            except FileNotFoundError:
+                # Garbage collection has put parts together since they were listed.
+                continue
+            return
+        raise StoreError(
+            "The parts of the content store change faster than they can be read.",
+            where=self._place.location,
+            fix="run again when garbage collection has ended",
+        )
+
+    def _look_into(self, names: list[str]) -> None:
+        for name, part in zip(names, read_parts(self._place, names, with_vectors=False), strict=True):
+            self.width = part.width if self.width is None else self.width
+            if part.width != self.width:
+                raise StoreError(
+                    f"Vectors of different widths lie together: {sorted((self.width, part.width))}.",
+                    where=self._place.where(name),
+                    fix=REPAIR,
+                )
+            self._note(len(self.parts), part.keys)
+            self.parts.append(name)
+
+    def _note(self, number: int, keys: Keys) -> None:
+        starts = key_starts(keys)
+        first = np.searchsorted(self._sorted, starts)
+        counts = np.searchsorted(self._sorted, starts, side="right") - first
+        rows = np.repeat(np.arange(len(keys)), counts)
+        # Positions of one run of equal starts after the other.
+        within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
+        wanted = self._order[np.repeat(first, counts) + within]
+        right = (self._keys[wanted] == keys[rows]) & (self.part_numbers[wanted] < 0)
+        self.part_numbers[wanted[right]] = number
+        self.rows[wanted[right]] = rows[right]
+
+
+def first_of_each(keys: Keys) -> npt.NDArray[np.int64]:
+    """Positions of the keys that stand nowhere before, ascending."""
+    starts = key_starts(keys)
+    order = np.argsort(starts, kind="stable")
+    alike = np.flatnonzero(starts[order][1:] == starts[order][:-1])
+    again = alike[keys[order[alike]] == keys[order[alike + 1]]] + 1
+    return np.sort(np.delete(order, again))
+
+
+def key_starts(keys: Keys) -> npt.NDArray[np.uint64]:
+    """First 8 bytes of each key as a number: keys are hashes, so few are alike in them."""
+    whole = np.ascontiguousarray(keys, dtype="S32").view(np.uint64)
+    return whole.reshape(-1, 4)[:, 0].copy()
+
 
 ENCODER = "encoder.json"
 
-_TRIES = 5
 _FIRST_TEXTS = 16
 _LET_GO_BYTES = 16 << 20
 

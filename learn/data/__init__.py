@@ -1,8 +1,8 @@
-"""Tables, versions, validation, splits and histories: from a folder to integer arrays."""
+"""Data: tables, versions, validation, splits and histories, from a folder to integer arrays.
 
-from learn.data.tables import TablesSummary, load_tables
+The public names stand in ``__init__.pyi`` beside this file. Each is imported when it is first used.
+"""
 
-__all__ = [
-    "TablesSummary",
-    "load_tables",
-]
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -1,26 +1,76 @@
-"""The file formats of a table: finding the file, opening it, and reading text as text.
+"""What is wrong with a file that could not be read, in words a person can act on.
+
+The file formats of a table: finding the file, opening it, and reading text as text.
 
 Parquet, CSV, TSV and JSON Lines, each plain or compressed with gzip or Zstandard, told by the name.
+
+JSON Lines: read line by line, and the first bad line named.
 """
 
 from __future__ import annotations
 
 import csv
 import difflib
+import errno
 import io
+import json
+import os
 import re
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Literal, cast
+from typing import BinaryIO, Literal, NoReturn, cast
 
+import polars as pl
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from learn.data.faults import EMPTY_FIX, lasting_or, unreadable
 from learn.errors import DataError
+
+EMPTY_FIX = "export the table again: it needs a row of column names and at least one row of data"
+_CUT_SIGNS = ("truncated", "unexpected end", "incomplete frame", "end-of-stream")
+_STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
+
+
+def unreadable(fault: Exception, path: Path, *, line: int | None = None) -> DataError:
+    """Say whether a file is cut off or damaged, from what the library that read it said.
+
+    Args:
+        fault: The library's error.
+        path: The file.
+        line: Last line that could be read, counted from 1.
+    """
+    said = str(fault)
+    where = str(path) if line is None else f"{path}, after line {line}"
+    if any(sign in said.lower() for sign in _CUT_SIGNS):
+        return DataError("The file is cut off in the middle.", where=where, fix="copy or download it again, whole")
+    return DataError(f"The file is damaged: {said}.", where=where, fix="copy, download or export it again")
+
+
+def lasting_or(fault: OSError, otherwise: DataError) -> Exception:
+    """Return the operating system's own fault where it is one, else the reading error.
+
+    The decompressors raise ``OSError`` without a number for bytes that are not what they should be.
+    """
+    return fault if fault.errno else otherwise
+
+
+def raise_engine_fault(fault: Exception, otherwise: DataError) -> NoReturn:
+    """Raise what Polars wraps: the disk's fault where there is one, else the reading error."""
+    if isinstance(fault, OSError) and fault.errno:
+        raise fault
+    number = re.search(r"os error (\d+)", str(fault))
+    if number and int(number[1]) in _STORAGE:
+        raise OSError(int(number[1]), os.strerror(int(number[1]))) from fault
+    raise otherwise from fault
+
+
+def engine_faults() -> tuple[type[Exception], ...]:
+    """Return the kinds of error that Polars raises for a file that it cannot read or write."""
+    return (pl.exceptions.PolarsError, OSError)
+
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
 Compression = Literal["gz", "zst"]
@@ -254,3 +304,71 @@ def _header(file: TableFile) -> list[str]:
             f"Two columns are both named `{twice[0]}`.", where=f"{file.path}, line 1", fix="give each its own name"
         )
     return names
+
+
+def numbered_lines(path: Path, *, raw: BinaryIO | None = None) -> Iterator[tuple[int, bytes]]:
+    """Yield each line that is not blank with its number, counted from 1; memory holds one line.
+
+    Args:
+        path: The file, plain or compressed.
+        raw: Where its bytes come from; by default the file itself.
+
+    Raises:
+        DataError: The file is cut off or damaged; it names the last line that could be read.
+    """
+    number = 0
+    try:
+        with open_stream(path, raw) as stream:
+            for number, line in enumerate(stream, start=1):
+                if not line.isspace():
+                    yield number, line
+    except OSError as fault:
+        raise lasting_or(fault, unreadable(fault, path, line=number)) from fault
+
+
+def json_object(line: bytes) -> dict[str, object]:
+    """Read one line as an object.
+
+    Raises:
+        ValueError: The line is not UTF-8, not JSON, or not an object; the message says which.
+    """
+    try:
+        record = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
+    except UnicodeDecodeError as fault:
+        raise ValueError("the text is not UTF-8") from fault
+    except json.JSONDecodeError as fault:
+        raise ValueError(f"this is not JSON: {fault.msg} at character {fault.pos + 1}") from fault
+    except RecursionError as fault:
+        raise ValueError("the record is nested too deeply") from fault
+    if isinstance(record, dict):
+        return record
+    raise ValueError("a line must hold one object, `{…}`")
+
+
+def _no_constant(name: str) -> NoReturn:
+    raise ValueError(f"`{name}` is no number in JSON")
+
+
+def bad_line(path: Path, number: int, line: bytes, reason: str) -> DataError:
+    """Say that a line cannot be read, and whether the file seems to end in the middle of it."""
+    cut = not line.endswith(b"\n")
+    return DataError(
+        f"A line cannot be read: {reason}.",
+        where=f"{path}, line {number}",
+        fix="the file seems to be cut off there: copy or download it again" if cut else "mend or remove the line",
+    )
+
+
+def first_fault(path: Path) -> DataError | None:
+    """Look for the first line of a JSON Lines file that cannot be read; slow, for an error's text alone."""
+    empty = True
+    try:
+        for number, line in numbered_lines(path):
+            empty = False
+            try:
+                json_object(line)
+            except ValueError as fault:
+                return bad_line(path, number, line, str(fault))
+    except DataError as fault:
+        return fault
+    return DataError("The table is empty.", where=path, fix=EMPTY_FIX) if empty else None

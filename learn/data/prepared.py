@@ -13,11 +13,11 @@ from pathlib import Path
 from pydantic import TypeAdapter, ValidationError
 
 from learn.config import Settings
-from learn.data.staging import staged
 from learn.data.tables import load_tables
-from learn.data.validation_summary import ValidationSummary
-from learn.data.versioning import DataVersion
+from learn.data.validation.summary import ValidationSummary
+from learn.data.versions.snapshot import DataVersion
 from learn.errors import storage_faults
+from learn.storage import staged
 
 _SUMMARY, _REPORT = "summary.json", "validation.html"
 _KEY_DIGITS = 16
@@ -27,7 +27,7 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
     """Load and validate the tables of a version, or take what an earlier run made of the same version and settings.
 
     Args:
-        version: What :func:`learn.data.versioning.obtain_version` gave.
+        version: What :func:`learn.data.versions.snapshot.obtain_version` gave.
         workspace: Folder for what runs keep; the tables go to ``prepared/<key>`` in it.
         report: The validation report to write.
         settings: Sections ``data`` and ``validation`` are read.
@@ -43,7 +43,7 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
         raw = load_tables(version.folder, folder / "raw", settings=settings.data)
         # Here and no earlier: a run over a known version, or over tables that cannot be read, shall not wait for
         # Great Expectations.
-        from learn.data.validation import validate_tables
+        from learn.data.validation.validate import validate_tables
 
         summary = validate_tables(
             raw.folder,

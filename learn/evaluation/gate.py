@@ -1,19 +1,33 @@
 """The gate: whether what was trained is fit to be served, and why.
 
 Each room that knows something of a model gives rules with their outcome; here they become one decision.
+
+Challenger against champion: both ranked the same targets of the same users, and the ranks decide.
+
+Overall the challenger has to show that it is not worse by more than a margin; of a slice it has to be shown that it is
+(slices are too small to prove anything good of every one of them).
+
+Shape legend: E examples.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from learn.config import GateSettings
-from learn.data.validation_summary import ValidationSummary
+import numpy as np
+from numpy.typing import NDArray
+from scipy.stats import t as student
 
-if TYPE_CHECKING:  # the verdict is read where torch need not be loaded
-    from learn.evaluation.evaluation import Evaluation
+from learn.config import GateSettings
+from learn.data import ValidationSummary
+from learn.evaluation.metrics import metric_values
+from learn.evaluation.production import ProductionModel
+
+if TYPE_CHECKING:
+    from learn.evaluation.results import Evaluation
+
 
 METRIC = "ndcg@10"
 """What models are held against each other by, the history masked as in service."""
@@ -92,3 +106,127 @@ def validation_rule(summary: ValidationSummary, *, settings: GateSettings) -> Ru
         f"{settings.max_quarantined_share:.2%} that are allowed."
     )
     return Rule("validation", passed, said)
+
+
+_Floats = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class PairedGap:
+    """Challenger minus champion on the same examples.
+
+    Attributes:
+        challenger: Its mean.
+        champion: Its mean.
+        mean: Of the differences.
+        least: One-sided lower bound of the mean difference.
+        most: One-sided upper bound.
+    """
+
+    challenger: float
+    champion: float
+    mean: float
+    least: float
+    most: float
+
+
+def paired_gap(challenger: _Floats, champion: _Floats, *, significance: float) -> PairedGap:
+    """Compare two models example by example, by Student's paired test.
+
+    Args:
+        challenger: (E,) its metric on each example, E at least 2.
+        champion: (E,) the champion's.
+        significance: Of each of the two one-sided bounds.
+    """
+    gaps = challenger - champion
+    mean = float(gaps.mean())
+    reach = float(student.ppf(1 - significance, len(gaps) - 1) * gaps.std(ddof=1) / np.sqrt(len(gaps)))
+    return PairedGap(float(challenger.mean()), float(champion.mean()), mean, mean - reach, mean + reach)
+
+
+def champion_rules(
+    challenger: _Floats,
+    champion: _Floats,
+    *,
+    slices: Mapping[str, NDArray[np.bool_]],
+    production: ProductionModel,
+    settings: GateSettings,
+) -> Iterator[Rule]:
+    """Hold a challenger against the champion.
+
+    Args:
+        challenger: (E,) ranks of the targets, history masked.
+        champion: (E,) the champion's ranks of the same targets.
+        slices: (E,) bool by name: which examples are in it.
+        production: The champion.
+        settings: Margins and significance.
+    """
+    own, other = (metric_values(ranks, METRIC) for ranks in (challenger, champion))
+    yield not_worse(own, other, version=production.version, settings=settings)
+    yield _opponent(production)
+    judged = {name: mask for name, mask in slices.items() if mask.sum() >= settings.fewest_slice_users}
+    for name, mask in judged.items():
+        yield slice_rule(own[mask], other[mask], name=name, slices=len(judged), settings=settings)
+
+
+def _opponent(production: ProductionModel) -> Rule:
+    what = f"The champion is {production.version}"
+    if production.standing == "other_data":
+        said = f"{what}, and no opponent: {_continued(production.caveat)} Promote by hand, or under another model name."
+        return Rule("champion", False, said)
+    if production.standing == "flattered":
+        said = (
+            f"{what}, and no fair opponent: {_continued(production.caveat)} A challenger that holds its own even so "
+            "passes; what is said against one that does not is no proof."
+        )
+        return Rule("champion", True, said)
+    return Rule("champion", True, f"{what}, scored again on this run's test, whose answers it has not seen.")
+
+
+def _continued(sentence: str) -> str:
+    return sentence[:1].lower() + sentence[1:]
+
+
+def not_worse(own: _Floats, other: _Floats, *, version: str, settings: GateSettings) -> Rule:
+    """Ask for proof that a challenger is not worse than the champion by more than the margin.
+
+    Args:
+        own: (E,) the challenger's metric on each example.
+        other: (E,) the champion's.
+        version: Of the champion.
+        settings: Margin, significance and how many examples are needed.
+    """
+    if len(own) < settings.fewest_users:
+        said = (
+            f"{len(own)} users are too few to be held against champion {version}; {settings.fewest_users} are needed."
+        )
+        return Rule("overall", False, said)
+    gap = paired_gap(own, other, significance=settings.significance)
+    allowed = settings.margin * gap.champion
+    passed = gap.least >= -allowed
+    said = (
+        f"NDCG@10 {gap.challenger:.4f} {'is not worse than' if passed else 'may be worse than'} champion {version}'s "
+        f"{gap.champion:.4f}{'' if passed else ' by more than is allowed'} (difference {gap.mean:+.4f}, with "
+        f"{1 - settings.significance:.0%} certainty at least {gap.least:+.4f}; {-allowed:+.4f} is allowed)."
+    )
+    return Rule("overall", passed, said)
+
+
+def slice_rule(own: _Floats, other: _Floats, *, name: str, slices: int, settings: GateSettings) -> Rule:
+    """Refuse a challenger that lost more than the bound in a slice, where the loss is no chance.
+
+    Args:
+        own: (E,) the challenger's metric on each example of the slice.
+        other: (E,) the champion's.
+        name: Of the slice.
+        slices: How many are judged: they share the error rate.
+        settings: Bound and significance.
+    """
+    gap = paired_gap(own, other, significance=settings.significance / slices)
+    within, chance = gap.mean >= -settings.slice_margin * gap.champion, gap.most >= 0
+    found = "no loss beyond" if within else "a loss that may be chance, beyond" if chance else "a loss beyond"
+    said = (
+        f"Slice {name.replace('_', ' ')} ({len(own):,} users): NDCG@10 {gap.challenger:.4f} against the champion's "
+        f"{gap.champion:.4f}, {found} the {settings.slice_margin:.0%} that are allowed."
+    )
+    return Rule(f"slice_{name}", within or chance, said)

@@ -5,6 +5,8 @@ users (one example each): a resample is a row of counts, and the means of all mo
 product, so models are compared on the very same resamples.
 
 Shape legend: E examples, M columns (a metric of a model), R resamples.
+
+Recall@k along k: where in the lists the targets stand.
 """
 
 from __future__ import annotations
@@ -180,3 +182,19 @@ def _parts(samples: int, count: int) -> Iterator[slice]:
     step = max(1, _DRAWS // max(count, 1))
     for start in range(0, samples, step):
         yield slice(start, min(start + step, samples))
+
+
+CURVE_CUTOFFS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
+"""The k of the curve: each place of the first ten, which are what a page shows, then fewer and fewer."""
+
+
+def recall_curve(ranks: NDArray[np.float64]) -> list[float]:
+    """Return Recall@k for each of :data:`CURVE_CUTOFFS`, NaN where there are no examples.
+
+    Args:
+        ranks: (E,) ranks, 1 is best, ``inf`` a miss; halves stand for ties.
+    """
+    if len(ranks) == 0:
+        return [float("nan")] * len(CURVE_CUTOFFS)
+    reached = np.searchsorted(np.sort(ranks), CURVE_CUTOFFS, side="right")  # (K,): examples with rank <= k
+    return [float(share) for share in reached / len(ranks)]

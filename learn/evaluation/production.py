@@ -1,7 +1,7 @@
 """The model in production as one more row of the table: the same examples, the same code, today's catalogue.
 
 Which model that is, and whether it knows the answers, is found out where bundles are read
-(:mod:`learn.serving.production`); here it is only asked for scores.
+(:mod:`learn.registry.earlier`); here it is only asked for scores.
 
 Shape legend: n items, c content width.
 """
@@ -15,9 +15,8 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from learn.alignment.scoring import TowerScorer
-from learn.alignment.towers import Towers
 from learn.errors import BundleError
+from learn.model import Towers, TowerScorer
 
 NAME = "production"
 """Its name in the metrics."""

@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from learn.config import EvaluationSettings
-from learn.data.histories import Examples, Histories
-from learn.evaluation.profiles import history_pairs
+from learn.data import Examples, Histories
+from learn.evaluation.ranking import history_pairs
 
 _Mask = NDArray[np.bool_]
 

@@ -1,9 +1,8 @@
-"""Is today's data still what the towers were trained on?
+"""Monitoring: drift, the reference profile, live feedback and the verdict.
 
-Windows are cheap and stand here; the report itself loads Evidently and is asked for by its module:
-``from learn.monitoring.drift import measure_drift``.
+The public names stand in ``__init__.pyi`` beside this file. Each is imported when it is first used.
 """
 
-from learn.monitoring.windows import Window, history_window, positions_from, table_window
+import lazy_loader
 
-__all__ = ["Window", "history_window", "positions_from", "table_window"]
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

@@ -19,8 +19,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from learn.config import MonitoringSettings
-from learn.data.staging import staged
 from learn.errors import SettingsError
+from learn.storage import staged
 
 VARIABLE = "LEARN_WEBHOOK"
 _FIRST_PAUSE_SECONDS = 1.0

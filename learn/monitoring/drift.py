@@ -1,16 +1,33 @@
-"""Has the data moved away from what the towers were trained on?"""
+"""Has the data moved away from what the towers were trained on?
+
+Drift as a training run sees it: the training window against the newest one, or against a second folder.
+
+from learn.monitoring.drift import newest_window, folder_window, training_window
+
+What the gate makes of a run's drift.
+"""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
-from learn.config import DriftSettings
-from learn.data.staging import staged
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from learn.config import DriftSettings, GateSettings, Settings
+from learn.content import collect_vectors, encode_shard, plan_extraction
+from learn.data import Histories, in_pieces, load_tables, median, timestamp_scale
 from learn.errors import DriftError
-from learn.monitoring.evidently_report import run_report
-from learn.monitoring.samples import column_samples
+from learn.evaluation import Rule
+from learn.model import TowerScorer, TrainingSummary, id_rows, load_towers
+from learn.monitoring.evidently import run_report
+from learn.monitoring.profile import make_profile, write_profile
+from learn.monitoring.requests import WatchedModel
+from learn.monitoring.samples import Window, column_samples, history_window, positions_from, table_window
 from learn.monitoring.summary import DriftSummary
-from learn.monitoring.windows import Window
+from learn.storage import staged
 
 
 def measure_drift(
@@ -54,3 +71,199 @@ def measure_drift(
         current_rows=current.interactions.height,
         report=report,
     )
+
+
+_Long = NDArray[np.int64]
+
+
+def run_drift(
+    histories_folder: Path,
+    *,
+    tables: Path,
+    content: Path,
+    towers: Path,
+    current: Path | None,
+    scratch: Path,
+    report: Path,
+    settings: Settings,
+) -> DriftSummary:
+    """Hold the newest traffic of a run against its training window.
+
+    Args:
+        histories_folder: What the split wrote.
+        tables: Folder of the valid tables.
+        content: ``vectors.npy`` in item order.
+        towers: Folder of the trained weights.
+        current: Folder of newer traffic; None: the newest window of the split.
+        scratch: Folder for what is made of ``current``.
+        report: The HTML file to write.
+        settings: All settings.
+
+    Raises:
+        DriftError: Drift was found and ``on_drift`` is ``fail``, or a window is empty.
+        DataError: The tables of ``current`` cannot be read.
+    """
+    histories = Histories.open(histories_folder)
+    items = pl.read_parquet(tables / "items.parquet").drop("row")
+    scorer = TowerScorer(load_towers(towers), content=np.load(content, mmap_mode="r"), ids=id_rows(histories))
+    reference = training_window(histories, items, scorer, settings=settings)
+    newest = (
+        newest_window(histories, items, scorer, settings=settings)
+        if current is None
+        else folder_window(current, histories=histories, scorer=scorer, scratch=scratch, settings=settings)
+    )
+    found = measure_drift(reference, newest, report=report, settings=settings.drift, seed=settings.seed)
+    if found.drifted and settings.drift.on_drift == "fail":
+        raise DriftError(found.sentence, where=report, fix="look at the report; `--on-drift warn` lets the run go on")
+    return found
+
+
+def write_run_profile(
+    histories_folder: Path,
+    *,
+    tables: Path,
+    content: Path,
+    towers: TrainingSummary,
+    destination: Path,
+    settings: Settings,
+) -> Path:
+    """Write the reference profile of the towers of a run, which later traffic is held against.
+
+    Args:
+        histories_folder: What the split wrote.
+        tables: Folder of the valid tables.
+        content: ``vectors.npy`` in item order.
+        towers: The trained towers.
+        destination: Folder of the profile.
+        settings: All settings.
+
+    Returns:
+        ``destination``.
+
+    Raises:
+        StorageError: The disk is full or closed.
+    """
+    histories = Histories.open(histories_folder)
+    items = pl.read_parquet(tables / "items.parquet").drop("row")
+    scorer = TowerScorer(load_towers(towers.folder), content=np.load(content, mmap_mode="r"), ids=id_rows(histories))
+    # The bundle's version is made of more than the towers; whoever reads the profile knows it by the weights.
+    model = WatchedModel("", towers.weights_sha256, items, scorer)
+    return write_profile(destination, make_profile(histories, model, settings=settings))
+
+
+def training_window(histories: Histories, items: pl.DataFrame, scorer: TowerScorer, *, settings: Settings) -> Window:
+    """Return the window the towers were trained on, with each user as they stood at its end."""
+    starts, stops = histories.offsets[:-1], histories.train_stops
+    return _window("training window", histories, items, scorer, starts=starts, stops=stops, settings=settings)
+
+
+def newest_window(histories: Histories, items: pl.DataFrame, scorer: TowerScorer, *, settings: Settings) -> Window:
+    """Return the test window of a split by date, or everybody's held-out items, with users as they stand now."""
+    test_from = histories.split.get("test_from")
+    starts = (
+        histories.train_stops
+        if test_from is None
+        else positions_from(float(test_from), offsets=histories.offsets, timestamps=histories.timestamps)
+    )
+    stops = histories.offsets[1:]
+    # Held-out items are the same few of everybody: how many a person has there says nothing of activity.
+    timed = test_from is not None
+    return _window(
+        "newest window", histories, items, scorer, starts=starts, stops=stops, settings=settings, timed=timed
+    )
+
+
+def folder_window(
+    folder: Path, *, histories: Histories, scorer: TowerScorer, scratch: Path, settings: Settings
+) -> Window:
+    """Return the traffic in a second data folder; its new items are encoded and read by their text alone.
+
+    Raises:
+        DataError: The folder's tables cannot be read.
+        DriftError: None of its interactions is with one of its items.
+    """
+    prepared = scratch / "current"
+    load_tables(folder, prepared, settings=settings.data)
+    plan = plan_extraction(prepared / "items.parquet", store=settings.content_store, settings=settings.content)
+    results = [encode_shard(plan, shard) for shard in plan.shards]
+    content = np.load(collect_vectors(plan, results, destination=prepared).path, mmap_mode="r")
+    items = pl.read_parquet(prepared / "items.parquet").drop("row")
+    known = dict(zip(histories.item_ids, id_rows(histories).tolist(), strict=True))
+    ids = np.array([known.get(item, -1) for item in items["item_id"].to_list()], dtype=np.int64)
+    current = TowerScorer(scorer.towers, content=content, ids=ids)
+    interactions = pl.read_parquet(prepared / "interactions.parquet").sort("user_id", "timestamp", "row")
+    return table_window(
+        f"folder {folder.name}",
+        interactions=interactions,
+        items=items,
+        item_vectors=current.item_vectors.cpu().numpy(),
+        user_vectors=_users_of(interactions, items, current, settings=settings),
+    )
+
+
+def _users_of(
+    interactions: pl.DataFrame, items: pl.DataFrame, scorer: TowerScorer, *, settings: Settings
+) -> NDArray[np.float32]:
+    numbers = items.select("item_id").with_row_index("item")
+    known = interactions.join(numbers, on="item_id", how="inner", maintain_order="left")
+    lengths = known.group_by("user_id", maintain_order=True).len()["len"].to_numpy().astype(np.int64)
+    stops = np.cumsum(lengths)
+    return _drawn_users(scorer, known["item"].to_numpy().astype(np.int32), stops - lengths, stops, settings=settings)
+
+
+def _window(
+    name: str,
+    histories: Histories,
+    items: pl.DataFrame,
+    scorer: TowerScorer,
+    *,
+    starts: _Long,
+    stops: _Long,
+    settings: Settings,
+    timed: bool = True,
+) -> Window:
+    active = np.flatnonzero(stops > starts)
+    timestamps = np.asarray(histories.timestamps)
+    return history_window(
+        name,
+        starts=np.asarray(starts),
+        stops=np.asarray(stops),
+        item_indices=np.asarray(histories.items),
+        timestamps=timestamps if timed and _is_clock(timestamps) else None,
+        items=items,
+        item_vectors=scorer.item_vectors.cpu().numpy(),
+        # A user is all that is known of them at the window's end, not the window's interactions alone.
+        user_vectors=_drawn_users(
+            scorer, histories.items, histories.offsets[:-1][active], stops[active], settings=settings
+        ),
+    )
+
+
+def _is_clock(timestamps: NDArray[np.float64]) -> bool:
+    return timestamp_scale(median(partial(in_pieces, timestamps)) or 0.0).is_clock
+
+
+def _drawn_users(
+    scorer: TowerScorer, items: NDArray[np.int32], starts: _Long, stops: _Long, *, settings: Settings
+) -> NDArray[np.float32]:
+    # No more users than the test will draw: encoding millions to look at a thousand is waste.
+    draw = np.random.default_rng(settings.seed)
+    chosen = np.sort(draw.permutation(len(starts))[: settings.drift.sample_vectors])
+    vectors: NDArray[np.float32] = scorer.vectors_after(items, starts[chosen], stops[chosen]).cpu().numpy()
+    return vectors
+
+
+def drift_rule(summary: DriftSummary, *, settings: GateSettings) -> Rule:
+    """Refuse what was trained on data of which something broke; drift that a new model is made for is none."""
+    broken = sorted(
+        (column for column in summary.columns if column.drifted and (column.effect or 0) >= settings.max_drift_effect),
+        key=lambda column: -(column.effect or 0),
+    )
+    if broken:
+        named = ", ".join(f"{column.name.replace('_', ' ')} ({column.effect:.2f})" for column in broken)
+        said = (
+            f"{summary.current_name[:1].upper()}{summary.current_name[1:]} looks broken rather than drifted, with an "
+            f"effect of {settings.max_drift_effect:g} or more: {named}."
+        )
+        return Rule("drift", False, said)
+    return Rule("drift", True, f"No column of {summary.current_name} has an effect of {settings.max_drift_effect:g}.")

@@ -9,9 +9,9 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from learn.monitoring.descriptors import NO_CATEGORY, category_labels
 from learn.monitoring.profile import Profile
-from learn.monitoring.views import places_of
+from learn.monitoring.requests import places_of
+from learn.monitoring.samples import NO_CATEGORY, category_labels
 
 OTHER = "other"
 _MOST_POINTS = 600
@@ -37,7 +37,7 @@ class EmbeddingMap:
     shares: tuple[float, float]
 
 
-def embedding_map(profile: Profile, *, seed: int) -> EmbeddingMap | None:
+def map_embeddings(profile: Profile, *, seed: int) -> EmbeddingMap | None:
     """Map what a reference profile holds; None where it holds too few vectors for two directions.
 
     The items are those that the profile's requests are about, each once; rows are drawn by the seed.

@@ -9,17 +9,18 @@ from typing import Any
 from pydantic import TypeAdapter
 
 from learn.config import DriftSettings, MonitoringSettings
-from learn.monitoring.evidently_names import (
+from learn.monitoring.evidently import (
     BaseWidgetInfo,
+    CorrectedDrift,
     CounterData,
+    FamilyOfTests,
     WidgetSize,
     counter,
     plotly_data,
+    run_report,
     table_data,
 )
-from learn.monitoring.evidently_report import CorrectedDrift, FamilyOfTests, run_report
-from learn.monitoring.feedback import Comparison, LiveFeedback, Rates
-from learn.monitoring.ratios import Rate
+from learn.monitoring.feedback import Comparison, LiveFeedback, Rate, Rates
 from learn.monitoring.samples import ColumnSample
 from learn.monitoring.summary import ColumnDrift
 from learn.monitoring.verdict import Findings, decide

@@ -23,13 +23,10 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from learn.config import Settings
-from learn.data.histories import Histories, in_pieces
-from learn.data.order_statistics import median
-from learn.data.staging import staged
-from learn.data.timestamps import timestamp_scale
+from learn.data import Histories, in_pieces, median, timestamp_scale
 from learn.errors import DriftError
-from learn.monitoring.made_requests import history_runs, made_view
-from learn.monitoring.views import DESCRIBED, Sizes, View, WatchedModel, places_of
+from learn.monitoring.requests import DESCRIBED, Sizes, View, WatchedModel, history_runs, made_view, places_of
+from learn.storage import staged
 
 FOLDER = "profile"
 """Its name in the bundle, or beside it."""
@@ -74,7 +71,7 @@ class Profile:
     Attributes:
         facts: What it says of itself.
         view: The newest training window as the service would have seen it.
-        catalogue: A sample of the catalogue, as :data:`learn.monitoring.views.DESCRIBED`.
+        catalogue: A sample of the catalogue, as :data:`learn.monitoring.requests.DESCRIBED`.
         popularity: ``item_id`` and ``count`` in training, of every item of the catalogue.
     """
 

@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from learn.config import MonitoringSettings
-from learn.data.staging import write_whole
 from learn.errors import TrainingError, storage_faults
+from learn.storage import write_whole
 
 STATE, LOCK = "state.json", "running.lock"
 

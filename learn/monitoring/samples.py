@@ -1,13 +1,21 @@
-"""What is compared: a bounded, seeded sample of both windows, column by column.
+"""The two sides of a drift report: what the towers were trained on, and what comes in now.
+
+What a drift report looks at in an item's text: numbers per item, read off its columns.
+
+What is compared: a bounded, seeded sample of both windows, column by column.
 
 Interactions are drawn uniformly, so a column describes the traffic, not the catalogue: an item counts
 as often as it is chosen. No more rows are drawn than the window has users, so that few rows share
 one; rows of one user are alike, and a test that takes them for independent cries wolf.
+
+The columns of a comparison of live traffic with the reference profile: data, embeddings, and what is answered.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import dataclasses
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -16,10 +24,200 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.config import DriftSettings
+from learn.data import count_before
 from learn.errors import DriftError
-from learn.monitoring.descriptors import category_labels, oddness, text_numbers
+from learn.monitoring.profile import Profile, described
+from learn.monitoring.requests import View, places_of
 from learn.monitoring.summary import Kind
-from learn.monitoring.windows import Window
+
+
+@dataclass(frozen=True)
+class Window:
+    """One side of a drift report.
+
+    Vectors are read by row on demand, so memory-mapped arrays stay on disk.
+
+    Attributes:
+        name: What people call it, e.g. ``"training"``.
+        interactions: Column ``item`` (row number in ``items``); optional ``user`` (any type) and ``timestamp``
+            (seconds, or any unit the two windows share; leave it out where it is only an order).
+        items: One row an item; ``title``, ``category``, ``brand``, ``description`` and ``price`` are read where
+            present. ``item_id`` ties the items of two catalogues together.
+        item_vectors: ``(items, d)``, row number as in ``items``; None: not measured.
+        user_vectors: ``(users, d)``, one row per user active in the window; None: not measured.
+    """
+
+    name: str
+    interactions: pl.DataFrame
+    items: pl.DataFrame
+    item_vectors: NDArray[np.float32] | None = None
+    user_vectors: NDArray[np.float32] | None = None
+
+    def __post_init__(self) -> None:
+        if "item" not in self.interactions.columns:
+            raise DriftError("The interactions have no column `item`.", where=f"window `{self.name}`")
+        largest, smallest = self.interactions["item"].max(), self.interactions["item"].min()
+        if isinstance(largest, int) and isinstance(smallest, int) and not 0 <= smallest <= largest < self.items.height:
+            raise DriftError(
+                f"An interaction names item {largest if largest >= self.items.height else smallest}, "
+                f"but there are {self.items.height} items.",
+                where=f"window `{self.name}`",
+                fix="number the items by their row in the table of items",
+            )
+        if self.item_vectors is not None and len(self.item_vectors) != self.items.height:
+            raise DriftError(
+                f"There are {len(self.item_vectors)} item vectors for {self.items.height} items.",
+                where=f"window `{self.name}`",
+                fix="give one vector per row of the table of items",
+            )
+
+
+def history_window(
+    name: str,
+    *,
+    starts: NDArray[np.int64],
+    stops: NDArray[np.int64],
+    item_indices: NDArray[np.int32],
+    timestamps: NDArray[np.float64] | None,
+    items: pl.DataFrame,
+    item_vectors: NDArray[np.float32] | None = None,
+    user_vectors: NDArray[np.float32] | None = None,
+) -> Window:
+    """Make a window from one slice of each user's history.
+
+    The training window is ``starts=offsets[:-1], stops=train_stops``; the newest one is
+    ``starts=positions_from(...), stops=offsets[1:]``.
+
+    Args:
+        name: What people call it.
+        starts: First position of each user's slice in the flat arrays, ``(users,)``.
+        stops: One past the last position, ``(users,)``; equal to the start where a user has nothing here.
+        item_indices: Flat histories, ``(n,)``.
+        timestamps: Times beside them, ``(n,)``; None where they are only an order.
+        items: One row an item.
+        item_vectors: ``(items, d)``.
+        user_vectors: ``(m, d)``, one row per active user.
+    """
+    lengths = np.maximum(stops - starts, 0)  # (users,)
+    first = np.concatenate([[0], np.cumsum(lengths)])  # (users + 1,)
+    positions = np.arange(first[-1]) + np.repeat(starts - first[:-1], lengths)  # (rows,)
+    columns = {
+        "user": np.repeat(np.arange(len(starts)), lengths),
+        "item": np.asarray(item_indices[positions], dtype=np.int32),
+    }
+    if timestamps is not None:
+        columns["timestamp"] = np.asarray(timestamps[positions], dtype=np.float64)
+    return Window(name, pl.DataFrame(columns), items, item_vectors, user_vectors)
+
+
+def positions_from(moment: float, *, offsets: NDArray[np.int64], timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
+    """First position of each user's history at or after ``moment``, ``(users,)``; the end where there is none."""
+    positions: NDArray[np.int64] = offsets[:-1] + count_before(offsets, timestamps, moment)  # (users,)
+    return positions
+
+
+def table_window(
+    name: str,
+    *,
+    interactions: pl.DataFrame,
+    items: pl.DataFrame,
+    has_times: bool = True,
+    item_vectors: NDArray[np.float32] | None = None,
+    user_vectors: NDArray[np.float32] | None = None,
+) -> Window:
+    """Make a window from tables with ``user_id`` and ``item_id``, such as those of a second data folder.
+
+    Interactions with items that the table of items does not hold are left out.
+
+    Raises:
+        DriftError: No interaction is with a known item.
+    """
+    numbers = items.select("item_id").with_row_index("item").with_columns(pl.col("item").cast(pl.Int32))
+    kept = interactions.join(numbers, on="item_id", how="inner", maintain_order="left")
+    if kept.is_empty():
+        raise DriftError(
+            "None of the interactions is with an item of the table of items.",
+            where=f"window `{name}`",
+            fix="check that both tables are of the same shop and that item ids are written alike",
+        )
+    columns = ["item", pl.col("user_id").alias("user")]
+    if has_times:
+        columns.append(pl.col("timestamp"))
+    return Window(name, kept.select(columns), items, item_vectors, user_vectors)
+
+
+NO_CATEGORY = "(none)"
+
+_LEVELS = re.compile(r"\s*[>|;]\s*|,(?! )")
+"""What divides a category path; a comma and a blank stand inside one name ("Sports, Outdoors")."""
+
+_COMMONEST_SHARE = 0.9
+_NEVER_SEEN = 0.5
+_CODE_BITS = 21
+"""Every Unicode code point fits, so three of them fit one signed 64-bit integer."""
+
+
+def text_numbers(items: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Characters, words and share of non-letters of one text column, one row an item; null counts as empty."""
+    text = pl.col(column).cast(pl.String).fill_null("")
+    characters = text.str.len_chars()
+    letters = text.str.count_matches(r"\p{L}")
+    return items.select(
+        characters.cast(pl.Float64).alias(f"{column}_characters"),
+        text.str.count_matches(r"\S+").cast(pl.Float64).alias(f"{column}_words"),
+        (1 - letters / characters.clip(1)).cast(pl.Float64).alias(f"{column}_non_letters"),
+    )
+
+
+def oddness(reference: Sequence[str], current: Sequence[str]) -> tuple[NDArray[np.float64], ...]:
+    """How unlike the reference's spelling each text is: mean surprise in bits of its character triples.
+
+    Garbled text keeps its length but not its spelling. The triples are counted in the reference's distinct texts, and
+    each text is scored by the others alone: a text is never odd beside itself, so that counting it in would make every
+    new text look like drift.
+
+    Returns:
+        Two float64 arrays, ``(len(reference),)`` and ``(len(current),)``.
+    """
+    fitted, new = sorted(set(reference)), sorted(set(current) - set(reference))
+    texts = ["", *fitted, *new]
+    triples = [_triples(text) for text in texts]
+    lengths = np.asarray([len(each) for each in triples])
+    counted = np.arange(len(texts)) <= len(fitted)
+    codes, places = np.unique(np.concatenate(triples), return_inverse=True)
+    rows = np.repeat(np.arange(len(texts)), lengths)
+    counts = np.bincount(places[counted[rows]], minlength=len(codes))
+    # Each text's different triples, with how often it has them itself: that is taken out of the counts.
+    found, times = np.unique(rows * len(codes) + places, return_counts=True)
+    row, place = np.divmod(found, len(codes))
+    others = counts[place] - np.where(counted[row], times, 0)
+    totals = counts.sum() - np.where(counted, lengths, 0)
+    surprise = np.log2(totals[row] + 1) - np.log2(np.maximum(others, _NEVER_SEEN))
+    means = np.bincount(row, weights=times * surprise) / lengths
+    known = dict(zip(texts, means, strict=True))
+    return tuple(np.asarray([known[text] for text in part], dtype=np.float64) for part in (reference, current))
+
+
+def category_labels(reference: Sequence[str | None], current: Sequence[str | None]) -> tuple[list[str], list[str]]:
+    """The first level of the category paths that tells rows apart.
+
+    Catalogues often open every path with the shop's own name; that level says nothing.
+    """
+    paths = [_LEVELS.split(path.strip()) if path and path.strip() else [NO_CATEGORY] for path in (*reference, *current)]
+    depth = max((len(path) for path in paths), default=1)
+    labels: list[str] = []
+    for level in range(depth):
+        labels = [path[min(level, len(path) - 1)] for path in paths]
+        _, counts = np.unique(np.asarray(labels, dtype=str), return_counts=True)
+        if counts.size and counts.max() < _COMMONEST_SHARE * len(labels):
+            return labels[: len(reference)], labels[len(reference) :]
+    labels = [path[0] for path in paths]
+    return labels[: len(reference)], labels[len(reference) :]
+
+
+def _triples(text: str) -> NDArray[np.int64]:
+    points = np.frombuffer(f"  {text.lower()}  ".encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.int64)
+    return (points[:-2] << 2 * _CODE_BITS) | (points[1:-1] << _CODE_BITS) | points[2:]
 
 
 @dataclass(frozen=True)
@@ -193,3 +391,118 @@ def vector_column(
             fix="make them again; a step before this one went wrong",
         )
     return ColumnSample(name, name, reference, current)
+
+
+def live_columns(profile: Profile, live: View, *, seed: int) -> tuple[ColumnSample, ...]:
+    """Lay the two sides beside each other, column by column.
+
+    Raises:
+        DriftError: Vectors of the two sides have different widths, or are not finite.
+    """
+    reference = profile.view
+    return (
+        *_item_columns(profile, live),
+        _history_length(reference, live),
+        _unknown_items(profile, live),
+        *_new_items(profile, live, seed=seed),
+        *_vector_columns(reference, live),
+        *_answer_columns(profile, live, seed=seed),
+    )
+
+
+def _item_columns(profile: Profile, live: View) -> Iterator[ColumnSample]:
+    rows = [_described_rows(view) for view in (profile.view, live)]
+    yield from text_columns(rows[0], rows[1])
+    yield from label_columns(rows[0], rows[1])
+    chosen = [view.requests["item_id"].drop_nulls() for view in (profile.view, live)]
+    popularities = [_doublings(_counts(profile, part)) for part in chosen]
+    yield ColumnSample("item_popularity", "popularity", popularities[0], popularities[1])
+
+
+def _described_rows(view: View) -> pl.DataFrame:
+    places = places_of(view.requests["item_id"], view.items)
+    return described(view.items)[places[places >= 0]]
+
+
+def _counts(profile: Profile, items: pl.Series) -> NDArray[np.float64]:
+    """Training interactions of each item, 0 for one that training did not know."""
+    counts = np.append(profile.popularity["count"].to_numpy(), 0)
+    found: NDArray[np.float64] = counts[places_of(items, profile.popularity)].astype(np.float64)
+    return found
+
+
+def _doublings(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+    logarithms: NDArray[np.float64] = np.log2(1 + counts)
+    return logarithms
+
+
+def _history_length(reference: View, live: View) -> ColumnSample:
+    if not live.histories_whole:
+        return ColumnSample("history_length", "history", absent="the table begins with the window: nobody has a past")
+    lengths = [view.requests["history_length"].cast(pl.Float64).to_numpy() for view in (reference, live)]
+    return ColumnSample("history_length", "history", lengths[0], lengths[1])
+
+
+def _unknown_items(profile: Profile, live: View) -> ColumnSample:
+    labels = []
+    for view in (profile.view, live):
+        asked = view.requests["item_id"]
+        new = (places_of(asked, profile.popularity) < 0) & asked.is_not_null().to_numpy()
+        some = new | (view.requests["unknown_items"].to_numpy() > 0)
+        labels.append(np.where(some, "some", "none"))
+    return ColumnSample("unknown_items", "unknown", labels[0], labels[1])
+
+
+def _new_items(profile: Profile, live: View, *, seed: int) -> Iterator[ColumnSample]:
+    new = described(live.items.filter(pl.Series(places_of(live.items["item_id"], profile.popularity) < 0)))
+    if new.is_empty():
+        yield ColumnSample("new_items", "text", absent="no item is described that the model does not know")
+        return
+    drawn = np.random.default_rng(seed).permutation(new.height)[: profile.catalogue.height]
+    for sample in text_columns(profile.catalogue, new[np.sort(drawn)]):
+        yield dataclasses.replace(sample, name=f"new_items_{sample.name}")
+
+
+def _vector_columns(reference: View, live: View) -> Iterator[ColumnSample]:
+    names: tuple[Literal["item_vectors", "user_vectors"], ...] = ("item_vectors", "user_vectors")
+    for name in names:
+        parts = getattr(reference, name), getattr(live, name)
+        if name == "user_vectors" and not live.histories_whole:
+            yield ColumnSample(name, name, absent="the table begins with the window: nobody has a past")
+        elif parts[0] is None or parts[1] is None:
+            yield ColumnSample(name, name, absent="one side has none")
+        else:
+            yield vector_column(name, parts[0], parts[1])
+
+
+def _answer_columns(profile: Profile, live: View, *, seed: int) -> Iterator[ColumnSample]:
+    views = (profile.view, live)
+    labels = [view.requests["answered_by"].to_numpy().astype(str) for view in views]
+    yield ColumnSample("answered_by", "answer", labels[0], labels[1])
+    lists = [_lists(view, profile.facts.k) for view in views]
+    if not all(part.height for part in lists):
+        why = f"no list of {profile.facts.k} items by this model's towers, without filters"
+        kinds: tuple[tuple[str, Kind], ...] = (("top_score", "score"), ("shown_items", "shown"))
+        yield from (ColumnSample(name, kind, absent=why) for name, kind in (*kinds, ("coverage", "coverage")))
+        return
+    for name, place in (("top_score", 0), ("last_score", -1)):
+        scores = [part["scores"].list.get(place).to_numpy() for part in lists]
+        yield ColumnSample(name, "score", scores[0], scores[1])
+    shown = [np.stack(part["items"].to_list()).astype(str) for part in lists]  # (R, k) ids
+    # One place of each list: the places of a list hang together.
+    places = [
+        np.random.default_rng([seed, side]).integers(profile.facts.k, size=len(p)) for side, p in enumerate(shown)
+    ]
+    picked = [part[np.arange(len(part)), place] for part, place in zip(shown, places, strict=True)]
+    popularities = [_doublings(_counts(profile, pl.Series(part))) for part in picked]
+    yield ColumnSample("shown_popularity", "score", popularities[0], popularities[1])
+    yield ColumnSample("shown_items", "shown", picked[0], picked[1])
+    _, numbers = np.unique(np.concatenate(shown), return_inverse=True)
+    numbered = np.split(numbers.reshape(-1, profile.facts.k), [len(shown[0])])
+    yield ColumnSample("coverage", "coverage", numbered[0], numbered[1])
+    yield ColumnSample("concentration", "concentration", numbered[0], numbered[1])
+
+
+def _lists(view: View, k: int) -> pl.DataFrame:
+    whole = (pl.col("items").list.len() == k) & pl.col("scores").is_not_null()
+    return view.requests.filter(whole.fill_null(value=False)).select("items", "scores")

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 import learn
-from learn.data.staging import working_folder
 from learn.environment import settle
 from learn.errors import ServingError, storage_faults
+from learn.storage import working_folder
 
 BENTOFILE = "bentofile.yaml"
 

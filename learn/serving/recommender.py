@@ -6,32 +6,42 @@ list is made alone, so that nobody's list depends on who else asked.
 
 Shape legend: B users, n items, h known items of a history, T positions the user tower reads, W input width, D vector
 width.
+
+Requests that are under way at one moment, answered by one product of matrices instead of one each.
 """
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from itertools import cycle, islice
-from typing import Annotated
+from typing import Annotated, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import ConfigDict, Field
 
-from learn.alignment.batches import pad_histories
-from learn.data.traffic import Fallback
 from learn.errors import RequestError
-from learn.serving.ann import AnnIndex, rank
-from learn.serving.bundle import Bundle
+from learn.model import pad_histories
+from learn.registry import Bundle, trained_rows
+from learn.retrieval import (
+    AnnIndex,
+    Candidates,
+    ExactRanked,
+    Hits,
+    OrderRanked,
+    Ranked,
+    rank,
+    rank_exactly,
+    rank_scored,
+)
 from learn.serving.catalogue import Catalogue, ItemChange, lengths_of
-from learn.serving.diversity import best_within_caps, diversified, pool_size
-from learn.serving.earlier_bundle import trained_rows
-from learn.serving.filters import NO_FILTERS, Filters, candidates, caps_of
-from learn.serving.retrieval import Candidates, ExactRanked, Hits, OrderRanked, Ranked, rank_exactly, rank_scored
+from learn.serving.filters import NO_FILTERS, Filters, best_within_caps, candidates, caps_of, diversified, pool_size
+from learn.traffic import Fallback
 
 Vector = NDArray[np.float32]
 
@@ -326,3 +336,70 @@ def _listed(catalogue: Catalogue, hits: Hits) -> tuple[RecommendedItem, ...]:
         RecommendedItem(catalogue.ids[row], catalogue.titles[row], score, rank)
         for rank, (row, score) in enumerate(places, start=1)
     )
+
+
+# Of one product. More would make the first of them wait for longer than the others gain.
+_AT_MOST = 32
+# A turn of the event loop that brings no request takes microseconds; a request takes about so many turns from its first
+# byte to here, so that those that came with another are not left for the next product.
+_QUIET_TURNS = 4
+
+
+class RecommendsTogether(Protocol):
+    """A model that answers many at once."""
+
+    def recommend_together(self, wanted: Sequence[Wanted]) -> list[Recommendation | RequestError]:
+        """Return an answer or a refusal for each."""
+        ...
+
+
+class Gathering:
+    """Answers what is asked while the event loop still brings more, together.
+
+    To be used from one event loop alone. Nobody waits for a clock: where the loop brings nothing more, what there is
+    is answered.
+    """
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[RecommendsTogether, Wanted, asyncio.Future[Recommendation]]] = []
+
+    async def recommend(self, model: RecommendsTogether, wanted: Wanted) -> Recommendation:
+        """Recommend items to one user.
+
+        Raises:
+            RequestError: A filter does not fit the catalogue.
+        """
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Recommendation] = loop.create_future()
+        self._waiting.append((model, wanted, answer))
+        if len(self._waiting) == 1:
+            loop.call_soon(self._look, 1, 0)
+        return await answer
+
+    def _look(self, seen: int, quiet: int) -> None:
+        count = len(self._waiting)
+        quiet = quiet + 1 if count == seen else 0
+        if count < _AT_MOST and quiet < _QUIET_TURNS:
+            asyncio.get_running_loop().call_soon(self._look, count, quiet)
+            return
+        now, self._waiting = self._waiting[:_AT_MOST], self._waiting[_AT_MOST:]
+        if self._waiting:
+            asyncio.get_running_loop().call_soon(self._look, len(self._waiting), 0)
+        for model in dict.fromkeys(model for model, _, _ in now):
+            _answer(model, [(wanted, answer) for asked, wanted, answer in now if asked is model])
+
+
+def _answer(model: RecommendsTogether, asked: Sequence[tuple[Wanted, asyncio.Future[Recommendation]]]) -> None:
+    # Who has gone away in the meantime has cancelled the answer.
+    left = [(wanted, answer) for wanted, answer in asked if not answer.done()]
+    try:
+        found = model.recommend_together([wanted for wanted, _ in left])
+    except Exception as fault:
+        for _, answer in left:
+            answer.set_exception(fault)
+        return
+    for (_, answer), each in zip(left, found, strict=True):
+        if isinstance(each, RequestError):
+            answer.set_exception(each)
+        else:
+            answer.set_result(each)

@@ -1,11 +1,15 @@
-"""From trained towers to a service that was seen to answer as they rank: bundle, model store, bento, parity.
+"""What a bundle costs to serve: its size, and how long an answer takes; and the gate's budgets for both.
+
+From trained towers to a service that was seen to answer as they rank: bundle, model store, bento, parity.
 
 from learn.serving.release import release_run
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,23 +18,87 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.summary import TrainingSummary
-from learn.alignment.weights import load_towers
-from learn.config import ServingSettings, Settings
+from learn.config import GateSettings, ServingSettings, Settings
 from learn.content import ContentSummary, ItemPrompt
-from learn.data.histories import Examples, Histories
-from learn.data.versioning import DataVersion
+from learn.data import DataVersion, Examples, Histories
 from learn.errors import ServingError
-from learn.evaluation.gate import Decision, Rule
-from learn.serving.bundle import GateDecision, Manifest, read_bundle, record_decision, write_bundle
-from learn.serving.columns import is_prose
-from learn.serving.footprint import Footprint, footprint_rules, measure_footprint
+from learn.evaluation import Decision, Rule
+from learn.model import TowerScorer, TrainingSummary, id_rows, load_towers
+from learn.registry import (
+    Bundle,
+    GateDecision,
+    Manifest,
+    ReleaseSummary,
+    read_bundle,
+    record_decision,
+    store_bundle,
+    write_bundle,
+)
+from learn.retrieval import top_k
+from learn.serving.catalogue import is_prose
 from learn.serving.package import build_bento, project_root, serve_command
 from learn.serving.parity import ParityResult, check_parity
-from learn.serving.registry import store_bundle
-from learn.serving.retrieval import top_k
-from learn.serving.summary import ReleaseSummary
+from learn.serving.recommender import Recommender
+
+_TRIES = 3
+_PERCENTILE = 95
+
+
+@dataclass(frozen=True)
+class Footprint:
+    """What a bundle costs to serve.
+
+    Attributes:
+        size_bytes: Of all its files.
+        latency_milliseconds: Time that 95 of 100 answers take at most, in one process and without the network.
+    """
+
+    size_bytes: int
+    latency_milliseconds: float
+
+
+def measure_footprint(bundle: Bundle, *, histories: Sequence[Sequence[str]], k: int) -> Footprint:
+    """Measure a bundle as the service would answer from it.
+
+    Args:
+        bundle: The bundle.
+        histories: Item ids of some users, oldest first; each is asked for a few times, and the fastest counts, since
+            a busy machine says nothing of the model.
+        k: Items wanted of each.
+    """
+    recommender = Recommender(bundle)
+    recommender.warm_up()
+    fastest = [min(_seconds(recommender, history, k=k) for _ in range(_TRIES)) for history in histories]
+    return Footprint(
+        size_bytes=sum(file.stat().st_size for file in bundle.folder.iterdir() if file.is_file()),
+        latency_milliseconds=round(1_000 * float(np.percentile(fastest, _PERCENTILE)), 3) if fastest else 0.0,
+    )
+
+
+def footprint_rules(found: Footprint, *, settings: GateSettings) -> Iterator[Rule]:
+    """Hold a bundle against the budgets."""
+    yield _budget(
+        "size",
+        f"The bundle takes {found.size_bytes / 2**20:,.1f} MiB, {{}} {settings.max_bundle_bytes / 2**20:,.1f} MiB.",
+        passed=found.size_bytes <= settings.max_bundle_bytes,
+    )
+    yield _budget(
+        "latency",
+        f"{_PERCENTILE} of 100 answers take at most {found.latency_milliseconds:.1f} ms, {{}} "
+        f"{settings.max_latency_milliseconds:g} ms.",
+        passed=found.latency_milliseconds <= settings.max_latency_milliseconds,
+    )
+
+
+def _budget(name: str, said: str, *, passed: bool) -> Rule:
+    return Rule(name, passed, said.format("within the budget of" if passed else "above the budget of"))
+
+
+def _seconds(recommender: Recommender, history: Sequence[str], *, k: int) -> float:
+    begun = time.perf_counter()
+    recommender.recommend(history, k=k)
+    return time.perf_counter() - begun
+
 
 _K = 10
 _QUERIES = 200

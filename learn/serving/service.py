@@ -1,9 +1,15 @@
-"""The user tower as a BentoML service; ``bentoml serve learn_user_tower:latest`` runs it."""
+"""The folder that a service keeps its own things in, and that no second process uses it.
+
+The user tower as a BentoML service; ``bentoml serve learn_user_tower:latest`` runs it.
+"""
+
+from __future__ import annotations
 
 import asyncio
 import gc
 import os
 from collections.abc import Callable
+from pathlib import Path
 from time import perf_counter
 from typing import Any, TypeVar, cast
 from uuid import uuid4
@@ -11,22 +17,28 @@ from uuid import uuid4
 import bentoml
 import torch
 from bentoml._internal.utils.analytics import usage_stats
+from filelock import FileLock, Timeout
 from pydantic import BaseModel
 from starlette.responses import Response
 
-from learn.config.environment import (
+from learn.config import (
     TRAFFIC_KEY,
+    ServingSettings,
     deployment_settings,
     operations_settings,
     serving_settings,
     traffic_settings,
 )
 from learn.environment import settle
-from learn.serving.admission import KeyGuard, LoadLimit
+from learn.errors import ServingError, storage_faults
+from learn.registry import Bundle, aliases_path
 from learn.serving.answers import (
     Found,
+    Place,
     answered,
     changed_items,
+    check_length,
+    check_list,
     feedback_record,
     found_alone,
     item_vectors,
@@ -35,36 +47,13 @@ from learn.serving.answers import (
     user_vectors,
     wanted_list,
 )
-from learn.serving.bundle import Bundle
-from learn.serving.gathering import Gathering
-from learn.serving.guard import RequestGuard
-from learn.serving.item_messages import (
-    DeleteItemsRequest,
-    EmbedItemsRequest,
-    EmbedUserRequest,
-    FeedbackRequest,
-    FeedbackResponse,
-    ItemsResponse,
-    UpsertItemsRequest,
-    VectorsResponse,
-)
-from learn.serving.item_store import ItemPatch, ItemStore
-from learn.serving.limits import Place, check_length, check_list
-from learn.serving.live_items import LiveItems
-from learn.serving.logs import set_up
-from learn.serving.messages import (
-    RecommendBatchRequest,
-    RecommendBatchResponse,
-    RecommendRequest,
-    RecommendResponse,
-    SimilarItemsRequest,
-    SimilarItemsResponse,
-)
-from learn.serving.metrics import ServiceMetrics
-from learn.serving.packed import load_packed, packed_settings
-from learn.serving.playground.answers import catalogue_summary, described_items, explained_items, found_items
-from learn.serving.playground.lookup import Lookups
-from learn.serving.playground.messages import (
+from learn.serving.deployment import Deployment, Served, load_packed, packed_settings
+from learn.serving.live_items import ItemPatch, ItemStore, LiveItems
+from learn.serving.middleware import KeyGuard, LoadLimit, RequestGuard
+from learn.serving.observability import ServiceMetrics, set_up
+from learn.serving.playground.answers import Lookups, catalogue_summary, described_items, explained_items, found_items
+from learn.serving.playground.pages import page_app
+from learn.serving.playground.schemas import (
     CatalogueRequest,
     CatalogueResponse,
     DescribeItemsRequest,
@@ -74,12 +63,57 @@ from learn.serving.playground.messages import (
     SearchItemsRequest,
     SearchItemsResponse,
 )
-from learn.serving.playground.pages import page_app
-from learn.serving.recommender import Recommender
-from learn.serving.served_models import Deployment, Served
-from learn.serving.state import claim, state_folder
-from learn.serving.traffic_log import TrafficLog
-from learn.serving.traffic_sink import NoTraffic, TrafficSink
+from learn.serving.recommender import Gathering, Recommender
+from learn.serving.schemas import (
+    DeleteItemsRequest,
+    EmbedItemsRequest,
+    EmbedUserRequest,
+    FeedbackRequest,
+    FeedbackResponse,
+    ItemsResponse,
+    RecommendBatchRequest,
+    RecommendBatchResponse,
+    RecommendRequest,
+    RecommendResponse,
+    SimilarItemsRequest,
+    SimilarItemsResponse,
+    UpsertItemsRequest,
+    VectorsResponse,
+)
+from learn.traffic import NoTraffic, TrafficLog, TrafficSink
+
+# A service that is started in place of another may begin while that one ends.
+_WAIT_SECONDS = 15.0
+
+
+def state_folder(settings: ServingSettings) -> Path:
+    """Return the folder for what the service keeps itself: by default ``learn`` in BentoML's home."""
+    return settings.state or aliases_path().parent
+
+
+def claim(folder: Path, *, wait_seconds: float = _WAIT_SECONDS) -> FileLock:
+    """Take the folder for this process alone, until it ends or releases it.
+
+    Items that change at run time are known to the process that changed them and to the file: a second worker or
+    service on the same folder would answer with other items than the first.
+
+    Raises:
+        ServingError: Another process has it.
+        StorageError: The folder cannot be written to.
+    """
+    with storage_faults(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = FileLock(folder / "service.lock", timeout=wait_seconds)
+        try:
+            lock.acquire()
+        except Timeout as fault:
+            raise ServingError(
+                "Another process serves with this folder: a second service, or a second worker of this one.",
+                where=folder,
+                fix="serve with one worker, and give each service a folder of its own by LEARN_SERVING_STATE",
+            ) from fault
+    return lock
+
 
 # `bentoml serve` reports to its makers unless told not to, and has remembered an empty environment by now.
 settle()

@@ -9,13 +9,12 @@ from typing import Any
 
 import torch
 
-from learn.alignment.group import Group
-from learn.alignment.processes import Meeting, meet
-from learn.alignment.training import train_towers
-from learn.config import Settings
+from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import LearnError
 from learn.evaluation.selection import validation_ndcg
+from learn.model.distributed import Group, Meeting, meet
+from learn.model.trainer import train_towers
 from tests.made_shop import content_vectors
 
 Curve = list[tuple[float | None, float]]

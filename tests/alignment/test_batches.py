@@ -11,11 +11,11 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 from rich.console import Console
 
-from learn.alignment.actions import recency_weights, sample_actions
-from learn.alignment.batches import TrainingWindows, pad_histories
-from learn.alignment.progress import shown
-from learn.config import TrainingSettings
+from learn.config.model import TrainingSettings
 from learn.data.histories import Histories
+from learn.model.batches import TrainingWindows, pad_histories
+from learn.model.losses import recency_weights, sample_actions
+from learn.model.progress import shown
 from tests.made_shop import histories
 
 
@@ -47,7 +47,7 @@ def test_every_training_pair_comes_once_an_epoch_whatever_the_window(shop: Histo
 def test_targets_are_counted_as_the_batches_hold_them(
     shop: Histories, max_length: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("learn.alignment.batches._COUNTED_WINDOWS", 7)
+    monkeypatch.setattr("learn.model.batches._COUNTED_WINDOWS", 7)
     windows = TrainingWindows(shop, max_length=max_length)
     targets = [item for _, item in training_pairs(shop)]
     assert (

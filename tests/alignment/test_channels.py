@@ -5,12 +5,11 @@ import pytest
 import torch
 from torch.nn import functional
 
-from learn.alignment import channels
-from learn.alignment.channels import Channel, Cooccurrence, Repeats, TextNeighbours
-from learn.alignment.towers import Towers
-from learn.config import TowerSettings
+from learn.config.model import TowerSettings
 from learn.data.histories import Histories
-from learn.data.transitions import count_transitions
+from learn.model import channels
+from learn.model.channels import Channel, Cooccurrence, Repeats, TextNeighbours, count_transitions
+from learn.model.towers import Towers
 from tests.evaluation.made_histories import in_memory
 
 # Items 0 to 3 read alike, and so do 4 and 5.

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from learn.alignment.dropout import Dropout
+from learn.model.towers import Dropout
 
 
 @pytest.mark.parametrize("rate", [0.1, 0.3, 0.5, 0.9])

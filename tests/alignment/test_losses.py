@@ -7,8 +7,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from learn.alignment.candidates import CandidateSampler
-from learn.alignment.losses import dense_all_action, softmax_loss
+from learn.model.losses import CandidateSampler, dense_all_action, softmax_loss
 
 
 def unit(*shape: int, seed: int) -> torch.Tensor:

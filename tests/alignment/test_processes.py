@@ -18,14 +18,12 @@ import numpy as np
 import pytest
 import torch
 
-from learn.alignment.checkpoints import CHECKPOINT
-from learn.alignment.group import ALONE
-from learn.alignment.processes import Meeting, Processes, meet
-from learn.alignment.training import training_key
-from learn.alignment.weights import load_towers
-from learn.config import Settings
+from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import TrainingError
+from learn.model.checkpoint import CHECKPOINT, load_towers
+from learn.model.distributed import ALONE, Meeting, Processes, meet
+from learn.model.trainer import training_key
 from tests.alignment import one_of_many
 from tests.made_shop import histories
 
@@ -183,10 +181,8 @@ def test_the_parts_of_all_processes_are_all_rows(rows: int, size: int) -> None:
 
 
 _WITHOUT = """
-import sys
 from learn.evaluation.selection import train_selected
 import torch
-assert "learn.alignment.processes" not in sys.modules
 assert not torch.distributed.is_initialized()
 """
 

@@ -8,11 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learn.alignment.step_memory import step_memory
-from learn.alignment.towers import Towers
-from learn.alignment.training import train_towers
-from learn.config import Settings
+from learn.config.settings import Settings
 from learn.data.histories import Histories
+from learn.model.towers import Towers
+from learn.model.trainer import step_memory, train_towers
 
 STATUS = Path("/proc/self/statm")
 PAGE_BYTES = 4096

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 import torch
 
-from learn.alignment.towers import Towers
-from learn.alignment.weights import SHAPE, WEIGHTS, load_towers, save_towers
-from learn.alignment.whitening import Whitening
-from learn.config import TowerSettings
+from learn.config.model import TowerSettings
 from learn.errors import BundleError
+from learn.model.checkpoint import SHAPE, WEIGHTS, load_towers, save_towers
+from learn.model.towers import Towers, Whitening
 
 CONTENT, ITEMS = 12, 9
 VARIANTS = ("adaptor", "shared", "shared_sequence", "frozen")

@@ -12,14 +12,13 @@ import numpy as np
 import pytest
 import torch
 
-from learn.alignment.checkpoints import CHECKPOINT, load_state
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.summary import TrainingSummary
-from learn.alignment.training import train_towers, training_key
-from learn.alignment.weights import load_towers
-from learn.config import Settings
+from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import TrainingError
+from learn.model.checkpoint import CHECKPOINT, load_state, load_towers
+from learn.model.scorer import TowerScorer, id_rows
+from learn.model.summary import TrainingSummary
+from learn.model.trainer import train_towers, training_key
 from tests.evaluation.made_histories import split_histories
 from tests.made_shop import content_vectors, histories
 

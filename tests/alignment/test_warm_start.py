@@ -13,15 +13,16 @@ import numpy as np
 import pytest
 import torch
 
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.summary import TrainingSummary
-from learn.alignment.towers import Towers
-from learn.alignment.training import train_towers, training_key
-from learn.alignment.warm_start import WarmStart, refuse_other_towers, start_from
-from learn.alignment.weights import load_towers, save_towers
-from learn.config import Settings, TowerSettings
+from learn.config.model import TowerSettings
+from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import BundleError
+from learn.model.checkpoint import load_towers, save_towers
+from learn.model.scorer import TowerScorer, id_rows
+from learn.model.summary import TrainingSummary
+from learn.model.towers import Towers
+from learn.model.trainer import train_towers, training_key
+from learn.model.warm_start import WarmStart, refuse_other_towers, start_from
 from tests.alignment.test_training import CONTENT, hit_rate, small
 from tests.made_shop import histories
 
@@ -250,7 +251,7 @@ def test_a_killed_warm_training_goes_on_as_if_nothing_had_happened(
         import os, signal
         from dataclasses import replace
         from pathlib import Path
-        from learn.alignment.summary import EpochRecord, TrainingSummary
+        from learn.model.summary import EpochRecord, TrainingSummary
         from learn.data.histories import Histories
         from tests.alignment.test_warm_start import *
         shop = Histories.open(Path({str(shop.folder)!r}))

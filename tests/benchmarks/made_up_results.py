@@ -10,7 +10,7 @@ import polars as pl
 
 from benchmarks.quality.jobs import COLD, Job
 from benchmarks.quality.results import Results
-from learn.config import EvaluationSettings
+from learn.config.evaluation import EvaluationSettings
 
 DIGESTS = {
     "scientific": "a" * 64,

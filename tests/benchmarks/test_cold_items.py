@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from benchmarks.quality.cold_items import AmongItems, ask_for_unseen, hold_out_items, unseen_items
-from learn.config import SplitSettings
+from learn.config.data import SplitSettings
 from learn.data.histories import Histories
 from learn.errors import SplitError
 from learn.evaluation.baselines import Popularity

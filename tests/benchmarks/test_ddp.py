@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.scale.ddp import measure_ddp
 from benchmarks.scale.small_run import prepare
-from learn.config import Settings
+from learn.config.settings import Settings
 
 
 @pytest.mark.slow

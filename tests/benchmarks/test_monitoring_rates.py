@@ -14,7 +14,7 @@ from benchmarks.monitoring.page import figures, keep_cells, parts_of, write_page
 from benchmarks.monitoring.rates import JUDGES, NOTHING, ROWS, SETS, WIDTHS, Cell
 from benchmarks.monitoring.shifts import SHIFTS
 from benchmarks.quality.provenance import ROOT
-from learn.monitoring.evidently_names import DataDefinition, Dataset, Report
+from learn.monitoring.evidently import DataDefinition, Dataset, Report
 from learn.monitoring.samples import ColumnSample
 
 

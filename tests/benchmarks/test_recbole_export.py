@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from benchmarks.recbole.export import export_split
-from learn.config import SplitSettings
+from learn.config.data import SplitSettings
 from learn.data.histories import Histories
 from learn.data.splits import build_histories
 from tests.evaluation.made_histories import split_histories

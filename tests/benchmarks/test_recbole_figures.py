@@ -9,12 +9,12 @@ from benchmarks.ending import BenchmarkError
 from benchmarks.recbole.ours import measure_ours
 from benchmarks.recbole.processes import run_quietly
 from benchmarks.recbole.records import Epoch, Side, compare, when_reached
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.weights import load_towers
-from learn.config import Settings
+from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.evaluation.metrics import metric_values
 from learn.evaluation.ranking import rank_targets
+from learn.model.checkpoint import load_towers
+from learn.model.scorer import TowerScorer, id_rows
 from tests.made_shop import content_vectors, histories
 
 SMALL = Settings.from_mapping(

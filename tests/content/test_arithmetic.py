@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from learn.config import ContentSettings
-from learn.content.arithmetic import chosen, computable, settled_fingerprint
+from learn.config.content import ContentSettings
+from learn.content.fingerprint import chosen, computable, settled_fingerprint
 from learn.content.source import resolve_encoder
 from tests.content.tiny_models import save_bert
 
@@ -60,5 +60,5 @@ def test_the_processor_decides_and_no_stop_watch(bert: Path) -> None:
 def test_an_encoder_that_does_not_bear_bfloat16_computes_in_float32(
     bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("learn.content.arithmetic._LEAST_COSINE", 1.1)
+    monkeypatch.setattr("learn.content.fingerprint._LEAST_COSINE", 1.1)
     assert chosen(resolve_encoder(str(bert)), ContentSettings(encoder=str(bert))) == "float32"

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learn.command_line import main
+from learn.cli import main
 from learn.content.store import ContentStore
 from tests.content.test_content_store import PRINT, keys_of, vectors_of
 

@@ -14,13 +14,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.content.checking import check_store
 from learn.content.fingerprint import EncoderFingerprint, Keys, content_keys
-from learn.content.parts import part_files, read_parts
-from learn.content.places import place_at
-from learn.content.search import first_of_each
-from learn.content.store import ContentStore, GrowingPart
+from learn.content.maintenance import check_store
+from learn.content.store import ContentStore, GrowingPart, first_of_each, part_files, read_parts
 from learn.errors import StorageError, StoreError
+from learn.storage.places import place_at
 from tests.small_disk import small_disk
 
 PRINT = EncoderFingerprint("tiny/bert", "local", "0" * 64, "mean", 48, "float32", "1")

@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.content.checking import check_store
-from learn.content.garbage import Collected, collect_garbage, records_below
-from learn.content.places import LocalPlace
+from learn.content.maintenance import Collected, check_store, collect_garbage, records_below
 from learn.content.store import ContentStore
 from learn.errors import StoreError
+from learn.storage.places import LocalPlace
 from tests.content.test_content_store import filled, keys_of, vectors_of
 
 # Older than any part: the clock of a file system may lag a little.
@@ -67,7 +66,7 @@ def test_what_is_young_stays(tmp_path: Path) -> None:
 
 
 def test_a_large_part_that_all_need_is_not_written_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("learn.content.garbage._SMALL_BYTES", 10)
+    monkeypatch.setattr("learn.content.maintenance._SMALL_BYTES", 10)
     store = filled(tmp_path / "content" / "encoder", (1, 2), (3, 4))
     recorded(tmp_path, "a", 1, 2, 3, 4)
     before = parts(store)
@@ -77,7 +76,7 @@ def test_a_large_part_that_all_need_is_not_written_anew(tmp_path: Path, monkeypa
 
 def test_parts_are_put_together_up_to_a_size(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     store = filled(tmp_path / "content" / "encoder", *[(number,) for number in range(6)])
-    monkeypatch.setattr("learn.content.garbage._MERGED_BYTES", 3 * len(next(iter(parts(store).values()))))
+    monkeypatch.setattr("learn.content.maintenance._MERGED_BYTES", 3 * len(next(iter(parts(store).values()))))
     recorded(tmp_path, "a", *range(6))
     foreseen = collected(tmp_path, dry_run=True)
     assert (collected(tmp_path).parts_after, len(parts(store)), foreseen.parts_after) == (2, 2, 2)

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 import s3fs
 
-from learn.config import ContentSettings
-from learn.content import ContentStore, collect_vectors, encode_shard, plan_extraction
-from learn.content.checking import check_store
-from learn.content.garbage import collect_garbage
+from learn.config.content import ContentSettings
+from learn.content.extraction import collect_vectors, encode_shard, plan_extraction
+from learn.content.maintenance import check_store, collect_garbage
+from learn.content.store import ContentStore
 from learn.errors import StoreError
 from tests.content.test_content_store import PRINT, keys_of, vectors_of, writer
 from tests.content.tiny_models import save_bert

@@ -14,8 +14,8 @@ import numpy as np
 import pytest
 import s3fs
 
-from learn.content import ContentStore
-from learn.content.checking import check_store
+from learn.content.maintenance import check_store
+from learn.content.store import ContentStore
 from learn.errors import StoreError
 from tests.content.test_content_store import PRINT, keys_of, vectors_of
 
@@ -151,7 +151,7 @@ def test_a_server_that_stays_busy_is_one_error_and_the_store_is_whole(between: S
 def test_a_server_that_does_not_answer_is_given_up(
     between: Stumbling, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
-    monkeypatch.setattr("learn.content.places._READ_SECONDS", 1)
+    monkeypatch.setattr("learn.storage.places._READ_SECONDS", 1)
     s3fs.S3FileSystem.clear_instance_cache()
     boto3.client("s3").create_bucket(Bucket=f"silent-{method.lower()}")
     store = ContentStore.for_encoder(f"s3://silent-{method.lower()}/content", PRINT)

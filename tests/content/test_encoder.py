@@ -14,9 +14,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from transformers import AutoModel, AutoTokenizer, T5Config, T5Model
 
-from learn.config import ContentSettings
-from learn.content.arithmetic import computable
+from learn.config.content import ContentSettings
 from learn.content.encoder import FrozenEncoder, load_encoder
+from learn.content.fingerprint import computable
 from learn.content.source import resolve_encoder
 from learn.errors import EncoderError
 from tests.content.tiny_models import BIDIRECTIONAL, DECODERS, save_shape

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from learn.config import ContentSettings
+from learn.config.content import ContentSettings
 from learn.content.encoder import load_encoder
 from learn.content.fingerprint import EncoderFingerprint, arithmetics, fingerprint_encoder
 from learn.content.source import resolve_encoder

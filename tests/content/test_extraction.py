@@ -13,17 +13,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from learn.config import ContentSettings
-from learn.content import (
-    ContentStore,
-    ContentSummary,
-    ExtractionPlan,
-    ItemPrompt,
-    collect_vectors,
-    encode_shard,
-    plan_extraction,
-)
+from learn.config.content import ContentSettings
 from learn.content.encoder import load_encoder
+from learn.content.extraction import ContentSummary, ExtractionPlan, collect_vectors, encode_shard, plan_extraction
+from learn.content.prompt import ItemPrompt
+from learn.content.store import ContentStore
 from learn.errors import DataError, EncoderError, StoreError
 from tests.content.tiny_models import save_bert
 

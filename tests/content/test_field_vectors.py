@@ -8,10 +8,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learn.config import ContentSettings, Settings
-from learn.content import ContentSummary, ItemPrompt, collect_vectors, encode_shard, plan_extraction
+from learn.config.content import ContentSettings
+from learn.config.settings import Settings
 from learn.content.encoder import load_encoder
-from learn.content.fields import texts_of, weigh_fields
+from learn.content.extraction import ContentSummary, collect_vectors, encode_shard, plan_extraction
+from learn.content.prompt import ItemPrompt, texts_of, weigh_fields
 from learn.errors import DataError, SettingsError
 from tests.content.tiny_models import save_bert
 

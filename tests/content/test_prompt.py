@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from transformers import AutoTokenizer
 
-from learn.config import ContentSettings
+from learn.config.content import ContentSettings
 from learn.content.prompt import ItemPrompt
 from learn.errors import DataError
 

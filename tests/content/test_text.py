@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learn.content.text import clean_text, truncate_text
+from learn.content.prompt import clean_text, truncate_text
 
 MARKUP_PIECES = [
     "<b>",

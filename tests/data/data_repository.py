@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from learn.config import DataSettings
-from learn.data.versioning import DataVersion, record_version, restore_version
+from learn.config.data import DataSettings
+from learn.data.versions.snapshot import DataVersion, record_version, restore_version
 
 SETTINGS = DataSettings(lock_wait_seconds=0)
 

@@ -11,7 +11,7 @@ import polars as pl
 import pyarrow as pa
 import pytest
 
-from learn.config import DataSettings
+from learn.config.data import DataSettings
 from learn.data.tables import TablesSummary, load_tables
 from learn.errors import DataError
 

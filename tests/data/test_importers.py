@@ -18,10 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
-from learn.config import DataSettings
-from learn.data.__main__ import cli
-from learn.data.importers.amazon import import_amazon
-from learn.data.importers.amazon_layouts import item_fields
+from learn.config.data import DataSettings
+from learn.data.cli import cli
+from learn.data.importers.amazon import import_amazon, item_fields
 from learn.data.importers.movielens import import_movielens
 from learn.data.importers.progress import watched
 from learn.data.tables import load_tables

@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from numpy.typing import NDArray
 
-from learn.config import SplitSettings
+from learn.config.data import SplitSettings
 from learn.data import histories as histories_module
-from learn.data import user_order
-from learn.data.buckets import in_buckets
+from learn.data import splits as user_order
 from learn.data.histories import Histories, user_blocks
 from learn.data.order_statistics import median, upper_quantile
+from learn.data.out_of_core import in_buckets
 from learn.data.splits import build_histories
 from learn.errors import DataError, SplitError
 from tests.data.plain_histories import plain_histories

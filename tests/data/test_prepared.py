@@ -8,10 +8,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from learn.config import DataSettings, Settings
+from learn.config.data import DataSettings
+from learn.config.settings import Settings
 from learn.data.prepared import prepare_tables
-from learn.data.validation_summary import ValidationSummary
-from learn.data.versioning import DataVersion, record_version
+from learn.data.validation.summary import ValidationSummary
+from learn.data.versions.snapshot import DataVersion, record_version
 from learn.errors import DataError, InvalidDataError
 from tests.flows.made_tables import INTERACTIONS, ITEMS, write_tables
 

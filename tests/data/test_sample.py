@@ -13,8 +13,8 @@ import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 
-from learn.data.sample import DIRTY, USERS, main, make_sample
-from learn.data.sample_words import DEPARTMENTS, STYLES
+from learn.data.sample.shop import DIRTY, USERS, main, make_sample
+from learn.data.sample.words import DEPARTMENTS, STYLES
 
 ROOT = Path(__file__).parents[2]
 

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.config import SplitSettings
+from learn.config.data import SplitSettings
 from learn.data.histories import Histories
 from learn.data.splits import build_histories
 from learn.data.timestamps import timestamp_scale

@@ -8,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
-from learn.data.staging import staged, working_folder
+from learn.storage.atomic import staged, working_folder
 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from learn.data.staging import staged
+from learn.storage.atomic import staged
 with staged(Path(sys.argv[1]), names=("table",)) as stage:
     (stage / "table").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)

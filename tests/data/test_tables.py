@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.config import DataSettings
+from learn.config.data import DataSettings
 from learn.data.tables import load_tables
 from tests.data.made_tables import (
     INTERACTIONS,

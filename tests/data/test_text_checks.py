@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learn.config import ValidationSettings
-from learn.data import text_checks
+from learn.config.data import ValidationSettings
+from learn.data.validation import text as text_checks
 
 _WORDS = {
     "French": "café élan naïve forêt garçon œuvre Noël où à été Île crème brûlée aîné août maïs reçu",

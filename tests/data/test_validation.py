@@ -18,12 +18,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from learn.config import DataSettings, ValidationSettings
-from learn.data import check_columns
-from learn.data.check_columns import InteractionFacts, interaction_facts, repeats
-from learn.data.expectations import interaction_checks
+from learn.config.data import DataSettings, ValidationSettings
 from learn.data.tables import load_tables
-from learn.data.validation import ValidationSummary, validate_tables
+from learn.data.validation import derived_columns as check_columns
+from learn.data.validation.derived_columns import InteractionFacts, interaction_facts, repeats
+from learn.data.validation.expectations import interaction_checks
+from learn.data.validation.validate import ValidationSummary, validate_tables
 from learn.errors import DataError, InvalidDataError, SettingsError, StorageError
 from tests.real_data import REAL
 

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 from dvc.repo import Repo, lock_repo
 
-from learn.config import DataSettings
-from learn.data.versioning import record_version, restore_version
+from learn.config.data import DataSettings
+from learn.data.versions.snapshot import record_version, restore_version
 from learn.errors import DataError, StorageError, VersionError
 from tests.data.data_repository import (
     SETTINGS,

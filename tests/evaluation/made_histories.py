@@ -10,7 +10,7 @@ import numpy as np
 import polars as pl
 from torch import Tensor
 
-from learn.config import SplitSettings
+from learn.config.data import SplitSettings
 from learn.data.histories import Examples, Histories
 from learn.data.splits import build_histories
 

@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
-from learn.config import Settings, TowerSettings, TrainingSettings
+from learn.config.model import TowerSettings, TrainingSettings
+from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import SettingsError
-from learn.evaluation.__main__ import cli
 from learn.evaluation.ablation import ROWS, STEPS, TRAINED, ablation_settings, row_settings
 from learn.evaluation.baselines import ContentNeighbours
-from learn.evaluation.data_folder import prepare_folder
+from learn.evaluation.cli import cli
 from learn.evaluation.metrics import figures
+from learn.evaluation.prepare import prepare_folder
 from learn.evaluation.ranking import rank_targets
 from tests.content.tiny_models import save_bert
 

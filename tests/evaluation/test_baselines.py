@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 import torch
 
-from learn.config import EvaluationSettings
+from learn.config.evaluation import EvaluationSettings
 from learn.data.histories import Histories
 from learn.errors import SettingsError
-from learn.evaluation.baseline_set import fit_baselines
-from learn.evaluation.baselines import ContentNeighbours, Ease, Popularity, TfidfNeighbours, Transitions
-from learn.evaluation.blend import Blend, tune_blend
+from learn.evaluation.baselines import (
+    Blend,
+    ContentNeighbours,
+    Ease,
+    Popularity,
+    TfidfNeighbours,
+    Transitions,
+    fit_baselines,
+    tune_blend,
+)
 from learn.evaluation.metrics import figures
 from learn.evaluation.ranking import Scorer, rank_targets
 from tests.evaluation.made_histories import TableScorer, in_memory, split_histories

@@ -8,11 +8,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from learn.alignment.towers import Towers
-from learn.config import GateSettings, TowerSettings
-from learn.evaluation.challenge import champion_rules, not_worse, paired_gap, slice_rule
-from learn.evaluation.gate import Rule
+from learn.config.evaluation import GateSettings
+from learn.config.model import TowerSettings
+from learn.evaluation.gate import Rule, champion_rules, not_worse, paired_gap, slice_rule
 from learn.evaluation.production import ProductionModel, Standing
+from learn.model.towers import Towers
 
 Floats = NDArray[np.float64]
 RULES = GateSettings(fewest_users=2, fewest_slice_users=2)

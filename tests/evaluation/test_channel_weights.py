@@ -7,14 +7,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.summary import TrainingSummary
-from learn.alignment.towers import Towers
-from learn.alignment.weights import load_towers
-from learn.config import EvaluationSettings, Settings
+from learn.config.evaluation import EvaluationSettings
+from learn.config.settings import Settings
 from learn.data.histories import Histories
-from learn.evaluation.channel_weights import tune_channels
-from learn.evaluation.selection import train_selected, validation_ndcg
+from learn.evaluation.selection import train_selected, tune_channels, validation_ndcg
+from learn.model.checkpoint import load_towers
+from learn.model.scorer import TowerScorer, id_rows
+from learn.model.summary import TrainingSummary
+from learn.model.towers import Towers
 from tests.evaluation.made_histories import split_histories
 from tests.made_shop import content_vectors
 

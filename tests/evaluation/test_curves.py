@@ -3,8 +3,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learn.evaluation.curves import CURVE_CUTOFFS, recall_curve
-from learn.evaluation.metrics import metric_values
+from learn.evaluation.metrics import CURVE_CUTOFFS, metric_values, recall_curve
 
 
 def test_the_curve_goes_through_recall_at_every_cutoff() -> None:

@@ -9,12 +9,12 @@ import polars as pl
 import pytest
 import torch
 
-from learn.config import EvaluationSettings
+from learn.config.evaluation import EvaluationSettings
 from learn.data.histories import Histories
 from learn.errors import DataError, StorageError
 from learn.evaluation.baselines import Popularity, Transitions
-from learn.evaluation.evaluate import asked, evaluate, ranked
-from learn.evaluation.evaluation import Evaluation, read_ranks
+from learn.evaluation.evaluator import asked, evaluate, ranked
+from learn.evaluation.results import Evaluation, read_ranks
 from tests.evaluation.made_histories import TableScorer, split_histories
 
 SETTINGS = EvaluationSettings(cutoffs=(2, 5, 10), bootstrap_samples=100, list_users=20)

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from learn.config import GateSettings
-from learn.evaluation.evaluation import Evaluation, PartEvaluation
+from learn.config.evaluation import GateSettings
 from learn.evaluation.gate import Decision, baseline_rules
 from learn.evaluation.metrics import Difference
+from learn.evaluation.results import Evaluation, PartEvaluation
 
 OWN = 0.2
 

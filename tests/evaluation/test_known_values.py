@@ -7,11 +7,11 @@ import gzip
 import polars as pl
 import pytest
 
-from learn.config import EvaluationSettings, SplitSettings
+from learn.config.data import SplitSettings
+from learn.config.evaluation import EvaluationSettings
 from learn.data.histories import Histories
 from learn.data.splits import build_histories
-from learn.evaluation.baselines import Ease, Popularity, TfidfNeighbours, Transitions
-from learn.evaluation.blend import tune_blend
+from learn.evaluation.baselines import Ease, Popularity, TfidfNeighbours, Transitions, tune_blend
 from learn.evaluation.metrics import figures
 from learn.evaluation.ranking import Scorer, rank_targets
 from tests.real_data import REAL

@@ -6,14 +6,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learn.errors import SettingsError
-from learn.evaluation import (
+from learn.evaluation.metrics import (
     bootstrap_interval,
+    bootstrap_intervals,
     figures,
     metric_names,
     metric_values,
     paired_difference,
 )
-from learn.evaluation.metrics import bootstrap_intervals
 
 RANKS = st.lists(
     st.one_of(st.just(np.inf), st.integers(2, 400).map(lambda twice: twice / 2)), min_size=1, max_size=40

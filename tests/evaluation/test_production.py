@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.towers import Towers
-from learn.alignment.weights import save_towers
-from learn.config import EvaluationSettings, Settings, TowerSettings
+from learn.config.evaluation import EvaluationSettings
+from learn.config.model import TowerSettings
+from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import BundleError
+from learn.evaluation.evaluator import evaluate_run
 from learn.evaluation.production import ProductionModel
-from learn.evaluation.run import evaluate_run
+from learn.model.checkpoint import save_towers
+from learn.model.scorer import TowerScorer, id_rows
+from learn.model.towers import Towers
 from tests.made_shop import CONTENT, content_vectors, histories
 
 VECTORS = content_vectors()

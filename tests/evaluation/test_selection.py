@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 import torch
 
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.weights import load_towers, weights_hash
-from learn.config import EvaluationSettings, Settings
+from learn.config.evaluation import EvaluationSettings
+from learn.config.settings import Settings
 from learn.data.histories import Histories
-from learn.evaluation.evaluate import evaluate
+from learn.evaluation.evaluator import evaluate
 from learn.evaluation.selection import train_selected, validation_ndcg
+from learn.model.checkpoint import load_towers, weights_hash
+from learn.model.scorer import TowerScorer, id_rows
 from tests.evaluation.made_histories import TableScorer
 from tests.made_shop import content_vectors, histories
 

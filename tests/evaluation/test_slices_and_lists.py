@@ -8,8 +8,9 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learn.config import EvaluationSettings, SplitSettings
-from learn.evaluation.beyond_accuracy import NOTHING, centred_directions, list_figures, sample_examples, top_lists
+from learn.config.data import SplitSettings
+from learn.config.evaluation import EvaluationSettings
+from learn.evaluation.lists import NOTHING, centred_directions, list_figures, sample_examples, top_lists
 from learn.evaluation.slices import SLICES, slice_masks, tail_items
 from tests.evaluation.made_histories import TableScorer, in_memory, split_histories
 

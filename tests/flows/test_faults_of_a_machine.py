@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.scale.small_run import Outcome, Place, prepare
-from learn.data.staging import write_whole
+from learn.storage.atomic import write_whole
 
 pytestmark = pytest.mark.slow
 

@@ -32,7 +32,7 @@ class Ran:
 
 def learn(place: Workplace, *words: str) -> Finished:
     done = subprocess.run(
-        [sys.executable, "-m", "learn.command_line", "models", *words],
+        [sys.executable, "-m", "learn.cli", "models", *words],
         cwd=place.folder,
         env=place.environment | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
         capture_output=True,
@@ -130,7 +130,7 @@ def test_a_data_version_that_is_gone_is_one_clear_error(place: Workplace, first:
     elsewhere = Workplace(tmp_path)
     there = {"BENTOML_HOME": place.environment["BENTOML_HOME"]}
     done = subprocess.run(
-        [sys.executable, "-m", "learn.command_line", "models", "reproduce", first.version],
+        [sys.executable, "-m", "learn.cli", "models", "reproduce", first.version],
         cwd=elsewhere.folder,
         env=elsewhere.environment | there | {"PYTHONPATH": str(Path(__file__).resolve().parents[2])},
         capture_output=True,

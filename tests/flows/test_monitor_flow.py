@@ -11,10 +11,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from learn.config import Settings
-from learn.data.traffic import AnswerRecord, FeedbackRecord
+from learn.config.settings import Settings
 from learn.monitoring.profile import write_profile
-from learn.serving.bundle import Manifest, read_bundle, write_bundle
+from learn.registry.bundle import Manifest, read_bundle, write_bundle
+from learn.traffic.records import AnswerRecord, FeedbackRecord
 from tests.flows.made_tables import write_tables
 from tests.flows.workplace import Finished, Workplace
 from tests.monitoring.made_up_traffic import Shop, changed, clicks, make_shop, requests_of, write_log

@@ -13,7 +13,7 @@ import pytest
 
 from benchmarks.quality.provenance import ROOT
 from benchmarks.scale.remote import BUCKET, Cloud, cloud, run_on_empty_machines
-from learn.serving.bundle import read_bundle
+from learn.registry.bundle import read_bundle
 
 pytestmark = pytest.mark.slow
 
@@ -57,6 +57,6 @@ def test_every_step_runs_on_an_empty_machine_with_s3_alone(here: Cloud) -> None:
     assert {each["Key"].split("/")[0] for each in kept} == {"metaflow", "dvc", "content", "run-files"}
 
     home = here.folder / "home"
-    said_by([sys.executable, "-m", "flows.fetch", run.run_id, "--to", str(home)], here, cwd=ROOT)
+    said_by([sys.executable, "-m", "flows.runs", run.run_id, "--to", str(home)], here, cwd=ROOT)
     assert read_bundle(home / "bundle").manifest.data_version == run.version
     assert (home / "reports" / "index.html").is_file()

@@ -19,11 +19,11 @@ import httpx
 import numpy as np
 import pytest
 
-from learn.alignment.weights import weights_hash
-from learn.config import Settings
+from learn.config.settings import Settings
 from learn.errors import ServingError
 from learn.evaluation.selection import train_selected
-from learn.serving.server import running_service
+from learn.model.checkpoint import weights_hash
+from learn.serving.parity import running_service
 from tests.flows.workplace import Finished, Workplace
 from tests.real_data import REAL
 

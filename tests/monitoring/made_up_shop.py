@@ -8,7 +8,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from learn.monitoring import Window
+from learn.monitoring.samples import Window
 
 ITEM_COUNT = 400
 _WORDS = ("red", "blue", "steel", "mug", "lamp", "garden", "chair", "soft", "toy", "kit", "large", "travel", "oak")

@@ -11,14 +11,14 @@ import numpy as np
 import polars as pl
 import torch
 
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.towers import Towers
-from learn.config import Settings
+from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.data.splits import build_histories
-from learn.data.traffic import AnswerRecord, FeedbackRecord
+from learn.model.scorer import TowerScorer, id_rows
+from learn.model.towers import Towers
 from learn.monitoring.profile import Profile, make_profile
-from learn.monitoring.views import KnownHistories, WatchedModel, top_lists
+from learn.monitoring.requests import KnownHistories, WatchedModel, top_lists
+from learn.traffic.records import AnswerRecord, FeedbackRecord
 
 ITEMS, USERS, EACH, DAY = 150, 900, 12, 86_400.0
 START = 1_700_000_000.0

@@ -11,12 +11,11 @@ import numpy as np
 import polars as pl
 import pytest
 
-from learn.config import DriftSettings
+from learn.config.operations import DriftSettings
 from learn.errors import DriftError, StorageError
-from learn.monitoring import Window
-from learn.monitoring.column_tests import drifted_columns
 from learn.monitoring.drift import measure_drift
-from learn.monitoring.samples import column_samples
+from learn.monitoring.drift_tests import drifted_columns
+from learn.monitoring.samples import Window, column_samples
 from learn.monitoring.summary import ColumnDrift
 from tests.monitoring.made_up_shop import ITEM_COUNT, draw_window, shop_items, shop_vectors
 

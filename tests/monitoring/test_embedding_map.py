@@ -8,8 +8,9 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from learn.monitoring.embedding_map import OTHER, embedding_map
-from learn.monitoring.trend import telling_columns
+from learn.monitoring.embedding_map import OTHER
+from learn.monitoring.embedding_map import map_embeddings as embedding_map
+from learn.monitoring.summary import telling_columns
 from tests.made_up_run import made_up_trend
 from tests.monitoring.made_up_traffic import Shop, make_shop
 

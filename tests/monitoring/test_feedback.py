@@ -12,11 +12,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learn.config import MonitoringSettings
-from learn.data.traffic import AnswerRecord, FeedbackRecord
-from learn.monitoring.feedback import LiveFeedback, measure_feedback
-from learn.monitoring.ratios import Sums, difference, rate
-from learn.monitoring.traffic_log import read_traffic
+from learn.config.operations import MonitoringSettings
+from learn.monitoring.feedback import LiveFeedback, Sums, difference, measure_feedback, rate
+from learn.traffic.reader import read_traffic
+from learn.traffic.records import AnswerRecord, FeedbackRecord
 from tests.monitoring.made_up_traffic import NOW, write_log
 
 CHALLENGER: dict[str, Any] = {"arm": "challenger", "model_version": "v2"}

@@ -10,15 +10,15 @@ import polars as pl
 import pytest
 import torch
 
-from learn.alignment.scoring import TowerScorer, id_rows
-from learn.alignment.towers import Towers
-from learn.alignment.weights import save_towers
-from learn.config import Settings
-from learn.content import collect_vectors, encode_shard, plan_extraction
+from learn.config.settings import Settings
+from learn.content.extraction import collect_vectors, encode_shard, plan_extraction
 from learn.data.histories import Histories
 from learn.data.splits import build_histories
 from learn.errors import DataError, DriftError
-from learn.monitoring.run_drift import newest_window, run_drift, training_window
+from learn.model.checkpoint import save_towers
+from learn.model.scorer import TowerScorer, id_rows
+from learn.model.towers import Towers
+from learn.monitoring.drift import newest_window, run_drift, training_window
 from learn.monitoring.summary import DriftSummary
 from tests.content.tiny_models import save_bert
 

@@ -10,10 +10,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.data.traffic import RECORDS, AnswerRecord, FeedbackRecord
 from learn.errors import DataError
-from learn.monitoring import traffic_log
-from learn.monitoring.traffic_log import is_traffic_log, read_traffic
+from learn.traffic import reader as traffic_log
+from learn.traffic.reader import is_traffic_log, read_traffic
+from learn.traffic.records import RECORDS, AnswerRecord, FeedbackRecord
 from tests.monitoring.made_up_traffic import NOW, write_log
 
 

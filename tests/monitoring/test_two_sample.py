@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from learn.monitoring.embedding_drift import compare_vectors
-from learn.monitoring.two_sample import (
+from learn.monitoring.drift_tests import (
     compare_categories,
     compare_counts,
     compare_numbers,
+    compare_vectors,
     enough_permutations,
     holm,
 )

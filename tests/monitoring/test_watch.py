@@ -10,13 +10,13 @@ import numpy as np
 import polars as pl
 import pytest
 
-from learn.config import Settings
-from learn.data.traffic import AnswerRecord, FeedbackRecord
+from learn.config.settings import Settings
 from learn.errors import DriftError, SettingsError
 from learn.monitoring.profile import read_profile, write_profile
-from learn.monitoring.source import one_source, read_source, window_begin
-from learn.monitoring.watch import watch
-from learn.monitoring.watched import Watched
+from learn.monitoring.verdict import Watched
+from learn.monitoring.watch import monitor as watch
+from learn.monitoring.watch import one_source, read_source, window_begin
+from learn.traffic.records import AnswerRecord, FeedbackRecord
 from tests.monitoring.made_up_traffic import (
     SETTINGS,
     Shop,

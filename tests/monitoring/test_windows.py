@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from learn.errors import DriftError
-from learn.monitoring import Window, history_window, positions_from, table_window
+from learn.monitoring.samples import Window, history_window, positions_from, table_window
 
 ITEMS = pl.DataFrame({"item_id": ["a", "b", "c"], "title": ["red mug", "blue mug", "lamp"]})
 

@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from learn.serving.bundle import Bundle, read_bundle
+from learn.registry.bundle import Bundle, read_bundle
+from learn.registry.store import store_bundle
 from learn.serving.package import build_bento, project_root
-from learn.serving.registry import store_bundle
 from tests.serving.made_up_model import BundleParts, made_up_parts
 
 

@@ -10,9 +10,10 @@ import polars as pl
 import torch
 from numpy.typing import NDArray
 
-from learn.alignment.towers import Towers
-from learn.config import Settings, TowerSettings
-from learn.serving.bundle import Manifest, write_bundle
+from learn.config.model import TowerSettings
+from learn.config.settings import Settings
+from learn.model.towers import Towers
+from learn.registry.bundle import Manifest, write_bundle
 
 ITEM_COUNT = 300
 CONTENT_DIMENSION = 24

@@ -8,12 +8,13 @@ import numpy as np
 import polars as pl
 import torch
 
-from learn.alignment.towers import Towers
-from learn.config import Settings
-from learn.content import ItemPrompt, fingerprint_encoder, resolve_encoder
+from learn.config.settings import Settings
 from learn.content.encoder import load_encoder
-from learn.content.fields import rows_of, texts_of
-from learn.serving.bundle import Manifest
+from learn.content.fingerprint import fingerprint_encoder
+from learn.content.prompt import ItemPrompt, rows_of, texts_of
+from learn.content.source import resolve_encoder
+from learn.model.towers import Towers
+from learn.registry.bundle import Manifest
 from tests.content.tiny_models import save_bert
 from tests.serving.made_up_model import BundleParts
 

@@ -7,8 +7,7 @@ from typing import Any
 import pytest
 
 from learn.errors import SettingsError
-from learn.serving.admission import KeyGuard, LoadLimit
-from learn.serving.api_keys import ApiKeys
+from learn.serving.middleware import ApiKeys, KeyGuard, LoadLimit
 
 KEY, OTHER = "key-number-one-000", "key-number-two-000"
 

@@ -6,13 +6,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from learn.config import Settings
+from learn.config.settings import Settings
 from learn.errors import BundleError
-from learn.serving.ann import AnnIndex, build_index, measured_recall, rank
-from learn.serving.bundle import read_bundle
+from learn.registry.bundle import read_bundle
+from learn.retrieval import AnnIndex, Candidates, StackedRows, build_index, measured_recall, rank, rank_exactly
 from learn.serving.recommender import Recommender
-from learn.serving.retrieval import Candidates, rank_exactly
-from learn.serving.stacked_rows import StackedRows
 from tests.serving.made_up_model import BundleParts, item_id
 
 COUNT, DIMENSION = 4_000, 16

@@ -13,10 +13,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.config import TowerSettings
+from learn.config.model import TowerSettings
 from learn.errors import BundleError, StorageError
-from learn.serving import bundle as bundle_room
-from learn.serving.bundle import Bundle, GateDecision, Manifest, read_bundle, read_manifest
+from learn.registry import bundle as bundle_room
+from learn.registry.bundle import Bundle, GateDecision, Manifest, read_bundle, read_manifest
 from tests.serving.made_up_model import BundleParts, made_up_parts
 
 FILES = [

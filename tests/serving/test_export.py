@@ -14,14 +14,15 @@ from click.testing import CliRunner
 from rich.console import Console
 
 from learn.errors import DataError
-from learn.serving import export as export_room
-from learn.serving import export_users, recommender
-from learn.serving.__main__ import cli
-from learn.serving.bundle import Bundle
-from learn.serving.export import export
-from learn.serving.promotion import promote
+from learn.registry.bundle import Bundle
+from learn.registry.promotion import promote
+from learn.registry.store import store_bundle
+from learn.serving import exporter as export_room
+from learn.serving import exporter as export_users
+from learn.serving import recommender
+from learn.serving.cli import cli
+from learn.serving.exporter import export
 from learn.serving.recommender import Recommender
-from learn.serving.registry import store_bundle
 from tests.serving.made_up_model import item_id, made_up_histories
 from tests.serving.test_start_bundle import split, tables
 

@@ -11,8 +11,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learn.errors import RequestError
-from learn.serving.bundle import Bundle
-from learn.serving.columns import AnyOf, Between, Condition
+from learn.registry.bundle import Bundle
+from learn.serving.catalogue import AnyOf, Between, Condition
 from learn.serving.filters import Filters, Selection, ValueCap
 from learn.serving.recommender import Recommendation, Recommender
 from tests.serving.made_up_model import ITEM_COUNT, item_id

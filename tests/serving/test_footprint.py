@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from learn.config import GateSettings
-from learn.serving.bundle import Bundle, GateDecision, read_bundle, record_decision
-from learn.serving.footprint import Footprint, footprint_rules, measure_footprint
-from learn.serving.registry import store_bundle
+from learn.config.evaluation import GateSettings
+from learn.registry.bundle import Bundle, GateDecision, read_bundle, record_decision
+from learn.registry.store import store_bundle
+from learn.serving.release import Footprint, footprint_rules, measure_footprint
 from tests.serving.made_up_model import BundleParts, made_up_histories
 
 

@@ -9,11 +9,10 @@ import numpy as np
 import pytest
 
 from learn.errors import EncoderError, RequestError, StoreError
-from learn.serving.bundle import Bundle, read_bundle
-from learn.serving.columns import AnyOf
+from learn.registry.bundle import Bundle, read_bundle
+from learn.serving.catalogue import AnyOf
 from learn.serving.filters import Filters, Selection
-from learn.serving.item_store import FILE, ItemPatch, ItemStore
-from learn.serving.live_items import LiveItems
+from learn.serving.live_items import FILE, ItemPatch, ItemStore, LiveItems
 from learn.serving.recommender import Recommender
 from tests.content.tiny_models import save_bert
 from tests.serving.made_up_model import BundleParts

@@ -9,8 +9,8 @@ import bentoml
 import pytest
 
 from learn.errors import RequestError
-from learn.serving.limits import named
-from learn.serving.logs import JsonLines, is_about_a_fault
+from learn.serving.answers import named
+from learn.serving.observability import JsonLines, is_about_a_fault
 
 
 def record_of(fault: BaseException | None = None) -> logging.LogRecord:

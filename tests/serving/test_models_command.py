@@ -11,12 +11,12 @@ import bentoml
 import pytest
 from click.testing import CliRunner, Result
 
-from learn.config import Settings
+from learn.config.settings import Settings
 from learn.errors import BundleError
-from learn.serving.bundle import GateDecision
-from learn.serving.models_command import models
-from learn.serving.promotion import whoami
-from learn.serving.registry import load_stored, store_bundle
+from learn.registry.bundle import GateDecision
+from learn.registry.cli import models
+from learn.registry.promotion import whoami
+from learn.registry.store import load_stored, store_bundle
 from tests.serving.made_up_model import made_up_parts
 
 NAME = "commanded"

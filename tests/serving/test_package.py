@@ -6,9 +6,9 @@ import bentoml
 import pytest
 
 from learn.errors import ServingError
+from learn.registry.store import store_bundle
 from learn.serving.package import build_bento, project_root, serve_command
-from learn.serving.registry import store_bundle
-from learn.serving.server import running_service
+from learn.serving.parity import running_service
 
 ROOT = Path(__file__).resolve().parents[2]
 

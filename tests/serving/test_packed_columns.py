@@ -2,8 +2,8 @@ from __future__ import annotations
 
 import polars as pl
 
-from learn.config import ContentSettings
-from learn.content import ItemPrompt
+from learn.config.content import ContentSettings
+from learn.content.prompt import ItemPrompt
 from learn.serving.release import packed_columns
 
 

@@ -14,12 +14,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from learn.serving.bundle import Bundle, read_bundle
+from learn.registry.bundle import Bundle, read_bundle
 from learn.serving.catalogue import ItemChange
 from learn.serving.playground import pages
-from learn.serving.playground.answers import catalogue_summary, described_items, explained_items, found_items
-from learn.serving.playground.lookup import Lookups
-from learn.serving.playground.messages import (
+from learn.serving.playground.answers import Lookups, catalogue_summary, described_items, explained_items, found_items
+from learn.serving.playground.schemas import (
     CatalogueRequest,
     ColumnSummary,
     DescribeItemsRequest,

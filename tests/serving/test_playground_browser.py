@@ -14,9 +14,9 @@ import polars as pl
 import pytest
 from playwright.sync_api import Browser, Route, expect, sync_playwright
 
+from learn.registry.store import store_bundle
 from learn.serving.package import build_bento
-from learn.serving.registry import store_bundle
-from learn.serving.server import running_service
+from learn.serving.parity import running_service
 from tests.serving.made_up_model import BundleParts, item_id
 from tests.serving.playground_page import PATIENCE_MILLISECONDS, add, found, opened, results, settled, tab_to
 

@@ -9,13 +9,13 @@ from typing import Any
 import polars as pl
 import pytest
 
-from flows.earlier_bundles import production_model, resolve_production
-from learn.config import Settings
+from flows.models import production_model, resolve_production
+from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import BundleError
-from learn.serving.bundle import read_bundle
-from learn.serving.production import answers_seen, check_production, newest_production, read_production
-from learn.serving.registry import store_bundle
+from learn.registry.bundle import read_bundle
+from learn.registry.earlier import answers_seen, check_production, newest_production, read_production
+from learn.registry.store import store_bundle
 from tests.serving.made_up_model import BundleParts, item_id, made_up_parts
 from tests.serving.test_start_bundle import SETTINGS, split, tables, written
 

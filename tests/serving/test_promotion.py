@@ -13,9 +13,9 @@ import bentoml
 import pytest
 
 from learn.errors import BundleError, ServingError
-from learn.serving.aliases import aliases_path, read_aliases
-from learn.serving.promotion import promote, promote_challenger, roll_back, whoami, withdraw
-from learn.serving.registry import find_stored, list_stored, load_stored, store_bundle
+from learn.registry.aliases import aliases_path, read_aliases
+from learn.registry.promotion import promote, promote_challenger, roll_back, whoami, withdraw
+from learn.registry.store import find_stored, list_stored, load_stored, store_bundle
 from tests.serving.made_up_model import BundleParts, made_up_parts
 
 BY = "someone@somewhere"

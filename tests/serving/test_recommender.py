@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.serving.bundle import Bundle
+from learn.registry.bundle import Bundle
 from learn.serving.parity import compare, offline_top_k
 from learn.serving.recommender import Recommender
 from tests.serving.made_up_model import ITEM_COUNT, item_id, made_up_histories

@@ -13,12 +13,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learn.errors import RequestError
-from learn.serving.bundle import Bundle, read_bundle
-from learn.serving.catalogue import ItemChange
-from learn.serving.columns import AnyOf
+from learn.registry.bundle import Bundle, read_bundle
+from learn.serving.catalogue import AnyOf, ItemChange
 from learn.serving.filters import NO_FILTERS, Filters, Selection, ValueCap
-from learn.serving.gathering import Gathering
-from learn.serving.recommender import CLOSE, Recommendation, Recommender, Wanted
+from learn.serving.recommender import CLOSE, Gathering, Recommendation, Recommender, Wanted
 from tests.serving.made_up_model import ITEM_COUNT, item_id, made_up_histories, made_up_parts
 
 WRONG = Filters(include_only=Selection(columns={"no such column": AnyOf(("x",))}))

@@ -6,8 +6,8 @@ import bentoml
 import pytest
 
 from learn.errors import BundleError
-from learn.serving.bundle import Bundle
-from learn.serving.registry import load_stored, store_bundle
+from learn.registry.bundle import Bundle
+from learn.registry.store import load_stored, store_bundle
 from tests.serving.made_up_model import BundleParts
 
 

@@ -7,10 +7,10 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner, Result
 
-from learn.config import Settings
-from learn.serving.models_command import models
-from learn.serving.registry import store_bundle
-from learn.serving.reproduction import Repetition, settings_text
+from learn.config.settings import Settings
+from learn.registry.cli import models
+from learn.registry.reproduction import Repetition, settings_text
+from learn.registry.store import store_bundle
 from tests.serving.made_up_model import BundleParts, made_up_parts
 from tests.serving.test_start_bundle import SETTINGS, written
 

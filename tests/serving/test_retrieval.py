@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 from numpy.typing import NDArray
 
-from learn.serving.retrieval import Candidates, rank_exactly, top_k
-from learn.serving.stacked_rows import StackedRows
+from learn.retrieval import Candidates, StackedRows, rank_exactly, top_k
 
 # Few distinct values, so that ties are the rule.
 scores_with_ties = hnp.arrays(

@@ -8,15 +8,14 @@ from pathlib import Path
 import bentoml
 import pytest
 
-from flows.champion import find_opponents, presence_rule, promote_rule
-from learn.config import Settings
+from flows.models import find_opponents, presence_rule, promote_rule
+from learn.config.settings import Settings
 from learn.errors import BundleError, SettingsError
 from learn.evaluation.gate import Decision, Rule
-from learn.serving.aliases import read_aliases
-from learn.serving.promotion import promote
-from learn.serving.registry import store_bundle
-from learn.serving.run_promotion import promote_run
-from learn.serving.summary import Champion
+from learn.registry.aliases import read_aliases
+from learn.registry.promotion import promote, promote_run
+from learn.registry.store import store_bundle
+from learn.registry.summary import Champion
 from tests.serving.made_up_model import BundleParts, made_up_parts
 from tests.serving.test_start_bundle import SETTINGS, written
 

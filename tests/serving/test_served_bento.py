@@ -15,11 +15,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 
 from learn.errors import ServingError
-from learn.serving.bundle import Bundle, read_bundle
+from learn.registry.bundle import Bundle, read_bundle
+from learn.registry.store import store_bundle
 from learn.serving.package import build_bento
-from learn.serving.parity import check_parity, compare, offline_top_k, served_top_k
-from learn.serving.registry import store_bundle
-from learn.serving.server import running_service
+from learn.serving.parity import check_parity, compare, offline_top_k, running_service, served_top_k
 from tests.serving.bad_requests import BAD_BODIES, BROKEN_BODIES, any_bytes, content_types
 from tests.serving.made_up_model import ITEM_COUNT, made_up_histories
 from tests.serving.readable_model import readable_parts
@@ -38,7 +37,7 @@ def client(bento_tag: str) -> Iterator[httpx.Client]:
 
 _SERVING = """
 import sys, time
-from learn.serving.server import running_service
+from learn.serving.parity import running_service
 with running_service(sys.argv[1]) as address:
     print(address, flush=True)
     time.sleep(300)

@@ -15,14 +15,14 @@ from pathlib import Path
 import bentoml
 import pytest
 
-from learn.config import DeploymentSettings
+from learn.config.operations import DeploymentSettings
 from learn.errors import BundleError
-from learn.serving.aliases import aliases_path
-from learn.serving.bundle import Bundle, read_bundle
-from learn.serving.promotion import promote, promote_challenger, roll_back, withdraw
+from learn.registry.aliases import aliases_path
+from learn.registry.bundle import Bundle, read_bundle
+from learn.registry.promotion import promote, promote_challenger, roll_back, withdraw
+from learn.registry.store import load_stored, store_bundle
+from learn.serving.deployment import Deployment, Served, user_draw
 from learn.serving.recommender import Recommender
-from learn.serving.registry import load_stored, store_bundle
-from learn.serving.served_models import Deployment, Served, user_draw
 from tests.serving.made_up_model import item_id, made_up_parts
 
 WHO = {"reason": "a test", "by": "someone@somewhere"}

@@ -12,10 +12,10 @@ from pathlib import Path
 import httpx
 import pytest
 
-from learn.serving.bundle import Bundle
-from learn.serving.promotion import promote, promote_challenger
-from learn.serving.registry import store_bundle
-from learn.serving.server import running_service
+from learn.registry.bundle import Bundle
+from learn.registry.promotion import promote, promote_challenger
+from learn.registry.store import store_bundle
+from learn.serving.parity import running_service
 from tests.serving.made_up_model import item_id, made_up_histories
 
 pytestmark = pytest.mark.slow

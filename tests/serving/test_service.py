@@ -17,10 +17,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from starlette.testclient import TestClient
 
-from learn.serving.bundle import Bundle
-from learn.serving.guard import MAX_BODY_BYTES
+from learn.registry.bundle import Bundle
+from learn.registry.store import store_bundle
+from learn.serving.middleware import MAX_BODY_BYTES
 from learn.serving.parity import offline_top_k
-from learn.serving.registry import store_bundle
 from tests.serving.bad_requests import BAD_BODIES, BROKEN_BODIES, any_bytes, bad_bodies, content_types
 from tests.serving.generated_requests import KNOWN, Page
 from tests.serving.made_up_model import ITEM_COUNT, item_id, made_up_histories

@@ -9,12 +9,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from learn.config import Settings, SplitSettings
-from learn.content import ItemPrompt, fingerprint_encoder, resolve_encoder
+from learn.config.data import SplitSettings
+from learn.config.settings import Settings
+from learn.content.fingerprint import fingerprint_encoder
+from learn.content.prompt import ItemPrompt
+from learn.content.source import resolve_encoder
 from learn.data.splits import build_histories
 from learn.errors import BundleError
-from learn.serving.bundle import read_bundle
-from learn.serving.start_bundle import check_start, read_start, refuse_seen_windows
+from learn.registry.bundle import read_bundle
+from learn.registry.earlier import check_start, read_start, refuse_seen_windows
 from tests.serving.made_up_model import BundleParts, item_id, made_up_parts
 
 SETTINGS = Settings.from_mapping({"towers": {"dimension": 16, "max_history": 12, "cooccurrence_rank": 0}})

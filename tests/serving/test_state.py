@@ -4,10 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from learn.config import ServingSettings
+from learn.config.operations import ServingSettings
 from learn.errors import ServingError
-from learn.serving.aliases import aliases_path
-from learn.serving.state import claim, state_folder
+from learn.registry.aliases import aliases_path
+from learn.serving.service import claim, state_folder
 
 
 def test_state_lies_beside_the_aliases_unless_told_otherwise(tmp_path: Path) -> None:

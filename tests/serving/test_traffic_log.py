@@ -17,10 +17,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.config import TrafficSettings
-from learn.data.traffic import FILE_PATTERN, RECORDS, AnswerRecord, FeedbackRecord
+from learn.config.operations import TrafficSettings
 from learn.errors import StorageError
-from learn.serving.traffic_log import TrafficLog
+from learn.traffic.records import FILE_PATTERN, RECORDS, AnswerRecord, FeedbackRecord
+from learn.traffic.writer import TrafficLog
 from tests.small_disk import small_disk
 
 NOW = datetime(2031, 5, 6, 7, 8, 9, tzinfo=UTC)

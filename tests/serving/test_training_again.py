@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 
 from flows.retraining import known_model, retrain_on_verdict, retrain_rule
-from learn.config import DataSettings, Settings
-from learn.data.versioning import record_version
+from learn.config.data import DataSettings
+from learn.config.settings import Settings
+from learn.data.versions.snapshot import record_version
 from learn.errors import DataError, SettingsError
-from learn.serving.registry import store_bundle
+from learn.registry.store import store_bundle
 from tests.flows.made_tables import write_tables
 from tests.serving.made_up_model import made_up_parts
 

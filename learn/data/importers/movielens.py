@@ -10,12 +10,17 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from learn.data.faults import engine_faults, raise_engine_fault, unreadable
-from learn.data.formats import delimited_to_parquet, table_file
+from learn.data.formats import (
+    bad_line,
+    delimited_to_parquet,
+    engine_faults,
+    numbered_lines,
+    raise_engine_fault,
+    table_file,
+    unreadable,
+)
 from learn.data.importers.progress import watched
-from learn.data.importers.row_groups import RowWriter
-from learn.data.importers.summary import ImportSummary, keep_known, staged_import
-from learn.data.json_lines import bad_line, numbered_lines
+from learn.data.importers.summary import ImportSummary, RowWriter, keep_known, staged_import
 from learn.data.tables import ITEMS_FILE
 from learn.errors import DataError
 

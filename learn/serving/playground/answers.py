@@ -1,12 +1,37 @@
-"""From what the page asks to what it is answered."""
+"""Why an item stands in a list: the items of the history that lie nearest to it.
+
+The user tower mixes its whole history into one vector, so no single item of it is the cause. What can be said truly is
+which of them the recommended item is most like, by the vectors that recommendations are ranked by.
+
+Shape legend: h items of a history, i items explained, D width of the vectors.
+
+Finding and describing the items of one catalogue; built when it is first asked for.
+
+Shape legend: n rows of the catalogue, r rows that stand for an item.
+
+What a catalogue can be filtered by: its columns, with their commonest values.
+
+Shape legend: n rows of the catalogue, r rows that stand for an item, c different cells of a column.
+
+From what the page asks to what it is answered.
+"""
 
 from __future__ import annotations
 
-from learn.serving.playground.column_values import summarised
-from learn.serving.playground.lookup import CatalogueLookup, Lookups, known_rows
-from learn.serving.playground.messages import (
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from learn.serving.catalogue import Catalogue, Cell, Column, LabelColumn, NumberColumn
+from learn.serving.playground.schemas import (
     CatalogueRequest,
     CatalogueResponse,
+    ColumnSummary,
+    CommonValue,
     DescribedItem,
     DescribeItemsRequest,
     DescribeItemsResponse,
@@ -17,8 +42,215 @@ from learn.serving.playground.messages import (
     SearchItemsRequest,
     SearchItemsResponse,
 )
-from learn.serving.playground.nearest import nearest_items
 from learn.serving.recommender import Recommender
+
+_Rows = NDArray[np.int64]
+
+
+def nearest_items(
+    catalogue: Catalogue, rows: Sequence[int], history: Sequence[int], *, nearest: int
+) -> list[list[tuple[int, float]]]:
+    """Return the nearest rows of a history, with their cosines, for each of some items.
+
+    Args:
+        catalogue: The items.
+        rows: (i,) rows to explain.
+        history: (h,) rows of the history, oldest first; may repeat.
+        nearest: Rows wanted for each; fewer come back where the history holds fewer different ones. An item of the
+            history does not explain itself.
+    """
+    # The newest first, so that of equally near items the newer one is named.
+    different = np.array(list(dict.fromkeys(reversed(history))), dtype=np.int64)
+    explained = np.array(rows, dtype=np.int64)
+    cosines = _units(catalogue, explained) @ _units(catalogue, different).T  # (i, h)
+    order = np.argsort(-cosines, axis=1, kind="stable")  # (i, h)
+    return [
+        [(int(different[place]), float(cosines[at, place])) for place in order[at] if different[place] != row][:nearest]
+        for at, row in enumerate(explained)
+    ]
+
+
+def _units(catalogue: Catalogue, rows: _Rows) -> NDArray[np.float32]:
+    lengths = np.maximum(catalogue.lengths[rows], np.finfo(np.float32).tiny)
+    return (catalogue.vectors.take(rows) / lengths[:, None]).astype(np.float32, copy=False)
+
+
+_BETWEEN = "\n"
+_WHOLE = 2.0**53
+
+
+@dataclass(frozen=True)
+class Found:
+    """What a search found.
+
+    Attributes:
+        rows: Rows of the catalogue, best first.
+        count: Items that match, also those beyond the limit.
+    """
+
+    rows: list[int]
+    count: int
+
+
+class CatalogueLookup:
+    """Texts and cells of one catalogue, in a form that is searched quickly.
+
+    Args:
+        catalogue: The catalogue.
+    """
+
+    def __init__(self, catalogue: Catalogue) -> None:
+        self.catalogue = catalogue
+
+    def search(self, query: str, *, limit: int) -> Found:
+        """Find the items whose title or id holds every word of a query, whatever its case and accents.
+
+        The item of that very id comes first, then what begins with the query; the more popular first among equals.
+        Without a word, the most popular items are found.
+
+        Args:
+            query: Words.
+            limit: Items wanted.
+        """
+        words = sorted(set(_folded(pl.Series([query]))[0].split()), key=len, reverse=True)
+        found = self._texts
+        # The longest word leaves the fewest, and each further one is looked for in those alone.
+        for word in words:
+            found = found.filter(pl.col("text").str.contains(word, literal=True))
+        if words:
+            start = " ".join(_folded(pl.Series([query]))[0].split())
+            found = found.with_columns(
+                exact=pl.col("id") == start,
+                begins=pl.col("id").str.starts_with(start) | pl.col("title").str.starts_with(start),
+            ).sort("exact", "begins", descending=True, maintain_order=True)
+        return Found(found["row"].head(limit).to_list(), len(found))
+
+    def cells(self, row: int) -> dict[str, str | bool | int | float | list[str]]:
+        """Return what one item holds in the columns that can be filtered by."""
+        cells = ((name, self._cell(name, row)) for name in self.catalogue.columns)
+        return {name: cell for name, cell in cells if cell is not None}
+
+    @cached_property
+    def live_rows(self) -> NDArray[np.int64]:
+        """(r,) rows that stand for an item, the most popular first."""
+        return self.catalogue.popularity_order
+
+    @cached_property
+    def _texts(self) -> pl.DataFrame:
+        rows = self.live_rows
+        ids = _folded(pl.Series(self.catalogue.ids, dtype=pl.String).gather(rows))
+        titles = _folded(pl.Series(self.catalogue.titles, dtype=pl.String).gather(rows).fill_null(""))
+        # A line between them: no word holds one, so none is found across the two.
+        return pl.DataFrame({"row": rows, "id": ids, "title": titles}).with_columns(
+            text=pl.concat_str("id", "title", separator=_BETWEEN)
+        )
+
+    @cached_property
+    def _labels(self) -> dict[str, dict[int, str | bool | tuple[str, ...]]]:
+        return {
+            name: {code: key for key, code in column.keys.items()}
+            for name, column in self.catalogue.columns.items()
+            if isinstance(column, LabelColumn)
+        }
+
+    def _cell(self, name: str, row: int) -> Cell:
+        column = self.catalogue.columns[name]
+        if isinstance(column, NumberColumn):
+            number = float(column.numbers[row])
+            if not np.isfinite(number):
+                return None
+            return int(number) if number.is_integer() and abs(number) < _WHOLE else number
+        key = self._labels[name].get(int(column.codes[row]))
+        return list(key) if isinstance(key, tuple) else key
+
+
+class Lookups:
+    """Keeps the lookup of the catalogue that was asked for last; safe between threads.
+
+    A change of the catalogue makes a new one, and its lookup is built by whoever asks first.
+    """
+
+    def __init__(self) -> None:
+        self._newest: CatalogueLookup | None = None
+
+    def of(self, catalogue: Catalogue) -> CatalogueLookup:
+        """Return the lookup of a catalogue."""
+        newest = self._newest
+        if newest is None or newest.catalogue is not catalogue:
+            newest = self._newest = CatalogueLookup(catalogue)
+        return newest
+
+
+def known_rows(catalogue: Catalogue, item_ids: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+    """Return the rows of the known ones of some items, and the unknown ids; each once, in their order."""
+    wanted = dict.fromkeys(item_ids)
+    known = {item_id: catalogue.rows[item_id] for item_id in wanted if item_id in catalogue.rows}
+    return known, [item_id for item_id in wanted if item_id not in known]
+
+
+def _folded(texts: pl.Series) -> pl.Series:
+    """Return texts without case and accents; polars does it without holding up the event loop's thread."""
+    plain = texts.str.normalize("NFKD").str.replace_all(r"\p{Mn}", "").str.to_lowercase()
+    return plain.str.replace_all(r"\s+", " ")
+
+
+def summarised(columns: Mapping[str, Column], rows: _Rows, *, values: int) -> list[ColumnSummary]:
+    """Describe the columns of a catalogue.
+
+    Args:
+        columns: Its columns, each of n cells.
+        rows: (r,) rows that stand for an item.
+        values: Values wanted of each, the commonest first.
+
+    Returns:
+        One a column that holds anything, in their order.
+    """
+    found = [
+        _numbers(name, column, rows) if isinstance(column, NumberColumn) else _labels(name, column, rows, most=values)
+        for name, column in columns.items()
+    ]
+    return [summary for summary in found if summary.items]
+
+
+def _numbers(name: str, column: NumberColumn, rows: _Rows) -> ColumnSummary:
+    numbers = column.numbers[rows]  # (r,)
+    held = numbers[np.isfinite(numbers)]
+    return ColumnSummary(
+        name=name,
+        kind="number",
+        items=len(held),
+        distinct=None,
+        values=[],
+        minimum=float(held.min()) if len(held) else None,
+        maximum=float(held.max()) if len(held) else None,
+    )
+
+
+def _labels(name: str, column: LabelColumn, rows: _Rows, *, most: int) -> ColumnSummary:
+    counts = np.bincount(column.codes[rows], minlength=len(column.keys) + 1)  # (c + 1,)
+    if column.kind == "list":
+        items = {value: int(counts[list(codes)].sum()) for value, codes in column.codes_of.items()}
+        distinct = sum(count > 0 for count in items.values())
+        common = sorted(items.items(), key=lambda found: -found[1])[:most]
+    else:
+        # One code a value: a column of a million different texts is not walked through in Python.
+        distinct = int(np.count_nonzero(counts[1:]))
+        wanted = np.argsort(-counts[1:], kind="stable")[:most] + 1
+        names = _named(column, {int(code) for code in wanted})
+        common = [(names[int(code)], int(counts[code])) for code in wanted]
+    return ColumnSummary(
+        name=name,
+        kind=column.kind,
+        items=int(counts[1:].sum()),
+        distinct=distinct,
+        values=[CommonValue(value=value, items=count) for value, count in common if count],
+        minimum=None,
+        maximum=None,
+    )
+
+
+def _named(column: LabelColumn, codes: set[int]) -> dict[int, str | bool]:
+    return {code: key for key, code in column.keys.items() if code in codes and not isinstance(key, tuple)}
 
 
 def found_items(recommender: Recommender, lookups: Lookups, request: SearchItemsRequest) -> SearchItemsResponse:

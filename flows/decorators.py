@@ -1,0 +1,151 @@
+"""A flow whose verdict is the command's exit code, for cron and for CI.
+
+A user's mistake ends a step with one message instead of a traceback.
+
+The files that steps hand on where their machines share no disk; otherwise nothing of it acts.
+"""
+
+from __future__ import annotations
+
+import functools
+import sys
+import tempfile
+import tomllib
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+from metaflow.exception import MetaflowException
+
+from learn.config import MachineSettings, Settings
+from learn.errors import LearnError, storage_faults
+
+_STARTS = frozenset({"run", "resume"})
+_OPTION = "--run-id-file"
+
+
+def run_with_exit_code(flow: type[Any]) -> None:
+    """Run a flow's command line; where it starts a run, end with the run's artifact ``exit_code``.
+
+    The run's number is asked of Metaflow by its own option, so that this process needs to know nothing of the steps,
+    which ran in others.
+    """
+    words = sys.argv[1:]
+    # Help ends well without a run.
+    if not _STARTS & set(words) or "--help" in words:
+        flow()
+        return
+    with tempfile.TemporaryDirectory(prefix="learn-") as folder:
+        given = words[words.index(_OPTION) + 1 : words.index(_OPTION) + 2] if _OPTION in words else []
+        file = Path(given[0]) if given else Path(folder) / "run_id"
+        if not given:
+            sys.argv += [_OPTION, str(file)]
+        code = _code_of(flow)
+        sys.exit(code or _exit_code(flow.__name__, file))
+
+
+def _code_of(flow: type[Any]) -> int:
+    try:
+        flow()
+    except SystemExit as ended:
+        return ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    return 0
+
+
+def _exit_code(name: str, file: Path) -> int:
+    from metaflow.client.core import Run
+
+    task = Run(f"{name}/{file.read_text(encoding='utf-8').strip()}", _namespace_check=False)["end"].task
+    # A run that ended well has an end; without one something is wrong, and the command says so.
+    return 1 if task is None else int(task["exit_code"].data)
+
+
+_Step = TypeVar("_Step", bound=Callable[..., None])
+
+
+class _Stopped(MetaflowException):
+    """What Metaflow prints as a headline and a message, without a traceback."""
+
+    def __init__(self, error: LearnError) -> None:
+        self.headline = error.headline
+        super().__init__(str(error))  # type: ignore[no-untyped-call]  # Metaflow types its exceptions not at all
+
+
+def plain_errors(body: _Step) -> _Step:
+    """Wrap a step so that a :class:`LearnError` in it is shown as what it says, and the run fails."""
+
+    @functools.wraps(body)
+    def wrapped(*args: Any) -> None:
+        try:
+            with storage_faults(Path.cwd()):
+                body(*args)
+        except LearnError as error:
+            raise _Stopped(error) from None
+
+    return wrapped  # type: ignore[return-value]  # the wrapper takes what the step takes
+
+
+def settings_text(text: str) -> dict[str, Any]:
+    """Parse the settings file for Metaflow's Config, which keeps it with the run."""
+    try:
+        Settings.from_toml(text)
+    except LearnError as error:
+        raise _Stopped(error) from None
+    return tomllib.loads(text)
+
+
+def machines_text(text: str) -> dict[str, Any]:
+    """Parse the file of machines, as :func:`settings_text` does the settings."""
+    try:
+        MachineSettings.from_toml(text, where="file of machines")
+    except LearnError as error:
+        raise _Stopped(error) from None
+    return tomllib.loads(text)
+
+
+def hands_on(*reads: str) -> Callable[[_Step], _Step]:
+    """Wrap a step so that it finds the files it reads and leaves those it has made.
+
+    Before it the files are fetched that the named artifacts of the steps before it speak of; after it those are left
+    that its own artifacts speak of, and the reports. Which file lies where travels as the artifact ``handed``.
+
+    Args:
+        reads: Names of artifacts; one that a step before has not set is passed over.
+    """
+
+    def decorate(body: _Step) -> _Step:
+        @functools.wraps(body)
+        def wrapped(flow: Any, *inputs: Any) -> None:
+            before = list(inputs[0]) if inputs else [flow]
+            if _location(before[0]):
+                _fetch(flow, before, reads)
+            body(flow, *inputs)
+            if _location(flow):
+                _leave(flow)
+
+        return wrapped  # type: ignore[return-value]  # the wrapper takes what the step takes
+
+    return decorate
+
+
+def _location(flow: Any) -> str:
+    settings = getattr(flow, "settings", None)
+    return "" if settings is None else str(settings.places.run_files)
+
+
+def _fetch(flow: Any, before: list[Any], reads: tuple[str, ...]) -> None:
+    from learn.storage import RunFiles, paths_in, together
+
+    # Set before a join merges what its branches hold, which differs.
+    flow.handed = together(getattr(each, "handed", ()) for each in before)
+    wanted = [getattr(each, name, None) for each in before for name in reads]
+    RunFiles.at(_location(before[0])).fetch(flow.handed, roots=paths_in(wanted))
+
+
+def _leave(flow: Any) -> None:
+    from learn.storage import RunFiles, paths_in, together
+
+    handed = getattr(flow, "handed", ())
+    held = {name: value for name, value in vars(flow).items() if not name.startswith("_") and name != "handed"}
+    left = RunFiles.at(_location(flow)).leave({*paths_in(held), flow.reports}, known=handed)
+    flow.handed = together([handed, left])

@@ -1,0 +1,364 @@
+"""The champion that a run's towers are held against, and what `--promote` asks for; looked at before any work.
+
+From what `--init-from` and `--production` name to earlier weights; without the options all of it is None.
+
+The model whose traffic is watched: its bundle as the monitor reads it, and the reference profile beside it.
+
+Serving and monitoring know nothing of each other; here they meet.
+"""
+
+from __future__ import annotations
+
+import difflib
+import os
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
+
+import torch
+
+from learn.config import Settings
+from learn.errors import BundleError, DriftError, SettingsError
+from learn.evaluation import Rule
+from learn.model import TowerScorer
+from learn.monitoring import FOLDER, WatchedModel
+from learn.registry import Champion, ProductionBundle, read_bundle
+
+if TYPE_CHECKING:
+    from learn.config import Settings
+    from learn.evaluation import ProductionModel
+    from learn.model import WarmStart
+    from learn.registry import ProductionBundle, StartBundle
+
+
+PromoteRule = Literal["never", "if-better", "always"]
+
+
+def promote_rule(word: str) -> PromoteRule:
+    """Read what `--promote` says.
+
+    Raises:
+        SettingsError: It is none of the three words.
+    """
+    choices = get_args(PromoteRule)
+    if _is_rule(word):
+        return word
+    near = difflib.get_close_matches(word, choices, n=1)
+    raise SettingsError(
+        f"There is no `--promote {word}`.",
+        where="command line",
+        fix=f"did you mean `{near[0]}`?" if near else f"give one of {', '.join(choices)}",
+    )
+
+
+def _is_rule(word: str) -> TypeGuard[PromoteRule]:
+    return word in get_args(PromoteRule)
+
+
+def find_opponents(
+    production: str, *, promote: PromoteRule, settings: Settings
+) -> tuple[Champion, ProductionBundle | None]:
+    """Find the champion, and the model that is evaluated beside the new towers: the champion, if no other is named.
+
+    Args:
+        production: What `--production` says; empty: the champion.
+        promote: What `--promote` says.
+        settings: Of this run.
+
+    Raises:
+        BundleError: The model that `--production` names cannot be had; or `--promote if-better` is asked for and the
+            champion cannot be compared with, which is better said before a training than after it.
+        ServingError: The aliases cannot be read.
+    """
+    champion = _champion(settings)
+    if production:
+        beside = resolve_production(production, settings=settings)
+        same = beside is not None and beside.version == champion.version
+        fault = f"`--production {production}` names another opponent."
+        champion = replace(champion, bundle=beside, fault="") if same else replace(champion, bundle=None, fault=fault)
+    else:
+        beside = champion.bundle
+        print(_said(champion, settings))
+    if promote == "if-better" and champion.version is not None and champion.bundle is None:
+        raise BundleError(
+            f"`--promote if-better` needs the champion to compare with, and it cannot be: {champion.fault}",
+            where=f"{settings.serving.model_name}:{champion.version}",
+            fix="leave `--promote` out and promote by hand, or roll back to a champion that can be compared with",
+        )
+    return champion, beside
+
+
+def presence_rule(champion: Champion) -> Rule | None:
+    """Return what the gate says where there was no comparison; None where there was one."""
+    if champion.version is None:
+        return Rule("champion", True, "Nobody has promoted a model yet, so there is no champion to be held against.")
+    if champion.bundle is None:
+        said = f"It was not held against the champion, {champion.version}: {champion.fault}"
+        return Rule("champion", False, said)
+    return None
+
+
+def champion_version(settings: Settings) -> str | None:
+    """Return the version of the champion; None where nobody has promoted any.
+
+    Raises:
+        ServingError: The aliases cannot be read.
+    """
+    home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml").expanduser()
+    if not home.is_dir():
+        # Asking BentoML would make it, and a run that stops here shall leave nothing behind.
+        return None
+    from learn.registry import read_aliases
+
+    return read_aliases(settings.serving.model_name).champion
+
+
+def _champion(settings: Settings) -> Champion:
+    version = champion_version(settings)
+    if version is None:
+        return Champion(None)
+    from learn.registry import champion_bundle
+
+    try:
+        return Champion(version, champion_bundle(version, settings))
+    except BundleError as fault:
+        return Champion(version, fault=fault.what)
+
+
+def _said(champion: Champion, settings: Settings) -> str:
+    name = settings.serving.model_name
+    if champion.version is None:
+        return f"Champion: nobody has promoted a `{name}` yet, so there is nothing to compare with."
+    if champion.bundle is None:
+        return f"Champion: {name}:{champion.version} is not compared with. {champion.fault}"
+    return f"Champion: {name}:{champion.version} is evaluated beside the new towers."
+
+
+_FLOW = "TrainFlow"
+_NAMES = "give the id of a finished train run, the folder of a bundle, or a tag of BentoML's model store (NAME:latest)"
+
+
+def resolve_start(name: str, *, settings: Settings) -> StartBundle | None:
+    """Find the bundle that a name stands for, and check that a training with these settings can start from it.
+
+    Args:
+        name: The folder of a bundle; or a tag of BentoML's model store, ``NAME:VERSION`` or ``NAME:latest``; or the
+            id of a train run, ``ID`` or ``TrainFlow/ID``. Empty: none.
+        settings: Of this run.
+
+    Raises:
+        BundleError: There is no such folder, model or run, the run has no bundle (any more), or its towers or its
+            encoder are others.
+    """
+    if not name:
+        return None
+    from learn.registry import check_start
+
+    return check_start(bundle_folder(name, option="--init-from"), settings=settings)
+
+
+def refuse_seen_windows(start: StartBundle | None, histories: Path, *, tables: Path) -> None:
+    """Refuse a bundle that was trained on what this run measures by.
+
+    Raises:
+        BundleError: As :func:`learn.registry.earlier.refuse_seen_windows` raises it.
+    """
+    if start is None:
+        return
+    from learn.registry import earlier as start_bundle
+
+    start_bundle.refuse_seen_windows(start, histories, tables=tables)
+
+
+def start_weights(start: StartBundle | None, *, tables: Path) -> WarmStart | None:
+    """Read the weights.
+
+    Raises:
+        BundleError: The bundle was damaged or replaced since it was checked.
+    """
+    if start is None:
+        return None
+    from learn.registry import read_start
+
+    return read_start(start, tables=tables)
+
+
+def resolve_production(name: str, *, settings: Settings) -> ProductionBundle | None:
+    """Find the model in production, and say in one line what it is.
+
+    Args:
+        name: As for :func:`resolve_start`; or ``latest``: the model last stored under the served model's name, if
+            there is one that can be compared with; ``none``: none.
+        settings: Of this run.
+
+    Raises:
+        BundleError: There is no bundle of that name, or it reads other content vectors; never for ``latest``.
+    """
+    if name == "none":
+        print("Production: no model is compared with.")
+        return None
+    from learn.registry import earlier as production
+
+    if name != "latest":
+        found = production.check_production(bundle_folder(name, option="--production"), settings=settings)
+        print(f"Production: bundle {found.version} is evaluated beside the new towers.")
+        return found
+    stored = settings.serving.model_name
+    try:
+        newest = production.newest_production(settings)
+    except BundleError as fault:
+        print(f"Production: the newest `{stored}` is not compared with. {fault.what}")
+        return None
+    if newest is None:
+        print(f"Production: BentoML's model store holds no `{stored}` yet, so there is nothing to compare with.")
+        return None
+    print(f"Production: {stored}:{newest.version} is evaluated beside the new towers.")
+    return newest
+
+
+def production_model(found: ProductionBundle | None, histories: Path, *, tables: Path) -> ProductionModel | None:
+    """Read the model in production.
+
+    Raises:
+        BundleError: The bundle was damaged or replaced since it was checked.
+    """
+    if found is None:
+        return None
+    from learn.registry import read_production
+
+    return read_production(found, histories, tables=tables)
+
+
+def bundle_folder(name: str, *, option: str) -> Path:
+    """Return the folder of the bundle that a name stands for, as :func:`resolve_start` reads names.
+
+    Args:
+        name: Not empty.
+        option: Of the command line that gave it.
+
+    Raises:
+        BundleError: There is no such folder, model or run, or the run has no bundle (any more).
+    """
+    if Path(name).is_dir():
+        return Path(name)
+    if ":" in name:
+        from learn.registry import load_stored
+
+        return load_stored(name).folder
+    run_id = name.removeprefix(f"{_FLOW}/")
+    if "/" in run_id or run_id.startswith("."):
+        raise BundleError("There is no such folder of a bundle.", where=f"{option} {name}", fix=_NAMES)
+    return _folder_of_run(run_id, where=f"{option} {name}")
+
+
+def _folder_of_run(run_id: str, *, where: str) -> Path:
+    release = _release(run_id, where=where)
+    folder = Path(release["bundle"])
+    if folder.is_dir():
+        return folder
+    from learn.registry import load_stored
+
+    # The workspace may have been cleared, or lie on another machine; the model store keeps a copy.
+    try:
+        return load_stored(release["model_tag"]).folder
+    except BundleError:
+        raise BundleError(
+            f"The bundle of run {run_id} is gone: its folder is not there, nor `{release['model_tag']}` in BentoML's "
+            "model store.",
+            where=folder,
+            fix="name another run, or the folder of a copy",
+        ) from None
+
+
+def _release(run_id: str, *, where: str) -> dict[str, Any]:
+    release: dict[str, Any] = finished_task(run_id, where=where)["bundle"].data
+    return release
+
+
+def finished_task(run_id: str, *, where: str) -> Any:
+    """Return the last task of a finished train run, as Metaflow's client gives it.
+
+    Args:
+        run_id: Without the flow's name.
+        where: What named it.
+
+    Raises:
+        BundleError: There is no such run, or it has not come to its end.
+    """
+    from metaflow.client.core import Run
+    from metaflow.exception import MetaflowNotFound
+
+    try:
+        # Runs of others, too: a retraining is often started by another user than the first training was.
+        run = Run(f"{_FLOW}/{run_id}", _namespace_check=False)
+    except MetaflowNotFound:
+        raise BundleError(f"There is no train run `{run_id}`.", where=where, fix=_NAMES) from None
+    try:
+        task = run["end"].task
+        if task is None:
+            raise KeyError("end")
+        # Set in the last step's last lines: where it stands, all stands.
+        task["bundle"]
+    except (KeyError, AttributeError, MetaflowNotFound):
+        raise BundleError(
+            f"Run {run_id} has no bundle: it has not come to its end.",
+            where=where,
+            fix="finish it with `python flows/train_flow.py resume`, or name another run",
+        ) from None
+    return task
+
+
+def watched_folder(name: str, *, settings: Settings) -> Path:
+    """Return the folder of the bundle that is watched: as named, or the champion.
+
+    Args:
+        name: What ``--bundle`` says; empty: the champion, since it is what people see.
+        settings: Name of the model.
+
+    Raises:
+        BundleError: There is no bundle of that name; or none was named, and there is no champion.
+        ServingError: The aliases cannot be read.
+    """
+    if name:
+        return bundle_folder(name, option="--bundle")
+    model, version = settings.serving.model_name, champion_version(settings)
+    if version is None:
+        raise BundleError(
+            f"Nobody has promoted a `{model}` yet, so there is no champion whose traffic could be watched.",
+            where="--bundle",
+            fix=f"promote one (`learn models promote VERSION`), or name the model: `--bundle {model}:latest`",
+        )
+    return bundle_folder(f"{model}:{version}", option="--bundle")
+
+
+def watched_model(folder: Path) -> WatchedModel:
+    """Read a bundle as a model to watch.
+
+    Raises:
+        BundleError: It is no bundle, or damaged.
+    """
+    bundle = read_bundle(folder)
+    scorer = TowerScorer.encoded(
+        bundle.towers,
+        # Copies: the bundle's own arrays cannot be written to, and torch warns of them.
+        item_inputs=torch.tensor(bundle.item_inputs),
+        item_vectors=torch.tensor(bundle.item_vectors),
+    )
+    return WatchedModel(bundle.version, bundle.manifest.weights_sha256, bundle.items, scorer)
+
+
+def profile_folder(bundle: Path, *, named: str) -> Path:
+    """Return the folder of the reference profile: as named, or in the bundle, or beside it.
+
+    Raises:
+        DriftError: There is none.
+    """
+    places = [Path(named)] if named else [bundle / FOLDER, bundle.parent / FOLDER]
+    for place in places:
+        if place.is_dir():
+            return place
+    raise DriftError(
+        "The bundle has no reference profile.",
+        where=places[0],
+        fix="name the profile's folder with `--profile`, or train again: `train_flow.py` puts one into the bundle",
+    )

@@ -1,1 +1,0 @@
-"""PAL: the towers that align frozen content vectors with preference."""

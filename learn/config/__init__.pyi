@@ -1,0 +1,63 @@
+from .base import Section
+from .content import Arithmetic, ContentSettings
+from .data import DataSettings, SplitSettings, ValidationSettings
+from .environment import (
+    API_KEYS,
+    API_KEYS_FILE,
+    DEPLOYMENT_PREFIX,
+    OPERATIONS_PREFIX,
+    SERVING_PREFIX,
+    TRAFFIC_KEY,
+    TRAFFIC_PREFIX,
+    deployment_settings,
+    operations_settings,
+    serving_settings,
+    traffic_settings,
+)
+from .evaluation import EvaluationSettings, GateSettings
+from .machines import MachineSettings, Work
+from .model import ProcessSettings, TowerSettings, TrainingSettings
+from .operations import (
+    DeploymentSettings,
+    DriftSettings,
+    MonitoringSettings,
+    OperationsSettings,
+    ServingSettings,
+    TrafficSettings,
+)
+from .settings import PlaceSettings, Settings
+
+__all__ = [
+    "API_KEYS",
+    "API_KEYS_FILE",
+    "DEPLOYMENT_PREFIX",
+    "OPERATIONS_PREFIX",
+    "SERVING_PREFIX",
+    "TRAFFIC_KEY",
+    "TRAFFIC_PREFIX",
+    "Arithmetic",
+    "ContentSettings",
+    "DataSettings",
+    "DeploymentSettings",
+    "DriftSettings",
+    "EvaluationSettings",
+    "GateSettings",
+    "MachineSettings",
+    "MonitoringSettings",
+    "OperationsSettings",
+    "PlaceSettings",
+    "ProcessSettings",
+    "Section",
+    "ServingSettings",
+    "Settings",
+    "SplitSettings",
+    "TowerSettings",
+    "TrafficSettings",
+    "TrainingSettings",
+    "ValidationSettings",
+    "Work",
+    "deployment_settings",
+    "operations_settings",
+    "serving_settings",
+    "traffic_settings",
+]

@@ -1,0 +1,97 @@
+"""The base of every table of settings: frozen, without unknown names, the same bytes in every process.
+
+What is wrong with a setting, in words a person can act on.
+
+Reading a settings file: every mistake in it is one clear error.
+"""
+
+from __future__ import annotations
+
+import difflib
+import tomllib
+from typing import TYPE_CHECKING, Any, Self
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from learn.errors import SettingsError
+
+if TYPE_CHECKING:
+    from pydantic_core import ErrorDetails
+
+
+class Section(BaseModel):
+    """One table of the settings file."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Pydantic would pickle the set of given names, whose order is another in every process; Metaflow tells by the
+        # bytes whether branches that join hold the same.
+        return type(self).model_validate, (self.model_dump(),)
+
+
+def settings_error(fault: ValidationError, model: type[BaseModel], *, where: str) -> SettingsError:
+    """Return the error that names the first wrong setting and what it may be.
+
+    Args:
+        fault: What pydantic found.
+        model: The settings it was checked against.
+        where: The file or the command line, for the message.
+    """
+    first = fault.errors(include_url=False)[0]
+    path = [str(part) for part in first["loc"]]
+    name = ".".join(path)
+    if first["type"] == "extra_forbidden":
+        return SettingsError(f"There is no setting `{name}`.", where=where, fix=_nearest_name(path, model))
+    said = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
+    given = "" if isinstance(first["input"], dict) else f", not `{first['input']}`"
+    return SettingsError(f"Setting `{name}`: {said}{given}.", where=where, fix=_nearest_value(first, name))
+
+
+def _nearest_name(path: list[str], model: type[BaseModel]) -> str:
+    section = model
+    for part in path[:-1]:
+        field = section.model_fields.get(part)
+        if field is None or not (isinstance(field.annotation, type) and issubclass(field.annotation, BaseModel)):
+            break
+        section = field.annotation
+    near = difflib.get_close_matches(path[-1], section.model_fields, n=1)
+    return f"did you mean `{near[0]}`?" if near else f"the settings here are: {', '.join(section.model_fields)}"
+
+
+def _nearest_value(first: ErrorDetails, name: str) -> str:
+    if first["type"] == "literal_error":
+        # Pydantic tells the choices as a sentence: every second piece between its quotation marks is one.
+        choices = str(first["ctx"]["expected"]).split("'")[1::2]
+        near = difflib.get_close_matches(str(first["input"]), choices, n=1)
+        if near:
+            return f"did you mean `{near[0]}`?"
+    return f"give `{name}` such a value, or leave it out for its default"
+
+
+class SettingsFile(Section):
+    """A table of settings that has a file of its own."""
+
+    @classmethod
+    def from_toml(cls, text: str, *, where: str = "settings file") -> Self:
+        """Read settings from the text of a TOML file.
+
+        Raises:
+            SettingsError: The text is not TOML, a name is unknown, or a value is out of range.
+        """
+        try:
+            return cls.from_mapping(tomllib.loads(text), where=where)
+        except tomllib.TOMLDecodeError as fault:
+            raise SettingsError(f"This is not TOML: {fault}.", where=where, fix="mend the line it names") from fault
+
+    @classmethod
+    def from_mapping(cls, values: dict[str, Any], *, where: str = "settings") -> Self:
+        """Check a nested mapping of settings.
+
+        Raises:
+            SettingsError: A name is unknown or a value is out of range.
+        """
+        try:
+            return cls.model_validate(values)
+        except ValidationError as fault:
+            raise settings_error(fault, cls, where=where) from fault

@@ -1,0 +1,130 @@
+"""``learn content check`` and ``learn content gc``: look after the content store by hand."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+import click
+from rich.box import SIMPLE
+from rich.console import Console
+from rich.filesize import decimal
+from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
+from rich.table import Table
+
+from learn.config import Settings
+from learn.content.maintenance import Advance, Collected, EncoderCheck, check_store, collect_garbage, size_bytes
+from learn.content.store import REPAIR
+from learn.errors import StoreError, storage_faults
+
+_DAY_SECONDS = 86_400
+
+_store = click.option("--store", metavar="PLACE", help="Folder or URL of the store; the settings' own if not given.")
+_settings = click.option(
+    "--settings",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="TOML file of settings, as runs read it; the defaults if not given.",
+)
+
+
+@click.group()
+def content() -> None:
+    """Look after the content vectors."""
+
+
+@content.command()
+@_store
+@_settings
+def check(store: str | None, settings: Path | None) -> None:
+    """Read every part of the store against its checksum; exit status 1 where one is damaged."""
+    place = store or _read(settings).content_store
+    with _bar("Checking", size_bytes(place)) as advance:
+        found = check_store(place, advance=advance)
+    _show(("Encoder", "Vectors", "Parts", "Size", "Damaged"), [_check_row(each) for each in found])
+    damaged = [each for folder in found for each in folder.damaged]
+    if damaged:
+        raise StoreError(
+            f"{len(damaged)} of {sum(folder.parts for folder in found)} parts are damaged.",
+            where="\n       ".join(f"{path}: {what}" for path, what in damaged),
+            fix=REPAIR.replace("this file", "each of these files").replace("it held", "they held"),
+        )
+
+
+@content.command()
+@_store
+@_settings
+@click.option(
+    "--runs",
+    "workspaces",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Workspace whose runs use the store; the settings' own if not given. May be repeated: name all of them.",
+)
+@click.option(
+    "--older-than",
+    "days",
+    type=click.FloatRange(min=0),
+    default=7.0,
+    show_default=True,
+    help="Leave alone what was written in the last so many days.",
+)
+@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+def gc(store: str | None, settings: Path | None, workspaces: Sequence[Path], days: float, dry_run: bool) -> None:
+    """Remove the vectors that no recorded run needs, and put small parts together.
+
+    A run is recorded as long as its folder below the workspace is there: remove `.learn/runs/RUN` to forget a run.
+    """
+    read = _read(settings)
+    place = store or read.content_store
+    needed_by = list(workspaces) or [_own_workspace(place, read)]
+    done = collect_garbage(place, workspaces=needed_by, youngest_seconds=days * _DAY_SECONDS, dry_run=dry_run)
+    _show(("Encoder", "Vectors kept", "Removed", "Parts before", "After", "Freed"), [_gc_row(each) for each in done])
+    if dry_run:
+        click.echo("Nothing was changed: this was a dry run.")
+
+
+def _own_workspace(place: str, settings: Settings) -> Path:
+    workspace = settings.workspace.absolute()
+    if "://" in place or not Path(place).absolute().is_relative_to(workspace):
+        raise StoreError(
+            "This store lies outside the workspace, so runs of other workspaces may need its vectors.",
+            where=place,
+            fix="name every workspace that uses it: `learn content gc --runs FOLDER --runs FOLDER`",
+        )
+    return workspace
+
+
+def _read(path: Path | None) -> Settings:
+    if path is None:
+        return Settings()
+    with storage_faults(path):
+        return Settings.from_toml(path.read_text(encoding="utf-8"), where=str(path))
+
+
+def _check_row(found: EncoderCheck) -> tuple[str, ...]:
+    size = decimal(found.size_bytes)
+    return found.encoder, f"{found.vectors:,}", f"{found.parts:,}", size, f"{len(found.damaged):,}"
+
+
+def _gc_row(done: Collected) -> tuple[str, ...]:
+    counts = (done.kept, done.removed, done.parts_before, done.parts_after)
+    return Path(done.folder).name, *(f"{count:,}" for count in counts), decimal(max(0, done.freed_bytes))
+
+
+def _show(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    table = Table(box=SIMPLE)
+    for number, head in enumerate(heads):
+        table.add_column(head, justify="right" if number else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*row)
+    Console().print(table)
+
+
+@contextmanager
+def _bar(what: str, total_bytes: int) -> Iterator[Advance]:
+    console = Console(stderr=True)
+    columns = (TextColumn(what), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
+        task = bar.add_task(what, total=total_bytes)
+        yield lambda read_bytes: bar.advance(task, read_bytes)

@@ -1,0 +1,379 @@
+"""What a content store holds, and whether every part is still what was written.
+
+Garbage collection: vectors that no recorded run needs go, small parts are put together.
+
+A recorded run is a file ``keys.npy`` below a workspace: every plan writes one before it looks into the store, so what a
+running run found there is recorded too. Parts are never changed: what a part keeps is written into a new one first, and
+the old one removed then. A kill in between leaves some vectors twice, which the next collection puts right.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import cast
+
+import numpy as np
+import numpy.typing as npt
+
+from learn.content.extraction import KEYS
+from learn.content.fingerprint import Keys
+from learn.content.store import (
+    ENCODER,
+    Stored,
+    begun_nanoseconds,
+    first_of_each,
+    key_starts,
+    part_bytes,
+    part_files,
+    part_name,
+    read_parts,
+)
+from learn.errors import StoreError
+from learn.storage import Place, StoredFile, place_at
+
+Advance = Callable[[int], object]
+"""Told of each part's bytes when it has been read."""
+
+
+@dataclass(frozen=True)
+class EncoderCheck:
+    """One encoder's folder of a store.
+
+    Attributes:
+        encoder: Name of the encoder, or of the folder where that is not known.
+        folder: Path or URL.
+        vectors: In the parts found good; a key that two writers stored counts twice.
+        parts: All of them, the damaged ones too.
+        size_bytes: Of all parts.
+        damaged: Paths or URLs of parts that are not what was written, each with what is wrong.
+    """
+
+    encoder: str
+    folder: str
+    vectors: int
+    parts: int
+    size_bytes: int
+    damaged: tuple[tuple[str, str], ...]
+
+
+def check_store(root: str, *, advance: Advance = lambda _: None) -> list[EncoderCheck]:
+    """Read every byte of a store against its checksums.
+
+    Args:
+        root: Root of the content stores, path or URL.
+        advance: Told of progress.
+
+    Raises:
+        StoreError: There is no store, or it cannot be reached.
+    """
+    place = place_at(root)
+    folders = place.folders()
+    if not folders:
+        raise StoreError(
+            "There is no content store.",
+            where=place.location,
+            fix="name the right place by --store, or run the flow first",
+        )
+    return [_checked(place.within(name), name, advance) for name in folders]
+
+
+def size_bytes(root: str) -> int:
+    """Bytes of all parts of a store."""
+    place = place_at(root)
+    return sum(file.size_bytes for name in place.folders() for file in part_files(place.within(name)))
+
+
+def encoder_name(place: Place) -> str | None:
+    """What the folder says of its encoder; None where it does not."""
+    with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
+        for text in place.each([ENCODER], lambda _, source: source.read(), whole=True):
+            return str(json.loads(text)["name"])
+    return None
+
+
+def _checked(place: Place, name: str, advance: Advance) -> EncoderCheck:
+    vectors, width = 0, None
+    damaged: list[tuple[str, str]] = []
+    files = part_files(place)
+    for file in files:
+        try:
+            part = next(iter(read_parts(place, [file.name], with_vectors=True)))
+        except FileNotFoundError:
+            continue
+        except StoreError as fault:
+            damaged.append((place.where(file.name), fault.what))
+            continue
+        finally:
+            advance(file.size_bytes)
+        width = part.width if width is None else width
+        if not part.whole:
+            damaged.append((place.where(file.name), "It has changed since it was written."))
+        elif part.width != width:
+            damaged.append((place.where(file.name), f"Its vectors are {part.width} wide, the others' {width}."))
+        else:
+            vectors += len(part.keys)
+    return EncoderCheck(
+        encoder=encoder_name(place) or name,
+        folder=place.location,
+        vectors=vectors,
+        parts=len(files),
+        size_bytes=sum(file.size_bytes for file in files),
+        damaged=tuple(damaged),
+    )
+
+
+_MERGED_BYTES = 128 << 20
+_SMALL_BYTES = _MERGED_BYTES // 4
+
+Mask = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class Collected:
+    """What garbage collection did to one encoder's folder, or would do.
+
+    Attributes:
+        folder: Path or URL.
+        kept: Vectors that stay, those too young to be looked at included.
+        removed: Vectors that go.
+        parts_before: Number of parts found.
+        parts_after: Number of parts left.
+        freed_bytes: Disk given back.
+    """
+
+    folder: str
+    kept: int
+    removed: int
+    parts_before: int
+    parts_after: int
+    freed_bytes: int
+
+
+@dataclass(frozen=True)
+class _Sorted:
+    """Which of the old parts' vectors stay.
+
+    Attributes:
+        files: Parts of ripe age, in order.
+        stays: For each, (n,) which of its vectors stay.
+        young_parts: Parts too young to be looked at.
+        young_vectors: Vectors in them.
+        merged: Groups of positions in ``files``; each group becomes one new part.
+        dropped: Positions of the parts of which nothing stays.
+    """
+
+    files: tuple[StoredFile, ...]
+    stays: tuple[Mask, ...]
+    young_parts: int
+    young_vectors: int
+    merged: tuple[tuple[int, ...], ...]
+    dropped: tuple[int, ...]
+
+    @property
+    def old_vectors(self) -> int:
+        """Vectors in parts of ripe age."""
+        return sum(map(len, self.stays))
+
+    @property
+    def kept(self) -> int:
+        """Those of them that stay."""
+        return sum(int(mask.sum()) for mask in self.stays)
+
+
+class _NewRunError(Exception):
+    """A run was recorded while vectors were being sorted out."""
+
+
+def collect_garbage(
+    root: str, *, workspaces: Sequence[Path], youngest_seconds: float, dry_run: bool
+) -> list[Collected]:
+    """Remove what no recorded run needs, and put small parts together.
+
+    Safe beside running writers and readers, and when it is killed.
+
+    Args:
+        root: Root of the content stores, path or URL.
+        workspaces: Folders below which runs are recorded: all that use this store.
+        youngest_seconds: Parts written later than so long ago are left alone.
+        dry_run: Only say what would be done.
+
+    Raises:
+        StoreError: There is no store or no recorded run, a part or a record is damaged, or the place cannot be reached.
+        StorageError: A disk is full or closed to this user.
+    """
+    place = place_at(root)
+    folders = place.folders()
+    if not folders:
+        raise StoreError("There is no content store.", where=place.location, fix="name the right place by --store")
+    if not records_below(workspaces):
+        raise StoreError(
+            "No run is recorded there, so every vector would go.",
+            where=", ".join(map(str, workspaces)),
+            fix="name by --runs the workspaces whose runs use this store; to be rid of it all, remove its folder",
+        )
+    before = time.time() - youngest_seconds
+    return [_collected(place.within(name), workspaces=workspaces, before=before, dry_run=dry_run) for name in folders]
+
+
+def records_below(workspaces: Sequence[Path]) -> dict[Path, float]:
+    """The recorded runs' files of keys, each with the time it was written."""
+    found: dict[Path, float] = {}
+    for path in (path for folder in workspaces for path in folder.rglob(KEYS)):
+        # A plan that is finished takes the place of the folder it was built in.
+        try:
+            found[path.resolve()] = path.stat().st_mtime
+        except FileNotFoundError:
+            continue
+    return found
+
+
+def _collected(place: Place, *, workspaces: Sequence[Path], before: float, dry_run: bool) -> Collected:
+    while True:
+        records = records_below(workspaces)
+        try:
+            sorted_out = _sort_out(place, records, before=before)
+            if not dry_run:
+                _carry_out(place, sorted_out, workspaces=workspaces, records=records)
+        except (_NewRunError, FileNotFoundError):
+            # A run has begun, or another collection is at work: look again.
+            continue
+        return _foreseen(place, sorted_out)
+
+
+def _sort_out(place: Place, records: dict[Path, float], *, before: float) -> _Sorted:
+    files = part_files(place)
+    old = [file for file in files if max(file.modified_seconds, begun_nanoseconds(file.name) / 1e9) <= before]
+    young = [file.name for file in files if file not in old]
+    keys = [part.keys.copy() for part in read_parts(place, [file.name for file in old], with_vectors=False)]
+    every = np.concatenate([*keys, np.empty(0, dtype="S32")])
+    stays = _needed(every, records) & _first(every)
+    each = tuple(np.split(stays, np.cumsum([len(part) for part in keys])[:-1])) if keys else ()
+    return _Sorted(
+        files=tuple(old),
+        stays=each,
+        young_parts=len(young),
+        young_vectors=sum(len(part.keys) for part in read_parts(place, young, with_vectors=False)),
+        merged=tuple(_groups(old, each)),
+        dropped=tuple(number for number, mask in enumerate(each) if not mask.any()),
+    )
+
+
+def _groups(files: Sequence[StoredFile], stays: Sequence[Mask]) -> Iterator[tuple[int, ...]]:
+    """Parts to write anew together: those that lose vectors, and small ones; none alone that would stay as it is."""
+    group: list[int] = []
+    group_bytes = 0
+    for number, (file, mask) in enumerate(zip(files, stays, strict=True)):
+        if not mask.any() or (mask.all() and file.size_bytes >= _SMALL_BYTES):
+            continue
+        left_bytes = _left_bytes(file, mask)
+        if group and group_bytes + left_bytes > _MERGED_BYTES:
+            if _worth(group, stays):
+                yield tuple(group)
+            group, group_bytes = [], 0
+        group.append(number)
+        group_bytes += left_bytes
+    if _worth(group, stays):
+        yield tuple(group)
+
+
+def _worth(group: Sequence[int], stays: Sequence[Mask]) -> bool:
+    return len(group) > 1 or any(not stays[number].all() for number in group)
+
+
+def _left_bytes(file: StoredFile, mask: Mask) -> int:
+    return int(file.size_bytes * mask.mean())
+
+
+def _needed(keys: Keys, records: dict[Path, float]) -> Mask:
+    """(n,) which keys stand in a record; by their first 8 bytes, so that in doubt a vector is kept."""
+    starts = key_starts(keys)
+    order = np.argsort(starts)
+    ordered = starts[order]
+    needed = np.zeros(len(keys), dtype=np.bool_)
+    for path in records:
+        wanted = np.sort(key_starts(_recorded(path)))
+        if len(wanted):
+            found = np.minimum(np.searchsorted(wanted, ordered), len(wanted) - 1)
+            needed[order] |= wanted[found] == ordered
+    return needed
+
+
+def _recorded(path: Path) -> Keys:
+    try:
+        keys: Keys = np.load(path, mmap_mode="r")
+        return keys if keys.dtype == "S32" else np.empty(0, dtype="S32")
+    except FileNotFoundError:
+        raise _NewRunError from None
+    except (ValueError, OSError, EOFError) as fault:
+        raise StoreError(
+            "A run's record of the vectors it needs cannot be read, so nothing was removed.",
+            where=path,
+            fix="remove that run's folder if it is no longer needed, then collect again",
+        ) from fault
+
+
+def _first(keys: Keys) -> Mask:
+    """(n,) which keys stand nowhere before."""
+    mask = np.zeros(len(keys), dtype=np.bool_)
+    mask[first_of_each(keys)] = True
+    return mask
+
+
+def _carry_out(place: Place, sorted_out: _Sorted, *, workspaces: Sequence[Path], records: dict[Path, float]) -> None:
+    def unchanged() -> None:
+        # Nothing goes that a run may have found in the meantime.
+        if records_below(workspaces).items() - records.items():
+            raise _NewRunError
+
+    for left in place.abandoned():
+        place.remove(left.name)
+    for number in sorted_out.dropped:
+        unchanged()
+        place.remove(sorted_out.files[number].name)
+    for group in sorted_out.merged:
+        keys, vectors = _together(place, sorted_out, group)
+        names = [sorted_out.files[number].name for number in group]
+        # Under the time of its oldest vectors: of a key that lies in two parts, the same one stays the first.
+        place.write(part_name(begun_nanoseconds(names[0])), part_bytes(keys, vectors))
+        unchanged()
+        for name in names:
+            place.remove(name)
+
+
+def _together(place: Place, sorted_out: _Sorted, group: Sequence[int]) -> tuple[Keys, Stored]:
+    names = [sorted_out.files[number].name for number in group]
+    keys, vectors = [], []
+    for number, name, part in zip(group, names, read_parts(place, names, with_vectors=True), strict=True):
+        if not part.whole:
+            raise _damaged(place.where(name))
+        keys.append(part.keys[sorted_out.stays[number]])
+        vectors.append(part.vectors[sorted_out.stays[number]])
+    return np.concatenate(keys), cast("Stored", np.concatenate(vectors))
+
+
+def _damaged(where: str) -> StoreError:
+    return StoreError(
+        "A part of the content store has changed on disk.",
+        where=where,
+        fix="run `learn content check`, and do as it says",
+    )
+
+
+def _foreseen(place: Place, sorted_out: _Sorted) -> Collected:
+    merged = [number for group in sorted_out.merged for number in group]
+    gone = [sorted_out.files[number].size_bytes for number in (*sorted_out.dropped, *merged)]
+    left = [_left_bytes(sorted_out.files[number], sorted_out.stays[number]) for number in merged]
+    before = len(sorted_out.files) + sorted_out.young_parts
+    return Collected(
+        folder=place.location,
+        kept=sorted_out.kept + sorted_out.young_vectors,
+        removed=sorted_out.old_vectors - sorted_out.kept,
+        parts_before=before,
+        parts_after=before - len(gone) + len(sorted_out.merged),
+        freed_bytes=sum(gone) - sum(left),
+    )

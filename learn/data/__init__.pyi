@@ -1,0 +1,41 @@
+from .formats import find_table
+from .histories import Examples, Histories, Part, count_before, in_pieces
+from .order_statistics import median
+from .out_of_core import BUCKET_ROWS
+from .prepared import prepare_tables
+from .sample.shop import make_sample
+from .splits import SplitSummary, build_histories
+from .tables import TablesSummary, load_interactions, load_tables, require_tables
+from .timestamps import TimestampScale, timestamp_scale
+from .validation.summary import CheckSummary, TableSummary, ValidationSummary
+from .validation.validate import validate_tables
+from .versions.snapshot import DataVersion, obtain_version, record_version, restore_version
+
+__all__ = [
+    "BUCKET_ROWS",
+    "CheckSummary",
+    "DataVersion",
+    "Examples",
+    "Histories",
+    "Part",
+    "SplitSummary",
+    "TableSummary",
+    "TablesSummary",
+    "TimestampScale",
+    "ValidationSummary",
+    "build_histories",
+    "count_before",
+    "find_table",
+    "in_pieces",
+    "load_interactions",
+    "load_tables",
+    "make_sample",
+    "median",
+    "obtain_version",
+    "prepare_tables",
+    "record_version",
+    "require_tables",
+    "restore_version",
+    "timestamp_scale",
+    "validate_tables",
+]

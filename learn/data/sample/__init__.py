@@ -1,0 +1,1 @@
+"""The sample: a synthetic shop, the same bytes from the same seed."""

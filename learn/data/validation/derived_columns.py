@@ -1,0 +1,234 @@
+"""The columns that Great Expectations looks at, derived batch by batch from the tables.
+
+What needs the whole table (ids seen twice, the catalogue's script, what the timestamps are) is found
+first, in passes that read only the columns they need; a batch then gets its columns from that.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from learn.config import ValidationSettings
+from learn.data.order_statistics import median
+from learn.data.out_of_core import BUCKET_ROWS, in_buckets
+from learn.data.timestamps import TimestampScale, timestamp_scale
+from learn.data.validation import text as text_checks
+
+BATCH_ROWS = 1_000_000
+"""Rows checked at a time: a batch of interactions, as Polars and as pandas, stays below half a gigabyte."""
+
+
+def batches(table: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+    """Read a table in batches of :data:`BATCH_ROWS`; a table without rows gives nothing."""
+    offset = 0
+    while (batch := table.slice(offset, BATCH_ROWS).collect()).height:
+        yield batch
+        offset += batch.height
+
+
+def repeats(table: pl.LazyFrame, keys: Sequence[str], *, scratch: Path, bucket_rows: int = BUCKET_ROWS) -> pl.DataFrame:
+    """Find the rows whose keys a lower row has too; rows with a null key are left out.
+
+    Args:
+        table: The rows.
+        keys: Columns that are compared.
+        scratch: Folder for what does not fit memory; there.
+        bucket_rows: Rows compared at a time, about.
+
+    Returns:
+        Columns ``row`` and ``first_row``, both Int64.
+    """
+    whole = table.drop_nulls(list(keys))
+    buckets = table.select(pl.len()).collect(engine="streaming").item() // bucket_rows + 1
+    # Hashes first: eight bytes a row, whatever the keys; the few that meet are then compared in full. Equal ones are in
+    # one bucket, so that memory holds a bucket of them and not all.
+    hashes = whole.select("row", pl.struct(keys).hash().alias("hash")).with_columns(bucket=pl.col("hash") % buckets)
+    met = [
+        bucket.filter(pl.col("hash").is_duplicated())["row"]
+        for _, bucket in in_buckets(hashes, scratch / "hashes", where="tables")
+    ]
+    suspects = pl.concat(met) if met else pl.Series("row", [], dtype=pl.Int64)
+    return (
+        whole.filter(pl.col("row").is_in(suspects.implode()))
+        .select("row", first_row=pl.col("row").min().over(list(keys)))
+        .filter(pl.col("row") != pl.col("first_row"))
+        .collect()
+    )
+
+
+def without_rows(table: pl.LazyFrame, rows: pl.Series) -> pl.LazyFrame:
+    """Leave out the rows of these numbers, keeping the order of the others."""
+    return table.filter(~pl.col("row").is_in(rows.implode()))
+
+
+def present(column: str) -> pl.Expr:
+    """Return a text column with blank texts as null."""
+    return pl.when(pl.col(column).str.contains(r"\S")).then(pl.col(column)).alias(column)
+
+
+# --- Items -------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class ItemFacts:
+    """What holds for the items as a whole.
+
+    Attributes:
+        repeated_ids: ``row``, ``first_row`` of every item whose id an earlier row has.
+        repeated_texts: The same for items whose every text column equals an earlier row's.
+        script: The script of most titles.
+        text_columns: Names of the columns of text, the id apart.
+    """
+
+    repeated_ids: pl.DataFrame
+    repeated_texts: pl.DataFrame
+    script: str
+    text_columns: tuple[str, ...]
+
+
+def item_facts(items: pl.LazyFrame, *, scratch: Path) -> ItemFacts:
+    """Look at all items once; ``scratch`` is a folder for what does not fit memory."""
+    schema = items.collect_schema()
+    texts = tuple(name for name, kind in schema.items() if kind == pl.String and name != "item_id")
+    scripts = (
+        items.select(script=text_checks.main_script(present("title")))
+        .filter(pl.col("script") != text_checks.NO_SCRIPT)
+        .group_by("script")
+        .len()
+        .sort(["len", "script"], descending=[True, False])
+        .head(1)
+        .collect(engine="streaming")["script"]
+    )
+    return ItemFacts(
+        repeated_ids=repeats(items.with_columns(present("item_id")), ["item_id"], scratch=scratch),
+        repeated_texts=_repeated_texts(items, texts, scratch=scratch),
+        script=scripts[0] if scripts.len() else text_checks.NO_SCRIPT,
+        text_columns=texts,
+    )
+
+
+def _repeated_texts(items: pl.LazyFrame, texts: Sequence[str], *, scratch: Path) -> pl.DataFrame:
+    titled = items.filter(pl.col("title").str.contains(r"\S"))
+    return repeats(titled.with_columns(pl.col(texts).fill_null("")), texts, scratch=scratch)
+
+
+def item_check_columns(batch: pl.DataFrame, facts: ItemFacts, settings: ValidationSettings) -> pl.DataFrame:
+    """Derive the columns that :func:`item_checks` names; one row each of the batch's."""
+    title = pl.col("title")
+    return (
+        batch.with_columns(present("item_id"), present("title"))
+        .join(facts.repeated_texts.rename({"first_row": "same_text_as"}), on="row", how="left", maintain_order="left")
+        .select(
+            "row",
+            "item_id",
+            "title",
+            "same_text_as",
+            title_characters=text_checks.reading_length(title),
+            title_is_markup=text_checks.is_markup(title).fill_null(value=False),
+            title_is_mojibake=text_checks.is_mojibake(title).fill_null(value=False),
+            title_has_stray_mark=text_checks.has_stray_mark(title).fill_null(value=False),
+            title_is_placeholder=text_checks.is_placeholder(
+                title, placeholders=settings.placeholders, starts=settings.placeholder_starts
+            ).fill_null(value=False),
+            text_characters=pl.sum_horizontal(pl.col(facts.text_columns).str.len_chars().cast(pl.Int64)),
+            script=text_checks.main_script(title),
+        )
+    )
+
+
+# --- Interactions ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class InteractionFacts:
+    """What holds for the interactions as a whole.
+
+    Attributes:
+        scale: What the timestamps are.
+        earliest: Smallest timestamp that is believed, in the table's own unit; None for an order.
+        latest: Largest one.
+        repeated: ``row``, ``first_row`` of every interaction that an earlier row tells already.
+        item_ids: Ids of all items.
+        rejected_ids: Ids of the items that went to quarantine.
+    """
+
+    scale: TimestampScale
+    earliest: float | None
+    latest: float | None
+    repeated: pl.DataFrame
+    item_ids: pl.Series
+    rejected_ids: pl.Series
+
+
+def interaction_facts(
+    interactions: pl.LazyFrame,
+    *,
+    item_ids: pl.Series,
+    rejected_ids: pl.Series,
+    settings: ValidationSettings,
+    scratch: Path,
+) -> InteractionFacts:
+    """Look at all interactions once.
+
+    Args:
+        interactions: All rows.
+        item_ids: Ids of all items.
+        rejected_ids: Ids of the items that went to quarantine.
+        settings: What is believed of timestamps.
+        scratch: Folder for what does not fit memory; there.
+
+    Raises:
+        SettingsError: ``earliest`` or ``latest`` is no date.
+    """
+    middle = median(partial(_finite_timestamps, interactions))
+    scale = timestamp_scale(middle or 0.0, declared=settings.timestamps)
+    earliest, latest = _bounds(scale, settings) if scale.is_clock else (None, None)
+    names = interactions.collect_schema().names()
+    keys = [name for name in ("user_id", "item_id", "timestamp", "event") if name in names]
+    known = interactions.filter(pl.col("timestamp").is_finite())
+    if "event" in keys:
+        known = known.with_columns(pl.col("event").cast(pl.String).fill_null(""))
+    repeated = repeats(known.with_columns(present("user_id"), present("item_id")), keys, scratch=scratch)
+    return InteractionFacts(scale, earliest, latest, repeated, item_ids, rejected_ids)
+
+
+def _finite_timestamps(interactions: pl.LazyFrame) -> Iterator[NDArray[np.float64]]:
+    for batch in batches(interactions.select("timestamp")):
+        timestamps = batch["timestamp"].drop_nulls().to_numpy()
+        yield timestamps[np.isfinite(timestamps)]
+
+
+def _bounds(scale: TimestampScale, settings: ValidationSettings) -> tuple[float, float]:
+    earliest = scale.parse(settings.earliest, setting="validation.earliest")
+    if not settings.latest:
+        return earliest, (datetime.now(tz=UTC) + timedelta(days=1)).timestamp() * scale.per_second
+    latest = scale.parse(settings.latest, setting="validation.latest")
+    is_whole_day = len(settings.latest) == len("2024-12-31") and settings.latest.count("-") == 2
+    return earliest, latest + (86_400 * scale.per_second - 1 if is_whole_day else 0)
+
+
+def interaction_check_columns(batch: pl.DataFrame, facts: InteractionFacts) -> pl.DataFrame:
+    """Derive the columns that :func:`learn.data.validation.expectations.interaction_checks` names."""
+    item = pl.col("item_id")
+    moment = pl.col("timestamp")
+    return (
+        batch.with_columns(present("user_id"), present("item_id"))
+        .join(facts.repeated.rename({"first_row": "told_in_row"}), on="row", how="left", maintain_order="left")
+        .select(
+            "row",
+            "user_id",
+            "item_id",
+            "told_in_row",
+            timestamp=pl.when(moment.is_finite()).then(moment),
+            item_is_known=item.is_in(facts.item_ids.implode()).fill_null(value=True),
+            item_is_valid=(~item.is_in(facts.rejected_ids.implode())).fill_null(value=True),
+        )
+    )

@@ -1,0 +1,127 @@
+"""Quarantine: the rows that failed, with key, reasons and the whole record; and what goes on."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from learn.data.formats import engine_faults, raise_engine_fault
+from learn.data.validation.derived_columns import without_rows
+from learn.data.validation.summary import Example
+from learn.errors import DataError, storage_faults
+from learn.storage import staged
+
+QUARANTINE = "quarantine.parquet"
+EXAMPLES = 5
+"""Example rows a check: more do not fit a phone, fewer do not show a pattern."""
+
+_SHOWN_CHARACTERS = 160
+
+
+def examples(
+    name: str, table: pl.LazyFrame, failing: Mapping[str, NDArray[np.int64]]
+) -> dict[str, tuple[Example, ...]]:
+    """Fetch the first few failing rows of each check.
+
+    Args:
+        name: ``items`` or ``interactions``.
+        table: All rows.
+        failing: Row numbers by the check's name.
+    """
+    first = {reason: np.sort(rows)[:EXAMPLES].tolist() for reason, rows in failing.items()}
+    wanted = pl.Series(sorted({row for rows in first.values() for row in rows}), dtype=pl.Int64)
+    fetched = table.filter(pl.col("row").is_in(wanted.implode())).collect(engine="streaming")
+    made = {int(record["row"]): _example(name, record) for record in fetched.iter_rows(named=True)}
+    return {reason: tuple(made[row] for row in rows) for reason, rows in first.items()}
+
+
+def _example(name: str, record: Mapping[str, object]) -> Example:
+    if name == "items":
+        title = record["title"]
+        return Example(int(str(record["row"])), _text(record["item_id"]), "no title" if title is None else _cut(title))
+    timestamp = record.get("timestamp_text") or record["timestamp"]
+    key = f"{_text(record['user_id'])} / {_text(record['item_id'])}"
+    return Example(int(str(record["row"])), key, f"timestamp {_cut(timestamp)}")
+
+
+def _text(value: object) -> str:
+    return "none" if value is None else _cut(value)
+
+
+def _cut(value: object) -> str:
+    text = f"{value:.15g}" if isinstance(value, float) else str(value)
+    return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
+
+
+def quarantine_rows(name: str, table: pl.LazyFrame, failures: pl.DataFrame) -> pl.LazyFrame:
+    """Make the quarantine's rows of one table.
+
+    Returns:
+        ``table``, ``row``, ``key``, ``reasons`` (list of names) and ``record`` (the row as JSON).
+    """
+    reasons = failures.group_by("row", maintain_order=True).agg(reasons="reason").lazy()
+    key = pl.col("item_id") if name == "items" else pl.concat_str("user_id", "item_id", separator=" / ")
+    # JSON has no bytes; their hex text is at least readable.
+    readable = table.with_columns(pl.col(pl.Binary).bin.encode("hex"))
+    return (
+        readable.filter(pl.col("row").is_in(failures["row"].unique().implode()))
+        .join(reasons, on="row", how="left", maintain_order="left")
+        .select(
+            pl.lit(name).alias("table"),
+            "row",
+            key.alias("key"),
+            "reasons",
+            pl.struct(readable.collect_schema().names()).struct.json_encode().alias("record"),
+        )
+    )
+
+
+def write_quarantine(parts: list[pl.LazyFrame], path: Path) -> None:
+    """Write the quarantine table, whole or not at all.
+
+    Raises:
+        StorageError: The disk is full or closed.
+    """
+    with staged(path.parent, names=(path.name,)) as stage:
+        _sink(pl.concat(parts), stage / path.name)
+
+
+def write_valid(
+    tables: Mapping[str, tuple[pl.LazyFrame, pl.Series]], quarantine: list[pl.LazyFrame], destination: Path
+) -> None:
+    """Write the rows that passed and the quarantine; either all files appear or none does.
+
+    Args:
+        tables: By name, all rows and the numbers of those that failed.
+        quarantine: What :func:`quarantine_rows` made of each.
+        destination: The folder.
+
+    Raises:
+        StorageError: The disk is full or closed.
+    """
+    with staged(destination, names=tuple(f"{name}.parquet" for name in (*tables, "quarantine"))) as stage:
+        for name, (table, failed) in tables.items():
+            _sink(without_rows(table, failed).drop("timestamp_text", strict=False), stage / f"{name}.parquet")
+        _sink(pl.concat(quarantine), stage / QUARANTINE)
+
+
+def _sink(rows: pl.LazyFrame, path: Path) -> None:
+    try:
+        rows.sink_parquet(path)
+    except engine_faults() as fault:
+        raise_engine_fault(fault, DataError(f"The rows cannot be written: {fault}.", where=path.parent))
+
+
+def leave_nothing(destination: Path) -> None:
+    """Remove what an earlier run left in the destination: it would pass for this run's valid rows.
+
+    Raises:
+        StorageError: The folder is closed.
+    """
+    with storage_faults(destination):
+        for name in ("items.parquet", "interactions.parquet", QUARANTINE):
+            (destination / name).unlink(missing_ok=True)

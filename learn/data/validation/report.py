@@ -1,0 +1,60 @@
+"""The validation report: one HTML file that opens without a network."""
+
+from __future__ import annotations
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+from learn.data.validation.summary import CheckSummary, TableSummary, ValidationSummary
+from learn.storage import staged
+
+
+def write_report(summary: ValidationSummary, *, stopped: str | None = None) -> None:
+    """Write ``summary.report``, whole or not at all.
+
+    Args:
+        summary: What was found.
+        stopped: The message the run stopped with, if it did.
+
+    Raises:
+        StorageError: The disk is full or closed.
+    """
+    path = summary.report
+    html = _environment().get_template("validation.html.jinja").render(summary=summary, stopped=stopped)
+    with staged(path.parent, names=(path.name,)) as stage:
+        (stage / path.name).write_text(html, encoding="utf-8", errors="replace")
+
+
+def _environment() -> Environment:
+    environment = Environment(
+        loader=PackageLoader("learn.data.validation", "."),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters.update(count=_count, percent=_percent, verdict=_verdict, by_weight=_by_weight)
+    return environment
+
+
+def _count(number: int) -> str:
+    return f"{number:,}"
+
+
+def _percent(share: float) -> str:
+    if 0 < share < 1e-4:
+        return "< 0.01\u00a0%"
+    return f"{share * 100:.{2 if share < 0.1 else 1}f}\u00a0%"
+
+
+def _verdict(check: CheckSummary) -> str:
+    """Return the class and word of a check's badge."""
+    if check.failing == 0:
+        return "good"
+    if check.severity == "error":
+        return "bad"
+    return "note" if check.passed else "warn"
+
+
+def _by_weight(table: TableSummary) -> list[CheckSummary]:
+    rank = {"bad": 0, "warn": 1, "note": 2, "good": 3}
+    return sorted(table.checks, key=lambda check: (rank[_verdict(check)], -check.failing))

@@ -1,0 +1,345 @@
+"""A table with every check run over it, batch by batch.
+
+When a run must stop: Great Expectations' verdict over each table as a whole, and the message.
+
+Validation: every row is checked by Great Expectations and goes on, or to quarantine with its reasons.
+
+    from learn.data.validation import validate_tables
+
+Nothing is dropped silently: ``valid + quarantined == rows``, for each table.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from itertools import zip_longest
+from pathlib import Path
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from learn.config import ValidationSettings
+from learn.data.validation.derived_columns import (
+    ItemFacts,
+    batches,
+    interaction_check_columns,
+    interaction_facts,
+    item_check_columns,
+    item_facts,
+    present,
+    without_rows,
+)
+from learn.data.validation.expectations import (
+    ITEM_QUARANTINED,
+    Check,
+    failing_rows,
+    interaction_checks,
+    item_checks,
+    table_checks,
+)
+from learn.data.validation.quarantine import (
+    QUARANTINE,
+    examples,
+    leave_nothing,
+    quarantine_rows,
+    write_quarantine,
+    write_valid,
+)
+from learn.data.validation.report import write_report
+from learn.data.validation.summary import CheckSummary, Example, TableSummary, ValidationSummary
+from learn.errors import DataError, InvalidDataError, SettingsError, storage_faults
+from learn.storage import working_folder
+
+Failing = Mapping[str, NDArray[np.int64]]
+
+
+@dataclass(frozen=True)
+class CheckedTable:
+    """A table's rows and what failed among them.
+
+    Attributes:
+        table: All rows.
+        failures: ``row`` (Int64) and ``reason`` (String), one line for each error of each row; no warnings.
+        summary: The same in numbers.
+    """
+
+    table: pl.LazyFrame
+    failures: pl.DataFrame
+    summary: TableSummary
+
+    @property
+    def quarantined(self) -> pl.Series:
+        """Row numbers with at least one error."""
+        return self.failures["row"].unique()
+
+
+def check_table(
+    name: str, table: pl.LazyFrame, checks: Sequence[Check], columns: Callable[[pl.DataFrame], pl.DataFrame]
+) -> CheckedTable:
+    """Run a suite over a table.
+
+    Args:
+        name: ``items`` or ``interactions``.
+        table: Its rows.
+        checks: The suite.
+        columns: Derives the suite's columns from a batch of rows.
+    """
+    rows = 0
+    found: dict[str, list[NDArray[np.int64]]] = {check.name: [] for check in checks}
+    for batch in batches(table):
+        rows += batch.height
+        for reason, failed in failing_rows(columns(batch), checks).items():
+            found[reason].append(failed)
+    failing = {reason: np.concatenate([np.zeros(0, np.int64), *parts]) for reason, parts in found.items()}
+    failures = pl.concat(
+        pl.DataFrame({"row": failing[check.name]}, schema={"row": pl.Int64}).with_columns(reason=pl.lit(check.name))
+        for check in checks
+        if check.severity == "error"
+    )
+    shown = examples(name, table, {reason: failed for reason, failed in failing.items() if len(failed)})
+    results = tuple(_result(check, failing, rows, shown) for check in checks)
+    return CheckedTable(table, failures, _table_summary(name, rows, failures, results))
+
+
+def _result(check: Check, failing: Failing, rows: int, shown: Mapping[str, tuple[Example, ...]]) -> CheckSummary:
+    count = len(failing[check.name])
+    return CheckSummary(
+        name=check.name,
+        title=check.title,
+        severity=check.severity,
+        passed=count <= check.allowed_share * rows,
+        failing=count,
+        share=count / max(rows, 1),
+        examples=shown.get(check.name, ()),
+    )
+
+
+def _table_summary(name: str, rows: int, failures: pl.DataFrame, checks: tuple[CheckSummary, ...]) -> TableSummary:
+    quarantined = failures["row"].n_unique()
+    own = failures.filter(pl.col("reason") != ITEM_QUARANTINED)["row"].n_unique()
+    return TableSummary(
+        name=name,
+        rows=rows,
+        valid=rows - quarantined,
+        quarantined=quarantined,
+        followed=quarantined - own,
+        share=own / max(rows, 1),
+        checks=checks,
+    )
+
+
+_WORST = 3
+
+
+@dataclass(frozen=True)
+class TableFacts:
+    """The one row over which a table as a whole is judged."""
+
+    rows: int
+    valid: int
+    share: float
+    repeated_ids: int = 0
+    users_with_two: int = 0
+
+
+def judge(
+    items: CheckedTable,
+    interactions: CheckedTable,
+    facts: ItemFacts,
+    *,
+    sources: Mapping[str, Path],
+    report: Path,
+    settings: ValidationSettings,
+) -> InvalidDataError | None:
+    """Return the error to stop with, or None.
+
+    Args:
+        items: The items, checked.
+        interactions: The interactions, checked.
+        facts: What holds for the items as a whole.
+        sources: The file of each table, for the message.
+        report: The report, for the message.
+        settings: Thresholds.
+    """
+    judged = {
+        "items": TableFacts(*_counts(items.summary), repeated_ids=facts.repeated_ids.height),
+        "interactions": TableFacts(*_counts(interactions.summary), users_with_two=_users_with_two(interactions)),
+    }
+    named = {f"{table}.{fact}": [value] for table, one in judged.items() for fact, value in asdict(one).items()}
+    checks = table_checks(max_quarantined_share=settings.max_quarantined_share)
+    failed = failing_rows(pl.DataFrame({"row": [0], **named}), checks)
+    first = next((check.name for check in checks if len(failed[check.name])), None)
+    if first is None:
+        return None
+    table, check = first.split(".")
+    summary = items.summary if table == "items" else interactions.summary
+    what = _repeated_id(items.table, facts) if check == "repeated_id" else _said(check, summary)
+    return InvalidDataError(what, where=sources[table], fix=_fix(check, summary, report))
+
+
+def _counts(summary: TableSummary) -> tuple[int, int, float]:
+    return summary.rows, summary.valid, summary.share
+
+
+def _users_with_two(interactions: CheckedTable) -> int:
+    kept = without_rows(interactions.table, interactions.quarantined)
+    counts = kept.group_by("user_id").agg(rows=pl.len())
+    return int(counts.filter(pl.col("rows") >= 2).select(pl.len()).collect(engine="streaming").item())
+
+
+def _repeated_id(items: pl.LazyFrame, facts: ItemFacts) -> str:
+    repeated = facts.repeated_ids.sort("row")
+    row, first = repeated.row(0)
+    item_id = items.filter(pl.col("row") == row).select("item_id").collect().item()
+    others = f" {repeated.height - 1:,} more rows repeat an id." if repeated.height > 1 else ""
+    return f"Two items have the id `{item_id}`: rows {first:,} and {row:,} (counted from 0).{others}"
+
+
+def _said(check: str, summary: TableSummary) -> str:
+    if check == "empty":
+        return f"The table of {summary.name} has no rows."
+    if check == "no_pair":
+        said = "There is no user with two interactions: nothing can be learned from what follows what."
+        return said if summary.quarantined == 0 else f"{said} {_worst(summary)}"
+    own = summary.quarantined - summary.followed
+    counts = f"{own:,} of {summary.rows:,} rows of the {summary.name} failed their checks ({summary.share * 100:.1f} %)"
+    if check == "none_valid":
+        followed = f", the other {summary.followed:,} belong to items that failed" if summary.followed else ""
+        return f"No row is valid: {counts}{followed}. {_worst(summary)}"
+    return f"{counts}, more than are allowed. {_worst(summary)}"
+
+
+def _worst(summary: TableSummary) -> str:
+    worst = _failed_most(summary)
+    if not worst:
+        return ""
+    listed = "; ".join(f"`{check.name}` ({check.title}): {_rows(check.failing)}" for check in worst)
+    shown = "".join(f"\n  row {one.row:,}, {one.key}: {one.shown}" for one in _three_rows(worst))
+    return f"Worst: {listed}. For example (rows counted from 0):{shown}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row" if count == 1 else f"{count:,} rows"
+
+
+def _failed_most(summary: TableSummary) -> list[CheckSummary]:
+    errors = [check for check in summary.checks if check.severity == "error" and check.failing]
+    own = [check for check in errors if check.name != ITEM_QUARANTINED]
+    return sorted(own or errors, key=lambda check: -check.failing)[:_WORST]
+
+
+def _three_rows(checks: list[CheckSummary]) -> list[Example]:
+    # One row of each check before the second of any: three of one kind show less.
+    turns = zip_longest(*(check.examples for check in checks))
+    return list(dict.fromkeys(example for turn in turns for example in turn if example is not None))[:3]
+
+
+def _fix(check: str, summary: TableSummary, report: Path) -> str:
+    if check == "repeated_id":
+        return "give each item one row and one id of its own"
+    if check in {"empty", "no_pair"}:
+        return "give a table in which users have two interactions or more"
+    fix = f"open {report}, mend the rows"
+    if check == "too_many":
+        fix += ", or raise `validation.max_quarantined_share` if this many are to be left out"
+    if any(one.name == "timestamp_out_of_range" for one in _failed_most(summary)):
+        fix += '; if the timestamps are no dates, set `validation.timestamps = "order"`'
+    return fix
+
+
+__all__ = ["ValidationSummary", "validate_tables"]
+
+_TABLES = ("items", "interactions")
+
+
+def validate_tables(
+    tables: Path,
+    destination: Path,
+    *,
+    report: Path,
+    settings: ValidationSettings,
+    sources: Sequence[Path] | None = None,
+) -> ValidationSummary:
+    """Check both tables; write the valid rows, the quarantine and the report.
+
+    Args:
+        tables: Folder that :func:`learn.data.tables.load_tables` wrote.
+        destination: Folder for the valid rows and ``quarantine.parquet``.
+        report: HTML file. When the run must stop, the quarantine lies beside it and the destination holds nothing.
+        settings: Thresholds and lists.
+        sources: The person's own files of items and of interactions, for messages; the tables' if not given.
+
+    Raises:
+        InvalidDataError: Two items have one id, too many rows failed, or nothing is left to train on.
+        DataError: The tables are not there.
+        SettingsError: ``earliest`` or ``latest`` is no date, or ``tables`` and ``destination`` are one folder.
+        StorageError: The disk is full or closed.
+    """
+    raw_items, raw_interactions = _scan(tables, "items"), _scan(tables, "interactions")
+    if tables.resolve() == destination.resolve():
+        raise SettingsError(
+            "The tables would be overwritten by their own valid rows.", where=destination, fix="name another folder"
+        )
+    # Beside the tables, where there is room for tables.
+    with storage_faults(tables), working_folder(tables, prefix=".unfinished-") as scratch:
+        facts = item_facts(raw_items, scratch=scratch)
+        items = _check_items(raw_items, facts, settings)
+        interactions, unit = _check_interactions(raw_interactions, items, settings, scratch=scratch)
+    named = dict(zip(_TABLES, sources or [tables / f"{name}.parquet" for name in _TABLES], strict=True))
+    stop = judge(items, interactions, facts, sources=named, report=report, settings=settings)
+    summary = ValidationSummary(
+        folder=destination,
+        report=report,
+        quarantine=(destination if stop is None else report.parent) / QUARANTINE,
+        items=items.summary,
+        interactions=interactions.summary,
+        timestamp_unit=unit,
+        script=facts.script,
+    )
+    _write(summary, items, interactions, stop=stop)
+    if stop is not None:
+        raise stop
+    return summary
+
+
+def _scan(tables: Path, name: str) -> pl.LazyFrame:
+    path = tables / f"{name}.parquet"
+    if not path.is_file():
+        raise DataError(f"There is no table of {name}.", where=path, fix="load the tables first")
+    return pl.scan_parquet(path)
+
+
+def _check_items(table: pl.LazyFrame, facts: ItemFacts, settings: ValidationSettings) -> CheckedTable:
+    checks = item_checks(settings, script=facts.script)
+    return check_table("items", table, checks, lambda batch: item_check_columns(batch, facts, settings))
+
+
+def _check_interactions(
+    table: pl.LazyFrame, items: CheckedTable, settings: ValidationSettings, *, scratch: Path
+) -> tuple[CheckedTable, str]:
+    ids = items.table.select("row", present("item_id")).drop_nulls().collect()
+    facts = interaction_facts(
+        table,
+        item_ids=ids["item_id"],
+        rejected_ids=ids.filter(pl.col("row").is_in(items.quarantined.implode()))["item_id"],
+        settings=settings,
+        scratch=scratch,
+    )
+    checks = interaction_checks(facts)
+    checked = check_table("interactions", table, checks, lambda batch: interaction_check_columns(batch, facts))
+    return checked, facts.scale.unit
+
+
+def _write(
+    summary: ValidationSummary, items: CheckedTable, interactions: CheckedTable, *, stop: InvalidDataError | None
+) -> None:
+    write_report(summary, stopped=None if stop is None else str(stop))
+    both = {"items": items, "interactions": interactions}
+    quarantine = [quarantine_rows(name, one.table, one.failures) for name, one in both.items()]
+    if stop is None:
+        write_valid({name: (one.table, one.quarantined) for name, one in both.items()}, quarantine, summary.folder)
+    else:
+        leave_nothing(summary.folder)
+        write_quarantine(quarantine, summary.quarantine)

@@ -1,0 +1,231 @@
+"""Finding an earlier data version by its name, fetching its files, and laying them out in a folder."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import re
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvc_data.hashfile import check
+from dvc_data.hashfile.checkout import CheckoutError, LinkError, checkout
+from dvc_data.hashfile.hash_info import HashInfo
+from dvc_data.hashfile.tree import Tree
+from dvc_objects.errors import ObjectFormatError
+
+from learn.data.versions.repository import (
+    Repository,
+    history_of,
+    listened,
+    raised_by,
+    reason,
+    resolved_revision,
+    version_at,
+)
+from learn.errors import VersionError
+
+_HASH = re.compile(r"([0-9a-f]{6,32})(\.dir)?", re.IGNORECASE)
+_LISTED = 10
+
+
+@dataclass(frozen=True)
+class FoundVersion:
+    """What the name of a version meant.
+
+    Attributes:
+        version: The data version, ``.dir`` included.
+        revision: The git revision it was asked for by, if it was.
+        pointer: The pointer it belongs to.
+    """
+
+    version: str
+    revision: str | None
+    pointer: Path
+
+
+def resolved(repository: Repository, name: str, *, folder: Path, pointers: list[Path]) -> FoundVersion:
+    """Tell which data version a git revision or a (shortened) hash means.
+
+    Raises:
+        VersionError: None, or more than one.
+    """
+    revision = resolved_revision(repository, name)
+    for pointer in pointers if revision else ():
+        version = version_at(repository, str(revision), pointer)
+        if version is not None:
+            return FoundVersion(version, revision, pointer)
+    candidates = _candidates(repository, name, pointers)
+    if len(candidates) == 1:
+        return FoundVersion(candidates[0], None, _owner(repository, candidates[0], pointers))
+    if candidates:
+        fix = f"give more of the hash: {', '.join(candidates)}"
+        raise VersionError(f"`{name}` is the beginning of {len(candidates)} data versions.", where=folder, fix=fix)
+    what = f"There is no data version `{name}`."
+    if revision:
+        what = f"Git revision `{name}` is there, but names no data version of this folder."
+    raise VersionError(what, where=folder, fix=_known(repository, pointers))
+
+
+def fetched(repository: Repository, version: str, *, folder: Path, pointers: list[Path]) -> Tree:
+    """Have all files of a version in the cache, from there or from the first remote that holds them.
+
+    Raises:
+        VersionError: Neither the cache nor any remote has them all.
+    """
+    wanted = HashInfo(repository.cache.local.hash_name, version)
+    tree = _complete(repository, wanted)
+    failures = []
+    for remote in () if tree is not None else _remotes(repository):
+        failure = _fetch(repository, wanted, remote)
+        tree = _complete(repository, wanted)
+        if tree is not None:
+            break
+        failures.append(f"{remote}: {failure}")
+    if tree is not None:
+        return tree
+    asked = "; ".join(failures) or "no DVC remote is set"
+    what = f"The files of data version `{version}` are not in the cache, and could not be fetched ({asked})."
+    raise VersionError(what, where=folder, fix=_known(repository, pointers))
+
+
+def materialised(repository: Repository, tree: Tree, parent: Path) -> Path:
+    """Lay a version's files out in a folder named by its hash; a complete folder is used as it is.
+
+    Raises:
+        VersionError: The cache holds other bytes than the version's.
+    """
+    target = parent / str(tree.hash_info.value).removesuffix(".dir")
+    if target.is_dir() and not _differing(target, tree):
+        return target
+    unfinished = target.with_name(f"{target.name}.partial")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    parent.mkdir(parents=True, exist_ok=True)
+    try:
+        _lay_out(repository, tree, unfinished)
+        shutil.rmtree(target, ignore_errors=True)
+        unfinished.replace(target)
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+    return target
+
+
+def _lay_out(repository: Repository, tree: Tree, folder: Path) -> None:
+    cache = repository.cache.local
+    folder.mkdir()
+    with listened() as faults:
+        try:
+            checkout(str(folder), repository.fs, tree, cache, force=True, quiet=True)
+        except (CheckoutError, LinkError) as fault:
+            what = f"The files of the data version could not be copied out of the cache: {reason(fault)}"
+            raise raised_by(
+                faults, VersionError(what, where=cache.path, fix="run `dvc fetch` and try again")
+            ) from fault
+    differing = _differing(folder, tree)
+    if differing:
+        what = f"The cache is damaged: `{differing[0]}` has other bytes than its version."
+        fix = "remove DVC's cache folder and run again; the remote's copy is then fetched"
+        raise VersionError(what, where=cache.path, fix=fix)
+
+
+def _differing(folder: Path, tree: Tree) -> list[str]:
+    """Names that are missing, too many, or have other bytes than the version's."""
+    wanted = {"/".join(key): str(oid.value) for key, _, oid in tree}
+    there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
+    return sorted(set(wanted) ^ there) or [name for name in sorted(wanted) if _md5(folder / name) != wanted[name]]
+
+
+def _md5(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+
+
+def _complete(repository: Repository, wanted: HashInfo) -> Tree | None:
+    """The version's tree when the cache holds every file of it."""
+    cache = repository.cache.local
+    try:
+        tree = Tree.load(cache, wanted)
+        check(cache, tree)
+    except (FileNotFoundError, ObjectFormatError):
+        return None
+    return tree
+
+
+def _remotes(repository: Repository) -> list[str]:
+    """Names of all remotes, the default one first."""
+    default = repository.config["core"].get("remote")
+    return sorted(repository.config["remote"], key=lambda name: (name != default, name))
+
+
+def _fetch(repository: Repository, wanted: HashInfo, remote: str) -> str:
+    """Bring what a remote has of a version into the cache; say why not, where it cannot."""
+    with listened() as faults:
+        try:
+            repository.cloud.pull({wanted}, remote=remote)
+            tree = Tree.load(repository.cache.local, wanted)
+            repository.cloud.pull({oid for _, _, oid in tree}, remote=remote)
+        except FileNotFoundError:
+            return "does not hold it"
+        except OSError as fault:
+            if fault.filename and str(fault.filename).startswith(repository.cache.local.path):
+                raise
+            return reason(fault)
+        except Exception as fault:  # a remote may be of any kind, and so may what it raises
+            return reason(fault)
+    return reason(faults[0]) if faults else "does not hold all of it"
+
+
+def _candidates(repository: Repository, name: str, pointers: list[Path]) -> list[str]:
+    """The data versions that a (shortened) hash may mean, by the cache, the pointers' history and the remotes."""
+    shape = _HASH.fullmatch(name)
+    if shape is None:
+        return []
+    prefix = shape.group(1).lower()
+    if len(prefix) == 32:
+        return [f"{prefix}.dir"]
+    held = {version for pointer in pointers for _, _, version in history_of(repository, pointer, most=1_000)}
+    near = {version for version in held if version.startswith(prefix)} | _listed(repository.cache.local, prefix)
+    if not near:
+        with listened():
+            near = {version for remote in _remotes(repository) for version in _offered(repository, remote, prefix)}
+    return sorted(near)
+
+
+def _offered(repository: Repository, remote: str, prefix: str) -> set[str]:
+    try:
+        return _listed(repository.cloud.get_remote_odb(remote), prefix)
+    except Exception:  # a remote that cannot be asked offers nothing; the error that follows names it
+        return set()
+
+
+def _listed(store: Any, prefix: str) -> set[str]:
+    """The data versions in a cache or remote whose hash begins so; two digits are one folder there."""
+    try:
+        paths = store.fs.ls(store.fs.join(store.path, prefix[:2]), detail=False)
+    except FileNotFoundError:
+        return set()
+    names = {f"{prefix[:2]}{store.fs.name(path)}" for path in paths}
+    return {name for name in names if name.startswith(prefix) and name.endswith(".dir")}
+
+
+def _owner(repository: Repository, version: str, pointers: list[Path]) -> Path:
+    """The pointer that has held a version; the likeliest one where none has."""
+    for pointer in pointers:
+        if any(held == version for _, _, held in history_of(repository, pointer, most=1_000)):
+            return pointer
+    return next((pointer for pointer in pointers if pointer.exists()), pointers[0])
+
+
+def _known(repository: Repository, pointers: list[Path]) -> str:
+    lines = [
+        f"{version} ({day}, git revision {commit[:8]})"
+        for pointer in pointers
+        for commit, day, version in history_of(repository, pointer, most=_LISTED)
+    ]
+    cached = sorted(Path(repository.cache.local.path).glob("*/*.dir"), key=os.path.getmtime, reverse=True)
+    lines += [f"{path.parent.name}{path.name} (in the cache)" for path in cached[:_LISTED]]
+    if not lines:
+        return "no version is known here: run once with --data, or fetch the git history"
+    return "choose one of those known here: " + ", ".join(dict.fromkeys(lines))

@@ -1,0 +1,334 @@
+"""Data versions with DVC: which bytes a run was made from, and how to have them again.
+
+Importing DVC takes a third of a second, so `learn.data` does not: take `record_version` and
+`restore_version` from here.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from dvc.dvcfile import FileIsGitIgnored, load_file
+from dvc.exceptions import OutputDuplicationError, OverlappingOutputPathsError
+from dvc.output import OutputAlreadyTrackedError, OutputIsIgnoredError
+from dvc_data.hashfile.build import build
+from dvc_data.hashfile.transfer import transfer
+
+from learn.config import DataSettings
+from learn.data.versions.repository import (
+    Repository,
+    head_of,
+    listened,
+    opened_repository,
+    raised_by,
+    reason,
+    top_of,
+    version_at,
+)
+from learn.data.versions.restore import fetched, materialised, resolved
+from learn.errors import DataError, VersionError
+
+OUTSIDE = "datasets"
+"""Folder of the pointers to data that lies outside the repository."""
+
+# What DVC will not track where it lies is versioned like a folder outside the repository.
+_NOT_ADDABLE = (
+    FileIsGitIgnored,
+    OutputAlreadyTrackedError,
+    OutputDuplicationError,
+    OutputIsIgnoredError,
+    OverlappingOutputPathsError,
+)
+
+
+@dataclass(frozen=True)
+class DataVersion:
+    """One version of a data folder.
+
+    Attributes:
+        version: DVC's hash of the folder's content, 32 hexadecimal digits and ``.dir``.
+        folder: Where its files lie now.
+        size_bytes: Size of all files together.
+        files: Number of files.
+        git_revision: The commit that was checked out (or asked for); None without git.
+        git_dirty: That commit's pointer names another version or none: commit the pointer, and the revision will do as
+            ``--data-version``.
+        pushed_to: Name of the DVC remote that holds the version for certain; None where nothing was pushed.
+        pointer: The ``.dvc`` file that names the version.
+    """
+
+    version: str
+    folder: Path
+    size_bytes: int
+    files: int
+    git_revision: str | None
+    git_dirty: bool
+    pushed_to: str | None
+    pointer: Path
+
+
+def obtain_version(folder: Path, *, version: str, root: Path, settings: DataSettings, remote: str = "") -> DataVersion:
+    """Record the folder as it is, or fetch an earlier version of it where ``version`` names one.
+
+    Args:
+        folder: The data folder.
+        version: As :func:`restore_version` reads it; empty: the folder as it is.
+        root: A folder in the DVC repository; where there is none, one is made here.
+        settings: Whether to push, and how long to wait for another process.
+        remote: Of a repository that is made here.
+
+    Raises:
+        DataError: The folder is missing, empty or cannot be read.
+        VersionError: The version is unknown, or DVC refused.
+    """
+    if version:
+        return restore_version(version, folder=folder, root=root, settings=settings, remote=remote)
+    return record_version(folder, root=root, settings=settings, remote=remote)
+
+
+def record_version(folder: Path, *, root: Path, settings: DataSettings, remote: str = "") -> DataVersion:
+    """Snapshot a data folder, as ``dvc add`` does, and push it where a remote is set.
+
+    A folder in the repository gets its pointer beside it; any other folder, which may be read-only, gets
+    ``datasets/NAME.dvc`` and is copied into the cache once. A tracked folder that is missing is pulled.
+    An unchanged folder is neither hashed again nor its pointer rewritten.
+
+    Args:
+        folder: The data folder.
+        root: A folder in the DVC repository; where there is none, one is made here.
+        settings: Whether to push, and how long to wait for another process.
+        remote: Of a repository that is made here.
+
+    Raises:
+        DataError: The folder is missing, empty or cannot be read.
+        VersionError: DVC or the remote refused, or another process holds the repository.
+        StorageError: The disk is full or closed for writing.
+    """
+    live = folder.resolve()
+    if not live.exists() and not _beside(live).exists():
+        # Asked before a repository is made: a misspelt name shall leave nothing behind.
+        raise _missing(folder)
+    with opened_repository(root, wait_seconds=settings.lock_wait_seconds, remote=remote) as repository:
+        if not live.exists():
+            _pull(repository, folder, live)
+        _check_folder(folder, live, top_of(repository))
+        output = _recorded(repository, live)
+        pushed_to = _pushed(repository, output, settings)
+        pointer, version = Path(output.stage.path), str(output.hash_info.value)
+        revision = head_of(repository)
+        return DataVersion(
+            version=version,
+            folder=folder.absolute(),
+            size_bytes=int(output.meta.size or 0),
+            files=int(output.meta.nfiles or 0),
+            git_revision=revision,
+            git_dirty=revision is not None and version_at(repository, revision, pointer) != version,
+            pushed_to=pushed_to,
+            pointer=pointer,
+        )
+
+
+def restore_version(
+    version: str,
+    *,
+    folder: Path,
+    root: Path,
+    settings: DataSettings,
+    destination: Path | None = None,
+    remote: str = "",
+) -> DataVersion:
+    """Have the files of an earlier version again, beside the live folder, which is never touched.
+
+    Args:
+        version: A git revision (branch, tag, hash) whose pointer of `folder` is meant, or a data version: all of the
+            hash or its first six digits at least.
+        folder: The data folder whose versions are meant; it need not exist any more.
+        root: A folder in the DVC repository.
+        settings: How long to wait for another process.
+        destination: Where the version's own folder is made; ``root/.learn/data`` if None.
+        remote: Of a repository that is made here.
+
+    Raises:
+        VersionError: There is no such version, or its files cannot be fetched.
+        StorageError: The disk is full or closed for writing.
+    """
+    with opened_repository(root, wait_seconds=settings.lock_wait_seconds, remote=remote) as repository:
+        live = folder.resolve()
+        pointers = _pointers(repository, live)
+        found = resolved(repository, version, folder=folder, pointers=pointers)
+        tree = fetched(repository, found.version, folder=folder, pointers=pointers)
+        target = materialised(repository, tree, destination or root.resolve() / ".learn" / "data")
+        revision = found.revision or head_of(repository)
+        return DataVersion(
+            version=found.version,
+            folder=target,
+            size_bytes=sum(path.stat().st_size for path in target.rglob("*") if path.is_file()),
+            files=len(tree),
+            git_revision=revision,
+            git_dirty=revision is not None and version_at(repository, revision, found.pointer) != found.version,
+            pushed_to=None,
+            pointer=found.pointer,
+        )
+
+
+def _pointers(repository: Repository, live: Path) -> list[Path]:
+    """Where the pointer to a folder may be, the likeliest first."""
+    outside, _ = _outside(repository, live)
+    return [_beside(live), outside] if live.is_relative_to(top_of(repository)) else [outside]
+
+
+def _outside(repository: Repository, live: Path) -> tuple[Path, str]:
+    """Pointer and source of a folder that is not tracked where it lies; two of one name get two pointers."""
+    top = top_of(repository)
+    source = Path(os.path.relpath(live, top)).as_posix()
+    plain = top / OUTSIDE / f"{live.name}.dvc"
+    if _is_free(repository, plain, source):
+        return plain, source
+    return plain.with_name(f"{live.name}-{hashlib.sha256(source.encode()).hexdigest()[:6]}.dvc"), source
+
+
+def _beside(live: Path) -> Path:
+    return live.with_name(f"{live.name}.dvc")
+
+
+def _is_free(repository: Repository, pointer: Path, source: str) -> bool:
+    """Whether a plain name in `datasets` can stand for this source: not another folder's pointer or data."""
+    if not pointer.exists():
+        return not pointer.with_suffix("").exists()
+    meta = load_file(repository, str(pointer)).stage.meta
+    return isinstance(meta, dict) and meta.get("source") == source
+
+
+def _pull(repository: Repository, folder: Path, live: Path) -> None:
+    pointer = _beside(live)
+    if not (live.is_relative_to(top_of(repository)) and pointer.exists()):
+        raise _missing(folder)
+    with listened() as faults:
+        try:
+            repository.pull(targets=[str(pointer)])
+        except Exception as fault:  # a remote may be of any kind, and so may what it raises
+            what = f"The data folder is missing, and its version could not be pulled: {reason(fault)}"
+            fix = f"see that the remote can be reached (`dvc pull {pointer.name}`), or give another folder to --data"
+            raise raised_by([fault, *faults], VersionError(what, where=pointer, fix=fix)) from fault
+
+
+def _missing(folder: Path) -> DataError:
+    return DataError("There is no such data folder.", where=folder, fix="give --data the folder of your tables")
+
+
+def _check_folder(folder: Path, live: Path, top: Path) -> None:
+    if not live.is_dir():
+        fix = "give --data the folder that holds the tables"
+        raise DataError("This is a file, not a folder of tables.", where=folder, fix=fix)
+    if top.is_relative_to(live):
+        what = "This folder holds the DVC repository itself, which cannot be a version of its own data."
+        raise DataError(what, where=folder, fix="move the tables into a folder of their own")
+    files = [path for path in live.rglob("*") if not path.is_dir()]
+    if not files:
+        raise DataError(
+            "The data folder is empty.", where=folder, fix="put the tables `items` and `interactions` there"
+        )
+    for path in files:
+        if not path.is_file() or not os.access(path, os.R_OK):
+            raise DataError(
+                "This file cannot be read.", where=path, fix="mend the link or the permissions, or remove it"
+            )
+
+
+def _recorded(repository: Repository, live: Path) -> Any:
+    if live.is_relative_to(top_of(repository)):
+        output = _added(repository, live)
+        if output is not None:
+            return output
+    return _copied(repository, live)
+
+
+def _added(repository: Repository, live: Path) -> Any | None:
+    """``dvc add``; None where DVC does not track this folder where it lies."""
+    pointer = _beside(live)
+    before = pointer.read_bytes() if pointer.exists() else None
+    known = load_file(repository, str(pointer)).stage.outs[0] if before else None
+    if known is not None and not known.status():
+        return known
+    with listened() as faults:
+        try:
+            (stage,) = repository.add(str(live))
+        except _NOT_ADDABLE:
+            return None
+        output = stage.outs[0]
+        if output.changed_cache():
+            # DVC logs a failed copy and goes on; a pointer to what no cache holds would be a lie.
+            _put_back(pointer, before)
+            raise raised_by(faults, _uncopied(live))
+    if known is not None and known.hash_info != output.hash_info and _remote_inside(repository, output.remote):
+        # The sample's own remote is for the sample alone: what replaced it goes where other data goes.
+        output.remote = None
+        stage.dump()
+    return output
+
+
+def _copied(repository: Repository, live: Path) -> Any:
+    """What ``dvc add`` does, for a folder that stays where it is: its files go into the cache, once."""
+    pointer, source = _outside(repository, live)
+    cache = repository.cache.local
+    staging, meta, tree = build(cache, str(live), repository.fs, cache.hash_name)
+    stage = _stage(repository, pointer)
+    output = stage.outs[0]
+    if output.hash_info == tree.hash_info and not output.changed_cache():
+        return output
+    with listened() as faults:
+        if transfer(staging, cache, {tree.hash_info}, hardlink=False, shallow=False).failed:
+            raise raised_by(faults, _uncopied(live))
+    output.hash_info, output.meta, output.obj = tree.hash_info, meta, tree
+    stage.meta = {"source": source}
+    with repository.scm_context():
+        output.ignore()
+    stage.dump()
+    return output
+
+
+def _stage(repository: Repository, pointer: Path) -> Any:
+    if pointer.exists():
+        return load_file(repository, str(pointer)).stage
+    pointer.parent.mkdir(exist_ok=True)
+    target = {"fname": str(pointer), "wdir": str(pointer.parent), "outs": [pointer.stem]}
+    return repository.stage.create(single_stage=True, validate=False, **target)
+
+
+def _put_back(pointer: Path, before: bytes | None) -> None:
+    if before is None:
+        pointer.unlink(missing_ok=True)
+    else:
+        pointer.write_bytes(before)
+
+
+def _uncopied(live: Path) -> VersionError:
+    fix = "see that no other program writes to the folder just now, and run again"
+    return VersionError("Not all files of the data folder could be copied into DVC's cache.", where=live, fix=fix)
+
+
+def _remote_inside(repository: Repository, name: str | None) -> bool:
+    """Whether a remote is a folder of the repository itself, as the sample's is."""
+    if name is None:
+        return False
+    url = str(repository.config["remote"].get(name, {}).get("url", ""))
+    return "://" not in url and Path(url).resolve().is_relative_to(top_of(repository))
+
+
+def _pushed(repository: Repository, output: Any, settings: DataSettings) -> str | None:
+    name = output.remote or repository.config["core"].get("remote")
+    if not settings.push or name is None or _remote_inside(repository, name):
+        return None
+    with listened() as faults:
+        try:
+            repository.push(targets=[output.stage.path])
+        except Exception as fault:  # a remote may be of any kind, and so may what it raises
+            said = reason(faults[0] if faults else fault)
+            what = f"The data version is recorded on this machine, but could not be pushed to `{name}`: {said}"
+            fix = f"mend the remote (`dvc push {Path(output.stage.path).name}` tries it), or set `data.push = false`"
+            raise VersionError(what, where=output.stage.path, fix=fix) from fault
+    return str(name)

@@ -1,0 +1,70 @@
+"""``python -m learn.evaluation``: experiments on a data folder, outside of a run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from learn.environment import settle
+from learn.errors import DataError, LearnError, storage_faults
+
+_PATH = click.Path(path_type=Path)
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+def cli() -> None:
+    """Compare models on your own data."""
+
+
+@cli.command("ablation")
+@click.option("--data", type=_PATH, required=True, help="Folder of `items` and `interactions`.")
+@click.option(
+    "--config",
+    type=_PATH,
+    help="Settings file (TOML). What it does not name is the paper's, at a size that a laptop trains: width 128, two "
+    "blocks. `configs/paper.toml` is the paper's own size.",
+)
+@click.option("--split", default="", help="by_date | leave_one_out; leave_one_out if not given.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed of every random draw; the settings' own if not given.")
+@click.option("--out", type=_PATH, help="Folder for ablation.json and ablation.md; `reports/ablation` if not given.")
+def ablation(data: Path, config: Path | None, split: str, seed: int | None, out: Path | None) -> None:
+    """Train the paper's item towers and the defaults, and print their figures on test with intervals.
+
+    The rows: frozen vectors without any alignment, the paper's item towers (c), (b) and (a), and the default settings.
+    What an earlier call encoded or trained is taken as it is.
+    """
+    settle()
+    try:
+        with storage_faults(Path.cwd()):
+            _ablation(data, config, split=split, seed=seed, out=out)
+    except LearnError as fault:
+        click.echo(f"{fault.headline}\n{fault}", err=True)
+        raise SystemExit(1) from fault
+
+
+def _ablation(data: Path, config: Path | None, *, split: str, seed: int | None, out: Path | None) -> None:
+    # Here and no earlier: torch takes seconds to load, and its environment must be settled.
+    from learn.content import resolved
+    from learn.data import require_tables
+    from learn.evaluation.ablation import ablation_settings, markdown, run_ablation, write_ablation
+
+    settings = ablation_settings(config, split=split, seed=seed)
+    folder = out or settings.reports / "ablation"
+    _require_place(folder)
+    resolved(settings.content)
+    require_tables(data)
+    found = run_ablation(data, settings=settings, say=click.echo)
+    write_ablation(found, folder)
+    click.echo(f"\n{markdown(found)}\nWritten: {folder / 'ablation.md'} and {folder / 'ablation.json'}")
+
+
+def _require_place(folder: Path) -> None:
+    # Asked before hours of training, not after them.
+    taken = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
+    if taken is not None:
+        raise DataError("The results cannot be written: this is a file, not a folder.", where=taken, fix="give --out")
+
+
+if __name__ == "__main__":
+    cli(prog_name="python -m learn.evaluation")

@@ -1,0 +1,265 @@
+"""The one way models are measured: ranks, metrics, intervals, slices, lists and differences, for all alike.
+
+The evaluation of a run: the towers beside the baselines and the model in production, and the rules on quality.
+
+from learn.evaluation.evaluator import evaluate_run
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+from numpy.typing import NDArray
+
+from learn.config import EvaluationSettings, Settings
+from learn.data import Examples, Histories, Part
+from learn.evaluation.baselines import fit_baselines
+from learn.evaluation.gate import Rule, baseline_rules, champion_rules
+from learn.evaluation.lists import ListFigures, list_figures, sample_examples, top_lists
+from learn.evaluation.metrics import (
+    Difference,
+    Interval,
+    bootstrap_intervals,
+    figures,
+    metric_names,
+    metric_values,
+    paired_differences,
+)
+from learn.evaluation.production import NAME, ProductionModel
+from learn.evaluation.ranking import Ranks, Scorer, rank_targets
+from learn.evaluation.results import (
+    MASKINGS,
+    Evaluation,
+    Figures,
+    Masking,
+    PartEvaluation,
+    SliceEvaluation,
+    ranks_under,
+)
+from learn.evaluation.slices import slice_masks
+from learn.model import TowerScorer, id_rows, load_towers
+
+
+def asked(histories: Histories, part: Part, *, settings: EvaluationSettings, seed: int) -> Examples:
+    """Return the examples of a part that :func:`evaluate` ranks: all, or those drawn by the seed where ranking all
+    would cost too much.
+    """
+    examples = histories.examples(part)
+    count = ranked(len(examples), items=histories.item_count, settings=settings)
+    return sample_examples(examples, count=count, seed=seed)
+
+
+def ranked(examples: int, *, items: int, settings: EvaluationSettings) -> int:
+    """Return how many of so many examples are ranked among so many items."""
+    return min(examples, max(settings.ranked_users, settings.ranked_scores // max(items, 1)))
+
+
+def evaluate(
+    scorers: Sequence[Scorer],
+    histories: Histories,
+    *,
+    parts: Sequence[Part] = ("validation", "test"),
+    settings: EvaluationSettings,
+    seed: int,
+    content: NDArray[np.float32] | None = None,
+) -> Evaluation:
+    """Measure models on the same examples with the same code: those of :func:`asked`.
+
+    Args:
+        scorers: The models; the first is compared with each of the others by a paired test.
+        histories: What they are asked about.
+        parts: Which examples.
+        settings: Cutoffs, resamples, slices, block size.
+        seed: Of the resamples and of the draw of lists.
+        content: (N, c) content vectors by item index, for the diversity of the lists.
+
+    Raises:
+        ValueError: There is no model, or two have one name.
+    """
+    names = [scorer.name for scorer in scorers]
+    if not names or len(set(names)) < len(names):
+        raise ValueError(f"models need names of their own, not {names}")
+    return Evaluation(
+        {
+            part: _evaluate_part(
+                scorers,
+                histories,
+                asked(histories, part, settings=settings, seed=seed),
+                settings,
+                seed=seed,
+                content=content,
+            )
+            for part in parts
+        }
+    )
+
+
+def _evaluate_part(
+    scorers: Sequence[Scorer],
+    histories: Histories,
+    examples: Examples,
+    settings: EvaluationSettings,
+    *,
+    seed: int,
+    content: NDArray[np.float32] | None,
+) -> PartEvaluation:
+    ranks = {
+        scorer.name: rank_targets(scorer, histories, examples, block_users=settings.block_users) for scorer in scorers
+    }
+    first, *others = ranks
+    return PartEvaluation(
+        examples=len(examples),
+        users=np.asarray(examples.users),
+        targets=np.asarray(examples.targets),
+        ranks=ranks,
+        metrics=_metrics(ranks, settings.cutoffs),
+        intervals=_intervals(ranks, settings, seed=seed),
+        slices={
+            name: _slice(ranks, chosen, settings, seed=seed)
+            for name, chosen in slice_masks(histories, examples, settings=settings).items()
+        },
+        lists=_lists(scorers, histories, examples, settings, seed=seed, content=content),
+        differences={other: _differences(ranks[first], ranks[other], settings, seed=seed) for other in others},
+    )
+
+
+def _metrics(ranks: dict[str, Ranks], cutoffs: Sequence[int]) -> Figures[float]:
+    return {
+        model: {masking: figures(ranks_under(each, masking), cutoffs) for masking in MASKINGS}
+        for model, each in ranks.items()
+    }
+
+
+def _intervals(ranks: dict[str, Ranks], settings: EvaluationSettings, *, seed: int) -> Figures[Interval]:
+    names = metric_names(settings.cutoffs)
+    places = [(model, masking, name) for model in ranks for masking in MASKINGS for name in names]
+    columns = [metric_values(ranks_under(ranks[model], masking), name) for model, masking, name in places]
+    found = bootstrap_intervals(np.stack(columns, axis=1), samples=settings.bootstrap_samples, seed=seed)
+    intervals: Figures[Interval] = {model: {masking: {} for masking in MASKINGS} for model in ranks}
+    for (model, masking, name), interval in zip(places, found, strict=True):
+        intervals[model][masking][name] = interval
+    return intervals
+
+
+def _slice(
+    ranks: dict[str, Ranks], chosen: NDArray[np.bool_], settings: EvaluationSettings, *, seed: int
+) -> SliceEvaluation:
+    inside = {model: Ranks(each.masked[chosen], each.unmasked[chosen]) for model, each in ranks.items()}
+    return SliceEvaluation(
+        count=int(chosen.sum()),
+        metrics=_metrics(inside, settings.cutoffs),
+        intervals=_intervals(inside, settings, seed=seed),
+    )
+
+
+def _lists(
+    scorers: Sequence[Scorer],
+    histories: Histories,
+    examples: Examples,
+    settings: EvaluationSettings,
+    *,
+    seed: int,
+    content: NDArray[np.float32] | None,
+) -> dict[str, ListFigures]:
+    sample = sample_examples(examples, count=settings.list_users, seed=seed)
+    found = {}
+    for scorer in scorers:
+        lists = top_lists(
+            scorer, histories, sample, length=min(settings.cutoffs), block_users=settings.block_users
+        )  # (L, k)
+        found[scorer.name] = list_figures(lists, histories, sample, settings=settings, content=content)
+    return found
+
+
+def _differences(
+    first: Ranks, other: Ranks, settings: EvaluationSettings, *, seed: int
+) -> dict[Masking, dict[str, Difference]]:
+    return {
+        masking: paired_differences(
+            ranks_under(first, masking),
+            ranks_under(other, masking),
+            metric_names(settings.cutoffs),
+            samples=settings.bootstrap_samples,
+            seed=seed,
+        )
+        for masking in MASKINGS
+    }
+
+
+def evaluate_run(
+    histories_folder: Path,
+    *,
+    tables: Path,
+    content: Path,
+    towers: Path,
+    report: Path,
+    settings: Settings,
+    production: ProductionModel | None = None,
+    champion: str | None = None,
+) -> tuple[dict[str, Any], tuple[Rule, ...]]:
+    """Measure the towers of a run and the baselines on validation and test, and write ``metrics.json``.
+
+    Args:
+        histories_folder: What the split wrote.
+        tables: Folder of the valid tables.
+        content: ``vectors.npy`` in item order.
+        towers: Folder of the trained weights.
+        report: ``metrics.json`` to write; every model's ranks go beside it as ``ranks.parquet``.
+        settings: Sections ``evaluation`` and ``gate`` and the seed are read.
+        production: The model in production, to be measured beside them.
+        champion: Version of the champion: the towers are held against ``production`` where that is the champion.
+
+    Returns:
+        What ``metrics.json`` holds, and the gate's rules on quality.
+
+    Raises:
+        BundleError: The towers cannot be read, or those in production read other content vectors.
+        StorageError: The disk is full or closed.
+    """
+    histories = Histories.open(histories_folder)
+    vectors = np.load(content, mmap_mode="r")
+    titles = pl.read_parquet(tables / "items.parquet", columns=["title"])["title"].to_list()
+    scorers = [TowerScorer(load_towers(towers), content=vectors, ids=id_rows(histories))]
+    if production is not None:
+        scorers.append(production.scorer(vectors, item_ids=histories.item_ids))
+    chosen = settings.evaluation
+    baselines = fit_baselines(histories, titles=titles, content=vectors, settings=chosen, seed=settings.seed)
+    for name, reason in baselines.left_out.items():
+        print(f"Baseline {name} is left out: {reason}")  # noqa: T201  # the flow's log is standard output
+    models = [*scorers, *baselines.scorers]
+    for whole in (histories.examples("validation"), histories.examples("test")):
+        count = ranked(len(whole), items=histories.item_count, settings=chosen)
+        if count < len(whole):
+            print(f"Of the {len(whole):,} examples of {whole.name}, {count:,} are drawn and ranked.")  # noqa: T201
+    found = evaluate(models, histories, settings=chosen, seed=settings.seed, content=vectors)
+    if production is not None:
+        found = replace(found, production=production.record(item_ids=histories.item_ids))
+    found.write(report)
+    found.write_ranks(report.with_name("ranks.parquet"))
+    rules = [*baseline_rules(found, settings=settings.gate)]
+    if production is not None and production.version == champion:
+        # First, so that a run's last lines say how it stands against what people get now.
+        rules = [*_champion_rules(found, histories, production=production, settings=settings), *rules]
+    return found.to_dict(), tuple(rules)
+
+
+def _champion_rules(
+    found: Evaluation, histories: Histories, *, production: ProductionModel, settings: Settings
+) -> Iterator[Rule]:
+    ranks = found.parts["test"].ranks
+    return champion_rules(
+        ranks["towers"].masked,
+        ranks[NAME].masked,
+        slices=slice_masks(
+            histories,
+            asked(histories, "test", settings=settings.evaluation, seed=settings.seed),
+            settings=settings.evaluation,
+        ),
+        production=production,
+        settings=settings.gate,
+    )

@@ -1,0 +1,115 @@
+"""A data folder made ready for an experiment, as a run makes it ready: valid tables, histories, content vectors.
+
+    from learn.evaluation.prepare import prepare_folder
+
+No version of the data is recorded; the files themselves say whether an earlier call made the same.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from learn.config import Section, Settings
+from learn.content import collect_vectors, encode_shard, plan_extraction
+from learn.data import SplitSummary, build_histories, find_table, load_tables
+from learn.errors import storage_faults
+
+Say = Callable[[str], object]
+"""Receives what is being done, a line at a time."""
+
+# Neither tables nor vectors depend on these.
+_OF_THE_PACE = {"push", "lock_wait_seconds", "shards", "threads", "store", "part_items", "part_seconds"}
+_KEY_DIGITS = 16
+_READY = "ready"
+
+
+@dataclass(frozen=True)
+class PreparedFolder:
+    """What models are fitted on.
+
+    Attributes:
+        tables: Folder of the valid tables.
+        split: The histories.
+        content: ``vectors.npy``, (items, dimension) float32 in item order.
+    """
+
+    tables: Path
+    split: SplitSummary
+    content: Path
+
+
+def prepare_folder(data: Path, *, settings: Settings, say: Say) -> PreparedFolder:
+    """Load, validate, split and encode a data folder; tables and vectors that an earlier call made are taken.
+
+    Args:
+        data: Folder of ``items`` and ``interactions``; only read.
+        settings: Everything goes to ``experiments`` and ``content`` in their workspace.
+        say: Receives what is being done.
+
+    Raises:
+        DataError: A table is missing or cannot be read.
+        InvalidDataError: Too many rows failed their checks.
+        SplitError: No training, validation or test part can be made.
+        EncoderError: The encoder cannot be had or loaded.
+        StoreError: The content store is damaged.
+        StorageError: The disk is full or closed.
+    """
+    tables = _valid_tables(data, settings=settings)
+    folder = tables.parent
+    split = build_histories(tables, folder / f"histories-{_key(settings.split)}", settings=settings.split)
+    say(f"Split: {split.described}.")
+    return PreparedFolder(tables, split, _content(tables, folder, settings=settings, say=say))
+
+
+def _valid_tables(data: Path, *, settings: Settings) -> Path:
+    sources = [find_table(data, name).path for name in ("items", "interactions")]
+    folder = settings.workspace.absolute() / "experiments" / _data_key(sources, settings)
+    ready = folder / _READY
+    if not ready.exists():
+        # Here and no earlier: Great Expectations takes seconds to load.
+        from learn.data import validate_tables
+
+        raw = load_tables(data, folder / "raw", settings=settings.data)
+        validate_tables(
+            raw.folder,
+            folder / "valid",
+            report=folder / "validation.html",
+            settings=settings.validation,
+            sources=sources,
+        )
+        with storage_faults(folder):
+            ready.touch()
+    return folder / "valid"
+
+
+def _content(tables: Path, folder: Path, *, settings: Settings, say: Say) -> Path:
+    name = f"content-{_key(settings.content)}"
+    plan = plan_extraction(
+        tables / "items.parquet",
+        store=settings.content_store,
+        settings=settings.content,
+        folder=folder / f"{name}-plan",
+    )
+    say(f"Content: {plan.missing} texts to encode, {plan.reused} items known.")
+    return collect_vectors(plan, [encode_shard(plan, shard) for shard in plan.shards], destination=folder / name).path
+
+
+def _data_key(sources: Sequence[Path], settings: Settings) -> str:
+    """Return a hash of everything that the valid tables depend on."""
+    digest = hashlib.sha256()
+    for path in sources:
+        # The name decides how a file is read.
+        digest.update(path.name.encode())
+        with storage_faults(path), path.open("rb") as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
+    digest.update((_key(settings.data) + _key(settings.validation)).encode())
+    return digest.hexdigest()[:_KEY_DIGITS]
+
+
+def _key(section: Section) -> str:
+    values = section.model_dump(mode="json", exclude=_OF_THE_PACE)
+    return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:_KEY_DIGITS]

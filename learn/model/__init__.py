@@ -1,0 +1,8 @@
+"""PAL, preference alignment: the towers, their losses and their training.
+
+The public names stand in ``__init__.pyi`` beside this file. Each is imported when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

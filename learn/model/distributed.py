@@ -1,0 +1,249 @@
+"""The processes that train together: what each does of a step, and what they tell each other.
+
+One process alone is a group as well: it does everything and tells nobody anything.
+
+Shape legend: n rows of all processes together, m rows of this one.
+
+Training by several processes, on one machine or many, through torch.distributed.
+
+Every process holds the towers and the data, sees each global batch and takes its windows of it; what the loss needs
+of the others' items is gathered. Gradients are summed, not averaged: each process weighs its loss by its share of the
+positions, so that the sum is the gradient of one process. ``DistributedDataParallel`` does neither.
+
+Only imported where there is more than one process.
+
+Shape legend: n rows of all processes together, m rows of this one, k the most rows of any.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any, Protocol, TypeVar, cast
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+from torch._C._distributed_c10d import TCPStore  # torch.distributed has it too, which type checkers do not see
+
+from learn.errors import TrainingError
+
+_Told = TypeVar("_Told")
+
+
+class Group(Protocol):
+    """Processes that see the same batches and each do their part of every one.
+
+    Every method but :meth:`part` must be called by all processes, in the same order.
+    """
+
+    @property
+    def rank(self) -> int:
+        """This process's number; 0 measures, decides and writes."""
+
+    @property
+    def size(self) -> int:
+        """How many processes there are."""
+
+    def part(self, rows: int) -> slice:
+        """Return which of so many rows are this process's; none, where there are too few."""
+
+    def gathered(self, own: Tensor, *, rows: int) -> Tensor:
+        """Return all processes' parts of something, this one's gradient summed over what all made of it.
+
+        Args:
+            own: (m, ...) the rows of :meth:`part`.
+            rows: n of all processes.
+
+        Returns:
+            (n, ...).
+        """
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Put the sum over all processes into each tensor."""
+
+    def told(self, make: Callable[[], _Told]) -> _Told:
+        """Return what process 0 makes; the others make nothing and wait."""
+
+
+@dataclass(frozen=True)
+class Alone:
+    """One process."""
+
+    rank: int = 0
+    size: int = 1
+
+    def part(self, rows: int) -> slice:
+        """All of them."""
+        return slice(0, rows)
+
+    def gathered(self, own: Tensor, *, rows: int) -> Tensor:  # noqa: ARG002 - there are no others
+        """Its own."""
+        return own
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """Nothing to add."""
+
+    def told(self, make: Callable[[], _Told]) -> _Told:
+        """Its own."""
+        return make()
+
+
+ALONE = Alone()
+
+
+_LOOPBACK = "127.0.0.1"
+
+
+@dataclass(frozen=True)
+class Meeting:
+    """Where the processes of one training find each other.
+
+    Attributes:
+        address: Of the machine of process 0.
+        port: That process 0 listens on until training ends.
+        rank: This process's number.
+        size: How many there are.
+        answer_seconds: How long to wait for the others, at the start and at each exchange.
+    """
+
+    address: str
+    port: int
+    rank: int
+    size: int
+    answer_seconds: int
+
+
+@dataclass(frozen=True)
+class Processes:
+    """A group of several processes, as :class:`~learn.model.distributed.Group` says.
+
+    Attributes:
+        rank: This process's number.
+        size: How many there are.
+    """
+
+    rank: int
+    size: int
+
+    def part(self, rows: int) -> slice:
+        """Runs of equal length, the last ones shorter or empty."""
+        most = -(-rows // self.size)
+        return slice(min(rows, self.rank * most), min(rows, (self.rank + 1) * most))
+
+    def gathered(self, own: Tensor, *, rows: int) -> Tensor:
+        """Gather forwards, sum backwards; in float32, which both libraries move."""
+        return cast("Tensor", _Gathered.apply(own.float(), self, rows))  # type: ignore[no-untyped-call]  # torch's own
+
+    def add_up(self, tensors: Sequence[Tensor]) -> None:
+        """All tensors in one exchange."""
+        flat = torch.cat([tensor.flatten() for tensor in tensors])
+        with _answering():
+            dist.all_reduce(flat)
+        for tensor, summed in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
+            tensor.copy_(summed.view_as(tensor))
+
+    def told(self, make: Callable[[], _Told]) -> _Told:
+        """What process 0 makes, pickled: the processes run the same code and trust each other."""
+        box: list[Any] = [make() if self.rank == 0 else None]
+        with _answering():
+            dist.broadcast_object_list(box, src=0)
+        return cast("_Told", box[0])
+
+
+class _Gathered(torch.autograd.Function):
+    """Rows of all processes, in order of rank."""
+
+    @staticmethod
+    def forward(ctx: Any, own: Tensor, group: Processes, rows: int) -> Tensor:
+        ctx.part = group.part(rows)
+        most = -(-rows // group.size)
+        padded = own.new_zeros(most, *own.shape[1:])  # (k, ...)
+        padded[: len(own)] = own
+        parts = [torch.empty_like(padded) for _ in range(group.size)]
+        with _answering():
+            dist.all_gather(parts, padded)
+        return torch.cat(parts)[:rows]  # (n, ...)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
+        summed = gradients[0].contiguous()
+        with _answering():
+            dist.all_reduce(summed)
+        return summed[ctx.part], None, None  # (m, ...)
+
+
+@contextmanager
+def meet(meeting: Meeting) -> Iterator[Processes]:
+    """Join the group, and leave it at the end: ``nccl`` where each process has a GPU, else ``gloo``.
+
+    Raises:
+        TrainingError: The others did not come in time, or the port is taken.
+    """
+    cuda = torch.cuda.is_available()
+    if cuda:
+        torch.cuda.set_device(meeting.rank % torch.cuda.device_count())
+    if meeting.address == _LOOPBACK:
+        # Otherwise gloo looks for the machine's own name, which many a container cannot resolve, and listens there.
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
+    wait = timedelta(seconds=meeting.answer_seconds)
+    with _met(meeting):
+        store = _store(meeting, wait)
+        dist.init_process_group(
+            "nccl" if cuda else "gloo", store=store, rank=meeting.rank, world_size=meeting.size, timeout=wait
+        )
+    try:
+        yield Processes(meeting.rank, meeting.size)
+    finally:
+        # Where another process is lost there is nobody to say goodbye to.
+        with suppress(RuntimeError):
+            dist.destroy_process_group()
+
+
+def _store(meeting: Meeting, wait: timedelta) -> TCPStore:
+    if meeting.rank:
+        return TCPStore(meeting.address, meeting.port, meeting.size, is_master=False, timeout=wait)
+    # torch itself would listen on every address of the machine, also where all processes are on this one.
+    listening = socket.create_server((_LOOPBACK if meeting.address == _LOOPBACK else "", meeting.port))
+    return TCPStore(
+        meeting.address,
+        meeting.port,
+        meeting.size,
+        is_master=True,
+        timeout=wait,
+        wait_for_workers=False,
+        master_listen_fd=listening.detach(),
+    )
+
+
+@contextmanager
+def _met(meeting: Meeting) -> Iterator[None]:
+    try:
+        yield
+    except (RuntimeError, OSError) as fault:
+        raise TrainingError(
+            f"The {meeting.size} processes of the training did not come together: {_first_line(fault)}",
+            where=f"process {meeting.rank}, at {meeting.address} port {meeting.port}",
+            fix="see above why a process ended, or which program holds the port; then `resume`",
+        ) from fault
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    try:
+        yield
+    except RuntimeError as fault:
+        raise TrainingError(
+            f"Another process of the training has ended, or does not answer: {_first_line(fault)}",
+            where=f"process {dist.get_rank()} of {dist.get_world_size()}",
+            fix="see above why it ended; then `resume`, which goes on after the last whole epoch",
+        ) from fault
+
+
+def _first_line(fault: Exception) -> str:
+    return (str(fault).splitlines() or [type(fault).__name__])[0]

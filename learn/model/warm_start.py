@@ -1,0 +1,135 @@
+"""Warm start: towers that begin from earlier weights, not from random ones (the paper's pre-train and fine-tune).
+
+Shape legend: n items, w width of the towers' inputs.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from learn.config import TowerSettings
+from learn.errors import BundleError
+from learn.model.towers import Towers
+
+_ID_TABLE = "id_table.weight"
+# One row a place in the history: what both shapes have is carried, counted from the first row.
+_ROWS_BY_PLACE = frozenset({"positions", "recency_weights"})
+# Weights mean something in towers of the same shape alone, and the adaptor's only behind its own whitening. Dropouts,
+# `max_history`, `recent_items`, `positions` and `id_embeddings` may differ: they add or leave out whole parts.
+_SHAPE = ("item_tower", "dimension", "blocks", "heads", "whitening")
+# In closed form from the present data, so there is nothing to carry.
+_CHANNELS = ("cooccurrence.", "text.", "repeats.")
+_ANEW = "or leave `--init-from` out and train anew"
+
+
+@dataclass(frozen=True)
+class WarmStart:
+    """Weights to start from, and what of them belongs to which item.
+
+    Attributes:
+        parent: Version of the bundle that they come from.
+        towers: The earlier towers.
+        weights_sha256: Hash of their weights file.
+        id_rows: Row of the earlier ID table by item id, for the items that are the same in both data sets.
+        temperature: Softmax temperature that the earlier training had learned; None where it learned none.
+        same_shop: The earlier data set had the same items; another's are left behind, and there is more to learn.
+    """
+
+    parent: str
+    towers: Towers
+    weights_sha256: str
+    id_rows: Mapping[str, int]
+    temperature: float | None = None
+    same_shop: bool = True
+
+    @property
+    def sha256(self) -> str:
+        """Hash of everything that a training takes from it."""
+        taken = [self.weights_sha256, sorted(self.id_rows.items()), self.temperature, self.same_shop]
+        return hashlib.sha256(json.dumps(taken).encode()).hexdigest()
+
+
+def refuse_other_towers(start: WarmStart, settings: TowerSettings, *, content_dimension: int | None = None) -> None:
+    """Refuse weights that mean nothing in the towers to be trained.
+
+    Args:
+        start: The earlier weights.
+        settings: The towers to be trained.
+        content_dimension: Width of the content vectors, where it is known already.
+
+    Raises:
+        BundleError: The towers differ in shape; the error names every difference.
+    """
+    earlier = start.towers
+    found = [
+        (f"`towers.{name}` is {getattr(settings, name)} here and {getattr(earlier.settings, name)} there", name)
+        for name in _SHAPE
+        if getattr(settings, name) != getattr(earlier.settings, name)
+    ]
+    where = f"bundle {start.parent}"
+    if found:
+        wanted = ", ".join(f"`towers.{name}` = {getattr(earlier.settings, name)}" for _, name in found)
+        raise BundleError(
+            f"The start weights are of other towers: {', '.join(what for what, _ in found)}.",
+            where=where,
+            fix=f"set {wanted} as the bundle has, {_ANEW}",
+        )
+    if content_dimension not in (None, earlier.content_dimension):
+        raise BundleError(
+            f"The start weights read content vectors of {earlier.content_dimension} numbers, these have "
+            f"{content_dimension}.",
+            where=where,
+            fix=f"take the encoder that the bundle was trained with, {_ANEW}",
+        )
+
+
+@torch.no_grad()
+def start_from(start: WarmStart, towers: Towers, *, item_ids: Sequence[str]) -> int:
+    """Put the earlier weights into freshly made towers, part by part.
+
+    The whitening is the earlier one as well, on other data too: the adaptor's weights are coordinates in its basis,
+    and behind another they would be noise. Of the positions and the weights of the recent items the part that both
+    have is carried, from the first on; what is longer now keeps its fresh start. A row of the ID table follows its
+    item; an item that the earlier towers did not train on starts at zero, where its text alone places it, as the
+    earlier towers placed it.
+
+    Args:
+        start: The earlier weights.
+        towers: Freshly made; changed in place.
+        item_ids: Item of each row of their ID table.
+
+    Returns:
+        Rows of the ID table that were carried.
+
+    Raises:
+        BundleError: The towers differ in shape.
+    """
+    refuse_other_towers(start, towers.settings, content_dimension=towers.content_dimension)
+    earlier = start.towers.state_dict()
+    carried = 0
+    for name, weights in towers.state_dict().items():
+        if name == _ID_TABLE:
+            carried = _carry_id_rows(weights, earlier.get(name), start.id_rows, item_ids)
+        elif name in _ROWS_BY_PLACE and name in earlier:
+            common = min(len(weights), len(earlier[name]))
+            weights[:common] = earlier[name][:common].to(weights.device)
+        elif name in earlier and not name.startswith(_CHANNELS):
+            weights.copy_(earlier[name])
+    return carried
+
+
+def _carry_id_rows(table: Tensor, earlier: Tensor | None, rows: Mapping[str, int], item_ids: Sequence[str]) -> int:
+    table.zero_()  # (n, w)
+    if earlier is None:
+        return 0
+    known = [(row, rows[item]) for row, item in enumerate(item_ids) if item in rows]
+    if known:
+        here, there = torch.tensor(known).T
+        table[here.to(table.device)] = earlier[there.to(earlier.device)].to(table.device)
+    return len(known)

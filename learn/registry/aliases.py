@@ -1,0 +1,135 @@
+"""Which stored model is the champion and which the challenger: one small file beside BentoML's store.
+
+BentoML's store knows tags and ``latest``, no aliases. The file is replaced as a whole, so a reader never sees half of
+it; only :mod:`learn.registry.promotion` writes it.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Literal
+
+from bentoml._internal.configuration.containers import BentoMLContainer
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from learn.errors import ServingError
+
+Alias = Literal["champion", "challenger"]
+Action = Literal["promote", "rollback", "withdraw"]
+
+# The service looks versions up in the store by name, so nothing that could lead out of it is taken from the file.
+Version = Annotated[str, Field(pattern=r"^[0-9a-z]{1,64}$")]
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
+
+
+class Challenger(_Part):
+    """A model that stands beside the champion."""
+
+    version: Version
+    """Of the bundle."""
+
+    share: float = Field(gt=0, le=1)
+    """Share of the users who get it."""
+
+    shadow: bool = False
+    """Whether its answers are only logged, never shown."""
+
+    experiment: str
+    """Salts the draw of users: another experiment draws others, a changed share only adds or takes away some."""
+
+
+class Change(_Part):
+    """One line of the history."""
+
+    time: datetime
+    """When, in UTC."""
+
+    by: str
+    """Who: a person at a machine, or a run of a flow."""
+
+    action: Action
+    """What was done."""
+
+    alias: Alias
+    """To which alias."""
+
+    before: str | None
+    """The version that had it."""
+
+    after: str | None
+    """The version that has it now."""
+
+    reason: str
+    """Why, in the words of whoever did it."""
+
+    share: float | None = None
+    """Of a challenger."""
+
+    shadow: bool = False
+    """Of a challenger."""
+
+
+class ModelAliases(_Part):
+    """The aliases of one model name."""
+
+    champion: Version | None = None
+    """Version that is served; None where nobody has promoted any."""
+
+    earlier_champions: tuple[Version, ...] = ()
+    """What a rollback goes back to, the newest last."""
+
+    challenger: Challenger | None = None
+    """What stands beside it."""
+
+    history: tuple[Change, ...] = ()
+    """Every change, the oldest first."""
+
+    def alias_of(self, version: str) -> Alias | None:
+        """Return the alias that a version has."""
+        if version == self.champion:
+            return "champion"
+        return "challenger" if self.challenger is not None and version == self.challenger.version else None
+
+
+class AliasFile(_Part):
+    """The whole file."""
+
+    format: Literal[1] = 1
+    models: dict[str, ModelAliases] = Field(default_factory=dict)
+
+
+def aliases_path() -> Path:
+    """Return where the file lies: ``learn/aliases.json`` in BentoML's home."""
+    return Path(BentoMLContainer.bentoml_home.get()) / "learn" / "aliases.json"
+
+
+def read_alias_file(path: Path) -> AliasFile:
+    """Read the whole file; an empty one where there is none.
+
+    Raises:
+        ServingError: It is damaged, or of another version of LEARN.
+    """
+    try:
+        return AliasFile.model_validate_json(path.read_bytes())
+    except FileNotFoundError:
+        return AliasFile()
+    except (OSError, ValidationError) as fault:
+        said = fault.errors(include_url=False)[0]["msg"] if isinstance(fault, ValidationError) else str(fault)
+        raise ServingError(
+            f"The file of the aliases cannot be read: {said}.",
+            where=path,
+            fix="put a copy of it back, or move it away and promote a model again",
+        ) from fault
+
+
+def read_aliases(name: str, *, path: Path | None = None) -> ModelAliases:
+    """Read the aliases of one model name; empty ones where nobody has promoted anything.
+
+    Raises:
+        ServingError: As :func:`read_alias_file` raises it.
+    """
+    return read_alias_file(path or aliases_path()).models.get(name, ModelAliases())

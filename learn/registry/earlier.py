@@ -1,0 +1,316 @@
+"""What a run asks of a bundle that an earlier run made: is it still the same, who are its items, what did it read?
+
+The bundle that a training starts from: checked before any work, read when the towers are trained.
+
+from learn.registry.earlier import check_start, read_start, refuse_seen_windows
+
+The model in production: found before any work, and read when the towers that may follow it are evaluated.
+
+from learn.registry.earlier import check_production, newest_production, read_production
+
+The gate holds a run's towers against the champion; any other stored model can be measured beside them as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from learn.config import ContentSettings, Settings
+from learn.content import ItemPrompt, arithmetics, fingerprint_encoder, resolved
+from learn.data import Histories, timestamp_scale
+from learn.errors import BundleError
+from learn.evaluation import ProductionModel, Standing
+from learn.model import WarmStart, refuse_other_towers
+from learn.registry.bundle import Bundle, read_bundle
+from learn.registry.store import find_stored, newest_stored
+from learn.registry.summary import ProductionBundle, StartBundle
+
+# Shops mend titles, but not half of them: below that, equal ids are an accident of two data sets that count from 0.
+_SAME_TITLES = 0.5
+
+
+def read_unchanged(folder: Path, *, version: str) -> Bundle:
+    """Read a bundle that was looked at before.
+
+    Raises:
+        BundleError: It was damaged or replaced since.
+    """
+    bundle = read_bundle(folder)
+    if bundle.version != version:
+        raise BundleError(
+            f"The bundle was replaced while the run went on: it is now {bundle.version}, not {version}.",
+            where=folder,
+            fix="run the flow again",
+        )
+    return bundle
+
+
+def other_content(bundle: Bundle, settings: ContentSettings) -> str:
+    """Say how its content vectors differ from those that these settings give; empty where they do not.
+
+    Raises:
+        EncoderError: The encoder of the settings cannot be had.
+    """
+    prompt = ItemPrompt(settings)
+    source = resolved(settings)
+    accepted = (
+        fingerprint_encoder(source, settings, template_version=prompt.template_version, arithmetic=each)
+        for each in arithmetics(settings)
+    )
+    earlier = bundle.manifest.settings.content
+    same_width = settings.field_vectors == earlier.field_vectors
+    if same_width and any(fingerprint.digest == bundle.manifest.encoder_fingerprint for fingerprint in accepted):
+        return ""
+    names = (
+        "encoder", "pooling", "layer", "instruction", "max_tokens", "arithmetic", "fields", "max_field_characters",
+        "field_vectors",
+    )  # fmt: skip
+    found = [name for name in names if getattr(settings, name) != getattr(earlier, name)]
+    said = [f"`content.{name}` is {getattr(settings, name)} here and {getattr(earlier, name)} there" for name in found]
+    return ", ".join(said) or "the files of the encoder, or the wording of the prompt, are not the same"
+
+
+def trained_rows(bundle: Bundle) -> dict[str, int]:
+    """Return each trained item's row in what the towers learned of single items, by item id.
+
+    Raises:
+        BundleError: The towers learned of another number of items.
+    """
+    trained = bundle.items.filter(pl.col("training_interactions") > 0)["item_id"].to_list()
+    if len(trained) != bundle.towers.id_count:
+        raise BundleError(
+            f"The bundle's ID table has {bundle.towers.id_count} rows for {len(trained)} trained items.",
+            where=bundle.folder,
+            fix="take another bundle",
+        )
+    return {item: row for row, item in enumerate(trained)}
+
+
+def same_items(bundle: Bundle, tables: Path) -> bool:
+    """Say whether equal item ids mean the same items: whether most titles are the same, too."""
+    now = pl.read_parquet(tables / "items.parquet", columns=["item_id", "title"], glob=False)
+    common = bundle.items.join(now, on="item_id", suffix="_now")
+    same = common.select(pl.col("title").eq_missing(pl.col("title_now")).mean()).item()
+    return bool(len(common)) and bool(np.greater_equal(same, _SAME_TITLES))
+
+
+def shown_moment(number: float) -> str:
+    """Return a cut of a split as a person reads it: a date where timestamps are a clock."""
+    scale = timestamp_scale(number)
+    return str(scale.moment(number)) if scale.is_clock else f"{number:g}"
+
+
+_ANEW = "leave `--init-from` out and train anew"
+
+
+def check_start(folder: Path, *, settings: Settings) -> StartBundle:
+    """Check, before any work is done, that a training with these settings can start from a bundle.
+
+    Raises:
+        BundleError: It is no bundle, it is damaged, its towers have another shape, or its content vectors come from
+            another encoder.
+        EncoderError: The encoder of the settings cannot be had.
+    """
+    bundle = read_bundle(folder)
+    refuse_other_towers(_warm_start(bundle, rows={}, same_shop=True), settings.towers)
+    _refuse_other_content(bundle, settings.content)
+    return StartBundle(folder.absolute(), bundle.version)
+
+
+def read_start(start: StartBundle, *, tables: Path) -> WarmStart:
+    """Read the weights to start from, with the rows of the ID table that belong to items of this data.
+
+    Args:
+        start: What :func:`check_start` gave.
+        tables: Folder of the valid tables.
+
+    Raises:
+        BundleError: The bundle was damaged or replaced since it was checked.
+    """
+    bundle = read_unchanged(start.folder, version=start.version)
+    same_shop = same_items(bundle, tables)
+    known = same_shop and bundle.towers.id_table is not None
+    return _warm_start(bundle, rows=trained_rows(bundle) if known else {}, same_shop=same_shop)
+
+
+def refuse_seen_windows(start: StartBundle, histories_folder: Path, *, tables: Path) -> None:
+    """Refuse a bundle that was trained on what this run measures by.
+
+    Raises:
+        BundleError: Its training window reaches into this run's validation window, or may do so because the data was
+            split in another way. Another data set's windows do not matter.
+    """
+    bundle = read_unchanged(start.folder, version=start.version)
+    earlier: dict[str, Any] = bundle.manifest.split
+    now = Histories.open(histories_folder).split
+    if not earlier or not same_items(bundle, tables):
+        return
+    where = f"bundle {start.version}"
+    if earlier["method"] != now["method"]:
+        raise BundleError(
+            f"The bundle was trained on a split `{earlier['method']}`, this run splits `{now['method']}`: the start "
+            "weights may have seen what this run validates and tests on.",
+            where=where,
+            fix=f"use `--split {earlier['method']}`, or {_ANEW}",
+        )
+    if now["method"] == "by_date" and earlier["validation_from"] > now["validation_from"]:
+        ended, begins = (shown_moment(split["validation_from"]) for split in (earlier, now))
+        raise BundleError(
+            f"The bundle was trained on interactions up to {ended}, and this run validates from {begins} on: the start "
+            "weights have seen what it would be measured by.",
+            where=where,
+            fix=f"start from an earlier bundle, set `split.validation_from` to {ended} or later, or {_ANEW}",
+        )
+
+
+def _warm_start(bundle: Bundle, *, rows: dict[str, int], same_shop: bool) -> WarmStart:
+    return WarmStart(
+        parent=bundle.version,
+        towers=bundle.towers,
+        weights_sha256=bundle.manifest.weights_sha256,
+        id_rows=rows,
+        temperature=bundle.manifest.temperature,
+        same_shop=same_shop,
+    )
+
+
+def _refuse_other_content(bundle: Bundle, settings: ContentSettings) -> None:
+    if difference := other_content(bundle, settings):
+        raise BundleError(
+            f"The start weights read other content vectors: {difference}.",
+            where=f"bundle {bundle.version}",
+            fix=f"take the encoder and the prompt that the bundle was trained with, or {_ANEW}",
+        )
+
+
+@dataclass(frozen=True)
+class Caveat:
+    """What speaks against the figures of a model in production.
+
+    Attributes:
+        said: In a sentence; empty where nothing does.
+        standing: Whether its figures on test are a fair measure.
+    """
+
+    said: str = ""
+    standing: Standing = "fair"
+
+
+def check_production(folder: Path, *, settings: Settings) -> ProductionBundle:
+    """Check, before any work is done, that a bundle can be asked about the items of a run with these settings.
+
+    Raises:
+        BundleError: It is no bundle, it is damaged, or its towers read content vectors of another encoder.
+        EncoderError: The encoder of the settings cannot be had.
+    """
+    return _checked(read_bundle(folder), settings)
+
+
+def newest_production(settings: Settings) -> ProductionBundle | None:
+    """Return the bundle last stored under the served model's name; None where the store has none of that name.
+
+    Raises:
+        BundleError: As :func:`check_production` raises it.
+        EncoderError: The encoder of the settings cannot be had.
+    """
+    newest = newest_stored(settings.serving.model_name)
+    return None if newest is None else _checked(newest, settings)
+
+
+def champion_bundle(version: str, settings: Settings) -> ProductionBundle:
+    """Return the champion's bundle.
+
+    Raises:
+        BundleError: The store has lost it, or as :func:`check_production` raises it.
+        EncoderError: The encoder of the settings cannot be had.
+    """
+    return _checked(read_bundle(find_stored(settings.serving.model_name, version).folder), settings)
+
+
+def read_production(production: ProductionBundle, histories_folder: Path, *, tables: Path) -> ProductionModel:
+    """Read the towers in production, with the rows that belong to items of this data, and what speaks against them.
+
+    Args:
+        production: What :func:`check_production` or :func:`newest_production` gave.
+        histories_folder: What the split of this run wrote.
+        tables: Folder of the valid tables.
+
+    Raises:
+        BundleError: The bundle was damaged or replaced since it was checked.
+    """
+    bundle = read_unchanged(production.folder, version=production.version)
+    if not same_items(bundle, tables):
+        caveat = "It comes from another data set, so it reads every item by its text alone."
+        return ProductionModel(bundle.version, bundle.towers, {}, caveat, "other_data")
+    seen = answers_seen(bundle, Histories.open(histories_folder))
+    return ProductionModel(bundle.version, bundle.towers, trained_rows(bundle), seen.said, seen.standing)
+
+
+def answers_seen(bundle: Bundle, histories: Histories) -> Caveat:
+    """Say what of a run's answers a bundle was trained or chosen by; nothing where it has seen none that can be told.
+
+    By date, the cuts tell. Without dates, or where the bundle does not say how it was split, the counts do: of an
+    item, more training interactions than this run has can only come from what this run keeps apart.
+    """
+    earlier, now = bundle.manifest.split, histories.split
+    if earlier and earlier["method"] != now["method"]:
+        return Caveat(
+            f"It was trained on a split `{earlier['method']}`, this run splits `{now['method']}`: it may have seen "
+            "answers, and its figures may flatter it.",
+            "flattered",
+        )
+    if earlier and now["method"] == "by_date":
+        return _reaching_past(earlier, now)
+    unseen = _foreign_interactions(bundle, histories)
+    if not unseen:
+        return Caveat()
+    return Caveat(
+        f"It was trained on at least {unseen:,} interactions that this run keeps out of training: it may have seen "
+        "answers, and its figures may flatter it.",
+        "flattered",
+    )
+
+
+def _reaching_past(earlier: dict[str, Any], now: dict[str, Any]) -> Caveat:
+    trained, chosen = (shown_moment(earlier[cut]) for cut in ("validation_from", "test_from"))
+    validated, tested = (shown_moment(now[cut]) for cut in ("validation_from", "test_from"))
+    if earlier["validation_from"] > now["test_from"]:
+        return Caveat(
+            f"It was trained on interactions up to {trained}, and the test begins at {tested}: it has seen answers, "
+            "and its figures flatter it.",
+            "flattered",
+        )
+    if earlier["test_from"] > now["test_from"]:
+        return Caveat(
+            f"Its epoch was chosen on interactions up to {chosen}, and the test begins at {tested}: its figures "
+            "flatter it a little.",
+            "flattered",
+        )
+    if earlier["validation_from"] > now["validation_from"]:
+        return Caveat(
+            f"It was trained on interactions up to {trained}, and validation begins at {validated}: its figures on "
+            "validation flatter it, those on test do not."
+        )
+    return Caveat()
+
+
+def _foreign_interactions(bundle: Bundle, histories: Histories) -> int:
+    now = dict(zip(histories.item_ids, histories.popularity().tolist(), strict=True))
+    counts = zip(bundle.item_ids, bundle.items["training_interactions"].to_list(), strict=True)
+    gaps = np.array([earlier - now[item] for item, earlier in counts if item in now], dtype=np.int64)
+    return int(gaps[gaps > 0].sum())
+
+
+def _checked(bundle: Bundle, settings: Settings) -> ProductionBundle:
+    if difference := other_content(bundle, settings.content):
+        raise BundleError(
+            f"The model in production reads other content vectors: {difference}.",
+            where=f"bundle {bundle.version}",
+            fix="take the encoder and the prompt that it was trained with, or leave `--production` out",
+        )
+    return ProductionBundle(bundle.folder.absolute(), bundle.version)

@@ -1,0 +1,175 @@
+"""Where a stored model comes from, how good it was, and who gave it its alias: for people and for machines."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, JsonValue, TypeAdapter
+
+from learn.config import Settings
+from learn.errors import BundleError
+from learn.registry.aliases import Alias, Challenger, Change, ModelAliases
+from learn.registry.bundle import GateDecision, Manifest, read_bundle
+from learn.registry.store import StoredModel
+
+MAIN_METRICS = ("ndcg@10", "recall@10")
+_MASKING = "masked"
+
+
+class Metric(BaseModel):
+    """One figure on test, the user's history left out of the lists."""
+
+    model_config = ConfigDict(frozen=True)
+
+    name: str
+    value: float
+    low: float | None = None
+    high: float | None = None
+
+
+class Difference(BaseModel):
+    """A setting that is not the default."""
+
+    model_config = ConfigDict(frozen=True)
+
+    setting: str
+    value: JsonValue
+    default: JsonValue
+
+
+class Lineage(BaseModel):
+    """All that is known of a stored model.
+
+    Attributes:
+        model: Name in the store.
+        version: Of the bundle.
+        alias: The one it has.
+        challenger: How it stands beside the champion, where it does.
+        fault: What is wrong with it; empty where nothing is. The rest is empty where the manifest cannot be read.
+        stored: When it was put into the store.
+        created: When the run made it, in ISO 8601.
+        run_id: The run.
+        data_version: Of the data folder.
+        split: What training, validation and test were divided by.
+        encoder_fingerprint: Of the frozen encoder.
+        code_revision: Git revision of the code.
+        parent: Version of the bundle that training started from.
+        seed: Of every random draw.
+        settings: Those that are not the defaults.
+        metrics: Main figures on test.
+        decision: What the gate said.
+        weights_sha256: Hash of the weights.
+        changes: Every change of an alias that it had a part in, the oldest first.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    model: str
+    version: str
+    alias: Alias | None
+    challenger: Challenger | None
+    fault: str
+    stored: datetime
+    created: str = ""
+    run_id: str = ""
+    data_version: str = ""
+    split: str = ""
+    encoder_fingerprint: str = ""
+    code_revision: str | None = None
+    parent: str | None = None
+    seed: int | None = None
+    settings: tuple[Difference, ...] = ()
+    metrics: tuple[Metric, ...] = ()
+    decision: GateDecision | None = None
+    weights_sha256: str = ""
+    changes: tuple[Change, ...] = ()
+
+    def metric(self, name: str) -> Metric | None:
+        """Return one of the figures; None where the manifest has it not."""
+        return next((metric for metric in self.metrics if metric.name == name), None)
+
+
+Lineages: TypeAdapter[list[Lineage]] = TypeAdapter(list[Lineage])
+"""Writes several as one JSON list."""
+
+
+def lineage_of(model: StoredModel, aliases: ModelAliases, *, checked: bool = False) -> Lineage:
+    """Gather what is known of a stored model.
+
+    Args:
+        model: As the registry lists it.
+        aliases: Of its name.
+        checked: Whether to compare every file with its checksum, which reads all of the bundle.
+    """
+    version = model.version
+    alias = aliases.alias_of(version)
+    return Lineage(
+        model=model.name,
+        version=version,
+        alias=alias,
+        challenger=aliases.challenger if alias == "challenger" else None,
+        fault=model.fault or (_fault(model) if checked else ""),
+        stored=model.stored,
+        changes=tuple(change for change in aliases.history if version in (change.before, change.after)),
+        **({} if model.manifest is None else _from_manifest(model.manifest)),
+    )
+
+
+def setting_differences(settings: Settings) -> tuple[Difference, ...]:
+    """Return the settings that are not the defaults, by their dotted names."""
+    given, defaults = (_flat(each.model_dump(mode="json")) for each in (settings, Settings()))
+    return tuple(
+        Difference(setting=name, value=value, default=defaults.get(name))
+        for name, value in given.items()
+        if value != defaults.get(name)
+    )
+
+
+def _from_manifest(manifest: Manifest) -> dict[str, Any]:
+    return {
+        "created": manifest.created,
+        "run_id": manifest.run_id,
+        "data_version": manifest.data_version,
+        "split": str(manifest.split.get("described", "")),
+        "encoder_fingerprint": manifest.encoder_fingerprint,
+        "code_revision": manifest.code_revision,
+        "parent": manifest.parent,
+        "seed": manifest.settings.seed,
+        "settings": setting_differences(manifest.settings),
+        "metrics": _metrics(manifest),
+        "decision": manifest.decision,
+        "weights_sha256": manifest.weights_sha256,
+    }
+
+
+def _metrics(manifest: Manifest) -> tuple[Metric, ...]:
+    values, intervals = (_mapping(each.get(_MASKING)) for each in (manifest.metrics, manifest.intervals))
+    found = []
+    for name in MAIN_METRICS:
+        value, interval = values.get(name), intervals.get(name)
+        if isinstance(value, int | float):
+            low, high = interval if isinstance(interval, list) and len(interval) == 2 else (None, None)
+            found.append(Metric(name=name, value=value, low=low, high=high))
+    return tuple(found)
+
+
+def _mapping(value: JsonValue) -> dict[str, JsonValue]:
+    return value if isinstance(value, dict) else {}
+
+
+def _flat(values: dict[str, Any]) -> dict[str, Any]:
+    # Two levels are all there are; a table within a section (mapped columns, say) is one value.
+    return {
+        f"{name}.{field}" if isinstance(section, dict) else name: value
+        for name, section in values.items()
+        for field, value in (section.items() if isinstance(section, dict) else ((name, section),))
+    }
+
+
+def _fault(model: StoredModel) -> str:
+    try:
+        read_bundle(model.folder)
+    except BundleError as fault:
+        return f"{fault.what} ({fault.where})"
+    return ""

@@ -1,0 +1,309 @@
+"""Changing aliases: promote, roll back, withdraw. Each change is recorded with who, when and why.
+
+Only a bundle that is in the store and whole can be given an alias. Two processes that change at once wait for each
+other.
+
+What a run of the train flow does with the gate's word: promote its own model, or say why not.
+"""
+
+from __future__ import annotations
+
+import getpass
+import os
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Literal
+
+from filelock import FileLock, Timeout
+
+from learn.errors import BundleError, ServingError, storage_faults
+from learn.evaluation import Decision
+from learn.registry.aliases import Action, Alias, Challenger, Change, ModelAliases, aliases_path, read_alias_file
+from learn.registry.bundle import read_bundle
+from learn.registry.store import StoredModel, find_stored
+from learn.registry.summary import Champion, Promotion
+from learn.storage import write_whole
+
+_LOCK_SECONDS = 30.0
+
+
+class ChampionMovedError(ServingError):
+    """Somebody else became the champion in between."""
+
+
+def whoami() -> str:
+    """Return who makes a change by hand: ``user@host``."""
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container's user need not have a name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
+
+
+def promote(name: str, version: str, *, reason: str, by: str) -> Change | None:
+    """Make a stored model the champion; the present one becomes what a rollback goes back to.
+
+    A challenger that becomes the champion leaves its place.
+
+    Args:
+        name: Of the model in the store.
+        version: Of the bundle, or the beginning of it that no other has.
+        reason: Why.
+        by: Who, as :func:`whoami` says it, or a flow's run.
+
+    Returns:
+        What was recorded; None where it is the champion already.
+
+    Raises:
+        BundleError: The store does not hold it, or it is damaged.
+        ServingError: The aliases cannot be read, or another process holds them.
+        StorageError: The disk is full or closed.
+    """
+    return _crown(name, version, reason=reason, by=by, over=lambda _: True)
+
+
+def succeed(name: str, version: str, *, champion: str | None, reason: str, by: str) -> Change | None:
+    """Make a stored model the champion as :func:`promote` does, but only in the place of a certain one.
+
+    Args:
+        name: Of the model in the store.
+        version: Of the bundle, or the beginning of it that no other has.
+        champion: Version that the model was held against; None: there was no champion.
+        reason: Why.
+        by: Who.
+
+    Returns:
+        As :func:`promote`.
+
+    Raises:
+        ChampionMovedError: Somebody else is the champion by now.
+        BundleError: As :func:`promote` raises it.
+        ServingError: As :func:`promote` raises it.
+        StorageError: The disk is full or closed.
+    """
+    return _crown(name, version, reason=reason, by=by, over=lambda now: now == champion)
+
+
+def _crown(name: str, version: str, *, reason: str, by: str, over: Callable[[str | None], bool]) -> Change | None:
+    model = _whole(find_stored(name, version))
+
+    def changed(now: ModelAliases) -> ModelAliases:
+        if now.champion == model.version:
+            return now
+        if not over(now.champion):
+            raise ChampionMovedError(
+                f"By now the champion is {now.champion or 'nobody'}, which the model was not held against.",
+                where=name,
+                fix="run the flow again, or promote by hand",
+            )
+        earlier = (*now.earlier_champions, now.champion) if now.champion else ()
+        freed = None if now.alias_of(model.version) == "challenger" else now.challenger
+        return now.model_copy(update={"champion": model.version, "earlier_champions": earlier, "challenger": freed})
+
+    return _change(name, changed, action="promote", alias="champion", reason=reason, by=by)
+
+
+def promote_challenger(name: str, version: str, *, share: float, shadow: bool, reason: str, by: str) -> Change | None:
+    """Put a stored model beside the champion; one that stood there leaves.
+
+    The same challenger with another share or mode goes on with its experiment: who had it keeps it as the share grows.
+
+    Args:
+        name: Of the model in the store.
+        version: Of the bundle, or the beginning of it that no other has.
+        share: Of the users, above 0 and at most 1.
+        shadow: Whether its answers are only logged.
+        reason: Why.
+        by: Who.
+
+    Returns:
+        What was recorded; None where nothing changes.
+
+    Raises:
+        BundleError: As :func:`promote` raises it.
+        ServingError: There is no champion, or it is this model; or as :func:`promote` raises it.
+        StorageError: The disk is full or closed.
+    """
+    model = _whole(find_stored(name, version))
+
+    def changed(now: ModelAliases) -> ModelAliases:
+        if now.champion is None or now.champion == model.version:
+            what = "There is no champion yet" if now.champion is None else f"{model.version} is the champion itself"
+            raise ServingError(
+                f"{what}, so nothing can stand beside it.",
+                where=name,
+                fix="promote another model as the champion first",
+            )
+        present = now.challenger
+        goes_on = present is not None and present.version == model.version
+        experiment = present.experiment if present and goes_on else f"{model.version}@{_now().isoformat()}"
+        challenger = Challenger(version=model.version, share=share, shadow=shadow, experiment=experiment)
+        return now.model_copy(update={"challenger": challenger})
+
+    return _change(name, changed, action="promote", alias="challenger", reason=reason, by=by)
+
+
+def roll_back(name: str, *, reason: str, by: str) -> Change:
+    """Make the champion before the present one the champion again; called again, it goes one further back.
+
+    Raises:
+        BundleError: The earlier champion is gone from the store, or damaged.
+        ServingError: There was none; or as :func:`promote` raises it.
+        StorageError: The disk is full or closed.
+    """
+
+    def changed(now: ModelAliases) -> ModelAliases:
+        if not now.earlier_champions:
+            raise ServingError(
+                "There is no earlier champion to go back to.",
+                where=name,
+                fix="choose one of `learn models list` and promote it",
+            )
+        *earlier, back = now.earlier_champions
+        model = _whole(find_stored(name, back))
+        freed = None if now.alias_of(model.version) == "challenger" else now.challenger
+        return now.model_copy(
+            update={"champion": model.version, "earlier_champions": tuple(earlier), "challenger": freed}
+        )
+
+    done = _change(name, changed, action="rollback", alias="champion", reason=reason, by=by)
+    if done is None:
+        raise AssertionError("a champion never stands among the earlier ones twice in a row")
+    return done
+
+
+def withdraw(name: str, *, reason: str, by: str) -> Change:
+    """Take the challenger away; everyone gets the champion.
+
+    Raises:
+        ServingError: There is none; or as :func:`promote` raises it.
+        StorageError: The disk is full or closed.
+    """
+
+    def changed(now: ModelAliases) -> ModelAliases:
+        if now.challenger is None:
+            raise ServingError("There is no challenger.", where=name, fix="see `learn models list`")
+        return now.model_copy(update={"challenger": None})
+
+    done = _change(name, changed, action="withdraw", alias="challenger", reason=reason, by=by)
+    if done is None:
+        raise AssertionError("a challenger was there")
+    return done
+
+
+def _whole(model: StoredModel) -> StoredModel:
+    """Return a model whose every file is as it was written, and which this version of the code can serve."""
+    version = read_bundle(model.folder).version
+    if version != model.version:
+        raise BundleError(
+            f"The store holds bundle {version} under the name {model.version}.",
+            where=model.folder,
+            fix="remove it from the store with `bentoml models delete`",
+        )
+    return model
+
+
+def _change(
+    name: str,
+    changed: Callable[[ModelAliases], ModelAliases],
+    *,
+    action: Action,
+    alias: Alias,
+    reason: str,
+    by: str,
+) -> Change | None:
+    path = aliases_path()
+    with storage_faults(path), _locked(path):
+        file = read_alias_file(path)
+        now = file.models.get(name, ModelAliases())
+        then = changed(now)
+        if then == now:
+            return None
+        before, after = (
+            each.champion if alias == "champion" else each.challenger.version if each.challenger else None
+            for each in (now, then)
+        )
+        placed = then.challenger if alias == "challenger" else None
+        record = Change(
+            time=_now(),
+            by=by,
+            action=action,
+            alias=alias,
+            before=before,
+            after=after,
+            reason=reason,
+            share=placed.share if placed else None,
+            shadow=placed.shadow if placed else False,
+        )
+        kept = then.model_copy(update={"history": (*now.history, record)})
+        updated = file.model_copy(update={"models": {**file.models, name: kept}})
+        write_whole(path, updated.model_dump_json(indent=2) + "\n")
+    return record
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=_LOCK_SECONDS)
+    try:
+        with lock:
+            yield
+    except Timeout as fault:
+        raise ServingError(
+            f"Another process has held the aliases for {_LOCK_SECONDS:g} seconds.",
+            where=path,
+            fix="wait for it, or end it, and try again",
+        ) from fault
+
+
+def _now() -> datetime:
+    return datetime.now(tz=UTC).replace(microsecond=0)
+
+
+def promote_run(
+    tag: str, decision: Decision, *, rule: Literal["never", "if-better", "always"], champion: Champion, by: str
+) -> Promotion:
+    """Make the model of a run the champion, where that was asked for and the gate allows it.
+
+    Args:
+        tag: Of the model in the store, ``name:version``.
+        decision: The gate's.
+        rule: ``if-better`` promotes only what the gate found fit, over the very champion that it was held against;
+            ``always`` promotes in any case, and the failed rules go into the history.
+        champion: As it was found before the training.
+        by: The run.
+
+    Raises:
+        BundleError: The stored model is gone or damaged.
+        ServingError: The aliases cannot be read, or another process holds them.
+        StorageError: The disk is full or closed.
+    """
+    name, _, version = tag.partition(":")
+
+    def left(said: str) -> Promotion:
+        return Promotion(rule, promoted=False, before=champion.version, said=said)
+
+    if rule == "never":
+        return left("Nothing is promoted: nobody asked for it (--promote).")
+    if rule == "if-better" and not decision.fit:
+        return left(f"Not promoted, the gate refused it: {_named(decision)}.")
+    reason = "the gate let it pass" if decision.fit else f"whatever the gate says; it refused it: {_named(decision)}"
+    try:
+        why = f"--promote {rule}: {reason}"
+        if rule == "always":
+            change = promote(name, version, reason=why, by=by)
+        else:
+            change = succeed(name, version, champion=champion.version, reason=why, by=by)
+    except ChampionMovedError as moved:
+        return left(f"Not promoted. {moved.what}")
+    if change is None:
+        return left(f"Nothing changes: {version} is the champion already.")
+    over = "the first champion" if change.before is None else f"the champion, in the place of {change.before}"
+    return Promotion(rule, promoted=True, before=change.before, said=f"{version} is {over}: {reason}.")
+
+
+def _named(decision: Decision) -> str:
+    return ", ".join(name.replace("_", " ") for name in decision.failed)

@@ -1,0 +1,8 @@
+"""Reports: figures, pages and cards of a run.
+
+The public names stand in ``__init__.pyi`` beside this file. Each is imported when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

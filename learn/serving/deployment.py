@@ -1,0 +1,384 @@
+"""The model packed with the bento: served where nobody has promoted another, and its settings are the service's.
+
+Work that is done off the request's path, and left undone rather than waited for.
+
+The models a service answers with: the champion, swapped while it serves, and the challenger beside it.
+
+A thread looks at the file of the aliases. A new model is checked, built and warmed up beside the old one; then one
+reference is exchanged. Whoever asks holds the model that it got until it has answered, so no request sees two models
+and none waits; the old one is freed with its last request. For that moment there must be memory for two.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Generic, Protocol, TypeVar
+
+import bentoml
+
+from learn.config import DeploymentSettings, ServingSettings
+from learn.errors import BundleError, LearnError
+from learn.registry import (
+    Bundle,
+    Challenger,
+    ModelAliases,
+    aliases_path,
+    find_stored,
+    load_stored,
+    read_aliases,
+    read_bundle,
+    read_manifest,
+)
+from learn.traffic import Arm
+
+MODEL_ALIAS = "learn_bundle"
+"""What a bento calls the one model packed with it, whatever its name and version."""
+
+_NEWEST = "learn_user_tower:latest"
+
+
+def load_packed() -> Bundle:
+    """Read the bundle packed with the bento; straight from the source tree, the newest in the model store.
+
+    Raises:
+        BundleError: There is none, or it is damaged.
+    """
+    return read_bundle(_folder())
+
+
+def packed_settings() -> ServingSettings:
+    """Return what the packed bundle says of serving.
+
+    Raises:
+        BundleError: As :func:`load_packed` raises it.
+    """
+    return read_manifest(_folder()).settings.serving
+
+
+def _folder() -> Path:
+    for tag in (MODEL_ALIAS, _NEWEST):
+        try:
+            return Path(bentoml.models.get(tag).path)
+        except bentoml.exceptions.BentoMLException:
+            continue
+    raise BundleError(
+        f"BentoML's model store does not hold `{_NEWEST}`.",
+        where=_NEWEST,
+        fix="see `bentoml models list`; the train flow stores a bundle on each run",
+    )
+
+
+logger = logging.getLogger("bentoml.learn")
+
+_WARN_SECONDS = 60.0
+
+
+class Shadow:
+    """Does one job after the other in a thread of its own.
+
+    Args:
+        capacity: Jobs that may wait; further ones are left out.
+
+    Attributes:
+        done: Jobs that were done.
+        left_out: Jobs that found no room.
+        failed: Jobs that raised an error.
+    """
+
+    def __init__(self, capacity: int) -> None:
+        self.done = self.left_out = self.failed = 0
+        self._warned = -_WARN_SECONDS
+        self._jobs: queue.Queue[Callable[[], object] | None] = queue.Queue(capacity)
+        self._thread = threading.Thread(target=self._work, name="learn-shadow", daemon=True)
+        self._thread.start()
+
+    def submit(self, job: Callable[[], object]) -> bool:
+        """Take a job, if there is room; never waits."""
+        try:
+            self._jobs.put_nowait(job)
+        except queue.Full:
+            self.left_out += 1
+            return False
+        return True
+
+    def close(self) -> None:
+        """Do what waits, and end."""
+        if self._thread.is_alive():
+            self._jobs.put(None)
+            self._thread.join()
+
+    def _work(self) -> None:
+        while (job := self._jobs.get()) is not None:
+            try:
+                job()
+                self.done += 1
+            except Exception:
+                # Nobody sees the shadow's answers, so its faults must not end it; each minute tells of one.
+                self.failed += 1
+                if time.monotonic() - self._warned >= _WARN_SECONDS:
+                    self._warned = time.monotonic()
+                    logger.exception("The challenger could not answer in the shadow")
+
+
+_DRAWN_BYTES = 8
+
+
+class Servable(Protocol):
+    """What can be served."""
+
+    def warm_up(self) -> None:
+        """Do everything that the first request would otherwise wait for."""
+
+
+Model = TypeVar("Model", bound=Servable)
+
+
+@dataclass(frozen=True)
+class Served(Generic[Model]):
+    """One model that answers.
+
+    Attributes:
+        recommender: What was built from the bundle.
+        version: Of the bundle.
+        arm: Its part: champion, challenger, or challenger in the shadow.
+        challenger_share: Share of the users who get the challenger while this model serves; None where none is shown.
+    """
+
+    recommender: Model
+    version: str
+    arm: Arm
+    challenger_share: float | None = None
+
+
+@dataclass(frozen=True)
+class _Lineup(Generic[Model]):
+    """What serves at one moment; it is exchanged as a whole."""
+
+    champion: Served[Model]
+    challenger: Served[Model] | None = None
+    place: Challenger | None = None
+
+    def drawn(self, user_id: str | None, *, shadow: bool) -> Served[Model] | None:
+        if self.challenger is None or self.place is None or self.place.shadow is not shadow:
+            return None
+        if self.place.share == 1:
+            return self.challenger
+        # Nobody knows who comes without an id, so they could not be given the same model twice.
+        draw = 1.0 if user_id is None else user_draw(user_id, experiment=self.place.experiment)
+        return self.challenger if draw < self.place.share else None
+
+    def other_models_than(self, other: _Lineup[Model]) -> bool:
+        return [each and (each.version, each.arm) for each in (self.champion, self.challenger)] != [
+            each and (each.version, each.arm) for each in (other.champion, other.challenger)
+        ]
+
+
+class Deployment(Generic[Model]):
+    """Serves the champion, follows its alias, and knows who gets the challenger.
+
+    A model that is damaged, gone or cannot be built is refused: the log says why, it is counted, the one before goes
+    on, and it is tried again after ``retry_seconds``. At the start the one before is the newest earlier champion that
+    is whole, or else the packed model.
+
+    Args:
+        build: Makes of a bundle what answers; it is called in a thread of its own, then warmed up.
+        model_name: Name of the model in BentoML's store.
+        packed: Reads the bundle that is served where nobody has promoted any.
+        settings: Which model to serve, and how often to look.
+
+    Attributes:
+        swaps: How often other models took their places since the start.
+        refused: How often a model, or the file of the aliases, was refused.
+
+    Raises:
+        LearnError: At the start no model at all can be served; or the one that ``settings.serve`` names cannot.
+    """
+
+    def __init__(
+        self,
+        build: Callable[[Bundle], Model],
+        *,
+        model_name: str,
+        packed: Callable[[], Bundle],
+        settings: DeploymentSettings | None = None,
+    ) -> None:
+        self.swaps = self.refused = 0
+        self._settings = settings or DeploymentSettings()
+        self._build, self._name, self._packed = build, model_name, packed
+        self._path = aliases_path()
+        self._seen: tuple[int, ...] | None = None
+        self._retry_at = float("inf")
+        self._changing = threading.Lock()
+        self._stop = threading.Event()
+        self._watcher = threading.Thread(target=self._watch, name="learn-aliases", daemon=True)
+        if self._settings.serve == "champion":
+            self._begin()
+            self._watcher.start()
+        else:
+            self._lineup = _Lineup(self._fixed(self._settings.serve))
+        self.shadow = Shadow(self._settings.shadow_queue)
+
+    @property
+    def champion(self) -> Served[Model]:
+        """The champion of this moment."""
+        return self._lineup.champion
+
+    @property
+    def challenger(self) -> Served[Model] | None:
+        """The challenger of this moment, shown or in the shadow."""
+        return self._lineup.challenger
+
+    def for_user(self, user_id: str | None) -> Served[Model]:
+        """Return the model that answers a user: always the same one, as long as share and models stay.
+
+        Args:
+            user_id: As in the request; None, where it names nobody, gets the champion unless the challenger gets all.
+        """
+        lineup = self._lineup
+        return lineup.drawn(user_id, shadow=False) or lineup.champion
+
+    def in_shadow(self, user_id: str | None, answer: Callable[[Served[Model]], object]) -> bool:
+        """Let the challenger in the shadow answer too, later and in another thread.
+
+        Args:
+            user_id: As in the request.
+            answer: Computes and logs the answer of the model that it is given.
+
+        Returns:
+            Whether it will be called: not without a challenger in the shadow, for users outside of its share, or where
+            too many wait.
+        """
+        served = self._lineup.drawn(user_id, shadow=True)
+        return served is not None and self.shadow.submit(lambda: answer(served))
+
+    def refresh(self) -> None:
+        """Look at the aliases now, and follow them; the watching thread does nothing else."""
+        with self._changing:
+            mark = _mark(self._path)
+            if mark == self._seen and time.monotonic() < self._retry_at:
+                return
+            self._seen, self._retry_at = mark, float("inf")
+            try:
+                aliases = read_aliases(self._name, path=self._path)
+            except LearnError as fault:
+                self._refuse("the new aliases", fault)
+                return
+            self._follow(aliases)
+
+    def close(self) -> None:
+        """Stop watching, and end the shadow's work; the models go on answering."""
+        self._stop.set()
+        if self._watcher.is_alive():
+            self._watcher.join()
+        self.shadow.close()
+
+    def _watch(self) -> None:
+        while not self._stop.wait(self._settings.poll_seconds):
+            try:
+                self.refresh()
+            except Exception:
+                # A watcher that ends would never be missed until a promotion has no effect.
+                logger.exception("Looking at the aliases failed")
+
+    def _follow(self, aliases: ModelAliases) -> None:
+        present = self._lineup
+        wanted = aliases.champion
+        champion = None if wanted is None else self._served(wanted, arm="champion")
+        following = self._beside(champion or present.champion, aliases)
+        if following.other_models_than(present):
+            self.swaps += 1
+            _say(following)
+        self._lineup = following
+
+    def _beside(self, champion: Served[Model], aliases: ModelAliases) -> _Lineup[Model]:
+        place = aliases.challenger
+        if place is None or place.version == champion.version:
+            return _Lineup(replace(champion, challenger_share=None))
+        challenger = self._served(place.version, arm="shadow" if place.shadow else "challenger")
+        share = None if place.shadow or challenger is None else place.share
+        beside = None if challenger is None else replace(challenger, challenger_share=share)
+        return _Lineup(replace(champion, challenger_share=share), beside, place)
+
+    def _served(self, version: str, *, arm: Arm) -> Served[Model] | None:
+        for each in (self._lineup.champion, self._lineup.challenger):
+            if each is not None and each.version == version:
+                return replace(each, arm=arm)
+        try:
+            return self._made(load_stored(f"{self._name}:{version}"), arm=arm, version=version)
+        except Exception as fault:
+            # Whatever is wrong with a new model, the one that serves is not to suffer from it.
+            self._refuse(f"bundle {version} as {arm}", fault)
+            return None
+
+    def _made(self, bundle: Bundle, *, arm: Arm, version: str | None = None) -> Served[Model]:
+        if version is not None and bundle.version != version:
+            raise BundleError(
+                f"The store holds bundle {bundle.version} under the name {version}.",
+                where=bundle.folder,
+                fix="remove it from the store with `bentoml models delete`",
+            )
+        recommender = self._build(bundle)
+        recommender.warm_up()
+        return Served(recommender, bundle.version, arm)
+
+    def _refuse(self, what: str, fault: Exception) -> None:
+        self.refused += 1
+        self._retry_at = time.monotonic() + self._settings.retry_seconds
+        trace = None if isinstance(fault, LearnError) else fault
+        logger.error("Refused %s; what served goes on. %s", what, fault, exc_info=trace)
+
+    def _fixed(self, wanted: str) -> Served[Model]:
+        if wanted == "packed":
+            return self._made(self._packed(), arm="champion")
+        version = find_stored(self._name, wanted).version
+        return self._made(load_stored(f"{self._name}:{version}"), arm="champion", version=version)
+
+    def _begin(self) -> None:
+        self._seen = _mark(self._path)
+        aliases = read_aliases(self._name, path=self._path)
+        self._lineup = _Lineup(self._first_champion(aliases))
+        self._lineup = self._beside(self._lineup.champion, aliases)
+        _say(self._lineup)
+
+    def _first_champion(self, aliases: ModelAliases) -> Served[Model]:
+        first: Exception | None = None
+        for version in dict.fromkeys([aliases.champion, *reversed(aliases.earlier_champions)]):
+            if version is None:
+                continue
+            try:
+                return self._made(load_stored(f"{self._name}:{version}"), arm="champion", version=version)
+            except Exception as fault:
+                first = first or fault
+                self._refuse(f"bundle {version} at the start", fault)
+        try:
+            return self._made(self._packed(), arm="champion")
+        except LearnError as fault:
+            # What is wrong with the champion matters more than that there is nothing behind it.
+            raise (first or fault) from fault
+
+
+def user_draw(user_id: str, *, experiment: str) -> float:
+    """Return a user's draw, from 0 to below 1: the same for one experiment, independent between two."""
+    digest = hashlib.sha256(f"{experiment}\0{user_id}".encode("utf-8", "surrogatepass")).digest()
+    return int.from_bytes(digest[:_DRAWN_BYTES]) / float(1 << 8 * _DRAWN_BYTES)
+
+
+def _say(lineup: _Lineup[Model]) -> None:
+    challenger = lineup.challenger
+    beside = "" if challenger is None else f", beside it {challenger.version} as {challenger.arm}"
+    logger.info("Serving bundle %s%s", lineup.champion.version, beside)
+
+
+def _mark(path: Path) -> tuple[int, ...] | None:
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_mtime_ns, found.st_size, found.st_ino

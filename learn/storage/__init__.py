@@ -1,0 +1,8 @@
+"""Storage: files that appear whole or not at all, and the places they lie in.
+
+The public names stand in ``__init__.pyi`` beside this file. Each is imported when it is first used.
+"""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

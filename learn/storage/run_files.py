@@ -1,0 +1,160 @@
+"""Files of a run on their way between machines that share no disk.
+
+Each is cut into pieces that lie in one place under their hash: what a later step or another run has as well is stored
+and sent once, and nobody reads other bytes than were left.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from pathlib import Path
+
+import pyarrow as pa
+
+from learn.errors import StorageError, storage_faults
+from learn.storage.atomic import staged
+from learn.storage.places import Place, place_at
+
+# As much memory as a transfer takes for each of its few pieces at a time.
+_PIECE_BYTES = 64 << 20
+
+
+@dataclass(frozen=True)
+class RunFile:
+    """A file of a run.
+
+    Attributes:
+        path: Where it lies, on every machine.
+        pieces: sha256 of each piece, in order.
+    """
+
+    path: Path
+    pieces: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Where the files of runs lie between steps.
+
+    Attributes:
+        place: A folder that all machines reach.
+    """
+
+    place: Place
+
+    @classmethod
+    def at(cls, location: str) -> RunFiles:
+        """Open the place of a path or URL.
+
+        Raises:
+            StoreError: No library is installed that reaches it.
+        """
+        return cls(place_at(location))
+
+    def leave(self, roots: Iterable[Path], *, known: Iterable[RunFile] = ()) -> tuple[RunFile, ...]:
+        """Store files, and those below folders.
+
+        Args:
+            roots: Files and folders; what is not there is passed over.
+            known: Files that were left before, which no step changes: they are not read again.
+
+        Raises:
+            StorageError: A file cannot be read.
+            StoreError: The place cannot be reached or written.
+        """
+        held: dict[str, set[str]] = {}
+        new = sorted(_files_of(roots) - {file.path for file in known})
+        return tuple(RunFile(path, tuple(self._left(path, held))) for path in new)
+
+    def _left(self, path: Path, held: dict[str, set[str]]) -> Iterator[str]:
+        with storage_faults(path), path.open("rb") as file:
+            while data := file.read(_PIECE_BYTES):
+                piece = hashlib.sha256(data).hexdigest()
+                shelf = self.place.within(piece[:2])
+                there = held.get(piece[:2])
+                if there is None:
+                    there = held[piece[:2]] = {stored.name for stored in shelf.files()}
+                if piece not in there:
+                    shelf.write(piece, data)
+                    there.add(piece)
+                yield piece
+
+    def fetch(self, files: Iterable[RunFile], *, roots: Iterable[Path]) -> None:
+        """Have those files that are, or lie below, one of the roots; what is there already with these bytes stays.
+
+        Raises:
+            StorageError: The disk is full or closed; or a piece is gone or has other bytes.
+            StoreError: The place cannot be reached.
+        """
+        wanted = tuple(roots)
+        for file in files:
+            if any(file.path.is_relative_to(root) for root in wanted) and not _there(file):
+                self._fetch(file)
+
+    def _fetch(self, file: RunFile) -> None:
+        folder, name = file.path.parent, file.path.name
+        with staged(folder, names=(name,)) as stage, (stage / name).open("wb") as written:
+            for piece in file.pieces:
+                written.write(self._piece(piece, file.path))
+
+    def _piece(self, piece: str, path: Path) -> bytes:
+        shelf = self.place.within(piece[:2])
+        try:
+            (data,) = shelf.each([piece], _whole, whole=True)
+        except FileNotFoundError:
+            data = b""
+        if hashlib.sha256(data).hexdigest() != piece:
+            raise StorageError(
+                f"A piece of {path} is gone, or has other bytes than were left.",
+                where=shelf.where(piece),
+                fix="run again from the start: each step leaves its files anew",
+            )
+        return data
+
+
+def paths_in(value: object) -> Iterator[Path]:
+    """Yield every path that a result of a step holds, however deep in records, lists and dictionaries."""
+    if isinstance(value, Path):
+        yield value
+    elif is_dataclass(value) and not isinstance(value, type):
+        for field in fields(value):
+            yield from paths_in(getattr(value, field.name))
+    elif isinstance(value, dict):
+        yield from paths_in(list(value.values()))
+    elif isinstance(value, (list, tuple)):
+        for each in value:
+            yield from paths_in(each)
+
+
+def together(lists: Iterable[Sequence[RunFile]]) -> tuple[RunFile, ...]:
+    """Put lists of files together; of one path the last one counts."""
+    return tuple({file.path: file for files in lists for file in files}.values())
+
+
+def _whole(_: str, source: pa.NativeFile) -> bytes:
+    return bytes(source.read())
+
+
+def _files_of(roots: Iterable[Path]) -> set[Path]:
+    found: set[Path] = set()
+    for root in roots:
+        if root.is_file():
+            found.add(root)
+        elif root.is_dir():
+            found |= {path for path in root.rglob("*") if path.is_file() and not _unfinished(path.relative_to(root))}
+    return found
+
+
+def _unfinished(path: Path) -> bool:
+    return any(part.startswith(".unfinished-") for part in path.parts)
+
+
+def _there(file: RunFile) -> bool:
+    try:
+        with file.path.open("rb") as opened:
+            pieces = tuple(hashlib.sha256(data).hexdigest() for data in iter(lambda: opened.read(_PIECE_BYTES), b""))
+    except OSError:
+        return False
+    return pieces == file.pieces
