@@ -5,9 +5,9 @@ Prints the median milliseconds of a forward and backward pass over batches as tr
 
 from __future__ import annotations
 
-from learn.environment import settle
+from learn.environment import configure_process
 
-settle()
+configure_process()
 
 import sys  # noqa: E402  # the libraries read the environment when they are imported
 import time  # noqa: E402  # as above

@@ -28,7 +28,7 @@ _METAFLOW_DEFAULT = 16
 _LIMIT = "--max-workers"
 
 
-def tasks_at_once(tasks: int) -> int:
+def count_parallel_tasks(tasks: int) -> int:
     """How many of a step's tasks run beside each other on this machine.
 
     In a pod or a batch job each task has a machine of its own. Otherwise Metaflow runs ``--max-workers`` at a time,
@@ -37,23 +37,23 @@ def tasks_at_once(tasks: int) -> int:
     Args:
         tasks: All tasks of the step.
     """
-    return 1 if on_own_machine() else max(1, min(tasks, _most_workers()))
+    return 1 if has_own_machine() else max(1, min(tasks, _count_workers()))
 
 
-def on_own_machine() -> bool:
+def has_own_machine() -> bool:
     """Whether this task has a pod or a batch job to itself."""
     return "METAFLOW_KUBERNETES_WORKLOAD" in os.environ or "AWS_BATCH_JOB_ID" in os.environ
 
 
-def _most_workers() -> int:
-    words = _command_of(os.getppid())
+def _count_workers() -> int:
+    words = _read_command(os.getppid())
     following = dict(zip(words, [*words[1:], ""], strict=True))
     joined = dict(word.split("=", 1) for word in words if word.startswith(f"{_LIMIT}="))
     said = joined.get(_LIMIT) or following.get(_LIMIT) or os.environ.get("METAFLOW_RUN_MAX_WORKERS", "")
     return int(said) if said.isdigit() else _METAFLOW_DEFAULT
 
 
-def _command_of(process: int) -> list[str]:
+def _read_command(process: int) -> list[str]:
     """Words of a process's command; none where the system does not tell."""
     try:
         return Path(f"/proc/{process}/cmdline").read_text(errors="replace").split("\0")
@@ -66,7 +66,7 @@ _FIRST_PORT, _PORTS = 20_000, 10_000
 
 
 @contextmanager
-def training_group(*, settings: ProcessSettings) -> Iterator[Group]:
+def join_training_group(*, settings: ProcessSettings) -> Iterator[Group]:
     """Join the other processes of this step.
 
     Raises:
@@ -74,23 +74,23 @@ def training_group(*, settings: ProcessSettings) -> Iterator[Group]:
     """
     import torch
 
-    from learn.model import Meeting, meet
+    from learn.model import Rendezvous, join_group
 
     together = current.parallel
-    meeting = Meeting(
+    meeting = Rendezvous(
         address=together.main_ip,
-        port=_port(together.control_task_id),
+        port=_choose_port(together.control_task_id),
         rank=together.node_index,
         size=together.num_nodes,
         answer_seconds=settings.answer_seconds,
     )
-    if not on_own_machine():
+    if not has_own_machine():
         torch.set_num_threads(max(1, torch.get_num_threads() // together.num_nodes))
-    with meet(meeting) as group:
+    with join_group(meeting) as group:
         yield group
 
 
-def _port(control_task: str | None) -> int:
+def _choose_port(control_task: str | None) -> int:
     """Return Metaflow's port on a cluster; on one machine another for each attempt."""
     given = os.environ.get("MF_MASTER_PORT", "")
     if given.isdigit():
@@ -118,7 +118,7 @@ class Sized(FlowMutator):
 
     def pre_mutate(self, mutable_flow: MutableFlow) -> None:
         """Decorate the steps."""
-        settings = _machines(mutable_flow)
+        settings = _read_machines(mutable_flow)
         for name, step in mutable_flow.steps:
             _decorate(step, self._works.get(name, "light"), settings)
 
@@ -132,19 +132,19 @@ class StartedByEvent(FlowMutator):
 
     def pre_mutate(self, mutable_flow: MutableFlow) -> None:
         """Decorate the flow."""
-        name = _machines(mutable_flow).retrain_event
+        name = _read_machines(mutable_flow).retrain_event
         if name:
             event = {"name": name, "parameters": {each: each for each in self._parameters}}
             mutable_flow.add_decorator("trigger", deco_kwargs={"event": event})
 
 
-def _machines(mutable_flow: MutableFlow) -> MachineSettings:
+def _read_machines(mutable_flow: MutableFlow) -> MachineSettings:
     given: dict[str, Any] = dict(mutable_flow.configs)["machines"].to_dict()
     return MachineSettings.from_mapping(given, where="file of machines")
 
 
 def _decorate(step: MutableStep, work: Work, settings: MachineSettings) -> None:
-    machine = settings.of(work)
+    machine = settings.find_machine(work)
     asked = {"cpu": machine.cpu, "memory": machine.memory_mb, "disk": machine.disk_mb, "gpu": machine.gpu or None}
     step.add_decorator(resources, deco_kwargs=asked)
     if settings.retries:

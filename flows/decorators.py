@@ -18,7 +18,7 @@ from typing import Any, TypeVar
 from metaflow.exception import MetaflowException
 
 from learn.config import MachineSettings, Settings
-from learn.errors import LearnError, storage_faults
+from learn.errors import LearnError, explain_storage_faults
 
 _STARTS = frozenset({"run", "resume"})
 _OPTION = "--run-id-file"
@@ -40,11 +40,11 @@ def run_with_exit_code(flow: type[Any]) -> None:
         file = Path(given[0]) if given else Path(folder) / "run_id"
         if not given:
             sys.argv += [_OPTION, str(file)]
-        code = _code_of(flow)
+        code = _read_exit_code(flow)
         sys.exit(code or _exit_code(flow.__name__, file))
 
 
-def _code_of(flow: type[Any]) -> int:
+def _read_exit_code(flow: type[Any]) -> int:
     try:
         flow()
     except SystemExit as ended:
@@ -71,13 +71,13 @@ class _Stopped(MetaflowException):
         super().__init__(str(error))  # type: ignore[no-untyped-call]  # Metaflow types its exceptions not at all
 
 
-def plain_errors(body: _Step) -> _Step:
+def show_errors_plainly(body: _Step) -> _Step:
     """Wrap a step so that a :class:`LearnError` in it is shown as what it says, and the run fails."""
 
     @functools.wraps(body)
     def wrapped(*args: Any) -> None:
         try:
-            with storage_faults(Path.cwd()):
+            with explain_storage_faults(Path.cwd()):
                 body(*args)
         except LearnError as error:
             raise _Stopped(error) from None
@@ -85,7 +85,7 @@ def plain_errors(body: _Step) -> _Step:
     return wrapped  # type: ignore[return-value]  # the wrapper takes what the step takes
 
 
-def settings_text(text: str) -> dict[str, Any]:
+def parse_settings(text: str) -> dict[str, Any]:
     """Parse the settings file for Metaflow's Config, which keeps it with the run."""
     try:
         Settings.from_toml(text)
@@ -94,7 +94,7 @@ def settings_text(text: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def machines_text(text: str) -> dict[str, Any]:
+def parse_machines(text: str) -> dict[str, Any]:
     """Parse the file of machines, as :func:`settings_text` does the settings."""
     try:
         MachineSettings.from_toml(text, where="file of machines")
@@ -103,7 +103,7 @@ def machines_text(text: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def hands_on(*reads: str) -> Callable[[_Step], _Step]:
+def transfers_files(*reads: str) -> Callable[[_Step], _Step]:
     """Wrap a step so that it finds the files it reads and leaves those it has made.
 
     Before it the files are fetched that the named artifacts of the steps before it speak of; after it those are left
@@ -117,35 +117,35 @@ def hands_on(*reads: str) -> Callable[[_Step], _Step]:
         @functools.wraps(body)
         def wrapped(flow: Any, *inputs: Any) -> None:
             before = list(inputs[0]) if inputs else [flow]
-            if _location(before[0]):
-                _fetch(flow, before, reads)
+            if _read_location(before[0]):
+                _download(flow, before, reads)
             body(flow, *inputs)
-            if _location(flow):
-                _leave(flow)
+            if _read_location(flow):
+                _upload(flow)
 
         return wrapped  # type: ignore[return-value]  # the wrapper takes what the step takes
 
     return decorate
 
 
-def _location(flow: Any) -> str:
+def _read_location(flow: Any) -> str:
     settings = getattr(flow, "settings", None)
     return "" if settings is None else str(settings.places.run_files)
 
 
-def _fetch(flow: Any, before: list[Any], reads: tuple[str, ...]) -> None:
-    from learn.storage import RunFiles, paths_in, together
+def _download(flow: Any, before: list[Any], reads: tuple[str, ...]) -> None:
+    from learn.storage import RunFiles, iterate_paths, merge_files
 
     # Set before a join merges what its branches hold, which differs.
-    flow.handed = together(getattr(each, "handed", ()) for each in before)
+    flow.handed = merge_files(getattr(each, "handed", ()) for each in before)
     wanted = [getattr(each, name, None) for each in before for name in reads]
-    RunFiles.at(_location(before[0])).fetch(flow.handed, roots=paths_in(wanted))
+    RunFiles.open(_read_location(before[0])).fetch(flow.handed, roots=iterate_paths(wanted))
 
 
-def _leave(flow: Any) -> None:
-    from learn.storage import RunFiles, paths_in, together
+def _upload(flow: Any) -> None:
+    from learn.storage import RunFiles, iterate_paths, merge_files
 
     handed = getattr(flow, "handed", ())
     held = {name: value for name, value in vars(flow).items() if not name.startswith("_") and name != "handed"}
-    left = RunFiles.at(_location(flow)).leave({*paths_in(held), flow.reports}, known=handed)
-    flow.handed = together([handed, left])
+    left = RunFiles.open(_read_location(flow)).leave({*iterate_paths(held), flow.reports}, known=handed)
+    flow.handed = merge_files([handed, left])

@@ -70,7 +70,7 @@ def find_opponents(
             champion cannot be compared with, which is better said before a training than after it.
         ServingError: The aliases cannot be read.
     """
-    champion = _champion(settings)
+    champion = _find_champion(settings)
     if production:
         beside = resolve_production(production, settings=settings)
         same = beside is not None and beside.version == champion.version
@@ -78,7 +78,7 @@ def find_opponents(
         champion = replace(champion, bundle=beside, fault="") if same else replace(champion, bundle=None, fault=fault)
     else:
         beside = champion.bundle
-        print(_said(champion, settings))
+        print(_describe_champion(champion, settings))
     if promote == "if-better" and champion.version is not None and champion.bundle is None:
         raise BundleError(
             f"`--promote if-better` needs the champion to compare with, and it cannot be: {champion.fault}",
@@ -88,7 +88,7 @@ def find_opponents(
     return champion, beside
 
 
-def presence_rule(champion: Champion) -> Rule | None:
+def require_opponent(champion: Champion) -> Rule | None:
     """Return what the gate says where there was no comparison; None where there was one."""
     if champion.version is None:
         return Rule("champion", True, "Nobody has promoted a model yet, so there is no champion to be held against.")
@@ -98,7 +98,7 @@ def presence_rule(champion: Champion) -> Rule | None:
     return None
 
 
-def champion_version(settings: Settings) -> str | None:
+def find_champion_version(settings: Settings) -> str | None:
     """Return the version of the champion; None where nobody has promoted any.
 
     Raises:
@@ -113,19 +113,19 @@ def champion_version(settings: Settings) -> str | None:
     return read_aliases(settings.serving.model_name).champion
 
 
-def _champion(settings: Settings) -> Champion:
-    version = champion_version(settings)
+def _find_champion(settings: Settings) -> Champion:
+    version = find_champion_version(settings)
     if version is None:
         return Champion(None)
-    from learn.registry import champion_bundle
+    from learn.registry import find_champion_bundle
 
     try:
-        return Champion(version, champion_bundle(version, settings))
+        return Champion(version, find_champion_bundle(version, settings))
     except BundleError as fault:
         return Champion(version, fault=fault.what)
 
 
-def _said(champion: Champion, settings: Settings) -> str:
+def _describe_champion(champion: Champion, settings: Settings) -> str:
     name = settings.serving.model_name
     if champion.version is None:
         return f"Champion: nobody has promoted a `{name}` yet, so there is nothing to compare with."
@@ -154,7 +154,7 @@ def resolve_start(name: str, *, settings: Settings) -> StartBundle | None:
         return None
     from learn.registry import check_start
 
-    return check_start(bundle_folder(name, option="--init-from"), settings=settings)
+    return check_start(find_bundle_folder(name, option="--init-from"), settings=settings)
 
 
 def refuse_seen_windows(start: StartBundle | None, histories: Path, *, tables: Path) -> None:
@@ -200,12 +200,12 @@ def resolve_production(name: str, *, settings: Settings) -> ProductionBundle | N
     from learn.registry import earlier as production
 
     if name != "latest":
-        found = production.check_production(bundle_folder(name, option="--production"), settings=settings)
+        found = production.check_production(find_bundle_folder(name, option="--production"), settings=settings)
         print(f"Production: bundle {found.version} is evaluated beside the new towers.")
         return found
     stored = settings.serving.model_name
     try:
-        newest = production.newest_production(settings)
+        newest = production.find_newest_production(settings)
     except BundleError as fault:
         print(f"Production: the newest `{stored}` is not compared with. {fault.what}")
         return None
@@ -216,7 +216,7 @@ def resolve_production(name: str, *, settings: Settings) -> ProductionBundle | N
     return newest
 
 
-def production_model(found: ProductionBundle | None, histories: Path, *, tables: Path) -> ProductionModel | None:
+def read_production_model(found: ProductionBundle | None, histories: Path, *, tables: Path) -> ProductionModel | None:
     """Read the model in production.
 
     Raises:
@@ -229,7 +229,7 @@ def production_model(found: ProductionBundle | None, histories: Path, *, tables:
     return read_production(found, histories, tables=tables)
 
 
-def bundle_folder(name: str, *, option: str) -> Path:
+def find_bundle_folder(name: str, *, option: str) -> Path:
     """Return the folder of the bundle that a name stands for, as :func:`resolve_start` reads names.
 
     Args:
@@ -248,10 +248,10 @@ def bundle_folder(name: str, *, option: str) -> Path:
     run_id = name.removeprefix(f"{_FLOW}/")
     if "/" in run_id or run_id.startswith("."):
         raise BundleError("There is no such folder of a bundle.", where=f"{option} {name}", fix=_NAMES)
-    return _folder_of_run(run_id, where=f"{option} {name}")
+    return _find_run_folder(run_id, where=f"{option} {name}")
 
 
-def _folder_of_run(run_id: str, *, where: str) -> Path:
+def _find_run_folder(run_id: str, *, where: str) -> Path:
     release = _release(run_id, where=where)
     folder = Path(release["bundle"])
     if folder.is_dir():
@@ -271,11 +271,11 @@ def _folder_of_run(run_id: str, *, where: str) -> Path:
 
 
 def _release(run_id: str, *, where: str) -> dict[str, Any]:
-    release: dict[str, Any] = finished_task(run_id, where=where)["bundle"].data
+    release: dict[str, Any] = find_finished_task(run_id, where=where)["bundle"].data
     return release
 
 
-def finished_task(run_id: str, *, where: str) -> Any:
+def find_finished_task(run_id: str, *, where: str) -> Any:
     """Return the last task of a finished train run, as Metaflow's client gives it.
 
     Args:
@@ -308,7 +308,7 @@ def finished_task(run_id: str, *, where: str) -> Any:
     return task
 
 
-def watched_folder(name: str, *, settings: Settings) -> Path:
+def find_monitored_folder(name: str, *, settings: Settings) -> Path:
     """Return the folder of the bundle that is watched: as named, or the champion.
 
     Args:
@@ -320,25 +320,25 @@ def watched_folder(name: str, *, settings: Settings) -> Path:
         ServingError: The aliases cannot be read.
     """
     if name:
-        return bundle_folder(name, option="--bundle")
-    model, version = settings.serving.model_name, champion_version(settings)
+        return find_bundle_folder(name, option="--bundle")
+    model, version = settings.serving.model_name, find_champion_version(settings)
     if version is None:
         raise BundleError(
             f"Nobody has promoted a `{model}` yet, so there is no champion whose traffic could be watched.",
             where="--bundle",
             fix=f"promote one (`learn models promote VERSION`), or name the model: `--bundle {model}:latest`",
         )
-    return bundle_folder(f"{model}:{version}", option="--bundle")
+    return find_bundle_folder(f"{model}:{version}", option="--bundle")
 
 
-def watched_model(folder: Path) -> WatchedModel:
+def read_monitored_model(folder: Path) -> WatchedModel:
     """Read a bundle as a model to watch.
 
     Raises:
         BundleError: It is no bundle, or damaged.
     """
     bundle = read_bundle(folder)
-    scorer = TowerScorer.encoded(
+    scorer = TowerScorer.from_vectors(
         bundle.towers,
         # Copies: the bundle's own arrays cannot be written to, and torch warns of them.
         item_inputs=torch.tensor(bundle.item_inputs),
@@ -347,7 +347,7 @@ def watched_model(folder: Path) -> WatchedModel:
     return WatchedModel(bundle.version, bundle.manifest.weights_sha256, bundle.items, scorer)
 
 
-def profile_folder(bundle: Path, *, named: str) -> Path:
+def find_profile_folder(bundle: Path, *, named: str) -> Path:
     """Return the folder of the reference profile: as named, or in the bundle, or beside it.
 
     Raises:

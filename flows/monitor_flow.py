@@ -12,14 +12,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from learn.environment import settle
+from learn.environment import configure_process
 
-settle()
+configure_process()
 
 from metaflow import Config, FlowSpec, Parameter, card, current, package_sources, project, schedule, step
 
 from flows.cluster import PACKAGED, SUFFIXES, Sized
-from flows.decorators import machines_text, plain_errors, run_with_exit_code, settings_text
+from flows.decorators import parse_machines, parse_settings, run_with_exit_code, show_errors_plainly
 from learn.config import MachineSettings, Settings
 
 
@@ -30,8 +30,10 @@ from learn.config import MachineSettings, Settings
 class MonitorFlow(FlowSpec):
     """Compare live traffic with a model's reference profile, judge it, and tell."""
 
-    settings_file = Config("settings", default_value="", parser=settings_text, help="TOML file of settings")
-    machines = Config("machines", default_value="", parser=machines_text, help="TOML file: what steps ask of a cluster")
+    settings_file = Config("settings", default_value="", parser=parse_settings, help="TOML file of settings")
+    machines = Config(
+        "machines", default_value="", parser=parse_machines, help="TOML file: what steps ask of a cluster"
+    )
     traffic = Parameter("traffic", default="", help="folder of a service's traffic log")
     current_data = Parameter("current", default="", help="instead of a log: folder with a table of interactions")
     bundle_name = Parameter(
@@ -55,27 +57,27 @@ class MonitorFlow(FlowSpec):
     seed = Parameter("seed", type=int, default=None, help="seed of every random draw; the settings' own if not given")
 
     @step
-    @plain_errors
+    @show_errors_plainly
     def start(self) -> None:
         """Find the model and its profile, before anything is read."""
-        from flows.models import profile_folder, promote_rule, watched_folder
+        from flows.models import find_monitored_folder, find_profile_folder, promote_rule
         from flows.retraining import retrain_rule
-        from learn.monitoring import one_source, webhook_address, window_begin
+        from learn.monitoring import choose_source, find_webhook_address, parse_window_begin
 
-        self.settings = Settings.from_mapping(self.settings_file.to_dict()).overridden(seed=self.seed)
-        webhook_address(self.settings.monitoring)
+        self.settings = Settings.from_mapping(self.settings_file.to_dict()).override(seed=self.seed)
+        find_webhook_address(self.settings.monitoring)
         self.retrain_rule = retrain_rule(self.retrain, data=Path(self.data))
         self.promote_rule = promote_rule(self.promote)
-        self.source = one_source(self.traffic, self.current_data)
-        self.begin = window_begin(self.since, days=self.days)
-        self.bundle = watched_folder(self.bundle_name, settings=self.settings).absolute()
-        self.profile = profile_folder(self.bundle, named=self.profile_name).absolute()
+        self.source = choose_source(self.traffic, self.current_data)
+        self.begin = parse_window_begin(self.since, days=self.days)
+        self.bundle = find_monitored_folder(self.bundle_name, settings=self.settings).absolute()
+        self.profile = find_profile_folder(self.bundle, named=self.profile_name).absolute()
         self.reports = self.settings.reports.absolute() / current.run_id
         self.scratch = self.settings.workspace.absolute() / "monitor" / current.run_id
         self.next(self.read)
 
     @step
-    @plain_errors
+    @show_errors_plainly
     def read(self) -> None:
         """Read the traffic into tables."""
         from learn.monitoring import read_source
@@ -88,16 +90,16 @@ class MonitorFlow(FlowSpec):
 
     @card(type="blank")
     @step
-    @plain_errors
+    @show_errors_plainly
     def compare(self) -> None:
         """Compare, judge, and write the report and the verdict."""
-        from flows.models import watched_model
+        from flows.models import read_monitored_model
         from flows.runs import monitor_trend
         from learn.monitoring import monitor as watch
         from learn.monitoring import read_profile
         from learn.report import show_monitor
 
-        model = watched_model(self.bundle)
+        model = read_monitored_model(self.bundle)
         self.watched = watch(
             self.read_traffic,
             read_profile(self.profile, weights_sha256=model.weights_sha256),
@@ -111,17 +113,17 @@ class MonitorFlow(FlowSpec):
         self.next(self.tell)
 
     @step
-    @plain_errors
+    @show_errors_plainly
     def tell(self) -> None:
         """Tell the webhook, where there is one; what cannot be delivered waits for the next run."""
-        from learn.monitoring import tell
+        from learn.monitoring import notify
 
-        self.delivery = tell(self.watched, run_id=current.run_id, settings=self.settings)
+        self.delivery = notify(self.watched, run_id=current.run_id, settings=self.settings)
         print(self.delivery.sentence)
         self.next(self.train)
 
     @step
-    @plain_errors
+    @show_errors_plainly
     def train(self) -> None:
         """Train: where the verdict calls for it, it was asked for, and nothing speaks against it."""
         from flows.retraining import retrain_on_verdict
@@ -139,7 +141,7 @@ class MonitorFlow(FlowSpec):
         self.next(self.end)
 
     @step
-    @plain_errors
+    @show_errors_plainly
     def end(self) -> None:
         """Give the results their stable names, and say the verdict."""
         self.verdict = self.watched.verdict.level

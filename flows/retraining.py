@@ -81,16 +81,16 @@ def retrain_on_verdict(
     return retrain(
         settings.workspace.absolute() / "retraining" / settings.serving.model_name,
         settings=settings.monitoring,
-        known=lambda: known_model(data, settings=settings),
+        known=lambda: find_known_model(data, settings=settings),
         train=lambda: (
-            _asked_for(event, data, promote=promote)
+            _read_request(event, data, promote=promote)
             if event and os.environ.get(_ON_ARGO)
             else _train(data, promote=promote, values=values, scratch=scratch)
         ),
     )
 
 
-def known_model(data: Path, *, settings: Settings) -> str:
+def find_known_model(data: Path, *, settings: Settings) -> str:
     """Say which stored model was made of a folder as it is now and of these settings; empty where none was.
 
     Raises:
@@ -114,7 +114,7 @@ def known_model(data: Path, *, settings: Settings) -> str:
     return ""
 
 
-def _asked_for(event: str, data: Path, *, promote: PromoteRule) -> Trained:
+def _read_request(event: str, data: Path, *, promote: PromoteRule) -> Trained:
     from metaflow.plugins.argo.argo_events import ArgoEvent, ArgoEventException
 
     made: Any = ArgoEvent  # its types are not said

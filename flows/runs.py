@@ -13,17 +13,17 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from flows.models import finished_task
-from learn.environment import settle
+from flows.models import find_finished_task
+from learn.environment import configure_process
 from learn.errors import BundleError, LearnError
-from learn.monitoring import DriftSummary, TrendPoint, Watched
+from learn.monitoring import DriftSummary, MonitorResult, TrendPoint
 from learn.storage import RunFile, RunFiles
 
 _LOOKED_AT = 3
 """Runs looked at for each one wanted: some failed, or came to no comparison."""
 
 
-def training_trend(present: DriftSummary, *, current: Any, last: int) -> list[TrendPoint]:
+def read_training_trend(present: DriftSummary, *, current: Any, last: int) -> list[TrendPoint]:
     """Return the drift of the last trainings of this branch, the present one last.
 
     Args:
@@ -33,12 +33,12 @@ def training_trend(present: DriftSummary, *, current: Any, last: int) -> list[Tr
     """
 
     def read(summary: DriftSummary, run: Any) -> TrendPoint:
-        return TrendPoint.of(summary.columns, run_id=run.id, moment=run.created_at)
+        return TrendPoint.from_columns(summary.columns, run_id=run.id, moment=run.created_at)
 
-    return _trend(present, read, step="compare_windows", artifact="drift_summary", current=current, last=last)
+    return _read_trend(present, read, step="compare_windows", artifact="drift_summary", current=current, last=last)
 
 
-def monitor_trend(present: Watched, *, current: Any, last: int) -> list[TrendPoint]:
+def monitor_trend(present: MonitorResult, *, current: Any, last: int) -> list[TrendPoint]:
     """Return drift and verdict of the monitor's last runs of this branch, the present one last.
 
     Args:
@@ -47,14 +47,14 @@ def monitor_trend(present: Watched, *, current: Any, last: int) -> list[TrendPoi
         last: Most runs, this one among them.
     """
 
-    def read(watched: Watched, run: Any) -> TrendPoint:
+    def read(watched: MonitorResult, run: Any) -> TrendPoint:
         columns, verdict = watched.findings.columns, watched.verdict.level
-        return TrendPoint.of(columns, run_id=run.id, moment=run.created_at, verdict=verdict)
+        return TrendPoint.from_columns(columns, run_id=run.id, moment=run.created_at, verdict=verdict)
 
-    return _trend(present, read, step="compare", artifact="watched", current=current, last=last)
+    return _read_trend(present, read, step="compare", artifact="watched", current=current, last=last)
 
 
-def _trend(
+def _read_trend(
     present: Any, read: Callable[[Any, Any], TrendPoint], *, step: str, artifact: str, current: Any, last: int
 ) -> list[TrendPoint]:
     from metaflow.client.core import Flow, Run
@@ -62,12 +62,12 @@ def _trend(
     own = Run(f"{current.flow_name}/{current.run_id}", _namespace_check=False)
     flow = Flow(current.flow_name, _namespace_check=False)  # type: ignore[no-untyped-call]  # Metaflow types it not
     runs = (run for run in flow.runs(f"project_branch:{current.branch_name}") if run.id != own.id)
-    earlier = _found(islice(runs, _LOOKED_AT * last), read, step=step, artifact=artifact)
+    earlier = _iterate_points(islice(runs, _LOOKED_AT * last), read, step=step, artifact=artifact)
     newest_first = list(islice(earlier, last - 1))
     return [*reversed(newest_first), read(present, own)]
 
 
-def _found(
+def _iterate_points(
     runs: Iterator[Any], read: Callable[[Any, Any], TrendPoint], *, step: str, artifact: str
 ) -> Iterator[TrendPoint]:
     for run in runs:
@@ -79,7 +79,7 @@ def _found(
             yield point
 
 
-settle()
+configure_process()
 
 
 def fetch_run(run_id: str, *, to: Path) -> list[Path]:
@@ -97,7 +97,7 @@ def fetch_run(run_id: str, *, to: Path) -> list[Path]:
         StorageError: The disk is full or closed, or a file's pieces are gone.
         StoreError: The place of the files cannot be reached.
     """
-    task = finished_task(run_id.removeprefix("TrainFlow/"), where=f"run {run_id}")
+    task = find_finished_task(run_id.removeprefix("TrainFlow/"), where=f"run {run_id}")
     settings, reports, bundle = (task[name].data for name in ("settings", "reports", "bundle"))
     if not settings.places.run_files:
         raise BundleError(
@@ -112,7 +112,7 @@ def fetch_run(run_id: str, *, to: Path) -> list[Path]:
         for file in task["handed"].data
         if file.path.is_relative_to(root)
     ]
-    RunFiles.at(settings.places.run_files).fetch(moved, roots=[to])
+    RunFiles.open(settings.places.run_files).fetch(moved, roots=[to])
     return [to / name for name in roots]
 
 

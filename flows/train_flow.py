@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from learn.environment import settle
+from learn.environment import configure_process
 
-settle()
+configure_process()
 
 from metaflow import Config, FlowSpec, Parameter, card, current, package_sources, parallel, project, schedule, step
 
 from flows.cluster import PACKAGED, SUFFIXES, Sized, StartedByEvent
-from flows.decorators import hands_on, machines_text, plain_errors, settings_text
+from flows.decorators import parse_machines, parse_settings, show_errors_plainly, transfers_files
 from learn.config import Settings
 
 if TYPE_CHECKING:  # torch shall not be imported where no tower is
@@ -45,8 +45,10 @@ if TYPE_CHECKING:  # torch shall not be imported where no tower is
 class TrainFlow(FlowSpec):
     """Train, evaluate and package a text recommender from a folder of items and interactions."""
 
-    settings_file = Config("settings", default_value="", parser=settings_text, help="TOML file of settings")
-    machines = Config("machines", default_value="", parser=machines_text, help="TOML file: what steps ask of a cluster")
+    settings_file = Config("settings", default_value="", parser=parse_settings, help="TOML file of settings")
+    machines = Config(
+        "machines", default_value="", parser=parse_machines, help="TOML file: what steps ask of a cluster"
+    )
     data = Parameter(
         "data", default="data", help="folder of `items` and `interactions`; the bundled sample if not given"
     )
@@ -74,19 +76,19 @@ class TrainFlow(FlowSpec):
     seed = Parameter("seed", type=int, default=None, help="seed of every random draw; the settings' own if not given")
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def start(self) -> None:
         """Version: snapshot the data folder, or fetch the version asked for."""
         from flows.models import find_opponents, promote_rule, resolve_start
-        from learn.content import resolved
+        from learn.content import resolve_settings_encoder
         from learn.data import obtain_version, require_tables
 
-        self.settings = Settings.from_mapping(self.settings_file.to_dict()).overridden(
+        self.settings = Settings.from_mapping(self.settings_file.to_dict()).override(
             split__method=self.split, content__encoder=self.encoder, seed=self.seed, drift__on_drift=self.on_drift
         )
         self.promote_rule = promote_rule(self.promote)
-        resolved(self.settings.content)
+        resolve_settings_encoder(self.settings.content)
         if self.current_data:
             require_tables(Path(self.current_data))
         self.start_bundle = resolve_start(self.init_from, settings=self.settings)
@@ -107,8 +109,8 @@ class TrainFlow(FlowSpec):
 
     @card(type="blank")
     @step
-    @plain_errors
-    @hands_on("version")
+    @show_errors_plainly
+    @transfers_files("version")
     def validate(self) -> None:
         """Validate: every row goes on, or to quarantine with its reasons."""
         from learn.data import prepare_tables
@@ -124,8 +126,8 @@ class TrainFlow(FlowSpec):
         self.next(self.histories)
 
     @step
-    @plain_errors
-    @hands_on("validation_summary", "start_bundle")
+    @show_errors_plainly
+    @transfers_files("validation_summary", "start_bundle")
     def histories(self) -> None:
         """Split, and turn interactions into flat integer histories."""
         from flows.models import refuse_seen_windows
@@ -138,8 +140,8 @@ class TrainFlow(FlowSpec):
         self.next(self.plan)
 
     @step
-    @plain_errors
-    @hands_on("validation_summary")
+    @show_errors_plainly
+    @transfers_files("validation_summary")
     def plan(self) -> None:
         """Find the items whose text no vector exists for, and share them out by work."""
         from learn.content import plan_extraction
@@ -155,19 +157,19 @@ class TrainFlow(FlowSpec):
         self.next(self.encode, foreach="shards")
 
     @step
-    @plain_errors
-    @hands_on("input")
+    @show_errors_plainly
+    @transfers_files("input")
     def encode(self) -> None:
         """Encode one shard with the frozen encoder, into the content store."""
-        from flows.cluster import tasks_at_once
+        from flows.cluster import count_parallel_tasks
         from learn.content import encode_shard
 
-        self.encoded = encode_shard(self.extraction, self.input, parallel=tasks_at_once(len(self.shards)))
+        self.encoded = encode_shard(self.extraction, self.input, parallel=count_parallel_tasks(len(self.shards)))
         self.next(self.gather)
 
     @step
-    @plain_errors
-    @hands_on("extraction")
+    @show_errors_plainly
+    @transfers_files("extraction")
     def gather(self, inputs: list[TrainFlow]) -> None:
         """Gather the content vectors of all items, in item order."""
         from learn.content import collect_vectors
@@ -178,8 +180,8 @@ class TrainFlow(FlowSpec):
         self.next(self.share_training)
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def share_training(self) -> None:
         """See how many processes train the towers; more than one need a step that Metaflow starts as a gang."""
         self.trained_together: TrainingSummary | None = None
@@ -187,23 +189,23 @@ class TrainFlow(FlowSpec):
         self.next({"one": self.towers, "many": self.gather_trainers}, condition="trainers")
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def gather_trainers(self) -> None:
         """Ask for the processes."""
         self.next(self.train_together, num_parallel=self.settings.processes.training)
 
     @parallel
     @step
-    @plain_errors
-    @hands_on("validation_summary", "split_summary", "content_summary", "start_bundle")
+    @show_errors_plainly
+    @transfers_files("validation_summary", "split_summary", "content_summary", "start_bundle")
     def train_together(self) -> None:
         """Align, as one of several processes: each takes its share of every batch."""
-        from flows.cluster import training_group
+        from flows.cluster import join_training_group
         from flows.models import start_weights
         from learn.evaluation import train_selected
 
-        with training_group(settings=self.settings.processes) as group:
+        with join_training_group(settings=self.settings.processes) as group:
             self.trained_together = train_selected(
                 self.split_summary.folder,
                 self.content_summary.path,
@@ -214,8 +216,8 @@ class TrainFlow(FlowSpec):
         self.next(self.dismiss_trainers)
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def dismiss_trainers(self, inputs: list[TrainFlow]) -> None:
         """Go on as one process; all hold the same result."""
         self.trained_together = inputs[0].trained_together
@@ -224,8 +226,8 @@ class TrainFlow(FlowSpec):
 
     @card(type="blank")
     @step
-    @plain_errors
-    @hands_on("validation_summary", "split_summary", "content_summary", "start_bundle", "trained_together")
+    @show_errors_plainly
+    @transfers_files("validation_summary", "split_summary", "content_summary", "start_bundle", "trained_together")
     def towers(self) -> None:
         """Align: train both towers, unless several processes have; keep the epoch that is best on validation."""
         from flows.models import start_weights
@@ -243,11 +245,11 @@ class TrainFlow(FlowSpec):
 
     @card(type="blank")
     @step
-    @plain_errors
-    @hands_on("validation_summary", "split_summary", "content_summary", "training", "production_bundle")
+    @show_errors_plainly
+    @transfers_files("validation_summary", "split_summary", "content_summary", "training", "production_bundle")
     def evaluate(self) -> None:
         """Evaluate: full ranking of the towers beside the baselines, with intervals and slices."""
-        from flows.models import production_model
+        from flows.models import read_production_model
         from learn.evaluation import evaluate_run
         from learn.report import show_evaluation, write_evaluation_page
 
@@ -259,7 +261,7 @@ class TrainFlow(FlowSpec):
             towers=self.training.folder,
             report=self.reports / "metrics.json",
             settings=self.settings,
-            production=production_model(self.production_bundle, histories, tables=tables),
+            production=read_production_model(self.production_bundle, histories, tables=tables),
             champion=self.champion.opponent,
         )
         page = self.reports / "evaluation.html"
@@ -269,11 +271,11 @@ class TrainFlow(FlowSpec):
 
     @card(type="blank")
     @step
-    @plain_errors
-    @hands_on("validation_summary", "split_summary", "content_summary", "training")
+    @show_errors_plainly
+    @transfers_files("validation_summary", "split_summary", "content_summary", "training")
     def compare_windows(self) -> None:
         """Drift: the newest window, or a second folder, against training; and the profile for what comes later."""
-        from flows.runs import training_trend
+        from flows.runs import read_training_trend
         from learn.monitoring import map_embeddings as embedding_map
         from learn.monitoring import read_profile, run_drift, write_run_profile
         from learn.report import show_drift
@@ -302,27 +304,27 @@ class TrainFlow(FlowSpec):
             current.card,
             self.drift_summary,
             settings=self.settings,
-            trend=training_trend(self.drift_summary, current=current, last=self.settings.monitoring.trend_runs),
+            trend=read_training_trend(self.drift_summary, current=current, last=self.settings.monitoring.trend_runs),
             places=embedding_map(profile, seed=self.settings.seed),
         )
         self.next(self.package)
 
     @step
-    @plain_errors
-    @hands_on("validation_summary", "split_summary", "content_summary", "training", "profile")
+    @show_errors_plainly
+    @transfers_files("validation_summary", "split_summary", "content_summary", "training", "profile")
     def package(self, inputs: list[TrainFlow]) -> None:
         """Package: bundle, model store, bento; the built service must answer as the offline ranking."""
-        from flows.models import presence_rule
-        from learn.evaluation import validation_rule
-        from learn.monitoring import drift_rule
+        from flows.models import require_opponent
+        from learn.evaluation import judge_validation
+        from learn.monitoring import judge_drift
         from learn.serving import release_run
 
         self.merge_artifacts(inputs)
         rules = [
             *self.quality_rules,
-            presence_rule(self.champion),
-            validation_rule(self.validation_summary, settings=self.settings.gate),
-            drift_rule(self.drift_summary, settings=self.settings.gate),
+            require_opponent(self.champion),
+            judge_validation(self.validation_summary, settings=self.settings.gate),
+            judge_drift(self.drift_summary, settings=self.settings.gate),
         ]
         self.release, self.gate = release_run(
             self.split_summary.folder,
@@ -341,8 +343,8 @@ class TrainFlow(FlowSpec):
         self.next(self.decide)
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def decide(self) -> None:
         """Promote: where it was asked for and the gate allows it, the new model becomes the champion."""
         from learn.registry import promote_run
@@ -357,8 +359,8 @@ class TrainFlow(FlowSpec):
         self.next(self.end)
 
     @step
-    @plain_errors
-    @hands_on("reports")
+    @show_errors_plainly
+    @transfers_files("reports")
     def end(self) -> None:
         """Give the results their stable names and tie the reports together."""
         from learn.report import RunResult, write_index
@@ -376,11 +378,11 @@ class TrainFlow(FlowSpec):
             release=self.release,
             promotion=self.promotion,
         )
-        for name, value in result.artifacts().items():
+        for name, value in result.to_artifacts().items():
             setattr(self, name, value)
         result.write_decision(self.reports / "decision.json")
         page = write_index(result, self.reports / "index.html", settings=self.settings)
-        print(result.closing_words(page))
+        print(result.format_closing_lines(page))
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ MOST_PADDING = 0.05
 """Share of padding that a batch of unlike lengths may hold."""
 
 
-def batches(lengths: npt.NDArray[np.int64], *, budget: Callable[[], int], padding: float) -> Iterator[Rows]:
+def cut_batches(lengths: npt.NDArray[np.int64], *, budget: Callable[[], int], padding: float) -> Iterator[Rows]:
     """Batches over all rows, the longest first: what does not fit the memory shows at once, and the last are short.
 
     Args:
@@ -35,7 +35,7 @@ def batches(lengths: npt.NDArray[np.int64], *, budget: Callable[[], int], paddin
         start = end
 
 
-def padded(tokens: list[list[int]], *, blank: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64] | None]:
+def pad_tokens(tokens: list[list[int]], *, blank: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64] | None]:
     """Token ids as one array, filled up on the right, and what is real of it.
 
     Padding stands on the right for decoders too: positions count from the text's first token in every model, a causal

@@ -7,7 +7,7 @@ from importlib import import_module
 
 import click
 
-from learn.environment import settle
+from learn.environment import configure_process
 from learn.errors import LearnError
 
 _ROOMS = {"content": "learn.content.cli", "models": "learn.registry.cli"}
@@ -33,7 +33,7 @@ def learn() -> None:
 
 def main() -> None:
     """Run the command; the exit status is 1 with one plain message where LEARN stops on purpose."""
-    settle()
+    configure_process()
     try:
         learn()
     except LearnError as error:

@@ -1,6 +1,6 @@
 """The process environment that LEARN's dependencies read at import: no telemetry, no noise, no spinning threads.
 
-Call :func:`settle` first thing in a program, before the libraries are imported. Every value is a
+Call :func:`configure_process` first thing in a program, before the libraries are imported. Every value is a
 default: what is already set in the environment stays (docs/telemetry.md says how to switch each on).
 """
 
@@ -35,7 +35,7 @@ _DEFAULTS = {
 }
 
 
-def settle() -> None:
+def configure_process() -> None:
     """Set the defaults above where the environment has none of its own."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)

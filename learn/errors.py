@@ -46,7 +46,7 @@ class LearnError(Exception):
 
     def __reduce__(self) -> tuple[object, ...]:
         # Exceptions cross process borders by pickle, which knows nothing of keyword-only arguments.
-        return _rebuilt, (type(self), self.what, self.where, self.fix)
+        return _rebuild_error, (type(self), self.what, self.where, self.fix)
 
     def __str__(self) -> str:
         lines = [self.what]
@@ -57,7 +57,7 @@ class LearnError(Exception):
         return "\n".join(lines)
 
 
-def _rebuilt(kind: type[LearnError], what: str, where: str | None, fix: str) -> LearnError:
+def _rebuild_error(kind: type[LearnError], what: str, where: str | None, fix: str) -> LearnError:
     return kind(what, where=where, fix=fix)
 
 
@@ -156,7 +156,7 @@ _RUST = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
-def storage_faults(where: str | PathLike[str]) -> Iterator[None]:
+def explain_storage_faults(where: str | PathLike[str]) -> Iterator[None]:
     """Turn the operating system's storage faults into a :class:`StorageError` that says what to do.
 
     Raises:
@@ -167,14 +167,14 @@ def storage_faults(where: str | PathLike[str]) -> Iterator[None]:
     except LearnError:
         raise
     except Exception as fault:
-        known = _FIXES.get(_number(fault))
+        known = _FIXES.get(_find_errno(fault))
         if known is None:
             raise
         what, fix = known
         raise StorageError(f"{what}.", where=getattr(fault, "filename", None) or where, fix=fix) from fault
 
 
-def _number(fault: Exception) -> int:
+def _find_errno(fault: Exception) -> int:
     """The system's number of a fault, 0 without one; PyTorch hides it in the context, others in words."""
     for each in (fault, fault.__cause__, fault.__context__):
         if isinstance(each, OSError) and each.errno:

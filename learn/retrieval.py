@@ -27,7 +27,7 @@ _Matrix = NDArray[np.float32]
 
 
 @dataclass(frozen=True)
-class StackedRows:
+class AppendableMatrix:
     """One matrix in two parts, so that a new item copies nothing of the bundle.
 
     Attributes:
@@ -39,7 +39,7 @@ class StackedRows:
     added: _Matrix
 
     @classmethod
-    def of(cls, bundled: _Matrix) -> StackedRows:
+    def from_rows(cls, bundled: _Matrix) -> AppendableMatrix:
         """Return rows with nothing below them."""
         return cls(bundled, np.empty((0, bundled.shape[1]), dtype=np.float32))
 
@@ -56,7 +56,7 @@ class StackedRows:
         taken[below] = self.added[rows[below] - len(self.bundled)]
         return taken
 
-    def times(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
+    def multiply(self, vector: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the inner product of every row with a vector (d,): (n + m,)."""
         products = np.empty(len(self), dtype=np.float32)
         np.dot(self.bundled, vector, out=products[: len(self.bundled)])
@@ -64,7 +64,7 @@ class StackedRows:
             np.dot(self.added, vector, out=products[len(self.bundled) :])
         return products
 
-    def times_each(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+    def multiply_each(self, vectors: NDArray[np.float32]) -> NDArray[np.float32]:
         """Return the inner products of every row with each of some vectors (B, d): (B, n + m)."""
         products = vectors @ self.bundled.T  # (B, n)
         if not len(self.added):
@@ -80,7 +80,7 @@ Scores = NDArray[np.float32]
 _NARROW_SHARE = 0.1
 
 
-def top_k(scores: Scores, k: int) -> Rows:
+def select_top_k(scores: Scores, k: int) -> Rows:
     """Return the rows of the k largest scores, best first; of equal scores the lower row comes first.
 
     Args:
@@ -109,7 +109,7 @@ class Hits:
     rows: Rows
     scores: Scores
 
-    def chosen(self, places: Rows) -> Hits:
+    def select(self, places: Rows) -> Hits:
         """Return the hits at these places, in their order."""
         return Hits(self.rows[places], self.scores[places])
 
@@ -130,7 +130,7 @@ class Candidates:
 class Ranked(Protocol):
     """A ranking that is known as far as it was asked for."""
 
-    def best(self, k: int) -> Hits:
+    def select_best(self, k: int) -> Hits:
         """Return its k best; fewer where fewer exist."""
         ...
 
@@ -147,13 +147,13 @@ class ExactRanked:
     scores: Scores
     rows: Rows | None = None
 
-    def best(self, k: int) -> Hits:
+    def select_best(self, k: int) -> Hits:
         """Return the k best; of equal scores the lower row comes first."""
-        places = top_k(self.scores, k)
+        places = select_top_k(self.scores, k)
         return Hits(places if self.rows is None else self.rows[places], self.scores[places])
 
 
-def rank_exactly(vectors: StackedRows, query: Scores, candidates: Candidates) -> ExactRanked:
+def rank_exactly(vectors: AppendableMatrix, query: Scores, candidates: Candidates) -> ExactRanked:
     """Score every candidate by its inner product with a query.
 
     Args:
@@ -164,7 +164,7 @@ def rank_exactly(vectors: StackedRows, query: Scores, candidates: Candidates) ->
     rows = candidates.rows
     if rows is not None and len(rows) < _NARROW_SHARE * len(vectors):
         return ExactRanked(vectors.take(rows) @ query, rows)
-    return rank_scored(vectors.times(query), candidates)
+    return rank_scored(vectors.multiply(query), candidates)
 
 
 def rank_scored(scores: Scores, candidates: Candidates) -> ExactRanked:
@@ -192,7 +192,7 @@ class OrderRanked:
     order: Rows
     numbers: NDArray[np.int64]
 
-    def best(self, k: int) -> Hits:
+    def select_best(self, k: int) -> Hits:
         """Return the first k."""
         rows = self.order[:k]
         return Hits(rows, self.numbers[rows].astype(np.float32))
@@ -243,7 +243,7 @@ class AnnIndex:
             raise BundleError("The index is not of this bundle's vectors.", where=path, fix=_AGAIN)
         return cls(index)
 
-    def nearest(self, query: _Matrix, count: int) -> NDArray[np.int64]:
+    def search(self, query: _Matrix, count: int) -> NDArray[np.int64]:
         """Return up to ``count`` rows with large inner products with a query (d,)."""
         found = self.index.search(query, min(count, len(self.index)))
         return np.asarray(found.keys, dtype=np.int64)
@@ -261,25 +261,25 @@ class AnnRanked:
     """
 
     index: AnnIndex
-    vectors: StackedRows
+    vectors: AppendableMatrix
     query: _Matrix
     candidates: Candidates
 
-    def best(self, k: int) -> Hits:
+    def select_best(self, k: int) -> Hits:
         """Return the k best that were found; exactly where the graph finds too few."""
         bundled, allowed = len(self.vectors.bundled), self.candidates.rows
         share = 1.0 if allowed is None else len(allowed) / len(self.vectors)
         fetched = int(_SPARE_TIMES * k / max(share, _NARROW_SHARE)) + len(self.candidates.excluded) + _SPARE
         if share >= _NARROW_SHARE and fetched <= _NARROW_SHARE * bundled:
-            hits = rank_exactly(self.vectors, self.query, self._found(fetched)).best(k)
+            hits = rank_exactly(self.vectors, self.query, self._find_candidates(fetched)).select_best(k)
             if len(hits.rows) == k:
                 return hits
-        return rank_exactly(self.vectors, self.query, self.candidates).best(k)
+        return rank_exactly(self.vectors, self.query, self.candidates).select_best(k)
 
-    def _found(self, count: int) -> Candidates:
+    def _find_candidates(self, count: int) -> Candidates:
         """Return what the graph finds, and all that is not in it, as far as it may come back."""
         added = np.arange(len(self.vectors.bundled), len(self.vectors))
-        rows = np.sort(np.concatenate([self.index.nearest(self.query, count), added]))
+        rows = np.sort(np.concatenate([self.index.search(self.query, count), added]))
         rows = rows[~np.isin(rows, self.candidates.excluded)]
         allowed = self.candidates.rows
         if allowed is not None:
@@ -288,18 +288,18 @@ class AnnRanked:
         return Candidates(rows, self.candidates.excluded)
 
 
-def measured_recall(index: AnnIndex, vectors: _Matrix, queries: _Matrix, *, k: int = 10) -> float:
+def measure_recall(index: AnnIndex, vectors: _Matrix, queries: _Matrix, *, k: int = 10) -> float:
     """Return the share of the exact k best of vectors (n, d) that come back, over queries (q, d)."""
-    stacked, everything = StackedRows.of(vectors), Candidates(None, np.empty(0, dtype=np.int64))
+    stacked, everything = AppendableMatrix.from_rows(vectors), Candidates(None, np.empty(0, dtype=np.int64))
     found = wanted = 0
     for query in queries:
-        exact = rank_exactly(stacked, query, everything).best(k).rows
-        found += len(np.intersect1d(rank(stacked, query, everything, index).best(k).rows, exact))
+        exact = rank_exactly(stacked, query, everything).select_best(k).rows
+        found += len(np.intersect1d(rank(stacked, query, everything, index).select_best(k).rows, exact))
         wanted += len(exact)
     return found / max(wanted, 1)
 
 
-def rank(vectors: StackedRows, query: _Matrix, candidates: Candidates, index: AnnIndex | None) -> Ranked:
+def rank(vectors: AppendableMatrix, query: _Matrix, candidates: Candidates, index: AnnIndex | None) -> Ranked:
     """Rank the candidates by their inner product with a query (d,), by the graph where there is one."""
     if index is None:
         return rank_exactly(vectors, query, candidates)

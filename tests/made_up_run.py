@@ -47,7 +47,7 @@ def made_up_result(*, folder: Path, name: str = "folder newer", example: str = "
         training=made_up_training(folder),
         metrics=made_up_metrics(),
         drift=made_up_drift(folder, name=name),
-        decision=Decision.of(
+        decision=Decision.from_rules(
             (
                 Rule("baseline_content_neighbours", True, "NDCG@10 is not below."),
                 Rule("baseline_popularity", False, "NDCG@10 0.1 is below popularity's 0.2."),

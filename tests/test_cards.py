@@ -128,7 +128,7 @@ def test_what_speaks_against_the_comparison_with_production_is_said_wherever_it_
     card: list[Any] = []
     show_evaluation(card, metrics)
     said = " ".join(part.render()["source"] for part in parts(card, "Markdown"))
-    for text in (page.read_text(encoding="utf-8"), said, result.closing_words(page)):
+    for text in (page.read_text(encoding="utf-8"), said, result.format_closing_lines(page)):
         assert "It has seen answers." in text
 
 

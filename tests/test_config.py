@@ -15,10 +15,10 @@ from hypothesis import strategies as st
 from pydantic import BaseModel
 
 from learn.config.environment import (
-    deployment_settings,
-    operations_settings,
-    serving_settings,
-    traffic_settings,
+    read_deployment_settings,
+    read_operations_settings,
+    read_serving_settings,
+    read_traffic_settings,
 )
 from learn.config.operations import ServingSettings
 from learn.config.settings import Settings
@@ -92,21 +92,21 @@ def test_whatever_a_file_holds_is_read_or_refused_in_words(values: dict[str, Any
 
 def test_the_command_line_wins_where_it_says_something() -> None:
     settings = Settings.from_mapping({"seed": 5, "split": {"method": "by_date"}})
-    assert settings.overridden(seed=None, split__method="", drift__on_drift="") == settings
-    changed = settings.overridden(seed=0, split__method="leave_one_out")
+    assert settings.override(seed=None, split__method="", drift__on_drift="") == settings
+    changed = settings.override(seed=0, split__method="leave_one_out")
     assert (changed.seed, changed.split.method) == (0, "leave_one_out")
     assert settings.seed == 5
 
 
 def test_a_wrong_word_on_the_command_line_is_said_to_stand_there() -> None:
     with pytest.raises(SettingsError) as caught:
-        Settings().overridden(drift__on_drift="fial")
+        Settings().override(drift__on_drift="fial")
     assert caught.value.where == "command line"
     assert caught.value.fix == "did you mean `fail`?"
 
 
 def test_pickled_settings_come_back() -> None:
-    settings = Settings().overridden(seed=3, workspace=Path("elsewhere"))
+    settings = Settings().override(seed=3, workspace=Path("elsewhere"))
     assert pickle.loads(pickle.dumps(settings)) == settings  # noqa: S301 - made in the line itself
 
 
@@ -114,7 +114,7 @@ def test_every_process_pickles_settings_to_the_same_bytes() -> None:
     # Branches of a flow that join are compared by these bytes.
     code = (
         "import pickle; from learn.config import Settings;"
-        "once = pickle.dumps(Settings().overridden(seed=3)); again = pickle.dumps(pickle.loads(once));"
+        "once = pickle.dumps(Settings().override(seed=3)); again = pickle.dumps(pickle.loads(once));"
         "assert once == again; print(once.hex())"
     )
     found = {
@@ -132,10 +132,10 @@ def test_every_process_pickles_settings_to_the_same_bytes() -> None:
 
 def test_a_running_service_reads_its_environment() -> None:
     environment = {"LEARN_TRAFFIC_FOLDER": "/var/log/shop", "LEARN_TRAFFIC_KEEP_DAYS": "7", "LEARN_TRAFFIC_KEY": "s"}
-    traffic = traffic_settings(environment | {"LEARN_DEPLOYMENT_SERVE": "packed"})
+    traffic = read_traffic_settings(environment | {"LEARN_DEPLOYMENT_SERVE": "packed"})
     assert (traffic.folder, traffic.keep_days, traffic.rotate_seconds) == (Path("/var/log/shop"), 7, 3_600)
-    assert deployment_settings({"LEARN_DEPLOYMENT_SERVE": "packed"}).serve == "packed"
-    assert deployment_settings({}).serve == "champion"
+    assert read_deployment_settings({"LEARN_DEPLOYMENT_SERVE": "packed"}).serve == "packed"
+    assert read_deployment_settings({}).serve == "champion"
 
 
 @pytest.mark.parametrize(
@@ -144,16 +144,16 @@ def test_a_running_service_reads_its_environment() -> None:
 )
 def test_a_wrong_variable_of_a_service_is_named(name: str, value: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
-        traffic_settings({name: value})
+        read_traffic_settings({name: value})
 
 
 def test_the_environment_of_a_service_wins_over_the_bundle() -> None:
     bundled = ServingSettings(max_k=50, max_batch=7)
     environment = {"LEARN_SERVING_MAX_K": "20", "LEARN_SERVING_STATE": "/there", "LEARN_SERVING_KEYS": "a,b"}
-    found = serving_settings(bundled, environment)
+    found = read_serving_settings(bundled, environment)
     assert (found.max_k, found.max_batch, found.state) == (20, 7, Path("/there"))
-    assert serving_settings(bundled, {"PATH": "/bin"}) == bundled
-    assert operations_settings({"LEARN_OPERATIONS_MAX_REQUESTS": "9"}).max_requests == 9
+    assert read_serving_settings(bundled, {"PATH": "/bin"}) == bundled
+    assert read_operations_settings({"LEARN_OPERATIONS_MAX_REQUESTS": "9"}).max_requests == 9
 
 
 @pytest.mark.parametrize(
@@ -161,5 +161,5 @@ def test_the_environment_of_a_service_wins_over_the_bundle() -> None:
 )
 def test_a_wrong_variable_over_the_bundle_is_named(name: str, value: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said) as refused:
-        serving_settings(ServingSettings(), {f"LEARN_SERVING_{name}": value})
+        read_serving_settings(ServingSettings(), {f"LEARN_SERVING_{name}": value})
     assert "LEARN_SERVING_" in str(refused.value)

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from learn.environment import settle
+from learn.environment import configure_process
 
 NAMES = ("SUDO_USER", "USERNAME", "USER", "LOGNAME", "METAFLOW_USER")
 
@@ -22,7 +22,7 @@ def nobody(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
 
 
 def test_no_library_reports_home(nobody: pytest.MonkeyPatch) -> None:  # noqa: ARG001 - an empty environment
-    settle()
+    configure_process()
     for name in ("DVC_NO_ANALYTICS", "DO_NOT_TRACK", "BENTOML_DO_NOT_TRACK", "HF_HUB_DISABLE_TELEMETRY"):
         assert os.environ[name] in {"1", "True"}
     assert os.environ["GX_ANALYTICS_ENABLED"] == "false"
@@ -31,7 +31,7 @@ def test_no_library_reports_home(nobody: pytest.MonkeyPatch) -> None:  # noqa: A
 def test_what_is_set_stays(nobody: pytest.MonkeyPatch) -> None:
     nobody.setitem(os.environ, "GX_ANALYTICS_ENABLED", "true")
     nobody.setitem(os.environ, "METAFLOW_USER", "ada")
-    settle()
+    configure_process()
     assert os.environ["GX_ANALYTICS_ENABLED"] == "true"
     assert os.environ["METAFLOW_USER"] == "ada"
 
@@ -45,13 +45,13 @@ def test_metaflow_has_a_user_wherever_it_runs(
 ) -> None:
     for name, value in given.items():
         nobody.setitem(os.environ, name, value)
-    settle()
+    configure_process()
     assert os.environ.get("METAFLOW_USER") == expected
 
 
 def test_settling_loads_no_library() -> None:
     code = (
-        "import sys; from learn.environment import settle; settle();"
+        "import sys; from learn.environment import configure_process; configure_process();"
         "print(sorted({'torch', 'polars', 'dvc'} & {*sys.modules}))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -60,16 +60,16 @@ def test_settling_loads_no_library() -> None:
 
 def test_the_python_that_processes_of_a_step_are_started_with_is_this_one(nobody: pytest.MonkeyPatch) -> None:
     nobody.setitem(os.environ, "PATH", "/usr/bin")
-    settle()
-    settle()
+    configure_process()
+    configure_process()
     assert os.environ["PATH"].split(os.pathsep) == [str(Path(sys.executable).parent), "/usr/bin"]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="memory is read from /proc")
 def test_products_of_many_shapes_do_not_pile_up() -> None:
     code = """
-from learn.environment import settle
-settle()
+from learn.environment import configure_process
+configure_process()
 import torch
 
 def held_bytes():

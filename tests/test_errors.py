@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learn import errors
-from learn.errors import LearnError, StorageError, storage_faults
+from learn.errors import LearnError, StorageError, explain_storage_faults
 
 KINDS = [kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, LearnError)]
 
@@ -43,7 +43,7 @@ def test_every_kind_has_a_headline_of_its_own() -> None:
 
 @pytest.mark.parametrize("number", [errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES])
 def test_a_fault_of_the_disk_says_what_to_do(number: int) -> None:
-    with pytest.raises(StorageError) as caught, storage_faults("the/folder"):
+    with pytest.raises(StorageError) as caught, explain_storage_faults("the/folder"):
         raise OSError(number, "said the system", "the/file")
     assert caught.value.where == "the/file"
     assert caught.value.fix
@@ -51,29 +51,29 @@ def test_a_fault_of_the_disk_says_what_to_do(number: int) -> None:
 
 
 def test_a_fault_of_the_disk_is_known_through_what_libraries_make_of_it() -> None:
-    with pytest.raises(StorageError, match="No space is left"), storage_faults("the/folder"):
+    with pytest.raises(StorageError, match="No space is left"), explain_storage_faults("the/folder"):
         raise ValueError("Error while serializing: No space left on device (os error 28)")
-    with pytest.raises(StorageError, match="No space is left"), storage_faults("the/folder"):
+    with pytest.raises(StorageError, match="No space is left"), explain_storage_faults("the/folder"):
         raise OSError("20000 requested and 6112 written")
-    with pytest.raises(StorageError, match="Permission is denied"), storage_faults("the/folder"):
+    with pytest.raises(StorageError, match="Permission is denied"), explain_storage_faults("the/folder"):
         raise RuntimeError("the file is not as long as expected") from PermissionError(errno.EACCES, "said the system")
 
 
 def test_an_error_of_our_own_keeps_its_words() -> None:
-    with pytest.raises(LearnError, match="in its own words") as caught, storage_faults("the/folder"):
+    with pytest.raises(LearnError, match="in its own words") as caught, explain_storage_faults("the/folder"):
         raise LearnError("Said in its own words.") from OSError(errno.ENOSPC, "said the system")
     assert type(caught.value) is LearnError
 
 
 def test_without_a_file_name_the_folder_is_named() -> None:
-    with pytest.raises(StorageError) as caught, storage_faults(Path("the/folder")):
+    with pytest.raises(StorageError) as caught, explain_storage_faults(Path("the/folder")):
         raise OSError(errno.ENOSPC, "said the system")
     assert caught.value.where == "the/folder"
 
 
 @pytest.mark.parametrize("fault", [FileNotFoundError(errno.ENOENT, "gone"), OSError("no number"), ValueError("other")])
 def test_other_faults_pass_as_they_are(fault: Exception) -> None:
-    with pytest.raises(type(fault)) as caught, storage_faults("the/folder"):
+    with pytest.raises(type(fault)) as caught, explain_storage_faults("the/folder"):
         raise fault
     assert caught.value is fault
 
@@ -84,7 +84,7 @@ def test_a_disk_that_is_full_is_found_by_a_real_write() -> None:
         pytest.skip("this system has no /dev/full")
     with (
         pytest.raises(StorageError, match="No space is left"),
-        storage_faults(full),
+        explain_storage_faults(full),
         full.open("wb", buffering=0) as file,
     ):
         file.write(b"a byte too many")

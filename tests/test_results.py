@@ -13,7 +13,7 @@ from tests.made_up_run import made_up_metrics, made_up_result
 
 
 def test_artifacts_are_plain_and_stable(tmp_path: Path) -> None:
-    artifacts = made_up_result(folder=tmp_path).artifacts()
+    artifacts = made_up_result(folder=tmp_path).to_artifacts()
     assert json.loads(json.dumps(artifacts)) == artifacts
     assert set(artifacts) == {
         "data_version",
@@ -50,7 +50,7 @@ def test_artifacts_are_plain_and_stable(tmp_path: Path) -> None:
 
 
 def test_the_last_lines_say_what_was_found_where_it_is_and_how_to_serve(tmp_path: Path) -> None:
-    lines = made_up_result(folder=tmp_path).closing_words(tmp_path / "index.html").splitlines()
+    lines = made_up_result(folder=tmp_path).format_closing_lines(tmp_path / "index.html").splitlines()
     said = {line.split(maxsplit=1)[0]: line.split(maxsplit=1)[1] for line in lines}
     assert said["Data"].endswith("quarantined: 3 of 100 items and 0 of 100 interactions")
     assert said["Content"] == "90 texts encoded, 7 items known"
@@ -70,9 +70,9 @@ def test_the_last_lines_say_what_was_found_where_it_is_and_how_to_serve(tmp_path
 
 def test_without_a_model_in_production_no_line_speaks_of_one(tmp_path: Path) -> None:
     result = dataclasses.replace(made_up_result(folder=tmp_path), metrics=made_up_metrics(production=False))
-    assert "roduction" not in result.closing_words(tmp_path)
+    assert "roduction" not in result.format_closing_lines(tmp_path)
 
 
 def test_a_gate_without_baselines_says_so(tmp_path: Path) -> None:
     result = dataclasses.replace(made_up_result(folder=tmp_path), decision=Decision(fit=True, reasons=()))
-    assert "fit to serve: no baseline beside" in result.closing_words(tmp_path)
+    assert "fit to serve: no baseline beside" in result.format_closing_lines(tmp_path)

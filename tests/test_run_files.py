@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from learn.errors import StorageError
-from learn.storage.run_files import RunFile, RunFiles, paths_in, together
+from learn.storage.run_files import RunFile, RunFiles, iterate_paths, merge_files
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ def stored(place: Path) -> list[Path]:
 
 
 def test_files_come_back_where_they_lay_and_what_is_twice_is_stored_once(made: Path, tmp_path: Path) -> None:
-    files = RunFiles.at(str(tmp_path / "place"))
+    files = RunFiles.open(str(tmp_path / "place"))
     left = files.leave([made, made / "a.bin", tmp_path / "never"])
     assert [file.path.relative_to(made).as_posix() for file in left] == ["a.bin", "deep/same.bin", "empty"]
     assert len(stored(tmp_path / "place")) == 1
@@ -49,7 +49,7 @@ def test_files_come_back_where_they_lay_and_what_is_twice_is_stored_once(made: P
 
 
 def test_what_is_there_is_not_fetched_and_what_is_known_not_left_again(made: Path, tmp_path: Path) -> None:
-    files = RunFiles.at(str(tmp_path / "place"))
+    files = RunFiles.open(str(tmp_path / "place"))
     left = files.leave([made])
     shutil.rmtree(tmp_path / "place")
     files.fetch(left, roots=[made])
@@ -59,7 +59,7 @@ def test_what_is_there_is_not_fetched_and_what_is_known_not_left_again(made: Pat
 
 @pytest.mark.parametrize("fault", ["gone", "damaged"])
 def test_a_piece_with_other_bytes_is_one_clear_error_and_leaves_nothing(made: Path, tmp_path: Path, fault: str) -> None:
-    files = RunFiles.at(str(tmp_path / "place"))
+    files = RunFiles.open(str(tmp_path / "place"))
     left = files.leave([made / "a.bin"])
     (piece,) = stored(tmp_path / "place")
     piece.unlink() if fault == "gone" else piece.write_bytes(b"other")
@@ -70,7 +70,7 @@ def test_a_piece_with_other_bytes_is_one_clear_error_and_leaves_nothing(made: Pa
 
 
 def test_a_changed_file_is_fetched_anew(made: Path, tmp_path: Path) -> None:
-    files = RunFiles.at(str(tmp_path / "place"))
+    files = RunFiles.open(str(tmp_path / "place"))
     left = files.leave([made])
     (made / "a.bin").write_bytes(b"b")
     files.fetch(left, roots=[made])
@@ -79,9 +79,9 @@ def test_a_changed_file_is_fetched_anew(made: Path, tmp_path: Path) -> None:
 
 def test_paths_are_found_however_deep_they_are(tmp_path: Path) -> None:
     value = {"one": Summary(tmp_path / "a", 3, (Summary(tmp_path / "b", 1), "text", None)), "two": [tmp_path / "c"]}
-    assert [path.name for path in paths_in(value)] == ["a", "b", "c"]
+    assert [path.name for path in iterate_paths(value)] == ["a", "b", "c"]
 
 
 def test_of_one_path_the_last_file_counts(tmp_path: Path) -> None:
     old, new = RunFile(tmp_path, ("x",)), RunFile(tmp_path, ("y",))
-    assert together([(old,), (new,), ()]) == (new,)
+    assert merge_files([(old,), (new,), ()]) == (new,)

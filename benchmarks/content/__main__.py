@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from learn.environment import settle
+from learn.environment import configure_process
 
-settle()
+configure_process()
 
 import sys  # noqa: E402  # the libraries read the environment when they are imported
 

@@ -74,10 +74,10 @@ def _store(root: Path) -> ContentStore:
 
 def _same(workspace: Path) -> bool:
     calm, killed = _store(workspace / "calm"), _store(workspace / "killed")
-    keys = calm.keys()
+    keys = calm.read_keys()
     files = [(workspace / name / "vectors.npy").read_bytes() for name in ("calm_out", "killed_out")]
     return (
-        np.array_equal(keys, killed.keys())
-        and np.array_equal(calm.vectors(keys), killed.vectors(keys))
+        np.array_equal(keys, killed.read_keys())
+        and np.array_equal(calm.read_vectors(keys), killed.read_vectors(keys))
         and files[0] == files[1]
     )

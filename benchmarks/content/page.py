@@ -11,7 +11,7 @@ from pydantic import TypeAdapter
 
 from benchmarks.content.parts import Part
 from benchmarks.quality.provenance import commit, machine, versions
-from learn.errors import storage_faults
+from learn.errors import explain_storage_faults
 
 _NAME = "content"
 
@@ -35,7 +35,7 @@ def keep(name: str, part: Part, *, folder: Path) -> None:
     Raises:
         StorageError: The disk is full or closed.
     """
-    with storage_faults(folder):
+    with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
         _file(folder, name).write_text(json.dumps(asdict(Kept(part, commit())), indent=2) + "\n", encoding="utf-8")
 
@@ -61,7 +61,7 @@ def write_page(names: Sequence[str], *, folder: Path, workspace: Path) -> Path:
         "seeds": [0],
     }
     page = folder / f"{_NAME}.md"
-    with storage_faults(folder):
+    with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
         page.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
         page.write_text(_page([kept.part for kept in found.values()]), encoding="utf-8")

@@ -54,4 +54,4 @@ def _prepared(arithmetic: Arithmetic, *, data: Path, workspace: Path) -> Prepare
 def _recall(prepared: Prepared) -> float:
     model = ContentNeighbours.fit(np.asarray(prepared.content))
     found = evaluate([model], prepared.histories, parts=("test",), settings=EvaluationSettings(), seed=0)
-    return found.figure("test", model.name, "masked", "recall@10")
+    return found.find_figure("test", model.name, "masked", "recall@10")

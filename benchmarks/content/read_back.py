@@ -36,7 +36,7 @@ def measure(*, data: Path, workspace: Path, count: int = ITEMS) -> Part:  # noqa
     fresh = np.random.default_rng(2).bytes(32 * count // 100)
     store = ContentStore(folder)
     copy = _timed(folder, lambda: _copy(folder, workspace / "copy"))
-    search = _timed(folder, lambda: store.missing(np.frombuffer(fresh, dtype="S32")))
+    search = _timed(folder, lambda: store.find_missing(np.frombuffer(fresh, dtype="S32")))
     before = peak_bytes()
     ordered = _timed(folder, lambda: _read(store, keys, workspace / "ordered"))
     at_random = _timed(folder, lambda: _read(store, shuffled, workspace / "shuffled"))

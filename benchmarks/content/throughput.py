@@ -15,7 +15,15 @@ import torch
 
 from benchmarks.content.parts import Part
 from learn.config import ContentSettings
-from learn.content import FrozenEncoder, Vectors, available_threads, chosen, computable, load_encoder, resolved
+from learn.content import (
+    FrozenEncoder,
+    Vectors,
+    choose_arithmetic,
+    count_available_threads,
+    list_computable_arithmetics,
+    load_encoder,
+    resolve_settings_encoder,
+)
 from learn.errors import DataError
 
 _SETS = ("scientific", "online_retail")
@@ -63,7 +71,7 @@ def measure(*, data: Path, workspace: Path) -> Part:
     workspace.mkdir(parents=True, exist_ok=True)
     texts = titles(data)
     plain = load_encoder(ContentSettings(arithmetic="float32"))
-    tokens = sum(map(len, plain._tokenised(texts)))
+    tokens = sum(map(len, plain._tokenise(texts)))
     reference = plain.encode(texts)
     contenders = [*_sentence_transformers(), *_ours(plain)]
     for round_number in range(_ROUNDS):
@@ -95,7 +103,7 @@ def titles(data: Path) -> list[str]:
 def _sentence_transformers() -> list[Contender]:
     from sentence_transformers import SentenceTransformer
 
-    model = SentenceTransformer(str(resolved(ContentSettings()).folder), device="cpu")
+    model = SentenceTransformer(str(resolve_settings_encoder(ContentSettings()).folder), device="cpu")
 
     def encode(size: int) -> Encode:
         return lambda texts: np.asarray(
@@ -106,11 +114,11 @@ def _sentence_transformers() -> list[Contender]:
 
 
 def _ours(plain: FrozenEncoder) -> list[Contender]:
-    source, settings = resolved(ContentSettings()), ContentSettings()
-    default = chosen(source, settings)
+    source, settings = resolve_settings_encoder(ContentSettings()), ContentSettings()
+    default = choose_arithmetic(source, settings)
     made = {_STRICT: plain, f"{_DEFAULT} ({default})": load_encoder(settings, source=source, arithmetic=default)}
     made["LEARN, int8"] = load_encoder(ContentSettings(arithmetic="int8"))
-    if "bfloat16" in computable(settings) and default != "bfloat16":
+    if "bfloat16" in list_computable_arithmetics(settings) and default != "bfloat16":
         made["LEARN, bfloat16"] = load_encoder(settings, source=source, arithmetic="bfloat16")
     return [Contender(name, encoder.encode) for name, encoder in made.items()]
 
@@ -144,8 +152,9 @@ def _part(contenders: Sequence[Contender], *, tokens: int, texts: int, flops: fl
     header = ("", "tokens per CPU second", "to the best of sentence-transformers", "tokens per second", "share of peak",
               "least cosine to float32")  # fmt: skip
     notes = (
-        f"{texts} titles of {' and '.join(_SETS)}, {tokens:,} tokens, MiniLM; {available_threads()} thread(s) each, on "
-        f"{'a GPU' if torch.cuda.is_available() else 'the processor'}.",
+        f"{texts} titles of {' and '.join(_SETS)}, {tokens:,} tokens, MiniLM; "
+        f"{count_available_threads()} thread(s) each, "
+        f"on {'a GPU' if torch.cuda.is_available() else 'the processor'}.",
         f"{_ROUNDS} rounds over all rows in turn, the best round of each row counts. Processor seconds, those of all "
         "threads, are what other work on the machine disturbs least; tokens per second are by the clock.",
         f"Peak: {peak / 1e9:.0f} GFLOP/s of one core, the best of float32 matrix products of this model's shapes.",

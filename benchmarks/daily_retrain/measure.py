@@ -11,8 +11,8 @@ from benchmarks.daily_retrain.days import Shop, histories_until
 from benchmarks.daily_retrain.records import Morning, Setup, Training
 from learn.config import Settings
 from learn.data import Histories
-from learn.evaluation import Masking, evaluate, tune_channels, validation_ndcg
-from learn.model import TowerScorer, TrainingSummary, WarmStart, id_rows, load_towers, train_towers
+from learn.evaluation import Masking, evaluate, make_validation_measure, tune_channels
+from learn.model import TowerScorer, TrainingSummary, WarmStart, compute_id_rows, load_towers, train_towers
 
 
 def mornings(shop: Shop, setup: Setup, *, seed: int, workspace: Path) -> Iterator[Morning]:
@@ -38,7 +38,7 @@ def mornings(shop: Shop, setup: Setup, *, seed: int, workspace: Path) -> Iterato
         )
         fresh, weights = _train(shop, histories, folder / "fresh", settings=settings, seed=seed)
         if start is not None:
-            chosen = settings.overridden(training__patience=setup.warm_patience)
+            chosen = settings.override(training__patience=setup.warm_patience)
             warm, weights = _train(shop, histories, folder / "warm", settings=chosen, seed=seed, start=start)
             yield Morning(day=day, seed=seed, fresh=fresh, warm=warm)
         start = _start(histories, weights, day=day)
@@ -66,13 +66,13 @@ def _train(
         destination=folder,
         settings=settings,
         seed=seed,
-        measure=validation_ndcg(histories, settings=settings.evaluation, masked=masked),
+        measure=make_validation_measure(histories, settings=settings.evaluation, masked=masked),
         tune=tune_channels(histories, settings=settings.evaluation, masked=masked, seed=seed),
         start=start,
         say=say,
     )
     stamps = clock[-len(summary.curve) - 1 :]
-    scorer = TowerScorer(load_towers(folder), content=shop.content, ids=id_rows(histories))
+    scorer = TowerScorer(load_towers(folder), content=shop.content, ids=compute_id_rows(histories))
     found = evaluate([scorer], histories, parts=("test",), settings=settings.evaluation, seed=0)
     masking: Masking = "masked" if masked else "unmasked"
     training = Training(
@@ -80,12 +80,14 @@ def _train(
         ndcg=tuple(record.validation_ndcg for record in summary.curve),
         cpu_seconds=tuple(stamp - stamps[0] for stamp in stamps[1:]),
         chosen=summary.chosen_epoch,
-        recall10=found.figure("test", "towers", masking, "recall@10"),
-        ndcg10=found.figure("test", "towers", masking, "ndcg@10"),
+        recall10=found.find_figure("test", "towers", masking, "recall@10"),
+        ndcg10=found.find_figure("test", "towers", masking, "ndcg@10"),
     )
     return training, summary
 
 
 def _start(histories: Histories, weights: TrainingSummary, *, day: int) -> WarmStart:
-    rows = {item: int(row) for item, row in zip(histories.item_ids, id_rows(histories), strict=True) if row >= 0}
+    rows = {
+        item: int(row) for item, row in zip(histories.item_ids, compute_id_rows(histories), strict=True) if row >= 0
+    }
     return WarmStart(f"day {day}", load_towers(weights.folder), weights.weights_sha256, rows, weights.temperature)

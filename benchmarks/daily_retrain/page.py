@@ -13,7 +13,7 @@ from benchmarks.daily_retrain.records import Morning, Page, Run, Setup, Training
 from benchmarks.quality.provenance import short_commit
 from benchmarks.quality.tables import markdown
 from learn.errors import DataError
-from learn.storage import staged
+from learn.storage import atomic_files
 
 PAGE, _FIGURES = "daily_retrain.md", "daily_retrain.json"
 _WANTED = 1 / 3
@@ -79,7 +79,7 @@ def write_page(page: Page, *, planned: Collection[str], folder: Path) -> Path:
     parts = [_HEAD, _bars(named), *(_part(run, named[name]) for name, run in runs.items())]
     missing = [f"`{name}`" for name in planned if name not in runs]
     parts += [f"Not measured: {', '.join(missing)}."] if missing else []
-    with staged(folder, names=(_FIGURES, PAGE)) as stage:
+    with atomic_files(folder, names=(_FIGURES, PAGE)) as stage:
         written = Page(figures=flat, runs=runs).model_dump_json(indent=1)
         (stage / _FIGURES).write_text(written + "\n", encoding="utf-8")
         (stage / PAGE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")

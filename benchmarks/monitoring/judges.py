@@ -20,8 +20,8 @@ from learn.monitoring import (
     Traffic,
     View,
     decide,
-    drifted_columns,
-    live_columns,
+    draw_live_columns,
+    judge_columns,
 )
 
 
@@ -29,10 +29,10 @@ def verdict_alarms(profile: Profile, live: View, *, seed: int) -> bool:
     """Tell whether the verdict on the whole window is anything but ``ok``, with every setting at its default."""
     settings, rules = DriftSettings(), MonitoringSettings()
     bounded = _bounded(profile.view, settings.sample_vectors), _bounded(live, settings.sample_vectors)
-    samples = live_columns(
+    samples = draw_live_columns(
         Profile(profile.facts, bounded[0], profile.catalogue, profile.popularity), bounded[1], seed=seed
     )
-    columns = drifted_columns(samples, settings=settings, seed=seed)
+    columns = judge_columns(samples, settings=settings, seed=seed)
     now = datetime.now(tz=UTC)
     rows = live.requests.height
     traffic = Traffic("drawn", "log", "", now, now, max(rows, rules.fewest_answers), rows, live.unknown_share)
@@ -46,7 +46,7 @@ def evidently_alarms(profile: Profile, live: View, *, seed: int) -> bool:
     """
     from evidently.legacy.metrics.data_drift.embedding_drift_methods import model
 
-    samples = live_columns(profile, live, seed=seed)
+    samples = draw_live_columns(profile, live, seed=seed)
     # Its presets test the vectors by t-SNE pictures that take half a minute; the test itself is the same.
     for sample in samples:
         if sample.kind in VECTOR_KINDS and not sample.absent:

@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks.quality.provenance import ROOT
 from learn.config import DriftSettings, MonitoringSettings
-from learn.storage import staged
+from learn.storage import atomic_files
 
 _RULES = {"k", "fewest_answers", "retrain_effect", "alarm_effect", "retrain_unknown_share"}
 _LIBRARIES = ("numpy", "scipy", "polars", "pandas", "scikit-learn", "evidently")
@@ -74,7 +74,7 @@ class Kept:
             StorageError: The disk is full or closed.
         """
         name = _name(made_of)
-        with staged(self.folder, names=(name,)) as stage:
+        with atomic_files(self.folder, names=(name,)) as stage:
             (stage / name).write_text(json.dumps({"made_of": made_of} | record) + "\n", encoding="utf-8")
 
 

@@ -12,8 +12,8 @@ from benchmarks.monitoring.million import SHOP
 from benchmarks.quality.datasets import SOURCES, prepare
 from learn.config import Settings
 from learn.data import Histories
-from learn.model import Towers, TowerScorer, id_rows
-from learn.monitoring import KnownHistories, Profile, WatchedModel, make_profile, top_lists
+from learn.model import Towers, TowerScorer, compute_id_rows
+from learn.monitoring import KnownHistories, Profile, WatchedModel, make_profile, rank_known
 
 _LOGGED_ITEMS = 20
 _REQUESTS = 5_000
@@ -28,7 +28,7 @@ def million_model(*, data: Path, workspace: Path) -> tuple[Profile, WatchedModel
     prepared = prepare(SOURCES[SHOP], data=data, workspace=workspace)
     histories, settings = prepared.histories, Settings.from_mapping({"towers": {"cooccurrence_rank": 0}})
     torch.manual_seed(0)
-    ids = id_rows(histories)
+    ids = compute_id_rows(histories)
     content = prepared.content
     towers = Towers(settings.towers, content_dimension=content.shape[1], id_count=int((ids >= 0).sum()))
     items = pl.DataFrame({"item_id": histories.item_ids, "title": prepared.titles})
@@ -44,8 +44,8 @@ def _requests(histories: Histories, model: WatchedModel) -> list[dict[str, objec
     at = rng.integers(windows[users], stops[users])
     lengths = np.minimum(at - starts[users], _LOGGED_ITEMS)
     flat = np.concatenate([histories.items[end - length : end] for end, length in zip(at, lengths, strict=True)])
-    known = KnownHistories.of(flat.astype(np.int32), lengths)
-    lists, scores = top_lists(known, model.scorer, k=10)
+    known = KnownHistories.from_flat(flat.astype(np.int32), lengths)
+    lists, scores = rank_known(known, model.scorer, k=10)
     ids = np.asarray(histories.item_ids)
     return [
         {

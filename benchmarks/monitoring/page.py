@@ -14,7 +14,7 @@ from benchmarks.monitoring.shifts import SHIFTS
 from benchmarks.quality.provenance import commit, machine, versions
 from benchmarks.replay.page import PICTURE, draw, sections
 from benchmarks.replay.records import Replay, kept
-from learn.storage import staged, write_whole
+from learn.storage import atomic_files, write_atomic
 
 _PAGE, _FIGURES = "monitoring.md", "monitoring.json"
 ALL_CELLS = len(SETS) * len(ROWS) * len(WIDTHS) * len(JUDGES) * (1 + len(SHIFTS))
@@ -44,7 +44,7 @@ def keep_cells(cells: list[Cell], workspace: Path) -> None:
     Raises:
         StorageError: The disk is full or closed.
     """
-    write_whole(workspace / "rates.json", json.dumps([asdict(cell) for cell in cells], indent=1) + "\n")
+    write_atomic(workspace / "rates.json", json.dumps([asdict(cell) for cell in cells], indent=1) + "\n")
 
 
 def keep_million(million: Million, workspace: Path) -> None:
@@ -53,7 +53,7 @@ def keep_million(million: Million, workspace: Path) -> None:
     Raises:
         StorageError: The disk is full or closed.
     """
-    write_whole(workspace / "million.json", json.dumps(asdict(million), indent=1) + "\n")
+    write_atomic(workspace / "million.json", json.dumps(asdict(million), indent=1) + "\n")
 
 
 def parts_of(workspace: Path) -> Parts:
@@ -88,7 +88,7 @@ def write_page(workspace: Path, *, folder: Path) -> Path:
         "replay": None if parts.replay is None else parts.replay.model_dump(mode="json"),
     }
     drawn = [] if parts.replay is None or not parts.replay.days else [PICTURE]
-    with staged(folder, names=(*drawn, _FIGURES, _PAGE)) as stage:
+    with atomic_files(folder, names=(*drawn, _FIGURES, _PAGE)) as stage:
         if parts.replay is not None and drawn:
             (stage / PICTURE).write_text(draw(parts.replay), encoding="utf-8")
         (stage / _FIGURES).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from benchmarks.quality.datasets import SOURCES, Prepared, prepare
-from learn.monitoring import REQUEST_COLUMNS, Profile, ProfileFacts, View, places_of
+from learn.monitoring import REQUEST_COLUMNS, Profile, ProfileFacts, View, find_places
 
 K = 10
 _NEWEST_ITEMS = 10
@@ -58,7 +58,7 @@ class Pool:
             self.name,
             requests,
             self.items,
-            item_vectors=self.item_vectors[places_of(requests["item_id"], self.items)],
+            item_vectors=self.item_vectors[find_places(requests["item_id"], self.items)],
             user_vectors=self.user_vectors[rows],
         )
 

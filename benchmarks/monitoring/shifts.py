@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from learn.monitoring import Profile, View, places_of
+from learn.monitoring import Profile, View, find_places
 
 Shift = Callable[[Profile, View, np.random.Generator], tuple[Profile, View]]
 
@@ -99,10 +99,10 @@ def _replaced(
     hit = np.flatnonzero(rng.random(live.requests.height) < share)
     old = live.requests["item_id"][hit]
     fresh = pl.Series([f"planted {row}" for row in hit])
-    items = live.items[places_of(old, live.items)].with_columns(item_id=fresh)
+    items = live.items[find_places(old, live.items)].with_columns(item_id=fresh)
     items = items.with_columns(**{name: make(items) for name, make in columns.items()})
     # Known to the training as well as the old ones: what is planted shall be found by itself.
-    counts = profile.popularity["count"].gather(places_of(old, profile.popularity))
+    counts = profile.popularity["count"].gather(find_places(old, profile.popularity))
     known = pl.concat([profile.popularity, pl.DataFrame({"item_id": fresh, "count": counts})])
     asked = live.requests["item_id"].scatter(hit, fresh)
     return dataclasses.replace(profile, popularity=known), dataclasses.replace(

@@ -28,9 +28,7 @@ def by_model(estimated: Estimated, masking: Masking, *, published: Mapping[str, 
         label = f"{name.partition(' (')[0]}, published"  # the source stands in the table
         figures[label] = {masking: drawn}
         intervals[label] = {masking: {metric: (value, value) for metric, value in drawn.items()}}
-    return evaluation_pictures.metrics_with_intervals(
-        {"test": figures, "intervals": {"test": intervals}}, masking=masking
-    )
+    return evaluation_pictures.draw_metrics({"test": figures, "intervals": {"test": intervals}}, masking=masking)
 
 
 def by_slice(whole: Estimated, slices: Mapping[str, Estimated], *, masking: Masking) -> Figure:
@@ -50,7 +48,7 @@ def by_slice(whole: Estimated, slices: Mapping[str, Estimated], *, masking: Mask
         for name, estimated in slices.items()
     }
     figures = {row.label: _figures(found, masking) for row, found in _others(whole)}
-    return evaluation_pictures.slices({"test": figures, "slices": {"test": drawn}}, masking=masking)
+    return evaluation_pictures.draw_slices({"test": figures, "slices": {"test": drawn}}, masking=masking)
 
 
 def _others(estimated: Estimated) -> Estimated:

@@ -43,7 +43,7 @@ def hold_out_items(histories: Histories, destination: Path, *, share: float, see
     count = round(share * histories.item_count)
     held = np.zeros(histories.item_count, dtype=np.bool_)
     held[np.random.default_rng(seed).choice(histories.item_count, size=count, replace=False)] = True
-    kept = ~(histories.training_mask() & held[histories.items])  # (N,)
+    kept = ~(histories.mark_training() & held[histories.items])  # (N,)
     moved = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])  # (N + 1,): a position's new place
     test = _examples(histories, "test", moved, wanted=held)
     if not len(test):
@@ -81,8 +81,8 @@ def ask_for_unseen(histories: Histories, destination: Path) -> Histories:
     Raises:
         SplitError: Nobody took an unseen item in the test part.
     """
-    unseen = histories.popularity() == 0
-    whole = histories.examples("test")
+    unseen = histories.count_popularity() == 0
+    whole = histories.open_examples("test")
     stops = np.array([_first_unseen(histories, whole, row, unseen) for row in range(len(whole))], dtype=np.int64)
     asked = stops >= 0
     if not asked.any():
@@ -102,7 +102,7 @@ def ask_for_unseen(histories: Histories, destination: Path) -> Histories:
     }
     described = f"{histories.split['described']}; test asks for each user's first unseen item"
     meta = {"item_count": histories.item_count, "split": {"method": "unseen_items", "described": described}}
-    _write(destination, histories.folder, arrays, (histories.examples("validation"), test), meta)
+    _write(destination, histories.folder, arrays, (histories.open_examples("validation"), test), meta)
     return Histories.open(destination)
 
 
@@ -140,16 +140,16 @@ class AmongItems:
         """The model's own."""
         return self.scorer.name
 
-    def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
+    def score(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
         """See :class:`~learn.evaluation.ranking.Scorer`; -inf for every other item."""
-        scores = self.scorer.scores(histories, examples, rows)  # (B, N)
+        scores = self.scorer.score(histories, examples, rows)  # (B, N)
         among = torch.full_like(scores, -torch.inf)  # (B, N)
         among[:, self.items] = scores[:, self.items]
         return among
 
 
 def _examples(histories: Histories, part: Part, moved: NDArray[np.int64], *, wanted: NDArray[np.bool_]) -> Examples:
-    examples = histories.examples(part)
+    examples = histories.open_examples(part)
     chosen = wanted[examples.targets]
     starts, stops = moved[examples.starts[chosen]], moved[examples.stops[chosen]]
     return Examples(part, np.asarray(examples.users[chosen]), starts, stops, np.asarray(examples.targets[chosen]))

@@ -17,7 +17,7 @@ from benchmarks.quality.datasets import SOURCES, data_digest
 from benchmarks.quality.provenance import ROOT, versions
 from learn.config import Settings
 from learn.evaluation import Masking
-from learn.model import recipe
+from learn.model import choose_recipe
 
 Kind = Literal["baselines", "towers", "speed"]
 SEEDS = (0, 1, 2)
@@ -91,10 +91,10 @@ class Job:
             ),
             "data": digest,
             "versions": versions(),
-        } | ({} if self.kind == "baselines" else {"recipe": recipe(self.settings.towers)})
+        } | ({} if self.kind == "baselines" else {"recipe": choose_recipe(self.settings.towers)})
 
     def key(self, digest: str) -> str:
-        """Return the hash of :meth:`inputs`."""
+        """Return the hash of :meth:`compute_inputs`."""
         return hashlib.sha256(json.dumps(self.inputs(digest), sort_keys=True).encode()).hexdigest()[:24]
 
     def to_dict(self) -> dict[str, Any]:
@@ -130,7 +130,7 @@ def plan(*, seeds: Sequence[int] = SEEDS, overrides: Mapping[str, object] | None
 
     Args:
         seeds: Of the rows that are means over seeds; the first is that of the other rows.
-        overrides: Settings put into every job, names as in :meth:`learn.config.Settings.overridden`: for a try.
+        overrides: Settings put into every job, names as in :meth:`learn.config.Settings.override`: for a try.
 
     Raises:
         SettingsError: A settings file or an override is wrong.
@@ -145,10 +145,10 @@ def plan(*, seeds: Sequence[int] = SEEDS, overrides: Mapping[str, object] | None
     jobs.append(_other_softmax(default, first))
     jobs += [_in_arithmetic(precision, default, first) for precision in ARITHMETICS]
     sasrec = _configured("sasrec")
-    protocols = (sasrec, sasrec.overridden(training__mask_seen=False))
+    protocols = (sasrec, sasrec.override(training__mask_seen=False))
     label = "SASRec (IDs alone)"
     jobs += [_job("towers", case, "sasrec", settings, first, label=label) for case in SETS for settings in protocols]
-    paper = _configured("paper").overridden(training__epochs=PAPER_EPOCHS)
+    paper = _configured("paper").override(training__epochs=PAPER_EPOCHS)
     jobs.append(_job("towers", "scientific", "paper", paper, first, label=f"paper, {PAPER_EPOCHS} epochs at most"))
     # RecBole masks nothing, so neither do we.
     jobs.append(_job("speed", "scientific", "speed", unmasked, first))
@@ -158,13 +158,13 @@ def plan(*, seeds: Sequence[int] = SEEDS, overrides: Mapping[str, object] | None
 def _other_softmax(default: Settings, seed: int) -> Job:
     # The towers' own row is the one of the two, this row is the other.
     loss = "sampled_softmax" if default.training.loss == "full_softmax" else "full_softmax"
-    settings = default.overridden(training__loss=loss)
+    settings = default.override(training__loss=loss)
     return _job("towers", "games", f"towers_{loss}", settings, seed, label=f"towers, {loss.replace('_', ' ')}")
 
 
 def _in_arithmetic(precision: str, default: Settings, seed: int) -> Job:
     # Both by name: what `auto` takes hangs on the machine, and a kept result may be another machine's.
-    settings = default.overridden(training__precision=precision)
+    settings = default.override(training__precision=precision)
     return _job("towers", "scientific", f"towers_{precision}", settings, seed, label=f"towers, {precision}")
 
 
@@ -178,4 +178,4 @@ def _configured(name: str) -> Settings:
 
 
 def _overridden(job: Job, overrides: Mapping[str, object]) -> Job:
-    return replace(job, settings=job.settings.overridden(**overrides)) if overrides else job
+    return replace(job, settings=job.settings.override(**overrides)) if overrides else job

@@ -18,8 +18,8 @@ from benchmarks.quality.provenance import commit, machine, short_commit, version
 from benchmarks.quality.results import Results
 from benchmarks.quality.rows import Estimated, Row, estimates
 from learn.evaluation import Masking
-from learn.report import svg
-from learn.storage import staged
+from learn.report import render_svg
+from learn.storage import atomic_files
 
 _PAGE, _FIGURES = "quality.md", "quality.json"
 _COMMAND = "make bench-quality"
@@ -80,9 +80,9 @@ def write_page(
     parts += [part for case in cases for part in _set_part(case, drawn)]
     parts += [*_by_date_part(measured), *_softmax_part(measured), *cold_part(measured), *_speed_part(measured)]
     parts += _work_part(records, missing)
-    with staged(folder, names=(*drawn, _FIGURES, _PAGE)) as stage:
+    with atomic_files(folder, names=(*drawn, _FIGURES, _PAGE)) as stage:
         for name, figure in drawn.items():
-            (stage / name).write_text(svg(figure), encoding="utf-8")
+            (stage / name).write_text(render_svg(figure), encoding="utf-8")
         (stage / _FIGURES).write_text(_figures(measured, records), encoding="utf-8")
         (stage / _PAGE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
     results.keep({key for key in keys.values() if results.has(key)})

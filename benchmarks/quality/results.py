@@ -19,7 +19,7 @@ from typing import Any
 import polars as pl
 
 from learn.errors import DataError
-from learn.storage import staged
+from learn.storage import atomic_files
 
 
 @dataclass(frozen=True)
@@ -85,7 +85,7 @@ class Results:
             StorageError: The disk is full or closed.
         """
         names = [f"{key}.{view}.parquet" for view in ranks]
-        with staged(self.folder, names=(*names, f"{key}.json")) as stage:
+        with atomic_files(self.folder, names=(*names, f"{key}.json")) as stage:
             for name, frame in zip(names, ranks.values(), strict=True):
                 frame.write_parquet(stage / name)
             (stage / f"{key}.json").write_text(_text(record), encoding="utf-8")
@@ -115,7 +115,7 @@ class Results:
             return
         fresh = [key for key in keys if (self.folder / f"{key}.json").is_file()]
         ranks = {path.name: key for key in fresh for path in self.folder.glob(f"{key}.*.parquet")}
-        with staged(self.kept, names=(*ranks, *(f"{key}.json" for key in fresh))) as stage:
+        with atomic_files(self.kept, names=(*ranks, *(f"{key}.json" for key in fresh))) as stage:
             for name, key in ranks.items():
                 frame = self.ranks(key, view=name.split(".")[1]).filter(pl.col("part") == "test")
                 # Ranks are halves at the finest, and few: 32 bits hold them exactly.

@@ -19,7 +19,7 @@ from scipy.stats import binomtest
 from benchmarks.quality.jobs import Job
 from benchmarks.quality.results import Results
 from learn.errors import DataError
-from learn.evaluation import Difference, Interval, Masking, bootstrap_intervals, gap_differences, metric_values
+from learn.evaluation import Difference, Interval, Masking, bootstrap_intervals, compare_gaps, compute_metric
 
 _Floats = NDArray[np.float64]
 
@@ -90,7 +90,7 @@ class Row:
     def by_seed(self, masking: Masking, metric: str, *, slice_name: str | None = None) -> _Floats:
         """Return (S, E) float64: the metric of each example under each seed."""
         inside = self.chosen(slice_name)
-        return np.stack([metric_values(ranks[masking].to_numpy()[inside], metric) for ranks in self.ranks])
+        return np.stack([compute_metric(ranks[masking].to_numpy()[inside], metric) for ranks in self.ranks])
 
     def mean(self, masking: Masking, metric: str, *, slice_name: str | None = None) -> float:
         """Return a figure over users and seeds; NaN where the slice is empty."""
@@ -190,7 +190,7 @@ def exact_interval(hits: int, count: int) -> Interval:
 def difference(row: Row, other: Row, masking: Masking, metric: str) -> Difference:
     """Compare two rows of one case, user by user, each user's metric averaged over the seeds."""
     gaps = row.by_seed(masking, metric).mean(axis=0) - other.by_seed(masking, metric).mean(axis=0)  # (E,)
-    return gap_differences(gaps[:, None], samples=SAMPLES, seed=_SEED)[0]
+    return compare_gaps(gaps[:, None], samples=SAMPLES, seed=_SEED)[0]
 
 
 def find(rows: Sequence[Row], model: str, protocol: Masking = "masked") -> Row | None:

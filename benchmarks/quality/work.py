@@ -25,8 +25,8 @@ from benchmarks.recbole.side_by_side import run_side_by_side
 from learn.config import EvaluationSettings
 from learn.data import Histories, Part
 from learn.errors import LearnError
-from learn.evaluation import Blend, Evaluation, Scorer, evaluate, fit_baselines, slice_masks, train_selected
-from learn.model import TowerScorer, TrainingSummary, chosen_loss, computes_in_bfloat16, id_rows, load_towers
+from learn.evaluation import Blend, Evaluation, Scorer, evaluate, fit_baselines, mark_slices, train_selected
+from learn.model import TowerScorer, TrainingSummary, choose_loss, compute_id_rows, computes_in_bfloat16, load_towers
 
 _PARTS: tuple[Part, ...] = ("validation", "test")
 # Of the resamples and of the draw of lists: the same for every model.
@@ -98,13 +98,13 @@ def _towers(job: Job, data: Path, workspace: Path, folder: Path) -> Found:
     settings = job.settings.model_copy(update={"workspace": folder, "seed": job.seed})
     training = train_selected(histories.folder, prepared.content_path, settings=settings)
     memory = peak_memory_bytes()
-    scorer = TowerScorer(load_towers(training.folder), content=prepared.content, ids=id_rows(histories))
+    scorer = TowerScorer(load_towers(training.folder), content=prepared.content, ids=compute_id_rows(histories))
     cold = CASES[job.case].cold
     found, ranks = _measured([scorer], prepared, settings.evaluation, cold=cold)
     # Of all epochs, also of those before a kill.
     found["seconds"]["fit"] = sum(epoch.seconds for epoch in training.curve)
     trained = TypeAdapter(TrainingSummary).dump_python(training, mode="json", exclude={"folder"})
-    trained["loss"] = chosen_loss(settings.training, items=int((histories.popularity() > 0).sum()))
+    trained["loss"] = choose_loss(settings.training, items=int((histories.count_popularity() > 0).sum()))
     return found | {"training": trained, "training_peak_memory_bytes": memory}, ranks
 
 
@@ -126,7 +126,7 @@ def _measured(scorers: Sequence[Scorer], prepared: Prepared, settings: Evaluatio
 def _ranks(evaluation: Evaluation, histories: Histories, settings: EvaluationSettings) -> pl.DataFrame:
     frames = []
     for part, each in evaluation.parts.items():
-        slices = slice_masks(histories, histories.examples(part), settings=settings)
+        slices = mark_slices(histories, histories.open_examples(part), settings=settings)
         slices["head_items"] = ~slices["cold_items"] & ~slices["tail_items"]
         for model, ranks in each.ranks.items():
             columns = {"user": each.users, "target": each.targets, "masked": ranks.masked, "unmasked": ranks.unmasked}

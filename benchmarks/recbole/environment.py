@@ -11,7 +11,7 @@ from pathlib import Path
 
 from benchmarks.ending import BenchmarkError
 from benchmarks.recbole.processes import run_quietly
-from learn.errors import storage_faults
+from learn.errors import explain_storage_faults
 
 REQUIREMENTS = Path(__file__).with_name("recbole_requirements.txt")
 # Ray, which RecBole requires, has wheels for no later Python in the only versions that RecBole allows.
@@ -43,7 +43,7 @@ def make_environment(folder: Path) -> Path:
         return python
     uv = _uv()
     log = folder.with_name(f"{folder.name}.log")
-    with storage_faults(folder):
+    with explain_storage_faults(folder):
         shutil.rmtree(folder, ignore_errors=True)
         folder.parent.mkdir(parents=True, exist_ok=True)
     base = sys.executable if sys.version_info[:2] == _PYTHON else ".".join(map(str, _PYTHON))
@@ -53,7 +53,7 @@ def make_environment(folder: Path) -> Path:
     ]
     for command in commands:
         run_quietly(command, log=log, environment=_uv_environment(), cwd=folder.parent)
-    with storage_faults(folder):
+    with explain_storage_faults(folder):
         made.write_text(environment_key(), encoding="utf-8")
     return python
 

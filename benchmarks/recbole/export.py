@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.recbole.records import PARTS
 from learn.data import Examples, Histories
-from learn.errors import storage_faults
+from learn.errors import explain_storage_faults
 
 _HEADER = "user_id:token\titem_id_list:token_seq\titem_id:token\n"
 
@@ -39,10 +39,10 @@ def export_split(histories: Histories, folder: Path, *, name: str, max_history: 
     """
     rows: dict[str, Iterator[Row]] = {
         "train": _training_rows(histories),
-        "valid": _example_rows(histories.examples("validation")),
-        "test": _example_rows(histories.examples("test")),
+        "valid": _example_rows(histories.open_examples("validation")),
+        "test": _example_rows(histories.open_examples("test")),
     }
-    with storage_faults(folder):
+    with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
         for part in PARTS:
             with (folder / f"{name}.{part}.inter").open("w", encoding="ascii") as file:
@@ -58,7 +58,7 @@ def _training_rows(histories: Histories) -> Iterator[Row]:
 
 
 def _example_rows(examples: Examples) -> Iterator[Row]:
-    asked = examples.with_history()
+    asked = examples.keep_with_history()
     yield from zip(asked.users, asked.starts, asked.stops, asked.targets, strict=True)
 
 

@@ -14,8 +14,8 @@ from benchmarks.quality.provenance import peak_memory_bytes
 from benchmarks.recbole.records import Epoch, Side
 from learn.config import Settings
 from learn.data import Histories
-from learn.evaluation import Ranks, figures, metric_values, rank_targets, tune_channels
-from learn.model import TowerScorer, id_rows, load_towers, train_towers
+from learn.evaluation import Ranks, average_metrics, compute_metric, rank_targets, tune_channels
+from learn.model import TowerScorer, compute_id_rows, load_towers, train_towers
 
 
 class ValidationClock:
@@ -32,14 +32,14 @@ class ValidationClock:
     def __init__(self, histories: Histories, *, block_users: int) -> None:
         self.curve: list[Epoch] = []
         self._histories, self._block_users = histories, block_users
-        self._examples = histories.examples("validation").with_history()
+        self._examples = histories.open_examples("validation").keep_with_history()
         self._began = self._measured = time.monotonic()
 
     def __call__(self, scorer: TowerScorer) -> float:
         """Measure an epoch."""
         trained = time.monotonic()
         ranks = rank_targets(scorer, self._histories, self._examples, block_users=self._block_users)
-        ndcg = float(metric_values(ranks.unmasked, "ndcg@10").mean())
+        ndcg = float(compute_metric(ranks.unmasked, "ndcg@10").mean())
         now = time.monotonic()
         number = len(self.curve) + 1
         self.curve.append(Epoch(number, trained - self._measured, now - trained, now - self._began, ndcg))
@@ -74,7 +74,7 @@ def measure_ours(
         tune=tune_channels(histories, settings=settings.evaluation, masked=False, seed=seed),
     )
     began = time.monotonic()
-    scorer = TowerScorer(load_towers(scratch), content=content, ids=id_rows(histories))
+    scorer = TowerScorer(load_towers(scratch), content=content, ids=compute_id_rows(histories))
     catalogue_seconds = time.monotonic() - began
     _test(scorer, histories, block_users=block_users)
     began = time.monotonic()
@@ -94,9 +94,9 @@ def measure_ours(
 
 
 def _test(scorer: TowerScorer, histories: Histories, *, block_users: int) -> tuple[Ranks, dict[str, dict[str, float]]]:
-    examples = histories.examples("test").with_history()
+    examples = histories.open_examples("test").keep_with_history()
     ranks = rank_targets(scorer, histories, examples, block_users=block_users)
-    return ranks, {"masked": figures(ranks.masked, (10,)), "unmasked": figures(ranks.unmasked, (10,))}
+    return ranks, {"masked": average_metrics(ranks.masked, (10,)), "unmasked": average_metrics(ranks.unmasked, (10,))}
 
 
 def _options() -> argparse.Namespace:

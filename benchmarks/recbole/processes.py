@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.ending import BenchmarkError
 from benchmarks.quality.provenance import ROOT
-from learn.errors import storage_faults
+from learn.errors import explain_storage_faults
 
 _SHOWN_LINES = 15
 
@@ -27,7 +27,7 @@ def run_quietly(command: Sequence[str | Path], *, log: Path, environment: Mappin
         BenchmarkError: The command failed; its last lines are in the message.
         StorageError: The log cannot be written.
     """
-    with storage_faults(log), log.open("wb") as out:
+    with explain_storage_faults(log), log.open("wb") as out:
         done = subprocess.run(
             [str(word) for word in command], stdout=out, stderr=subprocess.STDOUT, env=environment, cwd=cwd, check=False
         )

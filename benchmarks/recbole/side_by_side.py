@@ -21,8 +21,8 @@ from benchmarks.recbole.processes import run_side
 from benchmarks.recbole.records import Side, SideBySide, compare
 from learn.config import ContentSettings, Settings
 from learn.content import encode_shard, plan_extraction
-from learn.environment import settle
-from learn.errors import LearnError, SettingsError, storage_faults
+from learn.environment import configure_process
+from learn.errors import LearnError, SettingsError, explain_storage_faults
 
 Say = Callable[[str], None]
 
@@ -82,7 +82,7 @@ def run_side_by_side(
     """
     sasrec = sasrec or Sasrec()
     folder = workspace.absolute() / "recbole" / f"{prepared.name}-{_key(prepared, sasrec, threads=threads)}"
-    with storage_faults(folder):
+    with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
     result = folder / "sasrec.json"
     if again or not result.exists():
@@ -113,7 +113,7 @@ def _key(prepared: Prepared, sasrec: Sasrec, *, threads: int) -> str:
 
 def _measure_sasrec(prepared: Prepared, python: Path, result: Path, *, sasrec: Sasrec, threads: int) -> None:
     scratch = result.with_name("sasrec")
-    with storage_faults(scratch):
+    with explain_storage_faults(scratch):
         shutil.rmtree(scratch, ignore_errors=True)
     export_split(
         prepared.histories, scratch / "data" / prepared.name, name=prepared.name, max_history=sasrec.max_history
@@ -133,8 +133,8 @@ def _measure_sasrec(prepared: Prepared, python: Path, result: Path, *, sasrec: S
 
 def _measure_ours(prepared: Prepared, folder: Path, *, settings: Settings, threads: int, seed: int) -> Side:
     scratch, result, file = folder / "towers", folder / "towers.json", folder / "settings.json"
-    chosen = settings.overridden(training__device="cpu", training__reuse=False)
-    with storage_faults(folder):
+    chosen = settings.override(training__device="cpu", training__reuse=False)
+    with explain_storage_faults(folder):
         shutil.rmtree(scratch, ignore_errors=True)
         result.unlink(missing_ok=True)
         file.write_text(chosen.model_dump_json(), encoding="utf-8")
@@ -152,7 +152,7 @@ def _measure_ours(prepared: Prepared, folder: Path, *, settings: Settings, threa
 
 
 def _encoding_seconds(prepared: Prepared, store: Path, settings: ContentSettings, *, threads: int) -> float:
-    with storage_faults(store):
+    with explain_storage_faults(store):
         shutil.rmtree(store, ignore_errors=True)
     chosen = settings.model_copy(update={"threads": threads, "shards": 1})
     items = prepared.folder / "tables" / "items.parquet"
@@ -187,7 +187,7 @@ def _settings_text(path: Path | None) -> str:
 
 def main() -> None:
     """Measure both sides, print the ratios, and write the record if asked to."""
-    settle()
+    configure_process()
     # A terminated benchmark ends the way an interrupted one does: the side it started does not work on.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     options = _options()

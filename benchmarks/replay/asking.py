@@ -12,7 +12,7 @@ import httpx
 
 from benchmarks.replay.shop import Visit
 from learn.errors import ServingError
-from learn.storage import write_whole
+from learn.storage import write_atomic
 from learn.traffic import FILE_PATTERN
 
 K = 10
@@ -77,7 +77,7 @@ def keep_day(raw: Path, log: Path, *, day: date, moments: dict[str, datetime]) -
     lines = [json.dumps(record) for record in sorted(moved, key=lambda record: str(record["time"]))]
     log.mkdir(parents=True, exist_ok=True)
     file = log / f"traffic-{day:%Y%m%d}.jsonl"
-    write_whole(file, "\n".join(lines) + "\n")
+    write_atomic(file, "\n".join(lines) + "\n")
     return file
 
 

@@ -26,7 +26,7 @@ def draw(found: Replay) -> str:
         verdicts.barh(0, 0.92, left=place - 0.46, height=0.8, color=_VERDICTS[day.verdict])
         verdicts.text(place, 0, day.verdict, ha="center", va="center", fontsize=7, color="white")
     verdicts.set_yticks([])
-    drawing.dress(verdicts, "Verdict in the evening")
+    drawing.style_panel(verdicts, "Verdict in the evening")
     verdicts.set_xticks(range(len(found.days)), [f"{day.day:%d %b}" for day in found.days])
     verdicts.set_xlim(-0.5, len(found.days) - 0.5)
     for axis in (rates, drift, verdicts):
@@ -41,8 +41,8 @@ def draw(found: Replay) -> str:
         Patch(color=drawing.LINE, label="new item numbers"),
     ]
     figure.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    drawing.head(figure, "Two weeks of online_retail through service, log, monitor and retraining", narrow=False)
-    return drawing.svg(figure)
+    drawing.set_title(figure, "Two weeks of online_retail through service, log, monitor and retraining", narrow=False)
+    return drawing.render_svg(figure)
 
 
 def _rates(axis: Axes, days: tuple[Day, ...]) -> None:
@@ -55,7 +55,7 @@ def _rates(axis: Axes, days: tuple[Day, ...]) -> None:
         if known:
             axis.text(known[0][0] + 0.08, known[0][1][2], model[:8], fontsize=7, color=colour, va="bottom")
     axis.set_ylim(0, 1.2 * max([day.hit_rate[2] for day in days if day.hit_rate], default=1.0))
-    drawing.dress(axis, "Live hit rate@10 with 95 % interval, by the model that answered")
+    drawing.style_panel(axis, "Live hit rate@10 with 95 % interval, by the model that answered")
     axis.grid(axis="y", color=drawing.LINE, linewidth=0.8)
 
 
@@ -68,7 +68,7 @@ def _drift(axis: Axes, found: Replay) -> None:
     axis.plot(places, [day.unknown_share for day in found.days], color=drawing.BAD, marker="o", markersize=4)
     top = max([1.0 * day.drift for day in found.days] + [day.unknown_share for day in found.days] + [0.1])
     axis.set_ylim(0, 1.25 * top)
-    drawing.dress(axis, "Largest effect of a column (orange), share of unknown items (red)")
+    drawing.style_panel(axis, "Largest effect of a column (orange), share of unknown items (red)")
     axis.grid(axis="y", color=drawing.LINE, linewidth=0.8)
 
 

@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict
 
-from learn.storage import write_whole
+from learn.storage import write_atomic
 
 
 class _Record(BaseModel):
@@ -173,7 +173,7 @@ def keep(record: Record, file: Path) -> Record:
     Raises:
         StorageError: The disk is full or closed.
     """
-    write_whole(file, record.model_dump_json(indent=1) + "\n")
+    write_atomic(file, record.model_dump_json(indent=1) + "\n")
     return record
 
 

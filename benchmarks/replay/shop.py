@@ -16,7 +16,7 @@ from pathlib import Path
 import polars as pl
 
 from learn.errors import DataError
-from learn.storage import staged
+from learn.storage import atomic_files
 
 NAME = "online_retail"
 _RENUMBERED_OF = 5
@@ -89,7 +89,7 @@ class Shop:
             ids = rows["item_id"][dealt].to_list()
             random.Random(0).shuffle(ids)  # noqa: S311 - as above
             rows = rows.with_columns(item_id=rows["item_id"].scatter(dealt, ids))
-        with staged(folder, names=("items.parquet", "interactions.parquet")) as stage:
+        with atomic_files(folder, names=("items.parquet", "interactions.parquet")) as stage:
             items.write_parquet(stage / "items.parquet")
             rows.write_parquet(stage / "interactions.parquet")
 

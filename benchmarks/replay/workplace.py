@@ -14,8 +14,8 @@ from typing import Any
 
 from benchmarks.quality.provenance import ROOT
 from learn.errors import TrainingError
-from learn.serving import running_service
-from learn.storage import write_whole
+from learn.serving import run_service
+from learn.storage import write_atomic
 
 SETTINGS = """\
 # A shop of a few months on two cores: narrow towers, few epochs, no baselines that take minutes.
@@ -101,7 +101,7 @@ class Workplace:
         """Make the folder; what stands in it stays."""
         (self.folder / "bentoml").mkdir(parents=True, exist_ok=True)
         self.raw_log.mkdir(exist_ok=True)
-        write_whole(self.folder / "settings.toml", SETTINGS)
+        write_atomic(self.folder / "settings.toml", SETTINGS)
         if not (self.folder / ".dvc").is_dir():
             # A repository of its own, even inside of another one's checkout.
             self._called([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], name="dvc")
@@ -171,7 +171,7 @@ class Workplace:
             "LEARN_TRAFFIC_FOLDER": str(self.raw_log),
         }
         log = self.folder / "service.log"
-        with running_service(self.bento(), start_seconds=600, environment=self.environment | own, log=log) as address:
+        with run_service(self.bento(), start_seconds=600, environment=self.environment | own, log=log) as address:
             yield address
 
     def _flow(self, file: str, *words: str, name: str) -> Ended:

@@ -29,13 +29,13 @@ from learn.evaluation import (
     PreparedFolder,
     Ranks,
     bootstrap_intervals,
-    metric_values,
-    paired_difference,
+    compare_paired_ranks,
+    compute_metric,
     prepare_folder,
     rank_targets,
     train_selected,
 )
-from learn.model import Meeting, TowerScorer, TrainingSummary, id_rows, load_towers, meet
+from learn.model import Rendezvous, TowerScorer, TrainingSummary, compute_id_rows, join_group, load_towers
 
 SEEDS = (0, 1, 2)
 PROCESSES = 2
@@ -105,7 +105,7 @@ def measure_ddp(
         LearnError: The data cannot be prepared, or a training failed.
     """
     prepared = prepare_folder(data, settings=settings, say=lambda line: print(line, flush=True))
-    still = settings.overridden(towers__dropout=0, towers__input_dropout=0, towers__id_dropout=0)
+    still = settings.override(towers__dropout=0, towers__input_dropout=0, towers__id_dropout=0)
     asked = [(settings, seed) for seed in seeds] + [(still, seeds[0])]
     return DdpResult(processes, tuple(_one_seed(prepared, chosen, seed, processes) for chosen, seed in asked))
 
@@ -153,7 +153,7 @@ def _one_seed(prepared: PreparedFolder, settings: Settings, seed: int, processes
     together = _trained_together(prepared, chosen, processes)
     ranks = [_ranks(histories, prepared.content, each.folder, chosen).masked for each in (alone, together)]
     samples = chosen.evaluation.bootstrap_samples
-    values = metric_values(ranks[0], _METRIC)
+    values = compute_metric(ranks[0], _METRIC)
     (interval,) = bootstrap_intervals(values[:, None], samples=samples, seed=0)
     return SeedResult(
         seed=seed,
@@ -161,7 +161,7 @@ def _one_seed(prepared: PreparedFolder, settings: Settings, seed: int, processes
         alone=float(values.mean()),
         alone_interval=interval,
         together=_mean(ranks[1]),
-        difference=paired_difference(ranks[1], ranks[0], _METRIC, samples=samples, seed=0),
+        difference=compare_paired_ranks(ranks[1], ranks[0], _METRIC, samples=samples, seed=0),
         epochs_alone=alone.epochs,
         epochs_together=together.epochs,
     )
@@ -170,7 +170,7 @@ def _one_seed(prepared: PreparedFolder, settings: Settings, seed: int, processes
 def _trained_together(prepared: PreparedFolder, settings: Settings, processes: int) -> TrainingSummary:
     context = multiprocessing.get_context("spawn")
     port = _free_port()
-    meetings = [Meeting("127.0.0.1", port, rank, processes, _ANSWER_SECONDS) for rank in range(processes)]
+    meetings = [Rendezvous("127.0.0.1", port, rank, processes, _ANSWER_SECONDS) for rank in range(processes)]
     told: SimpleQueue[TrainingSummary] = context.SimpleQueue()
     running = [
         context.Process(target=_train, args=(prepared, settings, meeting, told if meeting.rank == 0 else None))
@@ -190,11 +190,11 @@ def _trained_together(prepared: PreparedFolder, settings: Settings, processes: i
 def _train(
     prepared: PreparedFolder,
     settings: Settings,
-    meeting: Meeting,
+    meeting: Rendezvous,
     told: SimpleQueue[TrainingSummary] | None,
 ) -> None:
     torch.set_num_threads(1)
-    with meet(meeting) as group:
+    with join_group(meeting) as group:
         summary = train_selected(prepared.split.folder, prepared.content, settings=settings, group=group)
     if told is not None:
         told.put(summary)
@@ -202,12 +202,12 @@ def _train(
 
 def _ranks(histories: Histories, content: Path, folder: Path, settings: Settings) -> Ranks:
     vectors = np.load(content, mmap_mode="r")
-    scorer = TowerScorer(load_towers(folder), content=vectors, ids=id_rows(histories))
-    return rank_targets(scorer, histories, histories.examples("test"), block_users=settings.evaluation.block_users)
+    scorer = TowerScorer(load_towers(folder), content=vectors, ids=compute_id_rows(histories))
+    return rank_targets(scorer, histories, histories.open_examples("test"), block_users=settings.evaluation.block_users)
 
 
 def _mean(ranks: NDArray[np.float64]) -> float:
-    return float(metric_values(ranks, _METRIC).mean())
+    return float(compute_metric(ranks, _METRIC).mean())
 
 
 def _free_port() -> int:

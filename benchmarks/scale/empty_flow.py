@@ -11,14 +11,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
-from learn.environment import settle
+from learn.environment import configure_process
 
-settle()
+configure_process()
 
 from metaflow import Config, FlowSpec, Parameter, card, package_sources, parallel, project, step
 
 from flows.cluster import PACKAGED, SUFFIXES, Sized
-from flows.decorators import hands_on, machines_text, plain_errors, settings_text
+from flows.decorators import parse_machines, parse_settings, show_errors_plainly, transfers_files
 from learn.config import Settings
 
 
@@ -28,114 +28,114 @@ from learn.config import Settings
 class EmptyFlow(FlowSpec):
     """Steps, branches, cards, settings and decorators of the training flow, and no work."""
 
-    settings_file = Config("settings", default_value="", parser=settings_text)
-    machines = Config("machines", default_value="", parser=machines_text)
+    settings_file = Config("settings", default_value="", parser=parse_settings)
+    machines = Config("machines", default_value="", parser=parse_machines)
     data = Parameter("data", default="data")
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def start(self) -> None:
         self.settings = Settings.from_mapping(self.settings_file.to_dict())
         self.next(self.validate)
 
     @card(type="blank")
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def validate(self) -> None:
         self.next(self.histories)
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def histories(self) -> None:
         self.next(self.plan)
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def plan(self) -> None:
         self.shards = [0]
         self.next(self.encode, foreach="shards")
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def encode(self) -> None:
         self.next(self.gather)
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def gather(self, inputs: list[EmptyFlow]) -> None:
         self.merge_artifacts(inputs)
         self.next(self.share_training)
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def share_training(self) -> None:
         self.trainers = "many" if self.settings.processes.training > 1 else "one"
         self.next({"one": self.towers, "many": self.gather_trainers}, condition="trainers")
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def gather_trainers(self) -> None:
         self.next(self.train_together, num_parallel=self.settings.processes.training)
 
     @parallel
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def train_together(self) -> None:
         self.next(self.dismiss_trainers)
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def dismiss_trainers(self, inputs: list[EmptyFlow]) -> None:
         self.merge_artifacts(inputs)
         self.next(self.towers)
 
     @card(type="blank")
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def towers(self) -> None:
         self.next(self.evaluate, self.compare_windows)
 
     @card(type="blank")
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def evaluate(self) -> None:
         self.next(self.package)
 
     @card(type="blank")
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def compare_windows(self) -> None:
         self.next(self.package)
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def package(self, inputs: list[EmptyFlow]) -> None:
         self.merge_artifacts(inputs)
         self.next(self.decide)
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def decide(self) -> None:
         self.next(self.end)
 
     @step
-    @plain_errors
-    @hands_on()
+    @show_errors_plainly
+    @transfers_files()
     def end(self) -> None:
         pass
 

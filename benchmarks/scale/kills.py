@@ -23,7 +23,7 @@ from pydantic import BaseModel, ConfigDict
 
 from benchmarks.content.parts import Part
 from benchmarks.scale.small_run import STEPS, Outcome, Place, own_repository, prepare
-from learn.storage import write_whole
+from learn.storage import write_atomic
 
 _LINE = re.compile(r"^(\S+ \S+) \[\d+/(\w+)/\d+ \(pid \d+\)\] Task (is starting|finished successfully)\.")
 _LOG = "run.log"
@@ -234,7 +234,7 @@ def kill_runs(
         kill = _kept(record, calm)
         if kill is None:
             kill = kill_once(folder, number, step=step, share=share, calm=calm, seconds=seconds[step])
-            write_whole(record, kill.model_dump_json(indent=1) + "\n")
+            write_atomic(record, kill.model_dump_json(indent=1) + "\n")
         kills.append(kill)
         said = "equal" if kill.equal else "NOT EQUAL: " + "; ".join(kill.faults or ("another result",))
         print(f"{len(kills)}/{count} {step} at {kill.share:.0%}: {said}", flush=True)

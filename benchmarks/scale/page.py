@@ -13,7 +13,7 @@ from benchmarks.quality.provenance import commit, machine, versions
 from benchmarks.scale import growth
 from benchmarks.scale.chart import growth_figure
 from benchmarks.scale.paper import estimate
-from learn.storage import write_whole
+from learn.storage import write_atomic
 
 PARTS = ("growth", "kills", "overhead", "ddp", "remote")
 """Modules of this package, in the page's order, each with ``measure(*, data: Path, workspace: Path) -> Part``."""
@@ -61,12 +61,12 @@ def write_pages(docs: Path, *, workspace: Path) -> Path:
     }
     folder = docs / "benchmarks"
     folder.mkdir(parents=True, exist_ok=True)
-    write_whole(folder / "scale.json", json.dumps(record, indent=2) + "\n")
+    write_atomic(folder / "scale.json", json.dumps(record, indent=2) + "\n")
     if sizes:
         growth_figure(sizes).savefig(folder / "scale-growth.svg", metadata={"Date": None})
-    write_whole(folder / "scale.md", _page(parts, figures))
+    write_atomic(folder / "scale.md", _page(parts, figures))
     if sizes:
-        write_whole(docs / "scale.md", estimate(sizes))
+        write_atomic(docs / "scale.md", estimate(sizes))
     return folder / "scale.md"
 
 

@@ -12,7 +12,7 @@ from benchmarks.scale.watched import Watched
 from benchmarks.scale.work import STEPS
 from learn.config import EvaluationSettings
 from learn.data import BUCKET_ROWS
-from learn.evaluation import ranked
+from learn.evaluation import count_ranked
 
 PAPER = Shop(interactions=1_900_000_000, users=12_000_000, items=31_000_000)
 """The industrial data of arXiv 2405.03988: 12 M users, 31 M items, 1.9 B interactions."""
@@ -170,7 +170,7 @@ def _ratio(shop: Shop, basis: _Basis) -> float:
 
 
 def _ranked(shop: Shop) -> int:
-    return ranked(shop.users, items=shop.items, settings=EvaluationSettings())
+    return count_ranked(shop.users, items=shop.items, settings=EvaluationSettings())
 
 
 def _time_row(step: str, size: Size, found: Watched) -> str:

@@ -17,7 +17,7 @@ from benchmarks.content.tiny_encoder import save_tiny_bert
 from benchmarks.quality.provenance import ROOT
 from learn.content import check_store
 from learn.data import make_sample
-from learn.model import weights_hash
+from learn.model import hash_weights
 from learn.registry import read_bundle
 
 STEPS = (
@@ -94,7 +94,7 @@ class Place:
         if len(bundles) != 1 or len(metrics) != 1:
             faults.append(f"{len(bundles)} bundles and {len(metrics)} metrics.json instead of one")
         return Outcome(
-            weights_hash(bundles[-1]) if bundles else "",
+            hash_weights(bundles[-1]) if bundles else "",
             hashlib.sha256(metrics[-1].read_bytes()).hexdigest() if metrics else "",
             tuple(faults),
         )

@@ -10,7 +10,7 @@ import torch
 from learn.config import Settings
 from learn.data import Histories
 from learn.evaluation import train_selected
-from learn.model import EpochRecord, Towers, TrainingSummary, id_rows, save_towers
+from learn.model import EpochRecord, Towers, TrainingSummary, compute_id_rows, save_towers
 
 
 def towers_at_hand(folder: Path, *, settings: Settings) -> TrainingSummary:
@@ -24,7 +24,7 @@ def towers_at_hand(folder: Path, *, settings: Settings) -> TrainingSummary:
 def _untrained(histories: Histories, content: Path, folder: Path, *, settings: Settings) -> TrainingSummary:
     vectors = np.load(content, mmap_mode="r")
     torch.manual_seed(0)
-    count = int((id_rows(histories) >= 0).sum())
+    count = int((compute_id_rows(histories) >= 0).sum())
     towers = Towers(settings.towers, content_dimension=vectors.shape[1], id_count=count)
     towers.whitening.fit(torch.from_numpy(np.array(vectors)))
     sha256 = save_towers(towers, folder)

@@ -5,9 +5,9 @@ Prints last a line of JSON, :class:`Done`.
 
 from __future__ import annotations
 
-from learn.environment import settle
+from learn.environment import configure_process
 
-settle()
+configure_process()
 
 import argparse  # noqa: E402  # the libraries read the environment when they are imported
 import json  # noqa: E402  # as above

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 from benchmarks.quality.provenance import ROOT
-from learn.environment import settle
+from learn.environment import configure_process
 
-settle()
+configure_process()
 # Stores of its own: no model of whoever runs this is promoted or served.
 os.environ["BENTOML_HOME"] = str(ROOT / ".learn" / "benchmarks" / "serving" / "bentoml")
 

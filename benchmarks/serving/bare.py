@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from learn.environment import settle
+from learn.environment import configure_process
 
-settle()
+configure_process()
 
 import gc  # noqa: E402  # the libraries read the environment when they are imported
 import sys  # noqa: E402  # as above
@@ -21,14 +21,14 @@ from starlette.routing import Route  # noqa: E402  # as above
 
 from learn.registry import read_bundle  # noqa: E402  # as above
 from learn.serving import (  # noqa: E402  # as above
-    Found,
-    Gathering,  # as above
     Recommender,  # as above
     RecommendRequest,  # as above
-    Served,  # as above
-    answered,
-    found_alone,
-    wanted_list,
+    RequestBatcher,  # as above
+    ServedList,  # as above
+    ServedModel,  # as above
+    build_answer,
+    build_query,
+    recommend_alone,
 )
 
 
@@ -37,25 +37,25 @@ def application(bundle: Path) -> Starlette:
     torch.set_num_threads(1)
     recommender = Recommender(read_bundle(bundle))
     recommender.warm_up()
-    served = Served(recommender, recommender.version, "champion")
-    gathering = Gathering()
+    served = ServedModel(recommender, recommender.version, "champion")
+    gathering = RequestBatcher()
 
-    async def recommend_alone(request: Request) -> Response:
+    async def answer_alone(request: Request) -> Response:
         asked = RecommendRequest.model_validate_json(await request.body())
-        answer, _ = answered(found_alone(served, asked), asked, recommendation_id=str(uuid4()))
+        answer, _ = build_answer(recommend_alone(served, asked), asked, recommendation_id=str(uuid4()))
         return Response(answer.model_dump_json(), media_type="application/json")
 
     async def recommend(request: Request) -> Response:
         asked, started = RecommendRequest.model_validate_json(await request.body()), perf_counter()
-        found = Found(served, await gathering.recommend(recommender, wanted_list(asked)), perf_counter() - started)
-        answer, _ = answered(found, asked, recommendation_id=str(uuid4()))
+        found = ServedList(served, await gathering.recommend(recommender, build_query(asked)), perf_counter() - started)
+        answer, _ = build_answer(found, asked, recommendation_id=str(uuid4()))
         return Response(answer.model_dump_json(), media_type="application/json")
 
     async def empty(request: Request) -> Response:
         await request.body()
         return Response(b"{}", media_type="application/json")
 
-    handlers = {"/recommend": recommend, "/recommend_alone": recommend_alone, "/empty": empty}
+    handlers = {"/recommend": recommend, "/recommend_alone": answer_alone, "/empty": empty}
     posts = [Route(path, handler, methods=["POST"]) for path, handler in handlers.items()]
     return Starlette(routes=[*posts, Route("/readyz", empty)])
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.serving.results import Million
-from learn.retrieval import AnnIndex, Candidates, StackedRows, build_index, measured_recall, rank, rank_exactly
+from learn.retrieval import AnnIndex, AppendableMatrix, Candidates, build_index, measure_recall, rank, rank_exactly
 
 DIMENSION = 64
 _CLUSTERS_PER_MILLION, _SPREAD, _QUERIES, _RECALL_QUERIES, _K = 3_000, 0.5, 200, 200, 10
@@ -32,9 +32,9 @@ def measure_million(*, items: int) -> Million:
         index = AnnIndex.read(path, count=items, dimension=DIMENSION)
         loaded = time.perf_counter()
         size = path.stat().st_size
-    stacked, everything = StackedRows.of(vectors), Candidates(None, _NOBODY)
-    exact = _milliseconds(lambda query: rank_exactly(stacked, query, everything).best(_K), queries)
-    approximate = _milliseconds(lambda query: rank(stacked, query, everything, index).best(_K), queries)
+    stacked, everything = AppendableMatrix.from_rows(vectors), Candidates(None, _NOBODY)
+    exact = _milliseconds(lambda query: rank_exactly(stacked, query, everything).select_best(_K), queries)
+    approximate = _milliseconds(lambda query: rank(stacked, query, everything, index).select_best(_K), queries)
     return Million(
         items=items,
         dimension=DIMENSION,
@@ -42,7 +42,7 @@ def measure_million(*, items: int) -> Million:
         exact_p95_milliseconds=float(np.percentile(exact, 95)),
         ann_p50_milliseconds=float(np.percentile(approximate, 50)),
         ann_p95_milliseconds=float(np.percentile(approximate, 95)),
-        ann_recall10=measured_recall(index, vectors, queries[:_RECALL_QUERIES], k=_K),
+        ann_recall10=measure_recall(index, vectors, queries[:_RECALL_QUERIES], k=_K),
         build_seconds=built - started,
         load_seconds=loaded - built,
         vectors_bytes=vectors.nbytes,

@@ -65,7 +65,7 @@ def _bundle(folder: Path, *, seed: int) -> Path:
     towers = Towers(settings.towers, content_dimension=_CONTENT_DIMENSION, id_count=ITEMS).eval()
     content = torch.from_numpy(draw.standard_normal((ITEMS, _CONTENT_DIMENSION), dtype=np.float32))
     towers.whitening.fit(content)
-    inputs = towers.item_inputs(content, torch.arange(ITEMS))
+    inputs = towers.compute_item_inputs(content, torch.arange(ITEMS))
     items = pl.DataFrame(
         {
             "item_id": [item_id(row) for row in range(ITEMS)],
@@ -81,6 +81,6 @@ def _bundle(folder: Path, *, seed: int) -> Path:
         towers=towers,
         items=items,
         item_inputs=inputs.numpy(),
-        item_vectors=towers.item_vectors(inputs).numpy(),
+        item_vectors=towers.encode_items(inputs).numpy(),
         manifest=Manifest(data_version=f"made up {seed}", encoder_fingerprint="made-up/1", settings=settings),
     )

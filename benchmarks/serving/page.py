@@ -9,7 +9,7 @@ from statistics import median
 
 from benchmarks.quality.provenance import commit, machine, versions
 from benchmarks.serving.results import BadRequests, Latency, Million, Parity, Swaps, kept
-from learn.errors import storage_faults
+from learn.errors import explain_storage_faults
 
 _NAME = "serving"
 
@@ -43,7 +43,7 @@ def write_page(results: Path, *, folder: Path) -> Path:
         "parts": {type(each).__name__.lower(): each.model_dump() for each in found},
     }
     page = folder / f"{_NAME}.md"
-    with storage_faults(folder):
+    with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
         page.with_suffix(".json").write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
         page.write_text("\n\n".join(parts) + "\n", encoding="utf-8")

@@ -24,7 +24,7 @@ from benchmarks.serving.model import ITEMS, NAME, ServedModels, histories, item_
 from benchmarks.serving.results import BadRequests, Latency, LoadRow, Parity, Swaps
 from learn.errors import ServingError
 from learn.registry import promote, read_bundle
-from learn.serving import Recommender, Wanted, check_parity, running_service
+from learn.serving import Query, Recommender, check_parity, run_service
 from tests.serving.bad_requests import bad_bodies
 from tests.serving.generated_requests import Page
 
@@ -39,7 +39,7 @@ def measure_latency(models: ServedModels, wrk: Wrk, *, seconds: float) -> Latenc
     lists = [{"history": history, "k": 10} for history in histories(_ASKED)]
     said = {"recommendation_id": "5f2c8a52-6f0e-4f6e-9a0b-0c1d3a0d7f11", "item_id": item_id(1), "event": "shown"}
     rows = []
-    with running_service(models.bento_tag) as service, _bare_server(models.folders[0]) as bare:
+    with run_service(models.bento_tag) as service, _bare_server(models.folders[0]) as bare:
         servers: dict[str, tuple[str, Sequence[object]]] = {
             "service": (f"{service}/recommend", lists),
             "bare": (f"{bare}/recommend", lists),
@@ -72,7 +72,7 @@ def measure_swaps(models: ServedModels, wrk: Wrk, *, minutes: float) -> Swaps:
     rounds = max(2, round(minutes * 60 / _SWAP_SECONDS))
     memory, slowest = [], 0.0
     promote(NAME, models.versions[0], reason="benchmark", by="benchmark")
-    with running_service(models.bento_tag, environment={"LEARN_DEPLOYMENT_SERVE": "champion"}) as address:
+    with run_service(models.bento_tag, environment={"LEARN_DEPLOYMENT_SERVE": "champion"}) as address:
         worker = _worker(address)
         load = wrk.start(f"{address}/recommend", lists, connections=8, seconds=(rounds + 1) * _SWAP_SECONDS)
         for turn in range(rounds):
@@ -102,7 +102,7 @@ def measure_bad_requests(models: ServedModels, *, wanted: int) -> BadRequests:
     """Send generated bodies, right and wrong, to every route until so many were refused."""
     codes: list[int] = []
     with (
-        running_service(models.bento_tag, environment={"LEARN_SERVING_KEYS": _KEY}) as address,
+        run_service(models.bento_tag, environment={"LEARN_SERVING_KEYS": _KEY}) as address,
         httpx.Client(base_url=address, timeout=30, trust_env=False, headers={"X-API-Key": _KEY}) as client,
     ):
         page = Page(client.get("/docs.json").json())
@@ -138,7 +138,7 @@ def _batched(models: ServedModels) -> dict[int, float]:
     """Return the model's milliseconds for a list by itself, and with others."""
     recommender = Recommender(read_bundle(models.folders[0]))
     recommender.warm_up()
-    asked = [Wanted(history, 10) for history in histories(max(_BATCHES) * 8)]
+    asked = [Query(history, 10) for history in histories(max(_BATCHES) * 8)]
 
     def alone() -> None:
         for wanted in asked:

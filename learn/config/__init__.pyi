@@ -9,10 +9,10 @@ from .environment import (
     SERVING_PREFIX,
     TRAFFIC_KEY,
     TRAFFIC_PREFIX,
-    deployment_settings,
-    operations_settings,
-    serving_settings,
-    traffic_settings,
+    read_deployment_settings,
+    read_operations_settings,
+    read_serving_settings,
+    read_traffic_settings,
 )
 from .evaluation import EvaluationSettings, GateSettings
 from .machines import MachineSettings, Work
@@ -56,8 +56,8 @@ __all__ = [
     "TrainingSettings",
     "ValidationSettings",
     "Work",
-    "deployment_settings",
-    "operations_settings",
-    "serving_settings",
-    "traffic_settings",
+    "read_deployment_settings",
+    "read_operations_settings",
+    "read_serving_settings",
+    "read_traffic_settings",
 ]

@@ -30,7 +30,7 @@ class Section(BaseModel):
         return type(self).model_validate, (self.model_dump(),)
 
 
-def settings_error(fault: ValidationError, model: type[BaseModel], *, where: str) -> SettingsError:
+def explain_settings_error(fault: ValidationError, model: type[BaseModel], *, where: str) -> SettingsError:
     """Return the error that names the first wrong setting and what it may be.
 
     Args:
@@ -42,13 +42,13 @@ def settings_error(fault: ValidationError, model: type[BaseModel], *, where: str
     path = [str(part) for part in first["loc"]]
     name = ".".join(path)
     if first["type"] == "extra_forbidden":
-        return SettingsError(f"There is no setting `{name}`.", where=where, fix=_nearest_name(path, model))
+        return SettingsError(f"There is no setting `{name}`.", where=where, fix=_find_nearest_name(path, model))
     said = str(first["ctx"]["error"]) if first["type"] == "value_error" else first["msg"]
     given = "" if isinstance(first["input"], dict) else f", not `{first['input']}`"
-    return SettingsError(f"Setting `{name}`: {said}{given}.", where=where, fix=_nearest_value(first, name))
+    return SettingsError(f"Setting `{name}`: {said}{given}.", where=where, fix=_find_nearest_value(first, name))
 
 
-def _nearest_name(path: list[str], model: type[BaseModel]) -> str:
+def _find_nearest_name(path: list[str], model: type[BaseModel]) -> str:
     section = model
     for part in path[:-1]:
         field = section.model_fields.get(part)
@@ -59,7 +59,7 @@ def _nearest_name(path: list[str], model: type[BaseModel]) -> str:
     return f"did you mean `{near[0]}`?" if near else f"the settings here are: {', '.join(section.model_fields)}"
 
 
-def _nearest_value(first: ErrorDetails, name: str) -> str:
+def _find_nearest_value(first: ErrorDetails, name: str) -> str:
     if first["type"] == "literal_error":
         # Pydantic tells the choices as a sentence: every second piece between its quotation marks is one.
         choices = str(first["ctx"]["expected"]).split("'")[1::2]
@@ -94,4 +94,4 @@ class SettingsFile(Section):
         try:
             return cls.model_validate(values)
         except ValidationError as fault:
-            raise settings_error(fault, cls, where=where) from fault
+            raise explain_settings_error(fault, cls, where=where) from fault

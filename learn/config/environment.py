@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
-from learn.config.base import Section, settings_error
+from learn.config.base import Section, explain_settings_error
 from learn.config.operations import DeploymentSettings, OperationsSettings, ServingSettings, TrafficSettings
 
 SERVING_PREFIX = "LEARN_SERVING_"
@@ -27,7 +27,7 @@ _SECRETS = frozenset({TRAFFIC_KEY, API_KEYS, API_KEYS_FILE})
 AnySection = TypeVar("AnySection", bound=Section)
 
 
-def serving_settings(bundled: ServingSettings, environment: Mapping[str, str]) -> ServingSettings:
+def read_serving_settings(bundled: ServingSettings, environment: Mapping[str, str]) -> ServingSettings:
     """Return a bundle's settings with every variable ``LEARN_SERVING_…`` put in, so that one bundle serves anywhere.
 
     Raises:
@@ -36,7 +36,7 @@ def serving_settings(bundled: ServingSettings, environment: Mapping[str, str]) -
     return _read(ServingSettings, environment, prefix=SERVING_PREFIX, over=bundled.model_dump())
 
 
-def deployment_settings(environment: Mapping[str, str]) -> DeploymentSettings:
+def read_deployment_settings(environment: Mapping[str, str]) -> DeploymentSettings:
     """Read the variables ``LEARN_DEPLOYMENT_…``.
 
     Raises:
@@ -45,20 +45,20 @@ def deployment_settings(environment: Mapping[str, str]) -> DeploymentSettings:
     return _read(DeploymentSettings, environment, prefix=DEPLOYMENT_PREFIX)
 
 
-def operations_settings(environment: Mapping[str, str]) -> OperationsSettings:
+def read_operations_settings(environment: Mapping[str, str]) -> OperationsSettings:
     """Read the variables ``LEARN_OPERATIONS_…``.
 
     Raises:
-        SettingsError: As :func:`deployment_settings` raises it.
+        SettingsError: As :func:`read_deployment_settings` raises it.
     """
     return _read(OperationsSettings, environment, prefix=OPERATIONS_PREFIX)
 
 
-def traffic_settings(environment: Mapping[str, str]) -> TrafficSettings:
+def read_traffic_settings(environment: Mapping[str, str]) -> TrafficSettings:
     """Read the variables ``LEARN_TRAFFIC_…``, the key aside.
 
     Raises:
-        SettingsError: As :func:`deployment_settings` raises it.
+        SettingsError: As :func:`read_deployment_settings` raises it.
     """
     return _read(TrafficSettings, environment, prefix=TRAFFIC_PREFIX)
 
@@ -74,4 +74,4 @@ def _read(
     try:
         return section.model_validate({**(over or {}), **given})
     except ValidationError as fault:
-        raise settings_error(fault, section, where=f"environment, variables {prefix}…") from fault
+        raise explain_settings_error(fault, section, where=f"environment, variables {prefix}…") from fault

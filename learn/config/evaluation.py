@@ -62,7 +62,7 @@ class EvaluationSettings(Section):
 
     @field_validator("cutoffs")
     @classmethod
-    def _ten_is_among_them(cls, cutoffs: tuple[int, ...]) -> tuple[int, ...]:
+    def _require_ten(cls, cutoffs: tuple[int, ...]) -> tuple[int, ...]:
         if 10 not in cutoffs or min(cutoffs) < 1:
             raise ValueError("cutoffs are positive and hold 10, by which epochs are chosen and models judged")
         return cutoffs

@@ -63,7 +63,7 @@ class MachineSettings(SettingsFile):
     """Event of Argo Events by which a deployed monitor asks a deployed train flow for a training, which then runs on
     its own machines; none: the monitor trains in its own pod, for which a cluster needs no Argo Events."""
 
-    def of(self, work: Work) -> Machine:
+    def find_machine(self, work: Work) -> Machine:
         """Return what a kind of step asks for."""
         machine: Machine = getattr(self, work)
         return machine

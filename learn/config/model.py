@@ -75,13 +75,13 @@ class TowerSettings(Section):
     (``configs/unmasked.toml``)."""
 
     @model_validator(mode="after")
-    def _something_is_read(self) -> TowerSettings:
+    def _require_input(self) -> TowerSettings:
         if not self.read_text and (self.item_tower == "frozen" or not self.id_embeddings):
             raise ValueError("towers that read no text need `id_embeddings` and another `item_tower` than `frozen`")
         return self
 
     @model_validator(mode="after")
-    def _heads_divide_the_width(self) -> TowerSettings:
+    def _require_even_heads(self) -> TowerSettings:
         if self.dimension % self.heads:
             raise ValueError(f"dimension {self.dimension} cannot be divided by {self.heads} heads")
         return self

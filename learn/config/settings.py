@@ -60,7 +60,7 @@ class Settings(SettingsFile):
         """Path or URL of the content store: ``content.store``, or ``content`` in the workspace."""
         return self.content.store or str(self.workspace.absolute() / "content")
 
-    def overridden(self, **options: object) -> Settings:
+    def override(self, **options: object) -> Settings:
         """Return these settings with options of the command line put in, those not given (None, empty) left out.
 
         Args:

@@ -1,4 +1,4 @@
-from .encoder import FrozenEncoder, Vectors, available_threads, load_encoder
+from .encoder import FrozenEncoder, Vectors, count_available_threads, load_encoder
 from .extraction import (
     ContentSummary,
     ExtractionPlan,
@@ -8,11 +8,19 @@ from .extraction import (
     encode_shard,
     plan_extraction,
 )
-from .fingerprint import EncoderFingerprint, Keys, arithmetics, chosen, computable, content_keys, fingerprint_encoder
+from .fingerprint import (
+    EncoderFingerprint,
+    Keys,
+    choose_arithmetic,
+    compute_content_keys,
+    compute_fingerprint,
+    list_arithmetics,
+    list_computable_arithmetics,
+)
 from .maintenance import check_store
 from .progress import EncodingProgress
-from .prompt import SEPARATOR, ItemPrompt, clean_text, rows_of, texts_of, truncate_text
-from .source import EncoderSource, resolve_encoder, resolved
+from .prompt import SEPARATOR, ItemPrompt, clean_text, join_fields, split_fields, truncate_text
+from .source import EncoderSource, resolve_encoder, resolve_settings_encoder
 from .store import ContentStore
 
 __all__ = [
@@ -29,21 +37,21 @@ __all__ = [
     "Shard",
     "ShardResult",
     "Vectors",
-    "arithmetics",
-    "available_threads",
     "check_store",
-    "chosen",
+    "choose_arithmetic",
     "clean_text",
     "collect_vectors",
-    "computable",
-    "content_keys",
+    "compute_content_keys",
+    "compute_fingerprint",
+    "count_available_threads",
     "encode_shard",
-    "fingerprint_encoder",
+    "join_fields",
+    "list_arithmetics",
+    "list_computable_arithmetics",
     "load_encoder",
     "plan_extraction",
     "resolve_encoder",
-    "resolved",
-    "rows_of",
-    "texts_of",
+    "resolve_settings_encoder",
+    "split_fields",
     "truncate_text",
 ]

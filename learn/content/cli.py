@@ -14,9 +14,9 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeR
 from rich.table import Table
 
 from learn.config import Settings
-from learn.content.maintenance import Advance, Collected, EncoderCheck, check_store, collect_garbage, size_bytes
+from learn.content.maintenance import Advance, Collected, EncoderCheck, check_store, collect_garbage, measure_bytes
 from learn.content.store import REPAIR
-from learn.errors import StoreError, storage_faults
+from learn.errors import StoreError, explain_storage_faults
 
 _DAY_SECONDS = 86_400
 
@@ -39,7 +39,7 @@ def content() -> None:
 def check(store: str | None, settings: Path | None) -> None:
     """Read every part of the store against its checksum; exit status 1 where one is damaged."""
     place = store or _read(settings).content_store
-    with _bar("Checking", size_bytes(place)) as advance:
+    with _open_bar("Checking", measure_bytes(place)) as advance:
         found = check_store(place, advance=advance)
     _show(("Encoder", "Vectors", "Parts", "Size", "Damaged"), [_check_row(each) for each in found])
     damaged = [each for folder in found for each in folder.damaged]
@@ -77,14 +77,17 @@ def gc(store: str | None, settings: Path | None, workspaces: Sequence[Path], day
     """
     read = _read(settings)
     place = store or read.content_store
-    needed_by = list(workspaces) or [_own_workspace(place, read)]
+    needed_by = list(workspaces) or [_find_workspace(place, read)]
     done = collect_garbage(place, workspaces=needed_by, youngest_seconds=days * _DAY_SECONDS, dry_run=dry_run)
-    _show(("Encoder", "Vectors kept", "Removed", "Parts before", "After", "Freed"), [_gc_row(each) for each in done])
+    _show(
+        ("Encoder", "Vectors kept", "Removed", "Parts before", "After", "Freed"),
+        [_format_gc_row(each) for each in done],
+    )
     if dry_run:
         click.echo("Nothing was changed: this was a dry run.")
 
 
-def _own_workspace(place: str, settings: Settings) -> Path:
+def _find_workspace(place: str, settings: Settings) -> Path:
     workspace = settings.workspace.absolute()
     if "://" in place or not Path(place).absolute().is_relative_to(workspace):
         raise StoreError(
@@ -98,7 +101,7 @@ def _own_workspace(place: str, settings: Settings) -> Path:
 def _read(path: Path | None) -> Settings:
     if path is None:
         return Settings()
-    with storage_faults(path):
+    with explain_storage_faults(path):
         return Settings.from_toml(path.read_text(encoding="utf-8"), where=str(path))
 
 
@@ -107,7 +110,7 @@ def _check_row(found: EncoderCheck) -> tuple[str, ...]:
     return found.encoder, f"{found.vectors:,}", f"{found.parts:,}", size, f"{len(found.damaged):,}"
 
 
-def _gc_row(done: Collected) -> tuple[str, ...]:
+def _format_gc_row(done: Collected) -> tuple[str, ...]:
     counts = (done.kept, done.removed, done.parts_before, done.parts_after)
     return Path(done.folder).name, *(f"{count:,}" for count in counts), decimal(max(0, done.freed_bytes))
 
@@ -122,7 +125,7 @@ def _show(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 
 @contextmanager
-def _bar(what: str, total_bytes: int) -> Iterator[Advance]:
+def _open_bar(what: str, total_bytes: int) -> Iterator[Advance]:
     console = Console(stderr=True)
     columns = (TextColumn(what), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
     with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:

@@ -32,14 +32,14 @@ import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
-from learn.batching import MOST_PADDING, Rows, batches, padded
+from learn.batching import MOST_PADDING, Rows, cut_batches, pad_tokens
 from learn.config import ContentSettings
 from learn.content.loading import LoadedModel, load_model
-from learn.content.source import EncoderSource, resolved
+from learn.content.source import EncoderSource, resolve_settings_encoder
 from learn.errors import EncoderError
 
 
-def memory_is_short(fault: BaseException) -> bool:
+def is_out_of_memory(fault: BaseException) -> bool:
     """Whether it is a failed allocation, of Python's, of torch's on a processor, or on a GPU."""
     if isinstance(fault, MemoryError | torch.OutOfMemoryError):
         return True
@@ -48,7 +48,7 @@ def memory_is_short(fault: BaseException) -> bool:
     return isinstance(fault, RuntimeError) and ("can't allocate memory" in said or "could not create a memory" in said)
 
 
-def no_memory(tokens: int) -> EncoderError:
+def explain_out_of_memory(tokens: int) -> EncoderError:
     """The error for a text that is too much by itself."""
     return EncoderError(
         f"The memory does not suffice for one text of {tokens} tokens.",
@@ -130,7 +130,7 @@ class OneCoreEach:
         self._before = 1
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def hold(self) -> Iterator[None]:
         """Within it, forward passes run on one core each."""
         with self._lock:
             if not self._inside:
@@ -150,12 +150,12 @@ ONE_CORE_EACH = OneCoreEach()
 """One for the process, as is the number it holds."""
 
 
-def started_pool(threads: int) -> ThreadPoolExecutor:
+def start_pool(threads: int) -> ThreadPoolExecutor:
     """Threads for forward passes, torch on one core in each."""
     return ThreadPoolExecutor(threads, "encoder", torch.set_num_threads, (1,))
 
 
-def available_threads() -> int:
+def count_available_threads() -> int:
     """Cores this process may use: ``OMP_NUM_THREADS`` and the process's affinity both count."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(affinity, torch.get_num_threads()))
@@ -172,7 +172,7 @@ class Engine(Protocol):
     exact: bool
     device: str
 
-    def states(self, ids: Tensor, mask: Tensor | None) -> Tensor:
+    def encode_tokens(self, ids: Tensor, mask: Tensor | None) -> Tensor:
         """Token states (B, T, c) in float32 of ids (B, T) and mask (B, T), both int64."""
 
 
@@ -203,7 +203,7 @@ class TorchEngine:
                 fix=f"give -1 (the last) to {-layers - 1} (the embeddings)",
             )
 
-    def states(self, ids: Tensor, mask: Tensor | None) -> Tensor:
+    def encode_tokens(self, ids: Tensor, mask: Tensor | None) -> Tensor:
         """Token states (B, T, c) in float32."""
         if self._layer == -1:
             found: Tensor = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
@@ -238,7 +238,7 @@ class FrozenEncoder:
         self._pooling = settings.pooling
         self._instruction = settings.instruction
         self._threads = max(1, threads)
-        self._pool = started_pool(self._threads)
+        self._pool = start_pool(self._threads)
         # A tokenizer keeps how it cuts texts, and fails where two threads tell it at once.
         self._reading = threading.Lock()
         self._end = self._end_to_add() if settings.pooling == "last" else None
@@ -260,9 +260,9 @@ class FrozenEncoder:
             EncoderError: The model answered with numbers that are not finite, or one text alone is too much for the
                 memory.
         """
-        tokens = self._tokenised(texts)
+        tokens = self._tokenise(texts)
         vectors = np.empty((len(texts), self.dimension), dtype=np.float32)
-        with ONE_CORE_EACH.held(), closing(self._encoded(tokens)) as batches_done:
+        with ONE_CORE_EACH.hold(), closing(self._iterate_vectors(tokens)) as batches_done:
             for rows, found in batches_done:
                 if not np.isfinite(found).all():
                     raise EncoderError(
@@ -276,7 +276,7 @@ class FrozenEncoder:
                     progress(len(rows), sum(lengths), len(rows) * max(lengths) - sum(lengths))
         return vectors
 
-    def _tokenised(self, texts: Sequence[str]) -> list[list[int]]:
+    def _tokenise(self, texts: Sequence[str]) -> list[list[int]]:
         if not texts:
             return []
         with self._reading:
@@ -290,7 +290,7 @@ class FrozenEncoder:
         if self._end is not None:
             found = [[*ids[: self.max_tokens - 1], self._end] for ids in found]
         # Some decoders' tokenizers make nothing of an empty text, and a model cannot read nothing.
-        return [list(ids) or [self._blank()] for ids in found]
+        return [list(ids) or [self._find_padding_id()] for ids in found]
 
     def _end_to_add(self) -> int | None:
         # Most decoders' tokenizers leave out the end of the text, whose state is what stands for the whole of it.
@@ -299,13 +299,15 @@ class FrozenEncoder:
         ended = (tokenizer("a")["input_ids"] or [None])[-1] in marks
         return None if ended or tokenizer.eos_token_id is None else int(tokenizer.eos_token_id)
 
-    def _blank(self) -> int:
+    def _find_padding_id(self) -> int:
         known = (self._tokenizer.bos_token_id, self._tokenizer.eos_token_id, self._tokenizer.pad_token_id)
         return next((int(token) for token in known if token is not None), 0)
 
-    def _encoded(self, tokens: list[list[int]]) -> Generator[tuple[Rows, Vectors], None, None]:
+    def _iterate_vectors(self, tokens: list[list[int]]) -> Generator[tuple[Rows, Vectors], None, None]:
         lengths = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
-        todo = batches(lengths, budget=lambda: self.tokens_per_batch, padding=0 if self._engine.exact else MOST_PADDING)
+        todo = cut_batches(
+            lengths, budget=lambda: self.tokens_per_batch, padding=0 if self._engine.exact else MOST_PADDING
+        )
         again: list[Rows] = []
         waiting: dict[Future[Vectors], Rows] = {}
         try:
@@ -323,34 +325,36 @@ class FrozenEncoder:
                     if fault is None:
                         yield rows, future.result()
                     else:
-                        again += self._halved(rows, fault, tokens=int(lengths[rows].max()))
+                        again += self._halve(rows, fault, tokens=int(lengths[rows].max()))
         finally:
             for future in waiting:
                 future.cancel()
             # A pass that has begun needs torch as it is until its end.
             wait(waiting)
 
-    def _halved(self, rows: Rows, fault: BaseException, *, tokens: int) -> list[Rows]:
-        if not memory_is_short(fault):
+    def _halve(self, rows: Rows, fault: BaseException, *, tokens: int) -> list[Rows]:
+        if not is_out_of_memory(fault):
             raise fault
         if len(rows) == 1:
-            raise no_memory(tokens) from fault
+            raise explain_out_of_memory(tokens) from fault
         self.tokens_per_batch = min(self.tokens_per_batch, max(1, len(rows) * tokens // 2))
         return np.array_split(rows, 2)
 
     @torch.inference_mode()
     def _forward(self, tokens: list[list[int]]) -> Vectors:
         short = -(-_FEWEST_TOKENS // len(tokens[0])) - len(tokens) if self._engine.exact else 0
-        ids, real = padded([*tokens, *[tokens[0]] * short], blank=self._padding())
+        ids, real = pad_tokens([*tokens, *[tokens[0]] * short], blank=self._measure_padding())
         mask = None if real is None else torch.from_numpy(real).to(self._engine.device)
-        states = self._engine.states(torch.from_numpy(ids).to(self._engine.device), mask)[: len(tokens)]  # (B, T, c)
+        states = self._engine.encode_tokens(torch.from_numpy(ids).to(self._engine.device), mask)[
+            : len(tokens)
+        ]  # (B, T, c)
         pooled = pool_states(states, self._pooling, mask=mask)  # (B, c)
         unit = torch.nn.functional.normalize(pooled, dim=-1)
         return np.asarray(unit.cpu().numpy(), dtype=np.float32)
 
-    def _padding(self) -> int:
+    def _measure_padding(self) -> int:
         pad = self._tokenizer.pad_token_id
-        return self._blank() if pad is None else int(pad)
+        return self._find_padding_id() if pad is None else int(pad)
 
 
 def load_encoder(
@@ -372,7 +376,7 @@ def load_encoder(
     Raises:
         EncoderError: It cannot be had, is incomplete, or is of a kind that cannot be loaded.
     """
-    source = resolved(settings) if source is None else source
+    source = resolve_settings_encoder(settings) if source is None else source
     wanted = arithmetic or ("float32" if settings.arithmetic == "auto" else settings.arithmetic)
     device = "cuda" if torch.cuda.is_available() and wanted != "int8" else "cpu"
     dtype = torch.bfloat16 if wanted == "bfloat16" else torch.float32
@@ -383,5 +387,5 @@ def load_encoder(
     exact = wanted == "float32" or (wanted == "bfloat16" and device == "cpu")
     engine = TorchEngine(loaded, layer=settings.layer, exact=exact)
     # On a GPU one batch is made ready while another is computed.
-    at_once = 2 if device == "cuda" else threads or available_threads()
+    at_once = 2 if device == "cuda" else threads or count_available_threads()
     return FrozenEncoder(engine, loaded, settings, threads=at_once)

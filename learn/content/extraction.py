@@ -20,13 +20,27 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from learn.config import ContentSettings
-from learn.content.fingerprint import EncoderFingerprint, Keys, content_keys, fingerprint_encoder, settled_fingerprint
+from learn.content.fingerprint import (
+    EncoderFingerprint,
+    Keys,
+    choose_fingerprint,
+    compute_content_keys,
+    compute_fingerprint,
+)
 from learn.content.progress import EncodingProgress
-from learn.content.prompt import ItemPrompt, texts_of, weigh_fields
-from learn.content.source import EncoderSource, resolved
-from learn.content.store import KEY_TYPE, ContentStore, GrowingPart, Search, first_of_each, key_column, keys_in
-from learn.errors import DataError, EncoderError, StoreError, storage_faults
-from learn.storage import place_at
+from learn.content.prompt import ItemPrompt, split_fields, weigh_fields
+from learn.content.source import EncoderSource, resolve_settings_encoder
+from learn.content.store import (
+    KEY_TYPE,
+    ContentStore,
+    GrowingPart,
+    Search,
+    find_first_keys,
+    from_key_column,
+    to_key_column,
+)
+from learn.errors import DataError, EncoderError, StoreError, explain_storage_faults
+from learn.storage import open_place
 
 KEYS = "keys.npy"
 """Keys of all texts of a plan; garbage collection keeps the vectors of every such file below the workspace."""
@@ -57,12 +71,12 @@ class Shard:
     characters: int
 
 
-def item_count(items: Path) -> int:
+def count_items(items: Path) -> int:
     """Rows of a Parquet table."""
     return int(pq.read_metadata(items).num_rows)
 
 
-def item_chunks(items: Path, prompt: ItemPrompt) -> Iterator[pl.DataFrame]:
+def iterate_items(items: Path, prompt: ItemPrompt) -> Iterator[pl.DataFrame]:
     """The prompt's columns of a Parquet table, some ten thousand rows at a time."""
     with pq.ParquetFile(items) as file:
         names = file.schema_arrow.names
@@ -73,7 +87,7 @@ def item_chunks(items: Path, prompt: ItemPrompt) -> Iterator[pl.DataFrame]:
             yield pl.DataFrame(batch)
 
 
-def share_out(rows: Rows, characters: npt.NDArray[np.int32], *, wanted: int) -> list[Rows]:
+def split_rows(rows: Rows, characters: npt.NDArray[np.int32], *, wanted: int) -> list[Rows]:
     """Cut rows into runs of about equal work.
 
     Args:
@@ -92,7 +106,7 @@ def share_out(rows: Rows, characters: npt.NDArray[np.int32], *, wanted: int) -> 
 
 
 @contextmanager
-def plan_in_the_making(folder: Path) -> Iterator[Path]:
+def make_shards(folder: Path) -> Iterator[Path]:
     """A folder to build a plan in, which then takes the place of ``folder`` and whatever that held."""
     building = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
     building.mkdir(parents=True)
@@ -131,7 +145,7 @@ def write_shards(
     made = [
         Shard(
             number=number,
-            file=_file(folder, number),
+            file=_name_file(folder, number),
             texts=len(rows),
             characters=int(characters[rows].sum(dtype=np.int64)),
         )
@@ -140,17 +154,17 @@ def write_shards(
     return tuple(made) or (Shard(number=0, file=None, texts=0, characters=0),)
 
 
-def shard_keys(file: Path) -> Keys:
+def read_shard_keys(file: Path) -> Keys:
     """All keys of a shard, (n,) of ``S32``.
 
     Raises:
         StoreError: The shard's file is gone or damaged.
     """
-    with _opened(file) as table:
-        return keys_in(table.read(columns=["key"]).column("key").combine_chunks())
+    with _open_file(file) as table:
+        return from_key_column(table.read(columns=["key"]).column("key").combine_chunks())
 
 
-def missing_windows(file: Path, found: Search, *, size: int) -> Iterator[tuple[Keys, list[str]]]:
+def iterate_missing_windows(file: Path, found: Search, *, size: int) -> Iterator[tuple[Keys, list[str]]]:
     """Keys and texts of a shard that no writer has stored by then, at most ``size`` at a time.
 
     Args:
@@ -161,7 +175,7 @@ def missing_windows(file: Path, found: Search, *, size: int) -> Iterator[tuple[K
     Raises:
         StoreError: The shard's file is gone or damaged, or the store is.
     """
-    with _opened(file) as table:
+    with _open_file(file) as table:
         start = 0
         for batch in table.iter_batches(batch_size=size):
             found.refresh()
@@ -169,7 +183,7 @@ def missing_windows(file: Path, found: Search, *, size: int) -> Iterator[tuple[K
             inside = missing[slice(*np.searchsorted(missing, [start, start + len(batch)]))] - start
             if len(inside):
                 texts = batch.column("text").take(inside).to_pylist()
-                yield keys_in(batch.column("key"))[inside], [str(text) for text in texts]
+                yield from_key_column(batch.column("key"))[inside], [str(text) for text in texts]
             start += len(batch)
 
 
@@ -181,30 +195,30 @@ def _write_shares(folder: Path, *, items: Path, prompt: ItemPrompt, keys: Keys, 
     start = 0
     writers: dict[int, pq.ParquetWriter] = {}
     with ExitStack() as open_files:
-        for frame in item_chunks(items, prompt):
+        for frame in iterate_items(items, prompt):
             stop = start + len(frame) * prompt.blocks
             inside = slice(*np.searchsorted(rows, [start, stop]))
             for number in np.unique(numbers[inside]).tolist():
                 if number not in writers:
-                    file = pq.ParquetWriter(_file(folder, number), _SCHEMA, compression="zstd")
+                    file = pq.ParquetWriter(_name_file(folder, number), _SCHEMA, compression="zstd")
                     writers[number] = open_files.enter_context(file)
                 chosen = rows[inside][numbers[inside] == number]
-                _append(writers[number], keys[chosen], _texts_at(chosen - start, frame, prompt))
+                _append(writers[number], keys[chosen], _render_texts(chosen - start, frame, prompt))
             start = stop
 
 
-def _texts_at(rows: Rows, frame: pl.DataFrame, prompt: ItemPrompt) -> list[str]:
+def _render_texts(rows: Rows, frame: pl.DataFrame, prompt: ItemPrompt) -> list[str]:
     # Only the items that are wanted are rendered: mostly few have changed.
     items, places = np.unique(rows // prompt.blocks, return_inverse=True)
-    texts = texts_of(prompt.render(frame[items]), blocks=prompt.blocks)
+    texts = split_fields(prompt.render(frame[items]), blocks=prompt.blocks)
     return [texts[row] for row in (places * prompt.blocks + rows % prompt.blocks).tolist()]
 
 
 def _append(writer: pq.ParquetWriter, keys: Keys, texts: list[str]) -> None:
-    writer.write_table(pa.Table.from_arrays([key_column(keys), pa.array(texts, pa.large_string())], schema=_SCHEMA))
+    writer.write_table(pa.Table.from_arrays([to_key_column(keys), pa.array(texts, pa.large_string())], schema=_SCHEMA))
 
 
-def _opened(file: Path) -> pq.ParquetFile:
+def _open_file(file: Path) -> pq.ParquetFile:
     try:
         return pq.ParquetFile(file)
     except (pa.ArrowInvalid, OSError) as fault:
@@ -213,7 +227,7 @@ def _opened(file: Path) -> pq.ParquetFile:
         ) from fault
 
 
-def _file(folder: Path, number: int) -> Path:
+def _name_file(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05d}.parquet"
 
 
@@ -308,22 +322,22 @@ def plan_extraction(
         StorageError: The plan cannot be written.
     """
     prompt = ItemPrompt(settings)
-    fingerprint = settled_fingerprint(
-        resolved(settings),
+    fingerprint = choose_fingerprint(
+        resolve_settings_encoder(settings),
         settings,
         template_version=prompt.template_version,
         held=lambda each: _store_of(store, each).dimension is not None,
-        missing=lambda each: len(_store_of(store, each).missing(_keys_of_items(items, prompt, each)[0])),
+        missing=lambda each: len(_store_of(store, each).find_missing(_compute_item_keys(items, prompt, each)[0])),
     )
-    keys, characters = _keys_of_items(items, prompt, fingerprint)
-    opened = ContentStore.for_encoder(store, fingerprint)
+    keys, characters = _compute_item_keys(items, prompt, fingerprint)
+    opened = ContentStore.create(store, fingerprint)
     folder = items.parent / "content_plan" if folder is None else folder
-    with storage_faults(folder), plan_in_the_making(folder) as building:
+    with explain_storage_faults(folder), make_shards(folder) as building:
         # Before the store is looked into: garbage collection keeps what stands in such a file.
         save_keys(building / KEYS, keys)
-        absent = opened.missing(keys)
-        rows = absent[first_of_each(keys[absent])]
-        shares = share_out(rows, characters, wanted=settings.shards)
+        absent = opened.find_missing(keys)
+        rows = absent[find_first_keys(keys[absent])]
+        shares = split_rows(rows, characters, wanted=settings.shards)
         shards = write_shards(
             building, folder=folder, items=items, prompt=prompt, keys=keys, shares=shares, characters=characters
         )
@@ -355,22 +369,22 @@ def encode_shard(
         StoreError: The store is damaged.
         StorageError: The store cannot be written.
     """
-    store = ContentStore.for_encoder(plan.store, plan.fingerprint)
-    if shard.file is None or not len((found := store.search(shard_keys(shard.file))).missing):
+    store = ContentStore.create(plan.store, plan.fingerprint)
+    if shard.file is None or not len((found := store.search(read_shard_keys(shard.file))).missing):
         return ShardResult(encoded=0, seconds=0.0, tokens=0)
     # Here and no earlier: a run that encodes nothing shall not wait for torch.
-    from learn.content.encoder import available_threads, load_encoder
+    from learn.content.encoder import count_available_threads, load_encoder
 
     with EncodingProgress(shard.texts) if progress is None else progress as shown:
-        threads = max(1, (plan.settings.threads or available_threads()) // max(1, parallel))
+        threads = max(1, (plan.settings.threads or count_available_threads()) // max(1, parallel))
         encoder = load_encoder(
-            plan.settings, source=_unchanged_source(plan), threads=threads, arithmetic=plan.fingerprint.dtype
+            plan.settings, source=_require_unchanged_source(plan), threads=threads, arithmetic=plan.fingerprint.dtype
         )
         part = GrowingPart(store, items=plan.settings.part_items, seconds=plan.settings.part_seconds)
-        for keys, texts in missing_windows(shard.file, found, size=plan.settings.part_items):
+        for keys, texts in iterate_missing_windows(shard.file, found, size=plan.settings.part_items):
             start = 0
             while start < len(keys):
-                taken = slice(start, start + part.room())
+                taken = slice(start, start + part.count_room())
                 part.add(keys[taken], encoder.encode(texts[taken], progress=shown.advance))
                 start = taken.stop
         part.close()
@@ -389,13 +403,13 @@ def collect_vectors(plan: ExtractionPlan, results: Sequence[ShardResult], *, des
         StoreError: A vector is missing, or a part is damaged.
         StorageError: The file cannot be written.
     """
-    store = ContentStore.for_encoder(plan.store, plan.fingerprint)
+    store = ContentStore.create(plan.store, plan.fingerprint)
     keys: Keys = np.load(plan.folder / KEYS, mmap_mode="r")
     blocks, width = len(keys) // plan.items, store.dimension or 0
-    nothing = content_keys([""], plan.fingerprint)[0]
+    nothing = compute_content_keys([""], plan.fingerprint)[0]
     path = destination / "vectors.npy"
     temporary = destination / f".vectors.{uuid.uuid4().hex[:12]}.tmp"
-    with storage_faults(path):
+    with explain_storage_faults(path):
         destination.mkdir(parents=True, exist_ok=True)
         try:
             out = np.lib.format.open_memmap(temporary, mode="w+", dtype=np.float32, shape=(plan.items, blocks * width))
@@ -429,16 +443,16 @@ def _reserve(path: Path) -> None:
             os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
 
 
-def _keys_of_items(
+def _compute_item_keys(
     items: Path, prompt: ItemPrompt, fingerprint: EncoderFingerprint
 ) -> tuple[Keys, npt.NDArray[np.int32]]:
-    count = item_count(items) * prompt.blocks
+    count = count_items(items) * prompt.blocks
     keys, characters = np.empty(count, dtype="S32"), np.empty(count, dtype=np.int32)
     start = 0
-    for frame in item_chunks(items, prompt):
-        texts = texts_of(prompt.render(frame), blocks=prompt.blocks)
+    for frame in iterate_items(items, prompt):
+        texts = split_fields(prompt.render(frame), blocks=prompt.blocks)
         rows = slice(start, start + len(texts))
-        keys[rows] = content_keys(texts, fingerprint)
+        keys[rows] = compute_content_keys(texts, fingerprint)
         characters[rows] = np.fromiter(map(len, texts), dtype=np.int32, count=len(texts))
         start = rows.stop
     if not count:
@@ -447,12 +461,12 @@ def _keys_of_items(
 
 
 def _store_of(root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore:
-    return ContentStore(place_at(root).within(fingerprint.folder_name))
+    return ContentStore(open_place(root).open_subfolder(fingerprint.folder_name))
 
 
-def _unchanged_source(plan: ExtractionPlan) -> EncoderSource:
-    source, told = resolved(plan.settings), plan.fingerprint
-    now = fingerprint_encoder(source, plan.settings, template_version=told.template_version, arithmetic=told.dtype)
+def _require_unchanged_source(plan: ExtractionPlan) -> EncoderSource:
+    source, told = resolve_settings_encoder(plan.settings), plan.fingerprint
+    now = compute_fingerprint(source, plan.settings, template_version=told.template_version, arithmetic=told.dtype)
     if now != told:
         raise EncoderError(
             "The encoder has changed since this run began.", where=source.folder, fix="start the run anew"

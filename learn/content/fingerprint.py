@@ -60,7 +60,7 @@ class EncoderFingerprint:
     @property
     def digest(self) -> str:
         """64 hexadecimal digits over all of it."""
-        return hashlib.sha256(self._encoded()).hexdigest()
+        return hashlib.sha256(self._to_bytes()).hexdigest()
 
     @property
     def folder_name(self) -> str:
@@ -68,20 +68,20 @@ class EncoderFingerprint:
         readable = "".join(letter if letter.isalnum() or letter in "-_." else "-" for letter in self.name)
         return f"{readable}-{self.digest[:12]}"
 
-    def _encoded(self) -> bytes:
+    def _to_bytes(self) -> bytes:
         # What stands at its default is left out, so that a later setting leaves the keys of earlier vectors alone.
         optional = {field.name: field.default for field in fields(self) if field.default is not MISSING}
         told = {name: value for name, value in asdict(self).items() if value != optional.get(name, MISSING)}
         return json.dumps(told, sort_keys=True).encode()
 
 
-def arithmetics(settings: ContentSettings) -> tuple[str, ...]:
+def list_arithmetics(settings: ContentSettings) -> tuple[str, ...]:
     """The arithmetics whose vectors these settings accept, the plain one first: for ``auto`` those that agree with
     float32 to a cosine of .999."""
     return _EQUIVALENT if settings.arithmetic == "auto" else (settings.arithmetic,)
 
 
-def fingerprint_encoder(
+def compute_fingerprint(
     source: EncoderSource, settings: ContentSettings, *, template_version: str, arithmetic: str | None = None
 ) -> EncoderFingerprint:
     """Fingerprint of an encoder under these settings; reads its files once (about 0.1 s for MiniLM).
@@ -95,10 +95,10 @@ def fingerprint_encoder(
     return EncoderFingerprint(
         name=source.name,
         revision=source.revision,
-        weights_sha256=_sha256_of(_files(source)),
+        weights_sha256=_hash_files(_list_files(source)),
         pooling="last+end" if settings.pooling == "last" else settings.pooling,
         max_tokens=settings.max_tokens,
-        dtype=arithmetic or arithmetics(settings)[0],
+        dtype=arithmetic or list_arithmetics(settings)[0],
         template_version=template_version,
         stored_as=settings.stored_as,
         layer=settings.layer,
@@ -106,9 +106,9 @@ def fingerprint_encoder(
     )
 
 
-def content_keys(texts: Iterable[str], fingerprint: EncoderFingerprint) -> Keys:
+def compute_content_keys(texts: Iterable[str], fingerprint: EncoderFingerprint) -> Keys:
     """Content key of each text: sha256 over the fingerprint and the text, (n,) of ``S32``."""
-    start = hashlib.sha256(fingerprint._encoded() + b"\0")
+    start = hashlib.sha256(fingerprint._to_bytes() + b"\0")
     digests = []
     for text in texts:
         key = start.copy()
@@ -117,7 +117,7 @@ def content_keys(texts: Iterable[str], fingerprint: EncoderFingerprint) -> Keys:
     return np.frombuffer(b"".join(digests), dtype="S32")
 
 
-def _files(source: EncoderSource) -> list[Path]:
+def _list_files(source: EncoderSource) -> list[Path]:
     names = {"config.json", "merges.txt", "special_tokens_map.json", "added_tokens.json"}
     kinds = {".safetensors", ".model"} | ({".py"} if source.runs_own_code else set())
     return sorted(
@@ -127,7 +127,7 @@ def _files(source: EncoderSource) -> list[Path]:
     )
 
 
-def _sha256_of(files: Iterable[Path]) -> str:
+def _hash_files(files: Iterable[Path]) -> str:
     whole = hashlib.sha256()
     for path in files:
         with path.open("rb") as handle:
@@ -149,7 +149,7 @@ _ABOUT = (
 _PROBE = [f"Title: {noun}{about} Brand: Acme" for noun in _NOUNS for about in _ABOUT]
 
 
-def settled_fingerprint(
+def choose_fingerprint(
     source: EncoderSource,
     settings: ContentSettings,
     *,
@@ -173,8 +173,8 @@ def settled_fingerprint(
     Raises:
         EncoderError: The encoder cannot be loaded, where it has to be tried.
     """
-    plain, *others = arithmetics(settings)
-    first = fingerprint_encoder(source, settings, template_version=template_version, arithmetic=plain)
+    plain, *others = list_arithmetics(settings)
+    first = compute_fingerprint(source, settings, template_version=template_version, arithmetic=plain)
     accepted = {plain: first, **{name: replace(first, dtype=name) for name in others}}
     stores = [name for name in accepted if held(accepted[name])] if others else [plain]
     if stores == [plain]:
@@ -182,14 +182,14 @@ def settled_fingerprint(
     lacking = {name: missing(accepted[name]) for name in stores}
     for name in sorted(stores, key=lacking.__getitem__):
         # Torch, which knows the machine, is not loaded where there is nothing to encode.
-        if not lacking[name] or name in computable(settings):
+        if not lacking[name] or name in list_computable_arithmetics(settings):
             return accepted[name]
-    return accepted[chosen(source, settings)]
+    return accepted[choose_arithmetic(source, settings)]
 
 
-def computable(settings: ContentSettings) -> tuple[str, ...]:
+def list_computable_arithmetics(settings: ContentSettings) -> tuple[str, ...]:
     """The accepted arithmetics that this machine has instructions for; without them bfloat16 is many times slower."""
-    accepted = arithmetics(settings)
+    accepted = list_arithmetics(settings)
     if len(accepted) == 1:
         return accepted
     import torch
@@ -199,7 +199,7 @@ def computable(settings: ContentSettings) -> tuple[str, ...]:
     return tuple(name for name in accepted if name != "bfloat16" or halves)
 
 
-def chosen(source: EncoderSource, settings: ContentSettings) -> str:
+def choose_arithmetic(source: EncoderSource, settings: ContentSettings) -> str:
     """bfloat16 where this machine computes in it and this encoder bears it, else float32.
 
     An encoder bears it if the vectors of some made-up titles agree with those in float32.
@@ -207,7 +207,7 @@ def chosen(source: EncoderSource, settings: ContentSettings) -> str:
     Raises:
         EncoderError: The encoder cannot be loaded.
     """
-    plain, *others = computable(settings)
+    plain, *others = list_computable_arithmetics(settings)
     if not others:
         return plain
     # Only a machine that has a choice waits for torch here.

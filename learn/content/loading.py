@@ -50,8 +50,8 @@ def load_model(source: EncoderSource, *, dtype: torch.dtype, device: str) -> Loa
     """
     # transformers sets switches of the whole process while it loads.
     with _LOADING:
-        tokenizer = _loaded(transformers.AutoTokenizer, source)
-        model = _whole_model(source, dtype=dtype)
+        tokenizer = _load_part(transformers.AutoTokenizer, source)
+        model = _load_complete_model(source, dtype=dtype)
     if model.config.is_encoder_decoder:
         raise EncoderError(
             f"`{model.config.model_type}` is an encoder with a decoder behind it, and gives no vector for a text.",
@@ -63,10 +63,12 @@ def load_model(source: EncoderSource, *, dtype: torch.dtype, device: str) -> Loa
     # Keys and values of a text that nobody continues are memory for nothing.
     model.config.use_cache = False
     model = model.eval().requires_grad_(False).to(device)
-    return LoadedModel(model, tokenizer, _width(model, source), _longest(model.config, tokenizer), source.folder)
+    return LoadedModel(
+        model, tokenizer, _read_width(model, source), _read_max_tokens(model.config, tokenizer), source.folder
+    )
 
 
-def _loaded(kind: Any, source: EncoderSource, **options: Any) -> Any:
+def _load_part(kind: Any, source: EncoderSource, **options: Any) -> Any:
     try:
         return kind.from_pretrained(
             str(source.folder), local_files_only=True, trust_remote_code=source.runs_own_code, **options
@@ -96,10 +98,12 @@ def _brings_code(folder: Path) -> bool:
     return False
 
 
-def _whole_model(source: EncoderSource, *, dtype: torch.dtype) -> Any:
+def _load_complete_model(source: EncoderSource, *, dtype: torch.dtype) -> Any:
     loading_bars: Any = transformers.utils.logging
     loading_bars.disable_progress_bar()
-    model, report = _loaded(transformers.AutoModel, source, dtype=dtype, use_safetensors=True, output_loading_info=True)
+    model, report = _load_part(
+        transformers.AutoModel, source, dtype=dtype, use_safetensors=True, output_loading_info=True
+    )
     # A pooler is not used here; any other weight that is missing would be random, and so would the vectors.
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
     if missing:
@@ -112,7 +116,7 @@ def _whole_model(source: EncoderSource, *, dtype: torch.dtype) -> Any:
 
 
 @torch.inference_mode()
-def _width(model: Any, source: EncoderSource) -> int:
+def _read_width(model: Any, source: EncoderSource) -> int:
     try:
         states = model(input_ids=torch.zeros((1, 2), dtype=torch.int64, device=model.device)).last_hidden_state
         return int(states.shape[-1])
@@ -124,7 +128,7 @@ def _width(model: Any, source: EncoderSource) -> int:
         ) from fault
 
 
-def _longest(config: Any, tokenizer: Any) -> int:
+def _read_max_tokens(config: Any, tokenizer: Any) -> int:
     positions = int(getattr(config, "max_position_embeddings", None) or 1 << 30)
     # These count positions from behind the padding token's.
     if any(kin in config.model_type for kin in _COUNT_FROM_BEHIND_PADDING):

@@ -25,16 +25,16 @@ from learn.content.fingerprint import Keys
 from learn.content.store import (
     ENCODER,
     Stored,
-    begun_nanoseconds,
-    first_of_each,
-    key_starts,
-    part_bytes,
-    part_files,
-    part_name,
+    encode_part,
+    find_first_keys,
+    list_parts,
+    name_part,
+    parse_begin_nanoseconds,
+    read_key_starts,
     read_parts,
 )
 from learn.errors import StoreError
-from learn.storage import Place, StoredFile, place_at
+from learn.storage import Place, StoredFile, open_place
 
 Advance = Callable[[int], object]
 """Told of each part's bytes when it has been read."""
@@ -71,54 +71,54 @@ def check_store(root: str, *, advance: Advance = lambda _: None) -> list[Encoder
     Raises:
         StoreError: There is no store, or it cannot be reached.
     """
-    place = place_at(root)
-    folders = place.folders()
+    place = open_place(root)
+    folders = place.list_folders()
     if not folders:
         raise StoreError(
             "There is no content store.",
             where=place.location,
             fix="name the right place by --store, or run the flow first",
         )
-    return [_checked(place.within(name), name, advance) for name in folders]
+    return [_check_encoder(place.open_subfolder(name), name, advance) for name in folders]
 
 
-def size_bytes(root: str) -> int:
+def measure_bytes(root: str) -> int:
     """Bytes of all parts of a store."""
-    place = place_at(root)
-    return sum(file.size_bytes for name in place.folders() for file in part_files(place.within(name)))
+    place = open_place(root)
+    return sum(file.size_bytes for name in place.list_folders() for file in list_parts(place.open_subfolder(name)))
 
 
-def encoder_name(place: Place) -> str | None:
+def read_encoder_name(place: Place) -> str | None:
     """What the folder says of its encoder; None where it does not."""
     with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
-        for text in place.each([ENCODER], lambda _, source: source.read(), whole=True):
+        for text in place.map_files([ENCODER], lambda _, source: source.read(), whole=True):
             return str(json.loads(text)["name"])
     return None
 
 
-def _checked(place: Place, name: str, advance: Advance) -> EncoderCheck:
+def _check_encoder(place: Place, name: str, advance: Advance) -> EncoderCheck:
     vectors, width = 0, None
     damaged: list[tuple[str, str]] = []
-    files = part_files(place)
+    files = list_parts(place)
     for file in files:
         try:
             part = next(iter(read_parts(place, [file.name], with_vectors=True)))
         except FileNotFoundError:
             continue
         except StoreError as fault:
-            damaged.append((place.where(file.name), fault.what))
+            damaged.append((place.locate(file.name), fault.what))
             continue
         finally:
             advance(file.size_bytes)
         width = part.width if width is None else width
         if not part.whole:
-            damaged.append((place.where(file.name), "It has changed since it was written."))
+            damaged.append((place.locate(file.name), "It has changed since it was written."))
         elif part.width != width:
-            damaged.append((place.where(file.name), f"Its vectors are {part.width} wide, the others' {width}."))
+            damaged.append((place.locate(file.name), f"Its vectors are {part.width} wide, the others' {width}."))
         else:
             vectors += len(part.keys)
     return EncoderCheck(
-        encoder=encoder_name(place) or name,
+        encoder=read_encoder_name(place) or name,
         folder=place.location,
         vectors=vectors,
         parts=len(files),
@@ -206,21 +206,24 @@ def collect_garbage(
         StoreError: There is no store or no recorded run, a part or a record is damaged, or the place cannot be reached.
         StorageError: A disk is full or closed to this user.
     """
-    place = place_at(root)
-    folders = place.folders()
+    place = open_place(root)
+    folders = place.list_folders()
     if not folders:
         raise StoreError("There is no content store.", where=place.location, fix="name the right place by --store")
-    if not records_below(workspaces):
+    if not find_records(workspaces):
         raise StoreError(
             "No run is recorded there, so every vector would go.",
             where=", ".join(map(str, workspaces)),
             fix="name by --runs the workspaces whose runs use this store; to be rid of it all, remove its folder",
         )
     before = time.time() - youngest_seconds
-    return [_collected(place.within(name), workspaces=workspaces, before=before, dry_run=dry_run) for name in folders]
+    return [
+        _collect_encoder(place.open_subfolder(name), workspaces=workspaces, before=before, dry_run=dry_run)
+        for name in folders
+    ]
 
 
-def records_below(workspaces: Sequence[Path]) -> dict[Path, float]:
+def find_records(workspaces: Sequence[Path]) -> dict[Path, float]:
     """The recorded runs' files of keys, each with the time it was written."""
     found: dict[Path, float] = {}
     for path in (path for folder in workspaces for path in folder.rglob(KEYS)):
@@ -232,9 +235,9 @@ def records_below(workspaces: Sequence[Path]) -> dict[Path, float]:
     return found
 
 
-def _collected(place: Place, *, workspaces: Sequence[Path], before: float, dry_run: bool) -> Collected:
+def _collect_encoder(place: Place, *, workspaces: Sequence[Path], before: float, dry_run: bool) -> Collected:
     while True:
-        records = records_below(workspaces)
+        records = find_records(workspaces)
         try:
             sorted_out = _sort_out(place, records, before=before)
             if not dry_run:
@@ -242,68 +245,68 @@ def _collected(place: Place, *, workspaces: Sequence[Path], before: float, dry_r
         except (_NewRunError, FileNotFoundError):
             # A run has begun, or another collection is at work: look again.
             continue
-        return _foreseen(place, sorted_out)
+        return _estimate(place, sorted_out)
 
 
 def _sort_out(place: Place, records: dict[Path, float], *, before: float) -> _Sorted:
-    files = part_files(place)
-    old = [file for file in files if max(file.modified_seconds, begun_nanoseconds(file.name) / 1e9) <= before]
+    files = list_parts(place)
+    old = [file for file in files if max(file.modified_seconds, parse_begin_nanoseconds(file.name) / 1e9) <= before]
     young = [file.name for file in files if file not in old]
     keys = [part.keys.copy() for part in read_parts(place, [file.name for file in old], with_vectors=False)]
     every = np.concatenate([*keys, np.empty(0, dtype="S32")])
-    stays = _needed(every, records) & _first(every)
+    stays = _mark_needed(every, records) & _mark_first(every)
     each = tuple(np.split(stays, np.cumsum([len(part) for part in keys])[:-1])) if keys else ()
     return _Sorted(
         files=tuple(old),
         stays=each,
         young_parts=len(young),
         young_vectors=sum(len(part.keys) for part in read_parts(place, young, with_vectors=False)),
-        merged=tuple(_groups(old, each)),
+        merged=tuple(_group_parts(old, each)),
         dropped=tuple(number for number, mask in enumerate(each) if not mask.any()),
     )
 
 
-def _groups(files: Sequence[StoredFile], stays: Sequence[Mask]) -> Iterator[tuple[int, ...]]:
+def _group_parts(files: Sequence[StoredFile], stays: Sequence[Mask]) -> Iterator[tuple[int, ...]]:
     """Parts to write anew together: those that lose vectors, and small ones; none alone that would stay as it is."""
     group: list[int] = []
     group_bytes = 0
     for number, (file, mask) in enumerate(zip(files, stays, strict=True)):
         if not mask.any() or (mask.all() and file.size_bytes >= _SMALL_BYTES):
             continue
-        left_bytes = _left_bytes(file, mask)
+        left_bytes = _count_left_bytes(file, mask)
         if group and group_bytes + left_bytes > _MERGED_BYTES:
-            if _worth(group, stays):
+            if _is_worthwhile(group, stays):
                 yield tuple(group)
             group, group_bytes = [], 0
         group.append(number)
         group_bytes += left_bytes
-    if _worth(group, stays):
+    if _is_worthwhile(group, stays):
         yield tuple(group)
 
 
-def _worth(group: Sequence[int], stays: Sequence[Mask]) -> bool:
+def _is_worthwhile(group: Sequence[int], stays: Sequence[Mask]) -> bool:
     return len(group) > 1 or any(not stays[number].all() for number in group)
 
 
-def _left_bytes(file: StoredFile, mask: Mask) -> int:
+def _count_left_bytes(file: StoredFile, mask: Mask) -> int:
     return int(file.size_bytes * mask.mean())
 
 
-def _needed(keys: Keys, records: dict[Path, float]) -> Mask:
+def _mark_needed(keys: Keys, records: dict[Path, float]) -> Mask:
     """(n,) which keys stand in a record; by their first 8 bytes, so that in doubt a vector is kept."""
-    starts = key_starts(keys)
+    starts = read_key_starts(keys)
     order = np.argsort(starts)
     ordered = starts[order]
     needed = np.zeros(len(keys), dtype=np.bool_)
     for path in records:
-        wanted = np.sort(key_starts(_recorded(path)))
+        wanted = np.sort(read_key_starts(_read_record(path)))
         if len(wanted):
             found = np.minimum(np.searchsorted(wanted, ordered), len(wanted) - 1)
             needed[order] |= wanted[found] == ordered
     return needed
 
 
-def _recorded(path: Path) -> Keys:
+def _read_record(path: Path) -> Keys:
     try:
         keys: Keys = np.load(path, mmap_mode="r")
         return keys if keys.dtype == "S32" else np.empty(0, dtype="S32")
@@ -317,46 +320,46 @@ def _recorded(path: Path) -> Keys:
         ) from fault
 
 
-def _first(keys: Keys) -> Mask:
+def _mark_first(keys: Keys) -> Mask:
     """(n,) which keys stand nowhere before."""
     mask = np.zeros(len(keys), dtype=np.bool_)
-    mask[first_of_each(keys)] = True
+    mask[find_first_keys(keys)] = True
     return mask
 
 
 def _carry_out(place: Place, sorted_out: _Sorted, *, workspaces: Sequence[Path], records: dict[Path, float]) -> None:
-    def unchanged() -> None:
+    def require_unchanged() -> None:
         # Nothing goes that a run may have found in the meantime.
-        if records_below(workspaces).items() - records.items():
+        if find_records(workspaces).items() - records.items():
             raise _NewRunError
 
-    for left in place.abandoned():
+    for left in place.list_abandoned():
         place.remove(left.name)
     for number in sorted_out.dropped:
-        unchanged()
+        require_unchanged()
         place.remove(sorted_out.files[number].name)
     for group in sorted_out.merged:
-        keys, vectors = _together(place, sorted_out, group)
+        keys, vectors = _join_parts(place, sorted_out, group)
         names = [sorted_out.files[number].name for number in group]
         # Under the time of its oldest vectors: of a key that lies in two parts, the same one stays the first.
-        place.write(part_name(begun_nanoseconds(names[0])), part_bytes(keys, vectors))
-        unchanged()
+        place.write(name_part(parse_begin_nanoseconds(names[0])), encode_part(keys, vectors))
+        require_unchanged()
         for name in names:
             place.remove(name)
 
 
-def _together(place: Place, sorted_out: _Sorted, group: Sequence[int]) -> tuple[Keys, Stored]:
+def _join_parts(place: Place, sorted_out: _Sorted, group: Sequence[int]) -> tuple[Keys, Stored]:
     names = [sorted_out.files[number].name for number in group]
     keys, vectors = [], []
     for number, name, part in zip(group, names, read_parts(place, names, with_vectors=True), strict=True):
         if not part.whole:
-            raise _damaged(place.where(name))
+            raise _explain_damage(place.locate(name))
         keys.append(part.keys[sorted_out.stays[number]])
         vectors.append(part.vectors[sorted_out.stays[number]])
     return np.concatenate(keys), cast("Stored", np.concatenate(vectors))
 
 
-def _damaged(where: str) -> StoreError:
+def _explain_damage(where: str) -> StoreError:
     return StoreError(
         "A part of the content store has changed on disk.",
         where=where,
@@ -364,10 +367,10 @@ def _damaged(where: str) -> StoreError:
     )
 
 
-def _foreseen(place: Place, sorted_out: _Sorted) -> Collected:
+def _estimate(place: Place, sorted_out: _Sorted) -> Collected:
     merged = [number for group in sorted_out.merged for number in group]
     gone = [sorted_out.files[number].size_bytes for number in (*sorted_out.dropped, *merged)]
-    left = [_left_bytes(sorted_out.files[number], sorted_out.stays[number]) for number in merged]
+    left = [_count_left_bytes(sorted_out.files[number], sorted_out.stays[number]) for number in merged]
     before = len(sorted_out.files) + sorted_out.young_parts
     return Collected(
         folder=place.location,

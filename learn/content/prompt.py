@@ -67,12 +67,12 @@ def clean_text(text: str) -> str:
     if text.isascii() and text.isprintable() and "&" not in text and "<" not in text:
         return _SPACES.sub(" ", text).strip()
     for _ in range(_ROUNDS):
-        cleaned = _cleaned_once(text)
+        cleaned = _clean_once(text)
         if cleaned == text:
             return cleaned
         text = cleaned
     # Markup wrapped in markup time and again is no catalogue text: without its brackets nothing is left to unwrap.
-    return text if _cleaned_once(text) == text else _normalised(re.sub("[&<>]", " ", text))
+    return text if _clean_once(text) == text else _normalise(re.sub("[&<>]", " ", text))
 
 
 def truncate_text(text: str, limit: int) -> str:
@@ -86,26 +86,26 @@ def truncate_text(text: str, limit: int) -> str:
     if border > 0:
         return text[:border].rstrip()
     cut = limit
-    while cut > limit // 2 and _joined(text[cut - 1], text[cut]):
+    while cut > limit // 2 and _is_joined(text[cut - 1], text[cut]):
         cut -= 1
     return text[:cut].rstrip()
 
 
-def _cleaned_once(text: str) -> str:
+def _clean_once(text: str) -> str:
     if "&" in text:
-        text = _ENTITY.sub(_decoded, _NESTED_AMPERSAND.sub("&", text))
+        text = _ENTITY.sub(_decode_entity, _NESTED_AMPERSAND.sub("&", text))
     if "<" in text:
         text = _SILENT.sub(" ", text)
         text = _BLOCK_TAG.sub(" ", _INLINE_TAG.sub("", text))
-    return _normalised(text)
+    return _normalise(text)
 
 
-def _normalised(text: str) -> str:
+def _normalise(text: str) -> str:
     text = _SURROGATE.sub("", text.translate(_TRANSLATION))
     return _SPACES.sub(" ", unicodedata.normalize("NFC", text)).strip(" ")
 
 
-def _decoded(match: re.Match[str]) -> str:
+def _decode_entity(match: re.Match[str]) -> str:
     name = match[1]
     if not name.startswith("#"):
         return html5.get(name + ";", match[0])
@@ -114,7 +114,7 @@ def _decoded(match: re.Match[str]) -> str:
     return chr(number) if 0 < number <= 0x10FFFF else ""
 
 
-def _joined(left: str, right: str) -> bool:
+def _is_joined(left: str, right: str) -> bool:
     return _JOINER in (left, right) or unicodedata.category(right) in {"Mn", "Mc", "Me"} or "🏻" <= right <= "🏿"
 
 
@@ -122,7 +122,7 @@ SEPARATOR = "\x1f"
 """Stands between the texts of a line: ASCII's unit separator, which cleaning takes out of every text."""
 
 
-def texts_of(lines: Iterable[str], *, blocks: int) -> list[str]:
+def split_fields(lines: Iterable[str], *, blocks: int) -> list[str]:
     """The texts of some items, (n * blocks), those of an item after each other.
 
     Args:
@@ -154,7 +154,7 @@ def weigh_fields(rows: npt.NDArray[np.float32], *, said: npt.NDArray[np.bool_]) 
     rows.reshape(n, blocks, -1)[:] *= weights[:, :, None]
 
 
-def rows_of(vectors: npt.NDArray[np.float32], texts: Sequence[str], *, blocks: int) -> npt.NDArray[np.float32]:
+def join_fields(vectors: npt.NDArray[np.float32], texts: Sequence[str], *, blocks: int) -> npt.NDArray[np.float32]:
     """The rows of some items, (n, blocks * c), from the unit vectors (n * blocks, c) of their texts."""
     rows = vectors.reshape(len(texts) // blocks, -1)  # (n, blocks * c)
     weigh_fields(rows, said=np.array([bool(text) for text in texts]).reshape(-1, blocks))
@@ -214,7 +214,7 @@ class ItemPrompt:
                 where="items",
                 fix="map one of them with `data.item_columns`, or name your text columns in `content.fields`",
             )
-        rendered = {field: self._rendered_column(items.get_column(field)) for field in present}
+        rendered = {field: self._render_column(items.get_column(field)) for field in present}
         lines = [" ".join(filter(None, parts)) for parts in zip(*rendered.values(), strict=True)]
         absent = [""] * len(lines)
         apart = [rendered.get(field, absent) for field in self._apart]
@@ -233,27 +233,29 @@ class ItemPrompt:
                 fix=f"name columns that are there: {', '.join(columns)}",
             )
 
-    def shortened(self, column: pl.Series) -> pl.Series:
+    def shorten(self, column: pl.Series) -> pl.Series:
         """Return a column of texts with as much of each as the prompt reads; it renders to the same line."""
         limit = self._limit_of(column.name)
-        return pl.Series(column.name, [None if cell is None else _shown(cell, limit) for cell in column], pl.String)
+        return pl.Series(
+            column.name, [None if cell is None else _format_cell(cell, limit) for cell in column], pl.String
+        )
 
     def _limit_of(self, field: str) -> int | None:
         # The title identifies the item: it alone is never cut.
         return None if field == _TITLE else self._limit
 
-    def _rendered_column(self, column: pl.Series) -> list[str]:
+    def _render_column(self, column: pl.Series) -> list[str]:
         label = self._labels[column.name]
         start = f"{label}: " if label else ""
         limit = self._limit_of(column.name)
         tokens = self._limits_before.get(column.name)
-        texts = (_shown(value, limit) for value in column)
+        texts = (_format_cell(value, limit) for value in column)
         if tokens is not None:
-            texts = (truncate_text(text, _characters(text, tokens=tokens - _LABEL_TOKENS)) for text in texts)
+            texts = (truncate_text(text, _count_characters(text, tokens=tokens - _LABEL_TOKENS)) for text in texts)
         return [start + text if text else "" for text in texts]
 
 
-def _characters(text: str, *, tokens: int) -> int:
+def _count_characters(text: str, *, tokens: int) -> int:
     """How many of a text's first characters a tokenizer makes no more tokens of, as a cautious guess.
 
     Tokenizers cut English into four letters a token and rare words into two; of other scripts they may make more tokens
@@ -267,12 +269,12 @@ def _characters(text: str, *, tokens: int) -> int:
     return len(text)
 
 
-def _shown(value: Any, limit: int | None) -> str:
-    text = clean_text(_plain(value))
+def _format_cell(value: Any, limit: int | None) -> str:
+    text = clean_text(_format_value(value))
     return text if limit is None else truncate_text(text, limit)
 
 
-def _plain(value: Any) -> str:
+def _format_value(value: Any) -> str:
     """A cell as a person would write it: 19.0 as ``19``, a list as ``a, b``, a struct as ``colour: red, size: L``."""
     match value:
         case str():
@@ -282,12 +284,12 @@ def _plain(value: Any) -> str:
         case bool():
             return "yes" if value else "no"
         case float():
-            return _number(value)
+            return _format_number(value)
         case dict():
-            pairs = ((str(name), clean_text(_plain(part))) for name, part in value.items())
+            pairs = ((str(name), clean_text(_format_value(part))) for name, part in value.items())
             return ", ".join(f"{name}: {text}" for name, text in pairs if text)
         case list() | tuple() | pl.Series():
-            return ", ".join(dict.fromkeys(_leaves(value)))
+            return ", ".join(dict.fromkeys(_iterate_leaves(value)))
         case bytes():
             return value.decode(errors="ignore")
         case date():
@@ -296,16 +298,16 @@ def _plain(value: Any) -> str:
             return str(value)
 
 
-def _leaves(values: Iterable[Any]) -> Iterator[str]:
+def _iterate_leaves(values: Iterable[Any]) -> Iterator[str]:
     # Category paths come as lists of lists that repeat their first levels.
     for value in values:
         if isinstance(value, list | tuple | pl.Series):
-            yield from _leaves(value)
-        elif text := clean_text(_plain(value)):
+            yield from _iterate_leaves(value)
+        elif text := clean_text(_format_value(value)):
             yield text
 
 
-def _number(value: float) -> str:
+def _format_number(value: float) -> str:
     if not math.isfinite(value):
         return ""
     return str(int(value)) if value.is_integer() and abs(value) < 1e15 else repr(value)

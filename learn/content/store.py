@@ -26,18 +26,18 @@ import pyarrow as pa
 
 from learn.content.fingerprint import EncoderFingerprint, Keys
 from learn.errors import StoreError
-from learn.storage import Place, StoredFile, place_at
+from learn.storage import Place, StoredFile, open_place
 
 KEY_TYPE: pa.DataType = pa.binary(32)
 
 
-def key_column(keys: Keys) -> pa.Array[Any]:
+def to_key_column(keys: Keys) -> pa.Array[Any]:
     """Arrow column of ``fixed_size_binary[32]`` with these keys."""
     buffer = pa.py_buffer(np.ascontiguousarray(keys, dtype="S32").tobytes())
     return pa.FixedSizeBinaryArray.from_buffers(KEY_TYPE, len(keys), [None, buffer])
 
 
-def keys_in(column: Any) -> Keys:
+def from_key_column(column: Any) -> Keys:
     """Keys of an Arrow array of ``fixed_size_binary[32]``, (n,) of ``S32``, a view where Arrow allows it."""
     if not len(column):
         return np.empty(0, dtype="S32")
@@ -73,33 +73,33 @@ class Part:
     @property
     def whole(self) -> bool:
         """Whether keys and vectors are still what was written."""
-        return self.checksum == checksum_of(self.keys, self.vectors)
+        return self.checksum == compute_checksum(self.keys, self.vectors)
 
 
-def part_files(place: Place) -> list[StoredFile]:
+def list_parts(place: Place) -> list[StoredFile]:
     """The parts of a place in the order they were begun."""
-    return [file for file in place.files() if file.name.startswith("part-") and file.name.endswith(".arrow")]
+    return [file for file in place.list_files() if file.name.startswith("part-") and file.name.endswith(".arrow")]
 
 
-def part_name(begun_nanoseconds: int | None = None) -> str:
+def name_part(begun_nanoseconds: int | None = None) -> str:
     """A name no other part has; names sort by the time."""
     stamp = time.time_ns() if begun_nanoseconds is None else begun_nanoseconds
     return f"part-{stamp:020d}-{uuid.uuid4().hex[:12]}.arrow"
 
 
-def begun_nanoseconds(name: str) -> int:
+def parse_begin_nanoseconds(name: str) -> int:
     """When the vectors in a part were written first."""
     stamp = name.split("-")[1]
     return int(stamp) if stamp.isdigit() else 0
 
 
-def part_bytes(keys: Keys, vectors: Stored) -> pa.Buffer:
+def encode_part(keys: Keys, vectors: Stored) -> pa.Buffer:
     """A part as the bytes of an Arrow file; float16 vectors stay so, any others are float32."""
     rows: Stored = vectors if vectors.dtype == np.float16 else vectors.astype(np.float32, copy=False)
     vector_column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
-    keys_column = key_column(keys)
+    keys_column = to_key_column(keys)
     fields = [pa.field("key", keys_column.type), pa.field("vector", vector_column.type)]
-    schema = pa.schema(fields, metadata={_CHECKSUM: checksum_of(keys, rows), _WIDTH: str(rows.shape[1])})
+    schema = pa.schema(fields, metadata={_CHECKSUM: compute_checksum(keys, rows), _WIDTH: str(rows.shape[1])})
     sink = pa.BufferOutputStream()
     with pa.ipc.new_file(sink, schema) as writer:
         writer.write_table(pa.Table.from_arrays([keys_column, vector_column], schema=schema))
@@ -119,14 +119,14 @@ def read_parts(place: Place, names: Sequence[str], *, with_vectors: bool) -> Ite
         StoreError: A part is damaged, or no part at all.
     """
 
-    return place.each(
+    return place.map_files(
         names,
-        lambda name, source: _read(source, where=place.where(name), with_vectors=with_vectors),
+        lambda name, source: _read(source, where=place.locate(name), with_vectors=with_vectors),
         whole=with_vectors,
     )
 
 
-def checksum_of(keys: Keys, vectors: Stored) -> str:
+def compute_checksum(keys: Keys, vectors: Stored) -> str:
     """CRC-32 over the keys and the vectors, 8 hexadecimal digits."""
     own = np.ascontiguousarray(keys, dtype="S32")
     return f"{zlib.crc32(np.ascontiguousarray(vectors).data, zlib.crc32(own.tobytes())):08x}"
@@ -151,14 +151,14 @@ def _read(source: pa.NativeFile, *, where: str, with_vectors: bool) -> Part:
         raise StoreError("This file is not a part of a content store.", where=where, fix=REPAIR)
     width = int(stated[_WIDTH]) if vector_type is None else int(vector_type.list_size)
     return Part(
-        keys=keys_in(table.column("key").chunk(0)) if table.num_rows else np.empty(0, dtype="S32"),
-        vectors=_vectors_of(table, width),
+        keys=from_key_column(table.column("key").chunk(0)) if table.num_rows else np.empty(0, dtype="S32"),
+        vectors=_read_vectors(table, width),
         width=width,
         checksum=stated.get(_CHECKSUM, b"").decode(errors="replace"),
     )
 
 
-def _vectors_of(table: pa.Table, width: int) -> Stored:
+def _read_vectors(table: pa.Table, width: int) -> Stored:
     if "vector" not in table.column_names or not table.num_rows:
         return np.empty((0, width), dtype=np.float32)
     column: Any = table.column("vector").chunk(0)
@@ -183,7 +183,7 @@ class Search:
     def __init__(self, place: Place, keys: Keys) -> None:
         self._place = place
         self._keys = keys
-        starts = key_starts(keys)
+        starts = read_key_starts(keys)
         self._order = np.argsort(starts, kind="stable")
         self._sorted = starts[self._order]
         self._begin()
@@ -207,7 +207,7 @@ class Search:
             StoreError: A part is damaged, or the place cannot be reached.
         """
         for _ in range(_TRIES):
-            present = [file.name for file in part_files(self._place)]
+            present = [file.name for file in list_parts(self._place)]
             if not set(self.parts) <= set(present):
                 self._begin()
             try:
@@ -228,14 +228,14 @@ class Search:
             if part.width != self.width:
                 raise StoreError(
                     f"Vectors of different widths lie together: {sorted((self.width, part.width))}.",
-                    where=self._place.where(name),
+                    where=self._place.locate(name),
                     fix=REPAIR,
                 )
             self._note(len(self.parts), part.keys)
             self.parts.append(name)
 
     def _note(self, number: int, keys: Keys) -> None:
-        starts = key_starts(keys)
+        starts = read_key_starts(keys)
         first = np.searchsorted(self._sorted, starts)
         counts = np.searchsorted(self._sorted, starts, side="right") - first
         rows = np.repeat(np.arange(len(keys)), counts)
@@ -247,16 +247,16 @@ class Search:
         self.rows[wanted[right]] = rows[right]
 
 
-def first_of_each(keys: Keys) -> npt.NDArray[np.int64]:
+def find_first_keys(keys: Keys) -> npt.NDArray[np.int64]:
     """Positions of the keys that stand nowhere before, ascending."""
-    starts = key_starts(keys)
+    starts = read_key_starts(keys)
     order = np.argsort(starts, kind="stable")
     alike = np.flatnonzero(starts[order][1:] == starts[order][:-1])
     again = alike[keys[order[alike]] == keys[order[alike + 1]]] + 1
     return np.sort(np.delete(order, again))
 
 
-def key_starts(keys: Keys) -> npt.NDArray[np.uint64]:
+def read_key_starts(keys: Keys) -> npt.NDArray[np.uint64]:
     """First 8 bytes of each key as a number: keys are hashes, so few are alike in them."""
     whole = np.ascontiguousarray(keys, dtype="S32").view(np.uint64)
     return whole.reshape(-1, 4)[:, 0].copy()
@@ -280,29 +280,29 @@ class ContentStore:
     """
 
     def __init__(self, place: str | Path | Place, *, stored_as: StoredAs = "float32") -> None:
-        self._place = place_at(place) if isinstance(place, str | Path) else place
+        self._place = open_place(place) if isinstance(place, str | Path) else place
         self._stored_as = stored_as
 
     @classmethod
-    def for_encoder(cls, root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore:
+    def create(cls, root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore:
         """The store of one encoder under ``root``, with the fingerprint written beside the vectors for people to read.
 
         Raises:
             StorageError: The folder cannot be written.
             StoreError: The place cannot be reached or written.
         """
-        store = cls.existing(root, fingerprint)
+        store = cls.open_existing(root, fingerprint)
         place = store._place
-        for left in place.abandoned():
+        for left in place.list_abandoned():
             place.remove(left.name)
-        if not any(file.name == ENCODER for file in place.files()):
+        if not any(file.name == ENCODER for file in place.list_files()):
             place.write(ENCODER, json.dumps(asdict(fingerprint), indent=2).encode())
         return store
 
     @classmethod
-    def existing(cls, root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore:
+    def open_existing(cls, root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore:
         """The same to look into: nothing is written, and it is empty where no run has written any vector."""
-        return cls(place_at(root).within(fingerprint.folder_name), stored_as=fingerprint.stored_as)
+        return cls(open_place(root).open_subfolder(fingerprint.folder_name), stored_as=fingerprint.stored_as)
 
     @property
     def location(self) -> str:
@@ -310,23 +310,23 @@ class ContentStore:
         return self._place.location
 
     def __len__(self) -> int:
-        return len(self.keys())
+        return len(self.read_keys())
 
     @property
     def dimension(self) -> int | None:
         """Width c of the vectors; None while the store is empty."""
-        for file in part_files(self._place):
+        for file in list_parts(self._place):
             with suppress(FileNotFoundError):  # garbage collection may take it meanwhile
                 return next(iter(read_parts(self._place, [file.name], with_vectors=False))).width
         return None
 
-    def keys(self) -> Keys:
+    def read_keys(self) -> Keys:
         """All keys, sorted, (n,) of ``S32``; 32 bytes of memory for each and as many again while they are sorted.
 
         Raises:
             StoreError: A part is damaged, or the place cannot be reached.
         """
-        names = [file.name for file in part_files(self._place)]
+        names = [file.name for file in list_parts(self._place)]
         found = [part.keys for part in read_parts(self._place, names, with_vectors=False)]
         return np.unique(np.concatenate(found or [np.empty(0, dtype="S32")]))
 
@@ -338,7 +338,7 @@ class ContentStore:
         """
         return Search(self._place, keys)
 
-    def missing(self, keys: Keys) -> npt.NDArray[np.int64]:
+    def find_missing(self, keys: Keys) -> npt.NDArray[np.int64]:
         """Positions of the keys that have no vector yet, ascending.
 
         Raises:
@@ -364,11 +364,11 @@ class ContentStore:
             raise ValueError(f"{len(keys)} keys, vectors of shape {vectors.shape}")
         if not len(keys):
             return None
-        name = part_name()
-        self._place.write(name, part_bytes(keys, vectors.astype(self._stored_as, copy=False)))
-        return self._place.where(name)
+        name = name_part()
+        self._place.write(name, encode_part(keys, vectors.astype(self._stored_as, copy=False)))
+        return self._place.locate(name)
 
-    def vectors(self, keys: Keys) -> npt.NDArray[np.float32]:
+    def read_vectors(self, keys: Keys) -> npt.NDArray[np.float32]:
         """Vectors of the keys in their order, (n, c) float32.
 
         Raises:
@@ -447,7 +447,7 @@ class GrowingPart:
         self._vectors: list[npt.NDArray[np.float32]] = []
         self._held = 0
 
-    def room(self) -> int:
+    def count_room(self) -> int:
         """How many texts to encode next, at least one: a few until the pace is known."""
         left = self._seconds - (self._added - self._begun)
         fitting = _FIRST_TEXTS if self._rate is None else int(self._rate * left)

@@ -1,12 +1,12 @@
 from .formats import find_table
-from .histories import Examples, Histories, Part, count_before, in_pieces
-from .order_statistics import median
+from .histories import Examples, Histories, Part, count_before, iterate_pieces
+from .order_statistics import compute_median
 from .out_of_core import BUCKET_ROWS
 from .prepared import prepare_tables
 from .sample.shop import make_sample
 from .splits import SplitSummary, build_histories
 from .tables import TablesSummary, load_interactions, load_tables, require_tables
-from .timestamps import TimestampScale, timestamp_scale
+from .timestamps import TimestampScale, detect_timestamp_scale
 from .validation.summary import CheckSummary, TableSummary, ValidationSummary
 from .validation.validate import validate_tables
 from .versions.snapshot import DataVersion, obtain_version, record_version, restore_version
@@ -24,18 +24,18 @@ __all__ = [
     "TimestampScale",
     "ValidationSummary",
     "build_histories",
+    "compute_median",
     "count_before",
+    "detect_timestamp_scale",
     "find_table",
-    "in_pieces",
+    "iterate_pieces",
     "load_interactions",
     "load_tables",
     "make_sample",
-    "median",
     "obtain_version",
     "prepare_tables",
     "record_version",
     "require_tables",
     "restore_version",
-    "timestamp_scale",
     "validate_tables",
 ]

@@ -60,7 +60,7 @@ def amazon(
     """
     from learn.data.importers.amazon import import_amazon
 
-    with _errors_in_words():
+    with _show_errors_plainly():
         summary = import_amazon(
             reviews, metadata, out, layout=layout, rating_at_least=rating_at_least, keep_unreviewed=keep_unreviewed
         )
@@ -76,12 +76,12 @@ def movielens(source: Path, out: Path, rating_at_least: float | None, keep_unrat
     """Import MovieLens: genres become the category, tags the keywords."""
     from learn.data.importers.movielens import import_movielens
 
-    with _errors_in_words():
+    with _show_errors_plainly():
         _say(import_movielens(source, out, rating_at_least=rating_at_least, keep_unrated=keep_unrated))
 
 
 @contextmanager
-def _errors_in_words() -> Iterator[None]:
+def _show_errors_plainly() -> Iterator[None]:
     try:
         yield
     except LearnError as fault:

@@ -34,7 +34,7 @@ _CUT_SIGNS = ("truncated", "unexpected end", "incomplete frame", "end-of-stream"
 _STORAGE = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EIO}
 
 
-def unreadable(fault: Exception, path: Path, *, line: int | None = None) -> DataError:
+def explain_unreadable(fault: Exception, path: Path, *, line: int | None = None) -> DataError:
     """Say whether a file is cut off or damaged, from what the library that read it said.
 
     Args:
@@ -49,7 +49,7 @@ def unreadable(fault: Exception, path: Path, *, line: int | None = None) -> Data
     return DataError(f"The file is damaged: {said}.", where=where, fix="copy, download or export it again")
 
 
-def lasting_or(fault: OSError, otherwise: DataError) -> Exception:
+def prefer_system_fault(fault: OSError, otherwise: DataError) -> Exception:
     """Return the operating system's own fault where it is one, else the reading error.
 
     The decompressors raise ``OSError`` without a number for bytes that are not what they should be.
@@ -67,7 +67,7 @@ def raise_engine_fault(fault: Exception, otherwise: DataError) -> NoReturn:
     raise otherwise from fault
 
 
-def engine_faults() -> tuple[type[Exception], ...]:
+def list_engine_faults() -> tuple[type[Exception], ...]:
     """Return the kinds of error that Polars raises for a file that it cannot read or write."""
     return (pl.exceptions.PolarsError, OSError)
 
@@ -126,7 +126,7 @@ def find_table(source: Path, stem: str) -> TableFile:
     names = sorted(path.name for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
     found = [(name, match) for name in names if (match := _NAME.fullmatch(name)) and match["stem"].lower() == stem]
     if not found:
-        raise DataError(f"There is no file for the table `{stem}`.", where=source, fix=_looked_for(stem, names))
+        raise DataError(f"There is no file for the table `{stem}`.", where=source, fix=_describe_search(stem, names))
     if len(found) > 1:
         listed = " and ".join(f"`{name}`" for name, _ in found)
         raise DataError(
@@ -135,12 +135,12 @@ def find_table(source: Path, stem: str) -> TableFile:
             fix="keep one of them in the folder, and give the others another name",
         )
     name, match = found[0]
-    file = table_file(source / name, match)
+    file = parse_table_name(source / name, match)
     _require_content(file.path)
     return file
 
 
-def table_file(path: Path, match: re.Match[str] | None = None) -> TableFile:
+def parse_table_name(path: Path, match: re.Match[str] | None = None) -> TableFile:
     """Tell format and compression of a file by its name.
 
     Raises:
@@ -148,7 +148,9 @@ def table_file(path: Path, match: re.Match[str] | None = None) -> TableFile:
     """
     match = match or _NAME.fullmatch(path.name)
     if match is None:
-        raise DataError("The name does not tell a known format.", where=path, fix=f"name it one of {_endings('NAME')}")
+        raise DataError(
+            "The name does not tell a known format.", where=path, fix=f"name it one of {_list_endings('NAME')}"
+        )
     compression = match["compression"]
     return TableFile(
         path=path,
@@ -174,17 +176,17 @@ def _require_content(path: Path) -> None:
         raise DataError("The file is empty (0 bytes).", where=path, fix=EMPTY_FIX)
 
 
-def _looked_for(stem: str, names: list[str]) -> str:
+def _describe_search(stem: str, names: list[str]) -> str:
     shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     near = difflib.get_close_matches(stem, [name.split(".")[0].lower() for name in names], n=1)
     closest = next((name for name in names if near and name.split(".")[0].lower() == near[0]), None)
     hint = f" Rename `{closest}`?" if closest else ""
-    return f"put one of {_endings(stem)} there, plain or with .gz or .zst after it; the folder holds: " + (
+    return f"put one of {_list_endings(stem)} there, plain or with .gz or .zst after it; the folder holds: " + (
         f"{shown or 'nothing'}.{hint}"
     )
 
 
-def _endings(stem: str) -> str:
+def _list_endings(stem: str) -> str:
     return ", ".join(f"{stem}.{ending}" for ending in _FORMATS)
 
 
@@ -218,10 +220,10 @@ def _read(stream: io.BufferedReader, path: Path) -> bytes:
     try:
         return stream.read(_READ_BYTES)
     except OSError as fault:
-        raise lasting_or(fault, unreadable(fault, path)) from fault
+        raise prefer_system_fault(fault, explain_unreadable(fault, path)) from fault
 
 
-def delimited_to_parquet(file: TableFile, target: Path) -> None:
+def convert_delimited(file: TableFile, target: Path) -> None:
     """Copy a CSV or TSV file to Parquet, every field as the text it is; an empty field is null.
 
     The file is streamed: memory holds a few blocks of it, whatever its size.
@@ -229,14 +231,14 @@ def delimited_to_parquet(file: TableFile, target: Path) -> None:
     Raises:
         DataError: A row has too many or too few fields, the text is not UTF-8, or the file is cut off or damaged.
     """
-    names = _header(file)
+    names = _read_header(file)
     schema = pa.schema([(name, pa.string()) for name in names])
     with pq.ParquetWriter(target, schema, compression="zstd") as writer:
-        for batch in _batches(file, names):
+        for batch in _iterate_batches(file, names):
             writer.write_batch(batch)
 
 
-def _batches(file: TableFile, names: list[str]) -> Iterator[pa.RecordBatch]:
+def _iterate_batches(file: TableFile, names: list[str]) -> Iterator[pa.RecordBatch]:
     try:
         with open_stream(file.path) as stream:
             reader = pa_csv.open_csv(
@@ -254,12 +256,12 @@ def _batches(file: TableFile, names: list[str]) -> Iterator[pa.RecordBatch]:
     except pa.ArrowInvalid as fault:
         if "Empty CSV file" in str(fault):
             return
-        raise _bad_row(str(fault), file) from fault
+        raise _explain_bad_row(str(fault), file) from fault
     except OSError as fault:
-        raise lasting_or(fault, unreadable(fault, file.path)) from fault
+        raise prefer_system_fault(fault, explain_unreadable(fault, file.path)) from fault
 
 
-def _bad_row(message: str, file: TableFile) -> DataError:
+def _explain_bad_row(message: str, file: TableFile) -> DataError:
     row = re.search(r"Row #(\d+)", message)
     where = f"{file.path}, line {row[1]}" if row else str(file.path)
     counts = re.search(r"Expected (\d+) columns, got (\d+): ?(.*)", message, re.DOTALL)
@@ -267,7 +269,7 @@ def _bad_row(message: str, file: TableFile) -> DataError:
         expected, got, text = counts.groups()
         few = "too few" if int(got) < int(expected) else "too many"
         return DataError(
-            f"A row has {few} fields: {got} instead of {expected}. It reads `{_shortened(text)}`.",
+            f"A row has {few} fields: {got} instead of {expected}. It reads `{_shorten(text)}`.",
             where=where,
             fix='mend the row; a field that holds the separator, a line break or a quotation mark stands in "…"',
         )
@@ -282,11 +284,11 @@ def _bad_row(message: str, file: TableFile) -> DataError:
     return DataError(f"The file cannot be read: {message}", where=where, fix="mend the row, or export the table again")
 
 
-def _shortened(text: str) -> str:
+def _shorten(text: str) -> str:
     return text if len(text) <= 120 else text[:119] + "…"
 
 
-def _header(file: TableFile) -> list[str]:
+def _read_header(file: TableFile) -> list[str]:
     try:
         with open_stream(file.path) as stream, io.TextIOWrapper(stream, encoding="utf-8-sig", newline="") as text:
             names = next((row for row in csv.reader(text, delimiter=file.separator) if row), None)
@@ -295,7 +297,7 @@ def _header(file: TableFile) -> list[str]:
     except csv.Error as fault:
         raise DataError(f"The first line is no header: {fault}.", where=file.path, fix="put the names there") from fault
     except OSError as fault:
-        raise lasting_or(fault, unreadable(fault, file.path)) from fault
+        raise prefer_system_fault(fault, explain_unreadable(fault, file.path)) from fault
     if names is None:
         raise DataError("The table is empty.", where=file.path, fix=EMPTY_FIX)
     twice = [name for name, times in Counter(names).items() if times > 1]
@@ -306,7 +308,7 @@ def _header(file: TableFile) -> list[str]:
     return names
 
 
-def numbered_lines(path: Path, *, raw: BinaryIO | None = None) -> Iterator[tuple[int, bytes]]:
+def iterate_lines(path: Path, *, raw: BinaryIO | None = None) -> Iterator[tuple[int, bytes]]:
     """Yield each line that is not blank with its number, counted from 1; memory holds one line.
 
     Args:
@@ -323,17 +325,17 @@ def numbered_lines(path: Path, *, raw: BinaryIO | None = None) -> Iterator[tuple
                 if not line.isspace():
                     yield number, line
     except OSError as fault:
-        raise lasting_or(fault, unreadable(fault, path, line=number)) from fault
+        raise prefer_system_fault(fault, explain_unreadable(fault, path, line=number)) from fault
 
 
-def json_object(line: bytes) -> dict[str, object]:
+def parse_json_object(line: bytes) -> dict[str, object]:
     """Read one line as an object.
 
     Raises:
         ValueError: The line is not UTF-8, not JSON, or not an object; the message says which.
     """
     try:
-        record = json.loads(line.decode("utf-8"), parse_constant=_no_constant)
+        record = json.loads(line.decode("utf-8"), parse_constant=_refuse_constant)
     except UnicodeDecodeError as fault:
         raise ValueError("the text is not UTF-8") from fault
     except json.JSONDecodeError as fault:
@@ -345,11 +347,11 @@ def json_object(line: bytes) -> dict[str, object]:
     raise ValueError("a line must hold one object, `{…}`")
 
 
-def _no_constant(name: str) -> NoReturn:
+def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"`{name}` is no number in JSON")
 
 
-def bad_line(path: Path, number: int, line: bytes, reason: str) -> DataError:
+def explain_bad_line(path: Path, number: int, line: bytes, reason: str) -> DataError:
     """Say that a line cannot be read, and whether the file seems to end in the middle of it."""
     cut = not line.endswith(b"\n")
     return DataError(
@@ -359,16 +361,16 @@ def bad_line(path: Path, number: int, line: bytes, reason: str) -> DataError:
     )
 
 
-def first_fault(path: Path) -> DataError | None:
+def find_first_fault(path: Path) -> DataError | None:
     """Look for the first line of a JSON Lines file that cannot be read; slow, for an error's text alone."""
     empty = True
     try:
-        for number, line in numbered_lines(path):
+        for number, line in iterate_lines(path):
             empty = False
             try:
-                json_object(line)
+                parse_json_object(line)
             except ValueError as fault:
-                return bad_line(path, number, line, str(fault))
+                return explain_bad_line(path, number, line, str(fault))
     except DataError as fault:
         return fault
     return DataError("The table is empty.", where=path, fix=EMPTY_FIX) if empty else None

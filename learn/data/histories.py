@@ -49,7 +49,7 @@ class Examples:
     def __len__(self) -> int:
         return len(self.targets)
 
-    def with_history(self) -> Examples:
+    def keep_with_history(self) -> Examples:
         """Return the examples whose history is not empty."""
         kept = np.flatnonzero(self.stops > self.starts)
         return Examples(self.name, self.users[kept], self.starts[kept], self.stops[kept], self.targets[kept])
@@ -108,53 +108,53 @@ class Histories:
         """Items' ids as in the table, by item index."""
         return pl.read_parquet(self.folder / "item_ids.parquet")["item_id"].to_list()
 
-    def examples(self, part: Part) -> Examples:
+    def open_examples(self, part: Part) -> Examples:
         """Open the examples of one part."""
         arrays = (
             np.load(self.folder / f"{part}_{name}.npy", mmap_mode="r", allow_pickle=False) for name in _EXAMPLE_ARRAYS
         )
         return Examples(part, *arrays)
 
-    def training_mask(self) -> NDArray[np.bool_]:
+    def mark_training(self) -> NDArray[np.bool_]:
         """Return (N,) bool: which interactions belong to the training part."""
         mask = np.zeros(len(self.items), np.bool_)
-        for rows, _, training in self._blocks():
+        for rows, _, training in self._iterate_blocks():
             mask[rows] = training
         return mask
 
-    def popularity(self) -> NDArray[np.int64]:
+    def count_popularity(self) -> NDArray[np.int64]:
         """Return (item_count,) int64: interactions of each item in the training part alone."""
         counts = np.zeros(self.item_count, np.int64)
-        for _, items in self.training_blocks():
+        for _, items in self.iterate_training_blocks():
             counts += np.bincount(items, minlength=self.item_count)
         return counts
 
-    def training_blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
+    def iterate_training_blocks(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int32]]]:
         """Yield, for blocks of users, user and item of each training interaction: what fits memory at any size."""
-        for rows, users, training in self._blocks():
+        for rows, users, training in self._iterate_blocks():
             yield users[training], self.items[rows][training]
 
-    def _blocks(self) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[np.bool_]]]:
+    def _iterate_blocks(self) -> Iterator[tuple[slice, NDArray[np.int64], NDArray[np.bool_]]]:
         """Yield, for blocks of users, their rows, and for each row its user and whether it is of the training part."""
-        for block in user_blocks(self.offsets):
+        for block in iterate_user_blocks(self.offsets):
             borders = self.offsets[block.start : block.stop + 1]
             users = np.repeat(np.arange(block.start, block.stop), np.diff(borders))
             yield slice(borders[0], borders[-1]), users, np.arange(borders[0], borders[-1]) < self.train_stops[users]
 
-    def training_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    def read_training_pairs(self) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
         """Return users and items (both (N,) int64) of all training interactions, by user, oldest first."""
-        training = self.training_mask()
+        training = self.mark_training()
         users = np.repeat(np.arange(self.user_count, dtype=np.int64), np.diff(self.offsets))
         return users[training], self.items[training].astype(np.int64)
 
 
-def in_pieces(array: NDArray[np.generic]) -> Iterator[NDArray[Any]]:
+def iterate_pieces(array: NDArray[np.generic]) -> Iterator[NDArray[Any]]:
     """Cut a memory-mapped array into pieces of :data:`PIECE_ROWS`."""
     for begin in range(0, len(array), PIECE_ROWS):
         yield np.asarray(array[begin : begin + PIECE_ROWS])
 
 
-def user_blocks(offsets: NDArray[np.int64]) -> Iterator[slice]:
+def iterate_user_blocks(offsets: NDArray[np.int64]) -> Iterator[slice]:
     """Cut the users into blocks of neighbours with :data:`PIECE_ROWS` together at most, or one user with more.
 
     Args:
@@ -171,7 +171,7 @@ def user_blocks(offsets: NDArray[np.int64]) -> Iterator[slice]:
 def count_before(offsets: NDArray[np.int64], timestamps: NDArray[np.float64], moment: float) -> NDArray[np.int64]:
     """Return (U,) int64: how many of each user's interactions came before a moment, counted and not searched for."""
     counted = np.zeros(len(offsets) - 1, np.int64)
-    for users in user_blocks(offsets):
+    for users in iterate_user_blocks(offsets):
         borders = offsets[users.start : users.stop + 1]
         earlier = timestamps[borders[0] : borders[-1]] < moment
         before = np.concatenate([np.zeros(1, np.int64), np.cumsum(earlier)])

@@ -1,6 +1,6 @@
 """Median and quantiles of more numbers than memory holds, exact to the bit.
 
-    from learn.data.order_statistics import median, upper_quantile
+    from learn.data.order_statistics import compute_median, compute_upper_quantile
 
 The numbers are read a few times over in pieces: each time they are counted in equal parts of the range in which the
 wanted one lies, until few enough are left to be sorted. Counted are the numbers' bits, read as integers that are in
@@ -26,7 +26,7 @@ _PARTS = 65_536
 _SIGN = np.uint64(1 << 63)
 
 
-def median(chunks: Chunks, *, held: int = HELD) -> float | None:
+def compute_median(chunks: Chunks, *, held: int = HELD) -> float | None:
     """Return what ``numpy.median`` does of all numbers together; None where there is none."""
     count = sum(len(chunk) for chunk in chunks())
     if count == 0:
@@ -35,7 +35,7 @@ def median(chunks: Chunks, *, held: int = HELD) -> float | None:
     return float(np.mean(list(middle)))
 
 
-def upper_quantile(chunks: Chunks, share: float, *, held: int = HELD) -> float:
+def compute_upper_quantile(chunks: Chunks, share: float, *, held: int = HELD) -> float:
     """Return what ``numpy.quantile(…, share, method="higher")`` does; there is one number at least."""
     count = sum(len(chunk) for chunk in chunks())
     return _smallest(chunks, math.ceil((count - 1) * share), held=held)

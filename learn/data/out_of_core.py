@@ -1,6 +1,6 @@
 """Rows of a table shared out over files by a number, so that each file can be worked on whole in memory.
 
-    from learn.data.out_of_core import in_buckets
+    from learn.data.out_of_core import iterate_buckets
 
 What a table of any length needs sorted or compared is then sorted and compared bucket by bucket.
 """
@@ -13,14 +13,14 @@ from pathlib import Path
 
 import polars as pl
 
-from learn.data.formats import engine_faults, raise_engine_fault
+from learn.data.formats import list_engine_faults, raise_engine_fault
 from learn.errors import DataError
 
 BUCKET_ROWS = 4_000_000
 """Rows of a bucket, about: with three numbers a row, a bucket and its sorted copy stay near a fifth of a gigabyte."""
 
 
-def in_buckets(rows: pl.LazyFrame, folder: Path, *, where: Path | str) -> Iterator[tuple[int, pl.DataFrame]]:
+def iterate_buckets(rows: pl.LazyFrame, folder: Path, *, where: Path | str) -> Iterator[tuple[int, pl.DataFrame]]:
     """Share the rows out over files in one streaming pass, then read them back bucket by bucket.
 
     Args:
@@ -45,7 +45,7 @@ def in_buckets(rows: pl.LazyFrame, folder: Path, *, where: Path | str) -> Iterat
             mkdir=True,
             engine="streaming",
         )
-    except engine_faults() as fault:
+    except list_engine_faults() as fault:
         raise_engine_fault(fault, DataError(f"The rows cannot be shared out: {fault}.", where=where))
     for number, path in sorted((int(path.name.partition("=")[2]), path) for path in folder.glob("bucket=*")):
         # No pattern: a folder's own name may hold brackets.

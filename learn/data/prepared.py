@@ -16,8 +16,8 @@ from learn.config import Settings
 from learn.data.tables import load_tables
 from learn.data.validation.summary import ValidationSummary
 from learn.data.versions.snapshot import DataVersion
-from learn.errors import storage_faults
-from learn.storage import staged
+from learn.errors import explain_storage_faults
+from learn.storage import atomic_files
 
 _SUMMARY, _REPORT = "summary.json", "validation.html"
 _KEY_DIGITS = 16
@@ -37,8 +37,8 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
         InvalidDataError: Too many rows failed.
         StorageError: The disk is full or closed.
     """
-    folder = workspace / "prepared" / _key(version, settings)
-    summary = _made_before(folder, report)
+    folder = workspace / "prepared" / _compute_key(version, settings)
+    summary = _find_prepared(folder, report)
     if summary is None:
         raw = load_tables(version.folder, folder / "raw", settings=settings.data)
         # Here and no earlier: a run over a known version, or over tables that cannot be read, shall not wait for
@@ -53,25 +53,25 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
             sources=[version.folder / name for name in raw.sources],
         )
         # The summary last: where it stands, everything it speaks of stands as well.
-        with staged(folder, names=(_REPORT, _SUMMARY)) as stage:
+        with atomic_files(folder, names=(_REPORT, _SUMMARY)) as stage:
             shutil.copyfile(report, stage / _REPORT)
             (stage / _SUMMARY).write_bytes(TypeAdapter(ValidationSummary).dump_json(summary))
     return summary
 
 
-def _key(version: DataVersion, settings: Settings) -> str:
+def _compute_key(version: DataVersion, settings: Settings) -> str:
     read = [version.version, settings.data.model_dump(mode="json"), settings.validation.model_dump(mode="json")]
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:_KEY_DIGITS]
 
 
-def _made_before(folder: Path, report: Path) -> ValidationSummary | None:
+def _find_prepared(folder: Path, report: Path) -> ValidationSummary | None:
     try:
         summary = TypeAdapter(ValidationSummary).validate_json((folder / _SUMMARY).read_bytes())
         if not all((summary.folder / name).is_file() for name in ("items.parquet", "interactions.parquet")):
             return None
     except (OSError, ValidationError):
         return None
-    with storage_faults(report):
+    with explain_storage_faults(report):
         report.parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(folder / _REPORT, report)
     return summary

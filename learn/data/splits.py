@@ -25,11 +25,11 @@ import polars as pl
 from numpy.typing import DTypeLike, NDArray
 
 from learn.config import SplitSettings
-from learn.data.histories import Examples, Histories, count_before, in_pieces
-from learn.data.order_statistics import median, upper_quantile
-from learn.data.out_of_core import BUCKET_ROWS, in_buckets
-from learn.data.timestamps import TimestampScale, timestamp_scale
-from learn.errors import SplitError, storage_faults
+from learn.data.histories import Examples, Histories, count_before, iterate_pieces
+from learn.data.order_statistics import compute_median, compute_upper_quantile
+from learn.data.out_of_core import BUCKET_ROWS, iterate_buckets
+from learn.data.timestamps import TimestampScale, detect_timestamp_scale
+from learn.errors import SplitError, explain_storage_faults
 
 
 def write_user_order(interactions: Path, item_ids: pl.DataFrame, folder: Path) -> pl.DataFrame:
@@ -48,7 +48,7 @@ def write_user_order(interactions: Path, item_ids: pl.DataFrame, folder: Path) -
         OSError: The disk is full or closed.
     """
     log = pl.scan_parquet(interactions, glob=False)
-    users = _users(log)
+    users = _number_users(log)
     rows = (
         log.select("user_id", "item_id", "row", pl.col("timestamp").cast(pl.Float64))
         .join(item_ids.lazy().with_row_index("item"), on="item_id", how="inner")
@@ -57,10 +57,10 @@ def write_user_order(interactions: Path, item_ids: pl.DataFrame, folder: Path) -
     )
     counts = np.zeros(len(users), np.int64)
     with (
-        _flat_array(folder / "items.npy", np.int32) as items,
-        _flat_array(folder / "timestamps.npy", np.float64) as timestamps,
+        _open_flat_array(folder / "items.npy", np.int32) as items,
+        _open_flat_array(folder / "timestamps.npy", np.float64) as timestamps,
     ):
-        for _, bucket in in_buckets(rows, folder / "buckets", where=interactions):
+        for _, bucket in iterate_buckets(rows, folder / "buckets", where=interactions):
             # The row breaks ties: a file's own order is the best witness within one moment.
             ordered = bucket.sort("user", "timestamp", "row")
             first = int(ordered["user"][0])
@@ -72,7 +72,7 @@ def write_user_order(interactions: Path, item_ids: pl.DataFrame, folder: Path) -
     return users.select("user_id")
 
 
-def _users(log: pl.LazyFrame) -> pl.DataFrame:
+def _number_users(log: pl.LazyFrame) -> pl.DataFrame:
     """Number the users by their ids and share them out over buckets of neighbours; a user's rows are never parted."""
     before = pl.col("rows").cast(pl.Int64).cum_sum() - pl.col("rows")
     return (
@@ -111,7 +111,7 @@ class _FlatArray:
 
 
 @contextmanager
-def _flat_array(path: Path, dtype: DTypeLike) -> Iterator[_FlatArray]:
+def _open_flat_array(path: Path, dtype: DTypeLike) -> Iterator[_FlatArray]:
     with path.open("wb") as file:
         array = _FlatArray(file, dtype)
         yield array
@@ -157,7 +157,7 @@ def build_histories(tables: Path, destination: Path, *, settings: SplitSettings)
         SettingsError: A cut is neither a date nor a number.
         StorageError: The disk is full or closed.
     """
-    with storage_faults(destination), _made_whole(destination) as scratch:
+    with explain_storage_faults(destination), _open_folder_atomic(destination) as scratch:
         item_ids = pl.read_parquet(tables / "items.parquet", columns=["item_id"])
         item_ids.write_parquet(scratch / "item_ids.parquet")
         users = write_user_order(tables / "interactions.parquet", item_ids, scratch)
@@ -175,14 +175,14 @@ def build_histories(tables: Path, destination: Path, *, settings: SplitSettings)
         parts = _split(offsets, items, timestamps, settings)
         _check_parts(parts, offsets, where=tables)
         _write_parts(scratch, parts, item_count=len(item_ids))
-    return _summary(Histories.open(destination), parts)
+    return _summarise(Histories.open(destination), parts)
 
 
 def _split(
     offsets: _Long, items: NDArray[np.int32], timestamps: NDArray[np.float64], settings: SplitSettings
 ) -> _Parts:
-    middle = median(partial(in_pieces, timestamps)) or 0.0
-    scale = timestamp_scale(middle)
+    middle = compute_median(partial(iterate_pieces, timestamps)) or 0.0
+    scale = detect_timestamp_scale(middle)
     method = settings.method
     if method == "auto":
         method = "by_date" if scale.is_clock else "leave_one_out"
@@ -194,7 +194,7 @@ def _split(
             where="interactions, column `timestamp`",
             fix="use `--split leave_one_out`, or give `split.validation_from` and `split.test_from` as numbers",
         )
-    return _by_date(offsets, items, timestamps, scale, settings)
+    return _split_by_date(offsets, items, timestamps, scale, settings)
 
 
 def _leave_one_out(offsets: _Long, items: NDArray[np.int32]) -> _Parts:
@@ -202,26 +202,28 @@ def _leave_one_out(offsets: _Long, items: NDArray[np.int32]) -> _Parts:
     counts = ends - starts
     # A user of two interactions has one to learn from and one to be asked about.
     train_stops = np.where(counts >= 3, ends - 2, np.where(counts == 2, ends - 1, ends))
-    validation = _examples("validation", np.flatnonzero(counts >= 3), starts, ends - 2, items)
-    test = _examples("test", np.flatnonzero(counts >= 2), starts, ends - 1, items)
+    validation = _build_examples("validation", np.flatnonzero(counts >= 3), starts, ends - 2, items)
+    test = _build_examples("test", np.flatnonzero(counts >= 2), starts, ends - 1, items)
     described = "each user's last item is test, the one before validation"
     return _Parts(train_stops, validation, test, {"method": "leave_one_out", "described": described})
 
 
-def _by_date(
+def _split_by_date(
     offsets: _Long,
     items: NDArray[np.int32],
     timestamps: NDArray[np.float64],
     scale: TimestampScale,
     settings: SplitSettings,
 ) -> _Parts:
-    first_cut, second_cut = _cuts(timestamps, scale, settings)
+    first_cut, second_cut = _choose_cuts(timestamps, scale, settings)
     starts, ends = offsets[:-1], offsets[1:]
     before_first = starts + count_before(offsets, timestamps, first_cut)
     before_second = starts + count_before(offsets, timestamps, second_cut)
-    validation = _examples("validation", np.flatnonzero(before_second > before_first), starts, before_first, items)
-    test = _examples("test", np.flatnonzero(ends > before_second), starts, before_second, items)
-    said = [_shown(cut, scale) for cut in (first_cut, second_cut)]
+    validation = _build_examples(
+        "validation", np.flatnonzero(before_second > before_first), starts, before_first, items
+    )
+    test = _build_examples("test", np.flatnonzero(ends > before_second), starts, before_second, items)
+    said = [_format_cut(cut, scale) for cut in (first_cut, second_cut)]
     meta = {
         "method": "by_date",
         "described": f"training before {said[0]}, validation before {said[1]}, test from there on",
@@ -231,16 +233,18 @@ def _by_date(
     return _Parts(before_first, validation, test, meta)
 
 
-def _cuts(timestamps: NDArray[np.float64], scale: TimestampScale, settings: SplitSettings) -> tuple[float, float]:
+def _choose_cuts(
+    timestamps: NDArray[np.float64], scale: TimestampScale, settings: SplitSettings
+) -> tuple[float, float]:
     shares = (1 - settings.validation_share - settings.test_share, 1 - settings.test_share)
     texts = (settings.validation_from, settings.test_from)
     names = ("split.validation_from", "split.test_from")
     first, second = (
-        scale.parse(text, setting=name) if text else upper_quantile(partial(in_pieces, timestamps), share)
+        scale.parse(text, setting=name) if text else compute_upper_quantile(partial(iterate_pieces, timestamps), share)
         for text, name, share in zip(texts, names, shares, strict=True)
     )
     if not first < second:
-        said = [_shown(cut, scale) for cut in (first, second)]
+        said = [_format_cut(cut, scale) for cut in (first, second)]
         raise SplitError(
             f"The validation window is empty: it would begin at {said[0]} and end at {said[1]}.",
             where="settings, section `split`",
@@ -249,11 +253,11 @@ def _cuts(timestamps: NDArray[np.float64], scale: TimestampScale, settings: Spli
     return first, second
 
 
-def _shown(cut: float, scale: TimestampScale) -> str:
-    return str(scale.moment(cut)) if scale.is_clock else f"{cut:g}"
+def _format_cut(cut: float, scale: TimestampScale) -> str:
+    return str(scale.to_datetime(cut)) if scale.is_clock else f"{cut:g}"
 
 
-def _examples(name: str, users: _Long, starts: _Long, stops: _Long, items: NDArray[np.int32]) -> Examples:
+def _build_examples(name: str, users: _Long, starts: _Long, stops: _Long, items: NDArray[np.int32]) -> Examples:
     return Examples(name, users, starts[users], stops[users], items[stops[users]])
 
 
@@ -270,7 +274,7 @@ def _check_parts(parts: _Parts, offsets: _Long, *, where: Path) -> None:
 
 
 @contextmanager
-def _made_whole(destination: Path) -> Iterator[Path]:
+def _open_folder_atomic(destination: Path) -> Iterator[Path]:
     """Lend a folder beside the destination, and put it in its place once all is well."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     scratch = destination.with_name(destination.name + ".partial")
@@ -293,7 +297,7 @@ def _write_parts(folder: Path, parts: _Parts, *, item_count: int) -> None:
     (folder / "histories.json").write_text(json.dumps(meta, indent=2), encoding="utf-8")
 
 
-def _summary(histories: Histories, parts: _Parts) -> SplitSummary:
+def _summarise(histories: Histories, parts: _Parts) -> SplitSummary:
     return SplitSummary(
         folder=histories.folder,
         method=parts.meta["method"],

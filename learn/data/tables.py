@@ -20,18 +20,18 @@ from learn.config import DataSettings
 from learn.data.formats import (
     EMPTY_FIX,
     TableFile,
-    delimited_to_parquet,
-    engine_faults,
+    convert_delimited,
+    explain_unreadable,
+    find_first_fault,
     find_table,
-    first_fault,
+    list_engine_faults,
+    parse_table_name,
     raise_engine_fault,
-    table_file,
     unpack,
-    unreadable,
 )
-from learn.data.timestamps import require_timestamps, with_timestamps
+from learn.data.timestamps import read_timestamps, require_timestamps
 from learn.errors import DataError
-from learn.storage import staged
+from learn.storage import atomic_files
 
 _ALSO_CALLED = {
     "item_id": ("item", "asin", "parent_asin", "product_id", "article_id", "sku", "stock_code", "movie_id"),
@@ -79,7 +79,7 @@ def arrange(
         if name in reserved:
             raise DataError(f"No column can be mapped to `{name}`: LEARN writes it itself.", where=f"data.{setting}")
         if source not in names:
-            raise _missing(name, source, names, path=path, setting=setting)
+            raise _explain_missing_column(name, source, names, path=path, setting=setting)
     used = set(arranged.values())
     for source in names:
         if source not in used:
@@ -90,10 +90,10 @@ def arrange(
     return arranged
 
 
-def _missing(name: str, source: str, names: Sequence[str], *, path: Path, setting: str) -> DataError:
+def _explain_missing_column(name: str, source: str, names: Sequence[str], *, path: Path, setting: str) -> DataError:
     what = f"There is no column `{source}`" + ("." if source == name else f", which `{setting}` maps to `{name}`.")
     listed = ", ".join(f"`{column}`" for column in names)
-    near = nearest(name if source == name else source, names)
+    near = find_nearest_column(name if source == name else source, names)
     if near:
         fix = f'there is `{near}`, did you mean to map it? In the settings: [data] {setting} = {{{name} = "{near}"}}'
     elif len(names) == 1 and any(separator in names[0] for separator in ";|\t,"):
@@ -103,23 +103,23 @@ def _missing(name: str, source: str, names: Sequence[str], *, path: Path, settin
     return DataError(what, where=path, fix=fix)
 
 
-def nearest(name: str, names: Sequence[str]) -> str | None:
+def find_nearest_column(name: str, names: Sequence[str]) -> str | None:
     """Return the column that is most likely meant by ``name``, or ``None`` where none is near."""
-    wanted = [_plain(word) for word in (name, *_ALSO_CALLED.get(name, ()))]
-    rated = [(max(_likeness(word, _plain(column)) for word in wanted), column) for column in names]
+    wanted = [_normalise_name(word) for word in (name, *_ALSO_CALLED.get(name, ()))]
+    rated = [(max(_measure_likeness(word, _normalise_name(column)) for word in wanted), column) for column in names]
     best = max(rated, default=(0.0, ""))
     return best[1] if best[0] >= _NEAR_ENOUGH else None
 
 
-def _plain(name: str) -> str:
+def _normalise_name(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
-def _likeness(wanted: str, name: str) -> float:
+def _measure_likeness(wanted: str, name: str) -> float:
     return difflib.SequenceMatcher(None, wanted, name).ratio()
 
 
-def id_text(column: pl.Expr, dtype: pl.DataType, *, name: str, path: Path) -> pl.Expr:
+def to_id_text(column: pl.Expr, dtype: pl.DataType, *, name: str, path: Path) -> pl.Expr:
     """Return an id column as text; a whole number has no fraction, however the file stored it.
 
     Raises:
@@ -140,26 +140,26 @@ def id_text(column: pl.Expr, dtype: pl.DataType, *, name: str, path: Path) -> pl
     )
 
 
-def plain_value(column: pl.Expr, dtype: pl.DataType, *, name: str) -> pl.Expr:
+def to_plain_value(column: pl.Expr, dtype: pl.DataType, *, name: str) -> pl.Expr:
     """Return a further column as text, number, boolean or date: lists are joined, records become JSON."""
     if dtype.is_nested() or isinstance(dtype, (pl.Categorical, pl.Enum, pl.Null)) or name in _TEXTS:
-        return _as_text(column, dtype)
+        return _to_text(column, dtype)
     return column.cast(pl.Float64) if dtype.is_decimal() else column
 
 
-def _as_text(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
+def _to_text(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
     if isinstance(dtype, pl.Array):
-        return _as_text(column.arr.to_list(), pl.List(dtype.inner))
+        return _to_text(column.arr.to_list(), pl.List(dtype.inner))
     if isinstance(dtype, pl.List):
         inner = dtype.inner() if isinstance(dtype.inner, type) else dtype.inner
-        return column.list.eval(_as_text(pl.element(), inner)).list.join(", ")
+        return column.list.eval(_to_text(pl.element(), inner)).list.join(", ")
     if isinstance(dtype, pl.Struct):
         # A record without fields, `{}` on every line, says nothing and has no JSON.
         return column.struct.json_encode() if dtype.fields else pl.lit(None, dtype=pl.String)
     return column.cast(pl.String)
 
 
-def numbers_among(table: pl.LazyFrame, names: Sequence[str]) -> dict[str, pl.DataType]:
+def find_number_columns(table: pl.LazyFrame, names: Sequence[str]) -> dict[str, pl.DataType]:
     """Find the text columns of a CSV table that are numbers throughout, and as what each can be read without loss.
 
     Leading zeros make a text: ``007`` is a code, not seven.
@@ -230,7 +230,7 @@ def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> T
     """
     items_source = find_table(source, "items")
     interactions_source = find_table(source, "interactions")
-    with staged(destination, names=(ITEMS_FILE, INTERACTIONS_FILE)) as stage:
+    with atomic_files(destination, names=(ITEMS_FILE, INTERACTIONS_FILE)) as stage:
         items = _write_items(items_source, stage, mapping=settings.item_columns)
         interactions = _write_interactions(interactions_source, stage, mapping=settings.interaction_columns)
     return TablesSummary(
@@ -260,8 +260,8 @@ def load_interactions(source: Path, destination: Path, *, settings: DataSettings
     """
     if not source.exists():
         raise DataError("There is no such file or folder.", where=source, fix="give a table of interactions")
-    file = find_table(source, "interactions") if source.is_dir() else table_file(source)
-    with staged(destination, names=(INTERACTIONS_FILE,)) as stage:
+    file = find_table(source, "interactions") if source.is_dir() else parse_table_name(source)
+    with atomic_files(destination, names=(INTERACTIONS_FILE,)) as stage:
         _write_interactions(file, stage, mapping=settings.interaction_columns)
     return destination / INTERACTIONS_FILE
 
@@ -277,14 +277,14 @@ def require_tables(source: Path) -> None:
 
 
 def _write_items(file: TableFile, stage: Path, *, mapping: Mapping[str, str]) -> pq.FileMetaData:
-    table = _plain_table(
+    table = _open_plain_table(
         file, stage / "items.plain", mapping=mapping, required=_ITEM_COLUMNS, reserved=("row",), setting="item_columns"
     )
-    return _written(table, stage / ITEMS_FILE, first=("row", *_ITEM_COLUMNS), source=file)
+    return _write_table(table, stage / ITEMS_FILE, first=("row", *_ITEM_COLUMNS), source=file)
 
 
 def _write_interactions(file: TableFile, stage: Path, *, mapping: Mapping[str, str]) -> pq.FileMetaData:
-    table = _plain_table(
+    table = _open_plain_table(
         file,
         stage / "interactions.plain",
         mapping=mapping,
@@ -294,12 +294,14 @@ def _write_interactions(file: TableFile, stage: Path, *, mapping: Mapping[str, s
     )
     first = ("row", *_INTERACTION_COLUMNS, "timestamp_text")
     target = stage / INTERACTIONS_FILE
-    metadata = _written(_with_weights(with_timestamps(table, path=file.path), file), target, first=first, source=file)
+    metadata = _write_table(
+        _read_weights(read_timestamps(table, path=file.path), file), target, first=first, source=file
+    )
     require_timestamps(_scan_parquet(target), path=file.path)
     return metadata
 
 
-def _plain_table(
+def _open_plain_table(
     file: TableFile,
     copy: Path,
     *,
@@ -310,15 +312,15 @@ def _plain_table(
 ) -> pl.LazyFrame:
     """Open a table under the contract's names, ids as text, every other column a plain value."""
     try:
-        raw, schema = _opened(file, copy)
+        raw, schema = _open_table(file, copy)
         arranged = arrange(
             schema.names(), mapping=mapping, required=required, reserved=reserved, path=file.path, setting=setting
         )
         if file.format == "jsonl":
-            raw, schema = _with_numbers_as_text(file, schema, [arranged[name] for name in required])
+            raw, schema = _read_numbers_as_text(file, schema, [arranged[name] for name in required])
         table = raw.select(
             **{
-                name: _plain_column(name, pl.col(column), schema[column], path=file.path)
+                name: _to_plain_column(name, pl.col(column), schema[column], path=file.path)
                 for name, column in arranged.items()
             }
         ).with_row_index("row")
@@ -329,20 +331,20 @@ def _plain_table(
         elif file.format in {"csv", "tsv"}:
             further = [name for name in arranged if name not in {*required, "weight"}]
             table = table.with_columns(
-                pl.col(name).cast(dtype) for name, dtype in numbers_among(table, further).items()
+                pl.col(name).cast(dtype) for name, dtype in find_number_columns(table, further).items()
             )
-    except engine_faults() as fault:
-        raise_engine_fault(fault, _reading_fault(fault, file))
+    except list_engine_faults() as fault:
+        raise_engine_fault(fault, _explain_reading_fault(fault, file))
     return table
 
 
-def _opened(file: TableFile, copy: Path) -> tuple[pl.LazyFrame, pl.Schema]:
+def _open_table(file: TableFile, copy: Path) -> tuple[pl.LazyFrame, pl.Schema]:
     if file.format == "jsonl":
-        raw = pl.scan_ndjson(_json_pattern(file), infer_schema_length=None)
+        raw = pl.scan_ndjson(_build_json_pattern(file), infer_schema_length=None)
     elif file.format == "parquet" and file.compression is None:
         raw = _scan_parquet(file.path)
     else:
-        (unpack if file.format == "parquet" else delimited_to_parquet)(file, copy)
+        (unpack if file.format == "parquet" else convert_delimited)(file, copy)
         raw = _scan_parquet(copy)
     return raw, raw.collect_schema()
 
@@ -351,27 +353,27 @@ def _scan_parquet(path: Path) -> pl.LazyFrame:
     return pl.scan_parquet(path, glob=False)
 
 
-def _json_pattern(file: TableFile) -> str:
+def _build_json_pattern(file: TableFile) -> str:
     # Polars takes the path of a JSON Lines file for a pattern, and knows no switch against it.
     return glob.escape(str(file.path))
 
 
-def _with_numbers_as_text(file: TableFile, schema: pl.Schema, columns: list[str]) -> tuple[pl.LazyFrame, pl.Schema]:
+def _read_numbers_as_text(file: TableFile, schema: pl.Schema, columns: list[str]) -> tuple[pl.LazyFrame, pl.Schema]:
     # As text, a column may hold numbers on one line and words on the next, and no digit of a long id is lost.
     scalar = {name: pl.String() for name in columns if not schema[name].is_nested()}
     known = pl.Schema({**schema, **scalar})
-    return pl.scan_ndjson(_json_pattern(file), schema=known), known
+    return pl.scan_ndjson(_build_json_pattern(file), schema=known), known
 
 
-def _plain_column(name: str, column: pl.Expr, dtype: pl.DataType, *, path: Path) -> pl.Expr:
+def _to_plain_column(name: str, column: pl.Expr, dtype: pl.DataType, *, path: Path) -> pl.Expr:
     if name in {"user_id", "item_id"}:
-        return id_text(column, dtype, name=name, path=path)
+        return to_id_text(column, dtype, name=name, path=path)
     if name == "timestamp" and not isinstance(dtype, (pl.Categorical, pl.Enum, pl.Null)):
         return column
-    return plain_value(column, dtype, name=name)
+    return to_plain_value(column, dtype, name=name)
 
 
-def _with_weights(table: pl.LazyFrame, file: TableFile) -> pl.LazyFrame:
+def _read_weights(table: pl.LazyFrame, file: TableFile) -> pl.LazyFrame:
     if "weight" not in table.collect_schema().names():
         return table
     given = pl.col("weight")
@@ -388,18 +390,18 @@ def _with_weights(table: pl.LazyFrame, file: TableFile) -> pl.LazyFrame:
     return table.with_columns(weight=number)
 
 
-def _written(table: pl.LazyFrame, target: Path, *, first: tuple[str, ...], source: TableFile) -> pq.FileMetaData:
+def _write_table(table: pl.LazyFrame, target: Path, *, first: tuple[str, ...], source: TableFile) -> pq.FileMetaData:
     try:
         columns = table.select(*first, pl.exclude(*first)).with_columns(pl.col("row").cast(pl.Int64))
         columns.sink_parquet(target, engine="streaming")
-    except engine_faults() as fault:
-        raise_engine_fault(fault, _reading_fault(fault, source))
+    except list_engine_faults() as fault:
+        raise_engine_fault(fault, _explain_reading_fault(fault, source))
     metadata = pq.read_metadata(target)
     if metadata.num_rows == 0:
         raise DataError("The table is empty: it has no row of data.", where=source.path, fix=EMPTY_FIX)
     return metadata
 
 
-def _reading_fault(fault: Exception, file: TableFile) -> DataError:
-    found = first_fault(file.path) if file.format == "jsonl" else None
-    return found or unreadable(fault, file.path)
+def _explain_reading_fault(fault: Exception, file: TableFile) -> DataError:
+    found = find_first_fault(file.path) if file.format == "jsonl" else None
+    return found or explain_unreadable(fault, file.path)

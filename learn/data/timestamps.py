@@ -36,7 +36,7 @@ class TimestampScale:
         """Whether the numbers are moments of a calendar."""
         return self.unit != "order"
 
-    def moment(self, value: float) -> datetime:
+    def to_datetime(self, value: float) -> datetime:
         """Return the calendar moment of one timestamp.
 
         Raises:
@@ -72,7 +72,7 @@ class TimestampScale:
         return aware.timestamp() * self.per_second
 
 
-def timestamp_scale(median: float, *, declared: Literal["auto", "unix", "order"] = "auto") -> TimestampScale:
+def detect_timestamp_scale(median: float, *, declared: Literal["auto", "unix", "order"] = "auto") -> TimestampScale:
     """Tell what the timestamps of a table are by their median.
 
     Args:
@@ -96,7 +96,7 @@ _TICKS = {"ms": 1e3, "us": 1e6, "ns": 1e9}
 _PARTS, _NUMBER = "__timestamp_parts", "__timestamp_number"
 
 
-def with_timestamps(table: pl.LazyFrame, *, path: Path) -> pl.LazyFrame:
+def read_timestamps(table: pl.LazyFrame, *, path: Path) -> pl.LazyFrame:
     """Read the column ``timestamp`` as Float64 and keep in ``timestamp_text`` what could not be read.
 
     Numbers stay as they are, dates and datetimes become Unix seconds (in UTC where they name no zone), text is read as
@@ -112,31 +112,31 @@ def with_timestamps(table: pl.LazyFrame, *, path: Path) -> pl.LazyFrame:
     dtype = table.collect_schema()["timestamp"]
     given = pl.col("timestamp")
     if isinstance(dtype, pl.String):
-        number = _finite(given.str.strip_chars().cast(pl.Float64, strict=False))
+        number = _keep_finite(given.str.strip_chars().cast(pl.Float64, strict=False))
         if _holds_texts(table):
             # A step of its own: written into the expressions below, the search would run once for each part of a date.
             table = table.with_columns(given.str.strip_chars().str.extract_groups(_ISO).alias(_PARTS))
-            number = pl.coalesce(number, _iso_seconds(pl.col(_PARTS)))
+            number = pl.coalesce(number, _compute_iso_seconds(pl.col(_PARTS)))
     else:
-        number = _stored_number(given, dtype, path=path)
+        number = _read_stored_number(given, dtype, path=path)
     read = table.with_columns(number.alias(_NUMBER))
     unread = pl.when(pl.col(_NUMBER).is_null()).then(given.cast(pl.String))
     return read.with_columns(timestamp=_NUMBER, timestamp_text=unread).drop(_NUMBER, _PARTS, strict=False)
 
 
-def _stored_number(column: pl.Expr, dtype: pl.DataType, *, path: Path) -> pl.Expr:
+def _read_stored_number(column: pl.Expr, dtype: pl.DataType, *, path: Path) -> pl.Expr:
     if isinstance(dtype, pl.Datetime):
         return column.cast(pl.Int64).cast(pl.Float64) / _TICKS[dtype.time_unit]
     if isinstance(dtype, pl.Date):
         return column.cast(pl.Int32).cast(pl.Float64) * _DAY_SECONDS
     if dtype.is_numeric():
-        return _finite(column.cast(pl.Float64))
+        return _keep_finite(column.cast(pl.Float64))
     raise DataError(
         f"The timestamps are stored as {dtype}.", where=path, fix="store them as numbers, dates or text in ISO 8601"
     )
 
 
-def _finite(number: pl.Expr) -> pl.Expr:
+def _keep_finite(number: pl.Expr) -> pl.Expr:
     return pl.when(number.is_finite()).then(number)
 
 
@@ -147,8 +147,8 @@ def _holds_texts(table: pl.LazyFrame) -> bool:
     return bool(table.select(strange).collect(engine="streaming").item())
 
 
-def _iso_seconds(parts: pl.Expr) -> pl.Expr:
-    def number(name: str) -> pl.Expr:
+def _compute_iso_seconds(parts: pl.Expr) -> pl.Expr:
+    def read_number(name: str) -> pl.Expr:
         return parts.struct.field(name).cast(pl.Float64, strict=False).fill_null(0.0)
 
     day_text = pl.concat_str(
@@ -158,9 +158,9 @@ def _iso_seconds(parts: pl.Expr) -> pl.Expr:
         separator="-",
     )
     day = day_text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32).cast(pl.Float64)
-    on_the_clock = (number("hour") < 24) & (number("minute") < 60) & (number("second") < 61)
-    clock = number("hour") * 3_600 + number("minute") * 60 + number("second")
-    ahead = number("zone_hour") * 3_600 + number("zone_minute") * 60
+    on_the_clock = (read_number("hour") < 24) & (read_number("minute") < 60) & (read_number("second") < 61)
+    clock = read_number("hour") * 3_600 + read_number("minute") * 60 + read_number("second")
+    ahead = read_number("zone_hour") * 3_600 + read_number("zone_minute") * 60
     zone = pl.when(parts.struct.field("sign") == "-").then(-ahead).otherwise(ahead)
     return pl.when(on_the_clock).then(day * _DAY_SECONDS + clock - zone)
 

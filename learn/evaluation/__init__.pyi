@@ -1,23 +1,23 @@
 from .baselines import Blend, ContentNeighbours, fit_baselines
-from .evaluator import evaluate, evaluate_run, ranked
-from .gate import Decision, Rule, validation_rule
+from .evaluator import count_ranked, evaluate, evaluate_run
+from .gate import Decision, Rule, judge_validation
 from .metrics import (
     Difference,
     Interval,
+    average_metrics,
     bootstrap_interval,
     bootstrap_intervals,
-    figures,
-    gap_differences,
-    metric_names,
-    metric_values,
-    paired_difference,
+    compare_gaps,
+    compare_paired_ranks,
+    compute_metric,
+    list_metric_names,
 )
 from .prepare import PreparedFolder, prepare_folder
 from .production import ProductionModel, Standing
 from .ranking import Ranks, Scorer, rank_targets
 from .results import Evaluation, Masking
-from .selection import train_selected, tune_channels, validation_ndcg
-from .slices import slice_masks
+from .selection import make_validation_measure, train_selected, tune_channels
+from .slices import mark_slices
 
 __all__ = [
     "Blend",
@@ -33,22 +33,22 @@ __all__ = [
     "Rule",
     "Scorer",
     "Standing",
+    "average_metrics",
     "bootstrap_interval",
     "bootstrap_intervals",
+    "compare_gaps",
+    "compare_paired_ranks",
+    "compute_metric",
+    "count_ranked",
     "evaluate",
     "evaluate_run",
-    "figures",
     "fit_baselines",
-    "gap_differences",
-    "metric_names",
-    "metric_values",
-    "paired_difference",
+    "judge_validation",
+    "list_metric_names",
+    "make_validation_measure",
+    "mark_slices",
     "prepare_folder",
     "rank_targets",
-    "ranked",
-    "slice_masks",
     "train_selected",
     "tune_channels",
-    "validation_ndcg",
-    "validation_rule",
 ]

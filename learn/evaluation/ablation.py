@@ -1,13 +1,13 @@
 """The paper's alignment ablation: what the towers add to the frozen vectors, and what each way of aligning adds.
 
-    from learn.evaluation.ablation import ablation_settings, run_ablation
+    from learn.evaluation.ablation import read_ablation_settings, run_ablation
 
 The paper's rows differ in what makes an item's vector; (a), whose item tower reads sequences of targets, is trained
 under the one loss that has such sequences. The last row is the project's own defaults on the same content vectors.
 
 An ablation as tables for people and figures for machines.
 
-from learn.evaluation.ablation import markdown, write_ablation
+from learn.evaluation.ablation import format_ablation, write_ablation
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ from learn.data import Histories, Part, SplitSummary
 from learn.errors import SettingsError
 from learn.evaluation.baselines import ContentNeighbours
 from learn.evaluation.evaluator import evaluate
-from learn.evaluation.metrics import Difference, metric_names, paired_differences
+from learn.evaluation.metrics import Difference, compare_paired_metrics, list_metric_names
 from learn.evaluation.prepare import Say, prepare_folder
 from learn.evaluation.ranking import Scorer
-from learn.evaluation.results import MASKINGS, Evaluation, Masking, ranks_under
+from learn.evaluation.results import MASKINGS, Evaluation, Masking, select_ranks
 from learn.evaluation.selection import train_selected
-from learn.model import TowerScorer, TrainingSummary, id_rows, load_towers
-from learn.storage import staged
+from learn.model import TowerScorer, TrainingSummary, compute_id_rows, load_towers
+from learn.storage import atomic_files
 
 PART: Part = "test"
 """Whose figures the tables hold; epochs are chosen on validation."""
@@ -119,7 +119,7 @@ class Ablation:
     differences: dict[tuple[str, str], dict[Masking, dict[str, Difference]]]
 
 
-def ablation_settings(file: Path | None = None, *, split: str = "", seed: int | None = None) -> Settings:
+def read_ablation_settings(file: Path | None = None, *, split: str = "", seed: int | None = None) -> Settings:
     """Return the settings of the paper's rows.
 
     Args:
@@ -133,7 +133,7 @@ def ablation_settings(file: Path | None = None, *, split: str = "", seed: int | 
     given = {} if file is None else _read(file)
     values = given | {section: ours | given.get(section, {}) for section, ours in _PAPER.items()}
     settings = Settings.from_mapping(values, where="settings" if file is None else str(file))
-    return settings.overridden(split__method=split, seed=seed)
+    return settings.override(split__method=split, seed=seed)
 
 
 def _read(file: Path) -> dict[str, Any]:
@@ -148,7 +148,7 @@ def _read(file: Path) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def row_settings(name: str, settings: Settings) -> Settings:
+def choose_row_settings(name: str, settings: Settings) -> Settings:
     """Return the settings that a row of :data:`ROWS` is trained with.
 
     Raises:
@@ -172,13 +172,13 @@ def run_ablation(data: Path, *, settings: Settings, say: Say) -> Ablation:
 
     Args:
         data: Folder of ``items`` and ``interactions``.
-        settings: As :func:`ablation_settings` gives.
+        settings: As :func:`read_ablation_settings` gives.
         say: Receives what is being done, a line at a time.
 
     Raises:
         LearnError: The data cannot be read, split or encoded, or the towers not be trained; see those rooms.
     """
-    chosen = {name: row_settings(name, settings) for name in TRAINED}
+    chosen = {name: choose_row_settings(name, settings) for name in TRAINED}
     prepared = prepare_folder(data, settings=settings, say=say)
     split, content = prepared.split, prepared.content
     histories, vectors = Histories.open(split.folder), np.load(content, mmap_mode="r")
@@ -187,28 +187,30 @@ def run_ablation(data: Path, *, settings: Settings, say: Say) -> Ablation:
     for name in TRAINED:
         say(f"Row {ROWS[name]}:")
         training = train_selected(split.folder, content, settings=chosen[name])
-        say(_kept(training))
+        say(_name_training(training))
         trainings[name] = training
-        scorers.append(TowerScorer(load_towers(training.folder), content=vectors, ids=id_rows(histories), name=name))
+        scorers.append(
+            TowerScorer(load_towers(training.folder), content=vectors, ids=compute_id_rows(histories), name=name)
+        )
     found = evaluate(
         scorers, histories, parts=(PART,), settings=settings.evaluation, seed=settings.seed, content=vectors
     )
-    return Ablation(split, settings, trainings, found, _differences(found, settings))
+    return Ablation(split, settings, trainings, found, _compare_rows(found, settings))
 
 
-def _kept(training: TrainingSummary) -> str:
+def _name_training(training: TrainingSummary) -> str:
     how = "taken from an earlier training" if training.reused else "trained"
     return f"Epoch {training.chosen_epoch} of {training.epochs}, {how}."
 
 
-def _differences(found: Evaluation, settings: Settings) -> dict[tuple[str, str], dict[Masking, dict[str, Difference]]]:
+def _compare_rows(found: Evaluation, settings: Settings) -> dict[tuple[str, str], dict[Masking, dict[str, Difference]]]:
     ranks, chosen = found.parts[PART].ranks, settings.evaluation
     return {
         (before, after): {
-            masking: paired_differences(
-                ranks_under(ranks[after], masking),
-                ranks_under(ranks[before], masking),
-                metric_names(chosen.cutoffs),
+            masking: compare_paired_metrics(
+                select_ranks(ranks[after], masking),
+                select_ranks(ranks[before], masking),
+                list_metric_names(chosen.cutoffs),
                 samples=chosen.bootstrap_samples,
                 seed=settings.seed,
             )
@@ -229,7 +231,7 @@ _TITLES: dict[Masking, str] = {
 _DIGITS = 6
 
 
-def markdown(ablation: Ablation) -> str:
+def format_ablation(ablation: Ablation) -> str:
     """Return the tables: figures and differences under both protocols, and what was trained."""
     split = ablation.split
     parts = [
@@ -239,8 +241,8 @@ def markdown(ablation: Ablation) -> str:
         f"{ablation.settings.seed}.",
     ]
     for masking, title in _TITLES.items():
-        parts += [f"## {title}", _figures(ablation, masking), _steps(ablation, masking)]
-    parts += ["## What was trained", _trainings(ablation), _remark(ablation)]
+        parts += [f"## {title}", _format_figures(ablation, masking), _format_steps(ablation, masking)]
+    parts += ["## What was trained", _format_trainings(ablation), _write_remark(ablation)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -250,13 +252,13 @@ def write_ablation(ablation: Ablation, folder: Path) -> None:
     Raises:
         StorageError: The disk is full or closed.
     """
-    with staged(folder, names=(FIGURES, PAGE)) as stage:
-        text = json.dumps(_plain(ablation), indent=1, sort_keys=True, allow_nan=False)
+    with atomic_files(folder, names=(FIGURES, PAGE)) as stage:
+        text = json.dumps(_to_plain(ablation), indent=1, sort_keys=True, allow_nan=False)
         (stage / FIGURES).write_text(text + "\n", encoding="utf-8")
-        (stage / PAGE).write_text(markdown(ablation), encoding="utf-8")
+        (stage / PAGE).write_text(format_ablation(ablation), encoding="utf-8")
 
 
-def _figures(ablation: Ablation, masking: Masking) -> str:
+def _format_figures(ablation: Ablation, masking: Masking) -> str:
     found = ablation.evaluation.parts[PART]
     lines = []
     for name, label in ROWS.items():
@@ -265,38 +267,38 @@ def _figures(ablation: Ablation, masking: Masking) -> str:
             interval = found.intervals[name][masking][metric]
             cells.append(f"{found.metrics[name][masking][metric]:.4f} ({interval.low:.4f} to {interval.high:.4f})")
         lines.append([label, *cells])
-    return _table(["test", *_SHOWN.values()], lines)
+    return _format_table(["test", *_SHOWN.values()], lines)
 
 
-def _steps(ablation: Ablation, masking: Masking) -> str:
+def _format_steps(ablation: Ablation, masking: Masking) -> str:
     lines = []
     for (before, after), found in ablation.differences.items():
-        cells = [cell for metric in _SHOWN for cell in _difference(found[masking][metric])]
-        lines.append([f"{_short(before)} → {_short(after)}", *cells])
-    return _table(["paired", *(head for name in _SHOWN.values() for head in (name, "p"))], lines)
+        cells = [cell for metric in _SHOWN for cell in _format_difference(found[masking][metric])]
+        lines.append([f"{_shorten_name(before)} → {_shorten_name(after)}", *cells])
+    return _format_table(["paired", *(head for name in _SHOWN.values() for head in (name, "p"))], lines)
 
 
-def _difference(found: Difference) -> tuple[str, str]:
+def _format_difference(found: Difference) -> tuple[str, str]:
     return f"{found.mean:+.4f} ({found.low:+.4f} to {found.high:+.4f})", f"{found.p_value:.3f}"
 
 
-def _trainings(ablation: Ablation) -> str:
+def _format_trainings(ablation: Ablation) -> str:
     lines = []
     for name, training in ablation.trainings.items():
         lines.append(
             [
                 ROWS[name],
-                f"`{row_settings(name, ablation.settings).training.loss}`",
+                f"`{choose_row_settings(name, ablation.settings).training.loss}`",
                 f"{training.chosen_epoch} of {training.epochs}",
                 f"{training.validation_ndcg:.4f}",
-                _chosen_by(ablation, name),
+                _read_masking(ablation, name),
                 f"{training.parameters:,}",
             ]
         )
-    return _table(["row", "loss", "epoch kept", "validation NDCG@10", "history", "trained numbers"], lines)
+    return _format_table(["row", "loss", "epoch kept", "validation NDCG@10", "history", "trained numbers"], lines)
 
 
-def _remark(ablation: Ablation) -> str:
+def _write_remark(ablation: Ablation) -> str:
     towers, training = ablation.settings.towers, ablation.settings.training
     blocks = f"{towers.blocks} block{'s' if towers.blocks > 1 else ''}"
     return (
@@ -308,16 +310,16 @@ def _remark(ablation: Ablation) -> str:
     )
 
 
-def _chosen_by(ablation: Ablation, name: str) -> Masking:
-    return "masked" if row_settings(name, ablation.settings).training.mask_seen else "unmasked"
+def _read_masking(ablation: Ablation, name: str) -> Masking:
+    return "masked" if choose_row_settings(name, ablation.settings).training.mask_seen else "unmasked"
 
 
-def _short(name: str) -> str:
+def _shorten_name(name: str) -> str:
     label = ROWS[name]
     return label[:3] if label.startswith("(") else name
 
 
-def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def _format_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """Return a Markdown table whose columns stand under each other, so that a terminal shows it well."""
     rows = [list(heads), *(list(line) for line in lines)]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
@@ -327,7 +329,7 @@ def _table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     )
 
 
-def _plain(ablation: Ablation) -> dict[str, Any]:
+def _to_plain(ablation: Ablation) -> dict[str, Any]:
     """Return what ``ablation.json`` holds: laid out as ``metrics.json``, with the rows for models."""
     found = ablation.evaluation.to_dict()
     # None stands beside them.
@@ -347,20 +349,20 @@ def _plain(ablation: Ablation) -> dict[str, Any]:
         "differences": {PART: gaps},
         "data": data,
         "seed": ablation.settings.seed,
-        "rows": {name: _row(ablation, name) for name in ROWS},
+        "rows": {name: _to_row(ablation, name) for name in ROWS},
     }
 
 
-def _row(ablation: Ablation, name: str) -> dict[str, Any]:
+def _to_row(ablation: Ablation, name: str) -> dict[str, Any]:
     row: dict[str, Any] = {"label": ROWS[name]}
     if name not in ablation.trainings:
         return row
-    training, settings = ablation.trainings[name], row_settings(name, ablation.settings)
+    training, settings = ablation.trainings[name], choose_row_settings(name, ablation.settings)
     return row | {
         "chosen_epoch": training.chosen_epoch,
         "epochs": training.epochs,
         "validation_ndcg": round(training.validation_ndcg, _DIGITS),
-        "chosen_by": _chosen_by(ablation, name),
+        "chosen_by": _read_masking(ablation, name),
         "parameters": training.parameters,
         "weights_sha256": training.weights_sha256,
         "towers": settings.towers.model_dump(mode="json"),

@@ -35,9 +35,17 @@ from torch import Tensor
 from learn.config import EvaluationSettings
 from learn.data import Examples, Histories
 from learn.errors import SettingsError
-from learn.evaluation.lists import centred_directions, sample_examples
-from learn.evaluation.metrics import metric_values
-from learn.evaluation.ranking import Scorer, blocks, empty_histories, history_pairs, history_profile, rank_block, tiles
+from learn.evaluation.lists import centre_directions, sample_examples
+from learn.evaluation.metrics import compute_metric
+from learn.evaluation.ranking import (
+    Scorer,
+    build_history_profile,
+    empty_histories,
+    flatten_histories,
+    iterate_blocks,
+    iterate_tiles,
+    rank_block,
+)
 from learn.model import count_transitions
 
 _Floats = NDArray[np.float32]
@@ -53,9 +61,9 @@ class Popularity:
     @classmethod
     def fit(cls, histories: Histories) -> Popularity:
         """Count the training interactions of each item."""
-        return cls(torch.from_numpy(histories.popularity().astype(np.float32)))
+        return cls(torch.from_numpy(histories.count_popularity().astype(np.float32)))
 
-    def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:  # noqa: ARG002 - the protocol's
+    def score(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:  # noqa: ARG002 - the protocol's
         """See :class:`~learn.evaluation.ranking.Scorer`."""
         return self.counts.expand(rows.stop - rows.start, -1)  # (B, N)
 
@@ -76,13 +84,13 @@ class ContentNeighbours:
     @classmethod
     def fit(cls, content: _Floats) -> ContentNeighbours:
         """Centre and normalise the content vectors (N, c) of all items."""
-        return cls(centred_directions(content))
+        return cls(centre_directions(content))
 
-    def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
+    def score(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
         """See :class:`~learn.evaluation.ranking.Scorer`."""
-        profile = history_profile(histories, examples, rows, last=self.last, decay=self.decay)
+        profile = build_history_profile(histories, examples, rows, last=self.last, decay=self.decay)
         asked = torch.from_numpy(profile @ self.directions)  # (B, c)
-        return _withheld(asked @ torch.from_numpy(self.directions).T, examples, rows)  # (B, N)
+        return _withhold_scores(asked @ torch.from_numpy(self.directions).T, examples, rows)  # (B, N)
 
 
 @dataclass(frozen=True)
@@ -110,10 +118,10 @@ class Transitions:
         """
         return cls(count_transitions(histories, window=window, fade=fade, backward=backward))
 
-    def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
+    def score(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
         """See :class:`~learn.evaluation.ranking.Scorer`."""
-        profile = history_profile(histories, examples, rows, last=self.last, decay=self.decay)
-        return _withheld(torch.from_numpy((profile @ self.counts).toarray()), examples, rows)  # (B, N)
+        profile = build_history_profile(histories, examples, rows, last=self.last, decay=self.decay)
+        return _withhold_scores(torch.from_numpy((profile @ self.counts).toarray()), examples, rows)  # (B, N)
 
 
 @dataclass(frozen=True)
@@ -151,11 +159,11 @@ class TfidfNeighbours:
             ) from fault
         return cls(terms, sparse.csr_array(terms.T))
 
-    def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
+    def score(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
         """See :class:`~learn.evaluation.ranking.Scorer`."""
-        profile = history_profile(histories, examples, rows, last=self.last, decay=self.decay)
+        profile = build_history_profile(histories, examples, rows, last=self.last, decay=self.decay)
         shared = (profile @ self.terms) @ self.items_by_term
-        return _withheld(torch.from_numpy(shared.toarray()), examples, rows)  # (B, N)
+        return _withhold_scores(torch.from_numpy(shared.toarray()), examples, rows)  # (B, N)
 
 
 @dataclass(frozen=True)
@@ -183,7 +191,7 @@ class Ease:
         Raises:
             SettingsError: There are more items.
         """
-        users, items = histories.training_pairs()
+        users, items = histories.read_training_pairs()
         trained, columns = np.unique(items, return_inverse=True)
         if len(trained) > max_items:
             size_gb = 12 * len(trained) ** 2 / 1e9
@@ -196,20 +204,20 @@ class Ease:
             (np.ones(len(users), np.float32), (users, columns)), shape=(histories.user_count, len(trained))
         )
         seen.data[:] = 1.0  # a repeated purchase is one
-        return cls(_ease_weights(seen, regularisation), trained.astype(np.int64))
+        return cls(_solve_ease(seen, regularisation), trained.astype(np.int64))
 
-    def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
+    def score(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
         """See :class:`~learn.evaluation.ranking.Scorer`; items without training interactions score 0."""
-        profile = history_profile(histories, examples, rows, last=self.last, decay=self.decay)
+        profile = build_history_profile(histories, examples, rows, last=self.last, decay=self.decay)
         scores = profile[:, self.trained] @ self.weights  # (B, A)
         if len(self.trained) < histories.item_count:
             everywhere = np.zeros(profile.shape, dtype=np.float32)  # (B, N)
             everywhere[:, self.trained] = scores
             scores = everywhere
-        return _withheld(torch.from_numpy(scores), examples, rows)  # (B, N)
+        return _withhold_scores(torch.from_numpy(scores), examples, rows)  # (B, N)
 
 
-def _ease_weights(seen: sparse.csr_array, regularisation: float) -> _Floats:
+def _solve_ease(seen: sparse.csr_array, regularisation: float) -> _Floats:
     gram = torch.from_numpy((seen.T @ seen).toarray())  # (A, A)
     gram.diagonal().add_(regularisation)
     weights = torch.cholesky_inverse(torch.linalg.cholesky(gram))  # (A, A)
@@ -220,7 +228,7 @@ def _ease_weights(seen: sparse.csr_array, regularisation: float) -> _Floats:
     return solved
 
 
-def _withheld(scores: Tensor, examples: Examples, rows: slice) -> Tensor:
+def _withhold_scores(scores: Tensor, examples: Examples, rows: slice) -> Tensor:
     """Recommend nothing, in place, to examples without a history."""
     scores[torch.from_numpy(empty_histories(examples, rows))] = -torch.inf
     return scores
@@ -244,11 +252,11 @@ class Blend:
     weights: tuple[float, ...]
     name: str = "blend"
 
-    def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
+    def score(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
         """See :class:`~learn.evaluation.ranking.Scorer`."""
         used = [(scorer, weight) for scorer, weight in zip(self.scorers, self.weights, strict=True) if weight > 0]
-        parts = [_Part.of(scorer.scores(histories, examples, rows)) for scorer, _ in used]
-        return _mixed(parts, [weight for _, weight in used])
+        parts = [_Part.from_scores(scorer.score(histories, examples, rows)) for scorer, _ in used]
+        return _mix_scores(parts, [weight for _, weight in used])
 
 
 def tune_blend(scorers: Sequence[Scorer], histories: Histories, *, settings: EvaluationSettings, seed: int) -> Blend:
@@ -262,16 +270,16 @@ def tune_blend(scorers: Sequence[Scorer], histories: Histories, *, settings: Eva
     """
     if not scorers:
         raise ValueError("a blend needs at least one scorer")
-    examples = sample_examples(histories.examples("validation"), count=settings.tuning_users, seed=seed)
-    weightings = _weightings(len(scorers))
+    examples = sample_examples(histories.open_examples("validation"), count=settings.tuning_users, seed=seed)
+    weightings = _list_weightings(len(scorers))
     quality = np.zeros(len(weightings))  # (W,)
-    for rows in blocks(len(examples), histories.item_count * len(scorers), block_users=settings.block_users):
-        quality += _quality(scorers, weightings, histories, examples, rows, cutoff=settings.cutoffs[0])
+    for rows in iterate_blocks(len(examples), histories.item_count * len(scorers), block_users=settings.block_users):
+        quality += _measure_quality(scorers, weightings, histories, examples, rows, cutoff=settings.cutoffs[0])
     best = weightings[int(quality.argmax())]
     return Blend(tuple(scorers), tuple(float(weight) for weight in best))
 
 
-def _quality(
+def _measure_quality(
     scorers: Sequence[Scorer],
     weightings: NDArray[np.float64],
     histories: Histories,
@@ -281,10 +289,10 @@ def _quality(
     cutoff: int,
 ) -> NDArray[np.float64]:
     """Return (W,): the sum of the block's NDCG under each weighting."""
-    targets, seen = np.asarray(examples.targets[rows]), history_pairs(histories, examples, rows)
-    parts = [_Part.of(scorer.scores(histories, examples, rows)) for scorer in scorers]
-    ranks = (rank_block(_mixed(parts, weights.tolist()), targets, seen) for weights in weightings)
-    return np.array([metric_values(each.masked, f"ndcg@{cutoff}").sum() for each in ranks])
+    targets, seen = np.asarray(examples.targets[rows]), flatten_histories(histories, examples, rows)
+    parts = [_Part.from_scores(scorer.score(histories, examples, rows)) for scorer in scorers]
+    ranks = (rank_block(_mix_scores(parts, weights.tolist()), targets, seen) for weights in weightings)
+    return np.array([compute_metric(each.masked, f"ndcg@{cutoff}").sum() for each in ranks])
 
 
 @dataclass(frozen=True)
@@ -295,17 +303,17 @@ class _Part:
     given: Tensor
 
     @classmethod
-    def of(cls, scores: Tensor) -> _Part:
+    def from_scores(cls, scores: Tensor) -> _Part:
         standardised = torch.empty_like(scores)  # (B, N)
         given = torch.empty_like(scores, dtype=torch.bool)  # (B, N)
         # A few rows at a time stay in the cache over the many passes (measured: twice as fast).
-        for rows in tiles(*scores.shape, scores=_TILE_SCORES):
+        for rows in iterate_tiles(*scores.shape, scores=_TILE_SCORES):
             given[rows] = scores[rows].isfinite()
-            standardised[rows] = _standardised(scores[rows], given[rows])
+            standardised[rows] = _standardise(scores[rows], given[rows])
         return cls(standardised, given)
 
 
-def _mixed(parts: Sequence[_Part], weights: Sequence[float]) -> Tensor:
+def _mix_scores(parts: Sequence[_Part], weights: Sequence[float]) -> Tensor:
     """Return (B, N) weighted sums; -inf where no scorer with a weight gave a score."""
     total = torch.zeros_like(parts[0].scores)  # (B, N)
     given = torch.zeros_like(parts[0].given)  # (B, N)
@@ -316,7 +324,7 @@ def _mixed(parts: Sequence[_Part], weights: Sequence[float]) -> Tensor:
     return total.masked_fill_(~given, -torch.inf)
 
 
-def _standardised(scores: Tensor, given: Tensor) -> Tensor:
+def _standardise(scores: Tensor, given: Tensor) -> Tensor:
     """Return (B, N) scores with mean 0 and deviation 1 over the ``given`` ones of each row; 0 elsewhere."""
     count = given.sum(dim=1, keepdim=True).clamp_(min=1)  # (B, 1)
     known = torch.where(given, scores, 0.0)
@@ -325,7 +333,7 @@ def _standardised(scores: Tensor, given: Tensor) -> Tensor:
     return centred / torch.where(deviation > 0, deviation, 1.0)
 
 
-def _weightings(scorers: int) -> NDArray[np.float64]:
+def _list_weightings(scorers: int) -> NDArray[np.float64]:
     """Return (W, S) shares that sum to 1: the finest even grid within the limit, the most even shares first."""
     steps = 1
     while scorers > 1 and math.comb(steps + scorers, scorers - 1) <= _MAX_WEIGHTINGS:

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import click
 
-from learn.environment import settle
-from learn.errors import DataError, LearnError, storage_faults
+from learn.environment import configure_process
+from learn.errors import DataError, LearnError, explain_storage_faults
 
 _PATH = click.Path(path_type=Path)
 
@@ -34,29 +34,29 @@ def ablation(data: Path, config: Path | None, split: str, seed: int | None, out:
     The rows: frozen vectors without any alignment, the paper's item towers (c), (b) and (a), and the default settings.
     What an earlier call encoded or trained is taken as it is.
     """
-    settle()
+    configure_process()
     try:
-        with storage_faults(Path.cwd()):
-            _ablation(data, config, split=split, seed=seed, out=out)
+        with explain_storage_faults(Path.cwd()):
+            _run_ablation(data, config, split=split, seed=seed, out=out)
     except LearnError as fault:
         click.echo(f"{fault.headline}\n{fault}", err=True)
         raise SystemExit(1) from fault
 
 
-def _ablation(data: Path, config: Path | None, *, split: str, seed: int | None, out: Path | None) -> None:
+def _run_ablation(data: Path, config: Path | None, *, split: str, seed: int | None, out: Path | None) -> None:
     # Here and no earlier: torch takes seconds to load, and its environment must be settled.
-    from learn.content import resolved
+    from learn.content import resolve_settings_encoder
     from learn.data import require_tables
-    from learn.evaluation.ablation import ablation_settings, markdown, run_ablation, write_ablation
+    from learn.evaluation.ablation import format_ablation, read_ablation_settings, run_ablation, write_ablation
 
-    settings = ablation_settings(config, split=split, seed=seed)
+    settings = read_ablation_settings(config, split=split, seed=seed)
     folder = out or settings.reports / "ablation"
     _require_place(folder)
-    resolved(settings.content)
+    resolve_settings_encoder(settings.content)
     require_tables(data)
     found = run_ablation(data, settings=settings, say=click.echo)
     write_ablation(found, folder)
-    click.echo(f"\n{markdown(found)}\nWritten: {folder / 'ablation.md'} and {folder / 'ablation.json'}")
+    click.echo(f"\n{format_ablation(found)}\nWritten: {folder / 'ablation.md'} and {folder / 'ablation.json'}")
 
 
 def _require_place(folder: Path) -> None:

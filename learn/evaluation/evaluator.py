@@ -19,16 +19,16 @@ from numpy.typing import NDArray
 from learn.config import EvaluationSettings, Settings
 from learn.data import Examples, Histories, Part
 from learn.evaluation.baselines import fit_baselines
-from learn.evaluation.gate import Rule, baseline_rules, champion_rules
-from learn.evaluation.lists import ListFigures, list_figures, sample_examples, top_lists
+from learn.evaluation.gate import Rule, judge_baselines, judge_champion
+from learn.evaluation.lists import ListFigures, list_figures, rank_lists, sample_examples
 from learn.evaluation.metrics import (
     Difference,
     Interval,
+    average_metrics,
     bootstrap_intervals,
-    figures,
-    metric_names,
-    metric_values,
-    paired_differences,
+    compare_paired_metrics,
+    compute_metric,
+    list_metric_names,
 )
 from learn.evaluation.production import NAME, ProductionModel
 from learn.evaluation.ranking import Ranks, Scorer, rank_targets
@@ -39,22 +39,22 @@ from learn.evaluation.results import (
     Masking,
     PartEvaluation,
     SliceEvaluation,
-    ranks_under,
+    select_ranks,
 )
-from learn.evaluation.slices import slice_masks
-from learn.model import TowerScorer, id_rows, load_towers
+from learn.evaluation.slices import mark_slices
+from learn.model import TowerScorer, compute_id_rows, load_towers
 
 
-def asked(histories: Histories, part: Part, *, settings: EvaluationSettings, seed: int) -> Examples:
+def sample_for_ranking(histories: Histories, part: Part, *, settings: EvaluationSettings, seed: int) -> Examples:
     """Return the examples of a part that :func:`evaluate` ranks: all, or those drawn by the seed where ranking all
     would cost too much.
     """
-    examples = histories.examples(part)
-    count = ranked(len(examples), items=histories.item_count, settings=settings)
+    examples = histories.open_examples(part)
+    count = count_ranked(len(examples), items=histories.item_count, settings=settings)
     return sample_examples(examples, count=count, seed=seed)
 
 
-def ranked(examples: int, *, items: int, settings: EvaluationSettings) -> int:
+def count_ranked(examples: int, *, items: int, settings: EvaluationSettings) -> int:
     """Return how many of so many examples are ranked among so many items."""
     return min(examples, max(settings.ranked_users, settings.ranked_scores // max(items, 1)))
 
@@ -68,7 +68,7 @@ def evaluate(
     seed: int,
     content: NDArray[np.float32] | None = None,
 ) -> Evaluation:
-    """Measure models on the same examples with the same code: those of :func:`asked`.
+    """Measure models on the same examples with the same code: those of :func:`sample_for_ranking`.
 
     Args:
         scorers: The models; the first is compared with each of the others by a paired test.
@@ -89,7 +89,7 @@ def evaluate(
             part: _evaluate_part(
                 scorers,
                 histories,
-                asked(histories, part, settings=settings, seed=seed),
+                sample_for_ranking(histories, part, settings=settings, seed=seed),
                 settings,
                 seed=seed,
                 content=content,
@@ -117,28 +117,28 @@ def _evaluate_part(
         users=np.asarray(examples.users),
         targets=np.asarray(examples.targets),
         ranks=ranks,
-        metrics=_metrics(ranks, settings.cutoffs),
-        intervals=_intervals(ranks, settings, seed=seed),
+        metrics=_compute_metrics(ranks, settings.cutoffs),
+        intervals=_compute_intervals(ranks, settings, seed=seed),
         slices={
-            name: _slice(ranks, chosen, settings, seed=seed)
-            for name, chosen in slice_masks(histories, examples, settings=settings).items()
+            name: _evaluate_slice(ranks, chosen, settings, seed=seed)
+            for name, chosen in mark_slices(histories, examples, settings=settings).items()
         },
-        lists=_lists(scorers, histories, examples, settings, seed=seed, content=content),
-        differences={other: _differences(ranks[first], ranks[other], settings, seed=seed) for other in others},
+        lists=_measure_lists(scorers, histories, examples, settings, seed=seed, content=content),
+        differences={other: _compare_models(ranks[first], ranks[other], settings, seed=seed) for other in others},
     )
 
 
-def _metrics(ranks: dict[str, Ranks], cutoffs: Sequence[int]) -> Figures[float]:
+def _compute_metrics(ranks: dict[str, Ranks], cutoffs: Sequence[int]) -> Figures[float]:
     return {
-        model: {masking: figures(ranks_under(each, masking), cutoffs) for masking in MASKINGS}
+        model: {masking: average_metrics(select_ranks(each, masking), cutoffs) for masking in MASKINGS}
         for model, each in ranks.items()
     }
 
 
-def _intervals(ranks: dict[str, Ranks], settings: EvaluationSettings, *, seed: int) -> Figures[Interval]:
-    names = metric_names(settings.cutoffs)
+def _compute_intervals(ranks: dict[str, Ranks], settings: EvaluationSettings, *, seed: int) -> Figures[Interval]:
+    names = list_metric_names(settings.cutoffs)
     places = [(model, masking, name) for model in ranks for masking in MASKINGS for name in names]
-    columns = [metric_values(ranks_under(ranks[model], masking), name) for model, masking, name in places]
+    columns = [compute_metric(select_ranks(ranks[model], masking), name) for model, masking, name in places]
     found = bootstrap_intervals(np.stack(columns, axis=1), samples=settings.bootstrap_samples, seed=seed)
     intervals: Figures[Interval] = {model: {masking: {} for masking in MASKINGS} for model in ranks}
     for (model, masking, name), interval in zip(places, found, strict=True):
@@ -146,18 +146,18 @@ def _intervals(ranks: dict[str, Ranks], settings: EvaluationSettings, *, seed: i
     return intervals
 
 
-def _slice(
+def _evaluate_slice(
     ranks: dict[str, Ranks], chosen: NDArray[np.bool_], settings: EvaluationSettings, *, seed: int
 ) -> SliceEvaluation:
     inside = {model: Ranks(each.masked[chosen], each.unmasked[chosen]) for model, each in ranks.items()}
     return SliceEvaluation(
         count=int(chosen.sum()),
-        metrics=_metrics(inside, settings.cutoffs),
-        intervals=_intervals(inside, settings, seed=seed),
+        metrics=_compute_metrics(inside, settings.cutoffs),
+        intervals=_compute_intervals(inside, settings, seed=seed),
     )
 
 
-def _lists(
+def _measure_lists(
     scorers: Sequence[Scorer],
     histories: Histories,
     examples: Examples,
@@ -169,21 +169,21 @@ def _lists(
     sample = sample_examples(examples, count=settings.list_users, seed=seed)
     found = {}
     for scorer in scorers:
-        lists = top_lists(
+        lists = rank_lists(
             scorer, histories, sample, length=min(settings.cutoffs), block_users=settings.block_users
         )  # (L, k)
         found[scorer.name] = list_figures(lists, histories, sample, settings=settings, content=content)
     return found
 
 
-def _differences(
+def _compare_models(
     first: Ranks, other: Ranks, settings: EvaluationSettings, *, seed: int
 ) -> dict[Masking, dict[str, Difference]]:
     return {
-        masking: paired_differences(
-            ranks_under(first, masking),
-            ranks_under(other, masking),
-            metric_names(settings.cutoffs),
+        masking: compare_paired_metrics(
+            select_ranks(first, masking),
+            select_ranks(other, masking),
+            list_metric_names(settings.cutoffs),
             samples=settings.bootstrap_samples,
             seed=seed,
         )
@@ -224,16 +224,16 @@ def evaluate_run(
     histories = Histories.open(histories_folder)
     vectors = np.load(content, mmap_mode="r")
     titles = pl.read_parquet(tables / "items.parquet", columns=["title"])["title"].to_list()
-    scorers = [TowerScorer(load_towers(towers), content=vectors, ids=id_rows(histories))]
+    scorers = [TowerScorer(load_towers(towers), content=vectors, ids=compute_id_rows(histories))]
     if production is not None:
-        scorers.append(production.scorer(vectors, item_ids=histories.item_ids))
+        scorers.append(production.build_scorer(vectors, item_ids=histories.item_ids))
     chosen = settings.evaluation
     baselines = fit_baselines(histories, titles=titles, content=vectors, settings=chosen, seed=settings.seed)
     for name, reason in baselines.left_out.items():
         print(f"Baseline {name} is left out: {reason}")  # noqa: T201  # the flow's log is standard output
     models = [*scorers, *baselines.scorers]
-    for whole in (histories.examples("validation"), histories.examples("test")):
-        count = ranked(len(whole), items=histories.item_count, settings=chosen)
+    for whole in (histories.open_examples("validation"), histories.open_examples("test")):
+        count = count_ranked(len(whole), items=histories.item_count, settings=chosen)
         if count < len(whole):
             print(f"Of the {len(whole):,} examples of {whole.name}, {count:,} are drawn and ranked.")  # noqa: T201
     found = evaluate(models, histories, settings=chosen, seed=settings.seed, content=vectors)
@@ -241,23 +241,23 @@ def evaluate_run(
         found = replace(found, production=production.record(item_ids=histories.item_ids))
     found.write(report)
     found.write_ranks(report.with_name("ranks.parquet"))
-    rules = [*baseline_rules(found, settings=settings.gate)]
+    rules = [*judge_baselines(found, settings=settings.gate)]
     if production is not None and production.version == champion:
         # First, so that a run's last lines say how it stands against what people get now.
-        rules = [*_champion_rules(found, histories, production=production, settings=settings), *rules]
+        rules = [*_iterate_champion_rules(found, histories, production=production, settings=settings), *rules]
     return found.to_dict(), tuple(rules)
 
 
-def _champion_rules(
+def _iterate_champion_rules(
     found: Evaluation, histories: Histories, *, production: ProductionModel, settings: Settings
 ) -> Iterator[Rule]:
     ranks = found.parts["test"].ranks
-    return champion_rules(
+    return judge_champion(
         ranks["towers"].masked,
         ranks[NAME].masked,
-        slices=slice_masks(
+        slices=mark_slices(
             histories,
-            asked(histories, "test", settings=settings.evaluation, seed=settings.seed),
+            sample_for_ranking(histories, "test", settings=settings.evaluation, seed=settings.seed),
             settings=settings.evaluation,
         ),
         production=production,

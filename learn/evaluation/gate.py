@@ -22,7 +22,7 @@ from scipy.stats import t as student
 
 from learn.config import GateSettings
 from learn.data import ValidationSummary
-from learn.evaluation.metrics import metric_values
+from learn.evaluation.metrics import compute_metric
 from learn.evaluation.production import ProductionModel
 
 if TYPE_CHECKING:
@@ -68,7 +68,7 @@ class Decision:
     rules: tuple[Rule, ...] = ()
 
     @classmethod
-    def of(cls, rules: Iterable[Rule], *, champion: str | None = None) -> Decision:
+    def from_rules(cls, rules: Iterable[Rule], *, champion: str | None = None) -> Decision:
         """Decide by rules: a model is fit where none has failed."""
         ordered = tuple(sorted(rules, key=lambda rule: rule.passed))
         return cls(all(rule.passed for rule in ordered), tuple(rule.said for rule in ordered), champion, ordered)
@@ -79,7 +79,7 @@ class Decision:
         return tuple(rule.name for rule in self.rules if not rule.passed)
 
 
-def baseline_rules(evaluation: Evaluation, *, settings: GateSettings, model: str = "towers") -> Iterator[Rule]:
+def judge_baselines(evaluation: Evaluation, *, settings: GateSettings, model: str = "towers") -> Iterator[Rule]:
     """Hold a model against the baselines that need no training, by the paired test on NDCG@10, history masked."""
     part = evaluation.parts["test"]
     own = part.metrics[model]["masked"][METRIC]
@@ -97,7 +97,7 @@ def baseline_rules(evaluation: Evaluation, *, settings: GateSettings, model: str
         yield Rule(f"baseline_{name}", not worse, said)
 
 
-def validation_rule(summary: ValidationSummary, *, settings: GateSettings) -> Rule:
+def judge_validation(summary: ValidationSummary, *, settings: GateSettings) -> Rule:
     """Judge what validation quarantined; what fails it outright has stopped the run before."""
     worst = max(summary.items, summary.interactions, key=lambda table: table.share)
     passed = worst.share <= settings.max_quarantined_share
@@ -130,7 +130,7 @@ class PairedGap:
     most: float
 
 
-def paired_gap(challenger: _Floats, champion: _Floats, *, significance: float) -> PairedGap:
+def compare_paired(challenger: _Floats, champion: _Floats, *, significance: float) -> PairedGap:
     """Compare two models example by example, by Student's paired test.
 
     Args:
@@ -144,7 +144,7 @@ def paired_gap(challenger: _Floats, champion: _Floats, *, significance: float) -
     return PairedGap(float(challenger.mean()), float(champion.mean()), mean, mean - reach, mean + reach)
 
 
-def champion_rules(
+def judge_champion(
     challenger: _Floats,
     champion: _Floats,
     *,
@@ -161,33 +161,36 @@ def champion_rules(
         production: The champion.
         settings: Margins and significance.
     """
-    own, other = (metric_values(ranks, METRIC) for ranks in (challenger, champion))
-    yield not_worse(own, other, version=production.version, settings=settings)
-    yield _opponent(production)
+    own, other = (compute_metric(ranks, METRIC) for ranks in (challenger, champion))
+    yield require_not_worse(own, other, version=production.version, settings=settings)
+    yield _name_opponent(production)
     judged = {name: mask for name, mask in slices.items() if mask.sum() >= settings.fewest_slice_users}
     for name, mask in judged.items():
-        yield slice_rule(own[mask], other[mask], name=name, slices=len(judged), settings=settings)
+        yield judge_slice(own[mask], other[mask], name=name, slices=len(judged), settings=settings)
 
 
-def _opponent(production: ProductionModel) -> Rule:
+def _name_opponent(production: ProductionModel) -> Rule:
     what = f"The champion is {production.version}"
     if production.standing == "other_data":
-        said = f"{what}, and no opponent: {_continued(production.caveat)} Promote by hand, or under another model name."
+        said = (
+            f"{what}, and no opponent: {_continue_sentence(production.caveat)} "
+            "Promote by hand, or under another model name."
+        )
         return Rule("champion", False, said)
     if production.standing == "flattered":
         said = (
-            f"{what}, and no fair opponent: {_continued(production.caveat)} A challenger that holds its own even so "
-            "passes; what is said against one that does not is no proof."
+            f"{what}, and no fair opponent: {_continue_sentence(production.caveat)} "
+            "A challenger that holds its own even so passes; what is said against one that does not is no proof."
         )
         return Rule("champion", True, said)
     return Rule("champion", True, f"{what}, scored again on this run's test, whose answers it has not seen.")
 
 
-def _continued(sentence: str) -> str:
+def _continue_sentence(sentence: str) -> str:
     return sentence[:1].lower() + sentence[1:]
 
 
-def not_worse(own: _Floats, other: _Floats, *, version: str, settings: GateSettings) -> Rule:
+def require_not_worse(own: _Floats, other: _Floats, *, version: str, settings: GateSettings) -> Rule:
     """Ask for proof that a challenger is not worse than the champion by more than the margin.
 
     Args:
@@ -201,7 +204,7 @@ def not_worse(own: _Floats, other: _Floats, *, version: str, settings: GateSetti
             f"{len(own)} users are too few to be held against champion {version}; {settings.fewest_users} are needed."
         )
         return Rule("overall", False, said)
-    gap = paired_gap(own, other, significance=settings.significance)
+    gap = compare_paired(own, other, significance=settings.significance)
     allowed = settings.margin * gap.champion
     passed = gap.least >= -allowed
     said = (
@@ -212,7 +215,7 @@ def not_worse(own: _Floats, other: _Floats, *, version: str, settings: GateSetti
     return Rule("overall", passed, said)
 
 
-def slice_rule(own: _Floats, other: _Floats, *, name: str, slices: int, settings: GateSettings) -> Rule:
+def judge_slice(own: _Floats, other: _Floats, *, name: str, slices: int, settings: GateSettings) -> Rule:
     """Refuse a challenger that lost more than the bound in a slice, where the loss is no chance.
 
     Args:
@@ -222,7 +225,7 @@ def slice_rule(own: _Floats, other: _Floats, *, name: str, slices: int, settings
         slices: How many are judged: they share the error rate.
         settings: Bound and significance.
     """
-    gap = paired_gap(own, other, significance=settings.significance / slices)
+    gap = compare_paired(own, other, significance=settings.significance / slices)
     within, chance = gap.mean >= -settings.slice_margin * gap.champion, gap.most >= 0
     found = "no loss beyond" if within else "a loss that may be chance, beyond" if chance else "a loss beyond"
     said = (

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from learn.config import EvaluationSettings
 from learn.data import Examples, Histories
-from learn.evaluation.ranking import Scorer, blocks, history_pairs
-from learn.evaluation.slices import tail_items
+from learn.evaluation.ranking import Scorer, flatten_histories, iterate_blocks
+from learn.evaluation.slices import mark_tail_items
 
 NOTHING = -1
 """Item index at a place of a list that the model left empty."""
@@ -63,16 +63,16 @@ def sample_examples(examples: Examples, *, count: int, seed: int) -> Examples:
     )
 
 
-def top_lists(
+def rank_lists(
     scorer: Scorer, histories: Histories, examples: Examples, *, length: int, block_users: int
 ) -> NDArray[np.int64]:
     """Return (E, k) item indices, best first, history masked; ``NOTHING`` where fewer can be recommended."""
     length = min(length, histories.item_count)
     lists = np.full((len(examples), length), NOTHING, dtype=np.int64)
-    for rows in blocks(len(examples), histories.item_count, block_users=block_users):
-        scores = scorer.scores(histories, examples, rows)
+    for rows in iterate_blocks(len(examples), histories.item_count, block_users=block_users):
+        scores = scorer.score(histories, examples, rows)
         scores = torch.where(scores.isnan(), -torch.inf, scores)  # a copy: the scorer's own stay as they are
-        pairs = history_pairs(histories, examples, rows)
+        pairs = flatten_histories(histories, examples, rows)
         seen = (torch.from_numpy(pairs.rows).to(scores.device), torch.from_numpy(pairs.items).to(scores.device))
         scores[seen] = -torch.inf
         best = scores.topk(length, dim=1)  # (B, k)
@@ -91,29 +91,29 @@ def list_figures(
     """Measure lists.
 
     Args:
-        lists: (L, k) as :func:`top_lists` gives them.
+        lists: (L, k) as :func:`rank_lists` gives them.
         histories: What the examples point into; popularity comes from its training part.
         examples: The examples of the lists, in their order.
         settings: For the tail's share.
         content: (N, c) content vectors of all items, for the diversity.
     """
-    popularity = histories.popularity()
+    popularity = histories.count_popularity()
     recommended = lists[lists != NOTHING]
     times = np.bincount(recommended, minlength=histories.item_count)
-    rare = (popularity == 0) | tail_items(popularity, share=settings.tail_share)
+    rare = (popularity == 0) | mark_tail_items(popularity, share=settings.tail_share)
     return ListFigures(
         lists=len(lists),
         length=lists.shape[1],
         filled=len(recommended) / lists.size if lists.size else 0.0,
         coverage=float((times > 0).mean()),
-        concentration=_gini(times),
-        popularity_lift=_popularity_lift(popularity, recommended, histories, examples),
+        concentration=_compute_gini(times),
+        popularity_lift=_measure_popularity_lift(popularity, recommended, histories, examples),
         tail_share=float(rare[recommended].mean()) if len(recommended) else None,
-        diversity=None if content is None else _diversity(lists, content),
+        diversity=None if content is None else _measure_diversity(lists, content),
     )
 
 
-def _gini(times: NDArray[np.int64]) -> float | None:
+def _compute_gini(times: NDArray[np.int64]) -> float | None:
     ordered = np.sort(times).astype(np.float64)
     count, total = len(ordered), ordered.sum()
     if total == 0:
@@ -122,17 +122,17 @@ def _gini(times: NDArray[np.int64]) -> float | None:
     return float((2 * ranks - count - 1) @ ordered / (count * total))
 
 
-def _popularity_lift(
+def _measure_popularity_lift(
     popularity: NDArray[np.int64], recommended: NDArray[np.int64], histories: Histories, examples: Examples
 ) -> float | None:
-    chosen = popularity[history_pairs(histories, examples, slice(0, len(examples))).items]
+    chosen = popularity[flatten_histories(histories, examples, slice(0, len(examples))).items]
     if len(recommended) == 0 or len(chosen) == 0 or chosen.sum() == 0:
         return None
     return float(popularity[recommended].mean() / chosen.mean() - 1)
 
 
-def _diversity(lists: NDArray[np.int64], content: NDArray[np.float32]) -> float | None:
-    directions = centred_directions(content)  # (N, c)
+def _measure_diversity(lists: NDArray[np.int64], content: NDArray[np.float32]) -> float | None:
+    directions = centre_directions(content)  # (N, c)
     filled = lists != NOTHING
     vectors = directions[np.where(filled, lists, 0)] * filled[..., None]  # (L, k, c)
     sizes = filled.sum(axis=1)
@@ -145,7 +145,7 @@ def _diversity(lists: NDArray[np.int64], content: NDArray[np.float32]) -> float 
     return float(1 - cosines.mean())
 
 
-def centred_directions(content: NDArray[np.float32]) -> NDArray[np.float32]:
+def centre_directions(content: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return (N, c) unit vectors of the content less its mean: raw text vectors all point much the same way."""
     centred = content - content.mean(axis=0, dtype=np.float64).astype(np.float32)  # (N, c)
     lengths = np.linalg.norm(centred, axis=1, keepdims=True)  # (N, 1)

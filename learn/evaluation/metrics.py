@@ -50,12 +50,12 @@ class Difference:
     p_value: float
 
 
-def metric_names(cutoffs: Sequence[int]) -> tuple[str, ...]:
+def list_metric_names(cutoffs: Sequence[int]) -> tuple[str, ...]:
     """Name the metrics for some cutoffs: ``recall@k`` and ``ndcg@k`` for each, and ``mrr``."""
     return (*(f"{name}@{k}" for k in cutoffs for name in ("recall", "ndcg")), "mrr")
 
 
-def metric_values(ranks: _Floats, metric: str) -> _Floats:
+def compute_metric(ranks: _Floats, metric: str) -> _Floats:
     """Return (E,) float64: the metric of each example, between 0 and 1.
 
     Args:
@@ -77,9 +77,9 @@ def metric_values(ranks: _Floats, metric: str) -> _Floats:
     return np.where(hit, 1.0 / np.log2(1.0 + ranks), 0.0)
 
 
-def figures(ranks: _Floats, cutoffs: Sequence[int]) -> dict[str, float]:
+def average_metrics(ranks: _Floats, cutoffs: Sequence[int]) -> dict[str, float]:
     """Return the mean of every metric; NaN where there are no examples."""
-    return {name: _mean(metric_values(ranks, name)) for name in metric_names(cutoffs)}
+    return {name: _compute_mean(compute_metric(ranks, name)) for name in list_metric_names(cutoffs)}
 
 
 def bootstrap_interval(values: _Floats, *, samples: int, seed: int) -> Interval:
@@ -97,38 +97,40 @@ def bootstrap_intervals(values: _Floats, *, samples: int, seed: int) -> list[Int
     """
     if len(values) == 0:
         return [Interval(np.nan, np.nan)] * values.shape[1]
-    low, high = np.percentile(_resampled_means(values, samples=samples, seed=seed), (2.5, 97.5), axis=0)  # (M,), (M,)
+    low, high = np.percentile(_resample_means(values, samples=samples, seed=seed), (2.5, 97.5), axis=0)  # (M,), (M,)
     return [Interval(float(least), float(most)) for least, most in zip(low, high, strict=True)]
 
 
-def paired_difference(ranks_a: _Floats, ranks_b: _Floats, metric: str, *, samples: int, seed: int) -> Difference:
+def compare_paired_ranks(ranks_a: _Floats, ranks_b: _Floats, metric: str, *, samples: int, seed: int) -> Difference:
     """Compare two models on the same examples, in the same order.
 
     Args:
         ranks_a: (E,) ranks of the one model.
         ranks_b: (E,) ranks of the other.
-        metric: As in :func:`metric_values`.
+        metric: As in :func:`compute_metric`.
         samples: Resamples of the bootstrap and sign flips of the test.
         seed: Of both.
     """
-    return paired_differences(ranks_a, ranks_b, (metric,), samples=samples, seed=seed)[metric]
+    return compare_paired_metrics(ranks_a, ranks_b, (metric,), samples=samples, seed=seed)[metric]
 
 
-def paired_differences(
+def compare_paired_metrics(
     ranks_a: _Floats, ranks_b: _Floats, metrics: Sequence[str], *, samples: int, seed: int
 ) -> dict[str, Difference]:
-    """Compare two models by several metrics at once; see :func:`paired_difference`.
+    """Compare two models by several metrics at once; see :func:`compare_paired_ranks`.
 
     Raises:
         ValueError: The models were ranked on different numbers of examples.
     """
     if len(ranks_a) != len(ranks_b):
         raise ValueError(f"paired models need the same examples, not {len(ranks_a)} and {len(ranks_b)}")
-    gaps = np.stack([metric_values(ranks_a, name) - metric_values(ranks_b, name) for name in metrics], axis=1)  # (E, M)
-    return dict(zip(metrics, gap_differences(gaps, samples=samples, seed=seed), strict=True))
+    gaps = np.stack(
+        [compute_metric(ranks_a, name) - compute_metric(ranks_b, name) for name in metrics], axis=1
+    )  # (E, M)
+    return dict(zip(metrics, compare_gaps(gaps, samples=samples, seed=seed), strict=True))
 
 
-def gap_differences(gaps: _Floats, *, samples: int, seed: int) -> list[Difference]:
+def compare_gaps(gaps: _Floats, *, samples: int, seed: int) -> list[Difference]:
     """Say for each column what two models differ by.
 
     Args:
@@ -137,23 +139,23 @@ def gap_differences(gaps: _Floats, *, samples: int, seed: int) -> list[Differenc
         seed: Of both.
     """
     intervals = bootstrap_intervals(gaps, samples=samples, seed=seed)
-    p_values = _sign_flip_p_values(gaps, samples=samples, seed=seed)
+    p_values = _test_sign_flips(gaps, samples=samples, seed=seed)
     return [
-        Difference(_mean(column), interval.low, interval.high, p_value)
+        Difference(_compute_mean(column), interval.low, interval.high, p_value)
         for column, interval, p_value in zip(gaps.T, intervals, p_values, strict=True)
     ]
 
 
-def _mean(values: _Floats) -> float:
+def _compute_mean(values: _Floats) -> float:
     return float(values.mean()) if len(values) else float("nan")
 
 
-def _resampled_means(values: _Floats, *, samples: int, seed: int) -> _Floats:
+def _resample_means(values: _Floats, *, samples: int, seed: int) -> _Floats:
     """Return (R, M): the columns' means under each resample of the rows."""
     count = len(values)
     random = np.random.default_rng(seed)
     means = np.empty((samples, values.shape[1]))  # (R, M)
-    for part in _parts(samples, count):
+    for part in _iterate_parts(samples, count):
         size = part.stop - part.start
         draws = random.integers(0, count, size=(size, count), dtype=np.int32)  # (r, E)
         counts = np.stack([np.bincount(row, minlength=count) for row in draws])  # (r, E)
@@ -161,7 +163,7 @@ def _resampled_means(values: _Floats, *, samples: int, seed: int) -> _Floats:
     return means
 
 
-def _sign_flip_p_values(gaps: _Floats, *, samples: int, seed: int) -> list[float]:
+def _test_sign_flips(gaps: _Floats, *, samples: int, seed: int) -> list[float]:
     """Return for each column how often random signs give a mean at least as far from 0 as the one observed."""
     moved = gaps[np.any(gaps != 0, axis=1)]  # (e, M): signs do nothing to rows of zeros
     if len(moved) == 0:
@@ -170,7 +172,7 @@ def _sign_flip_p_values(gaps: _Floats, *, samples: int, seed: int) -> list[float
     # The true signs are one of the equally likely ones; the margin keeps rounding from breaking its ties.
     observed = np.abs(moved.sum(axis=0)) - 1e-9  # (M,)
     beyond = np.ones(gaps.shape[1])  # (M,)
-    for part in _parts(samples, len(moved)):
+    for part in _iterate_parts(samples, len(moved)):
         size = part.stop - part.start
         bits = np.unpackbits(random.integers(0, 256, size=(size, -(-len(moved) // 8)), dtype=np.uint8), axis=1)
         signs = 1.0 - 2.0 * bits[:, : len(moved)]  # (r, e)
@@ -178,7 +180,7 @@ def _sign_flip_p_values(gaps: _Floats, *, samples: int, seed: int) -> list[float
     return [float(share) for share in beyond / (samples + 1)]
 
 
-def _parts(samples: int, count: int) -> Iterator[slice]:
+def _iterate_parts(samples: int, count: int) -> Iterator[slice]:
     step = max(1, _DRAWS // max(count, 1))
     for start in range(0, samples, step):
         yield slice(start, min(start + step, samples))
@@ -188,7 +190,7 @@ CURVE_CUTOFFS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 25, 30, 40, 50, 60, 70, 
 """The k of the curve: each place of the first ten, which are what a page shows, then fewer and fewer."""
 
 
-def recall_curve(ranks: NDArray[np.float64]) -> list[float]:
+def compute_recall_curve(ranks: NDArray[np.float64]) -> list[float]:
     """Return Recall@k for each of :data:`CURVE_CUTOFFS`, NaN where there are no examples.
 
     Args:

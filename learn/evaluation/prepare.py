@@ -16,7 +16,7 @@ from pathlib import Path
 from learn.config import Section, Settings
 from learn.content import collect_vectors, encode_shard, plan_extraction
 from learn.data import SplitSummary, build_histories, find_table, load_tables
-from learn.errors import storage_faults
+from learn.errors import explain_storage_faults
 
 Say = Callable[[str], object]
 """Receives what is being done, a line at a time."""
@@ -58,16 +58,16 @@ def prepare_folder(data: Path, *, settings: Settings, say: Say) -> PreparedFolde
         StoreError: The content store is damaged.
         StorageError: The disk is full or closed.
     """
-    tables = _valid_tables(data, settings=settings)
+    tables = _prepare_tables(data, settings=settings)
     folder = tables.parent
-    split = build_histories(tables, folder / f"histories-{_key(settings.split)}", settings=settings.split)
+    split = build_histories(tables, folder / f"histories-{_hash_section(settings.split)}", settings=settings.split)
     say(f"Split: {split.described}.")
-    return PreparedFolder(tables, split, _content(tables, folder, settings=settings, say=say))
+    return PreparedFolder(tables, split, _prepare_content(tables, folder, settings=settings, say=say))
 
 
-def _valid_tables(data: Path, *, settings: Settings) -> Path:
+def _prepare_tables(data: Path, *, settings: Settings) -> Path:
     sources = [find_table(data, name).path for name in ("items", "interactions")]
-    folder = settings.workspace.absolute() / "experiments" / _data_key(sources, settings)
+    folder = settings.workspace.absolute() / "experiments" / _hash_data(sources, settings)
     ready = folder / _READY
     if not ready.exists():
         # Here and no earlier: Great Expectations takes seconds to load.
@@ -81,13 +81,13 @@ def _valid_tables(data: Path, *, settings: Settings) -> Path:
             settings=settings.validation,
             sources=sources,
         )
-        with storage_faults(folder):
+        with explain_storage_faults(folder):
             ready.touch()
     return folder / "valid"
 
 
-def _content(tables: Path, folder: Path, *, settings: Settings, say: Say) -> Path:
-    name = f"content-{_key(settings.content)}"
+def _prepare_content(tables: Path, folder: Path, *, settings: Settings, say: Say) -> Path:
+    name = f"content-{_hash_section(settings.content)}"
     plan = plan_extraction(
         tables / "items.parquet",
         store=settings.content_store,
@@ -98,18 +98,18 @@ def _content(tables: Path, folder: Path, *, settings: Settings, say: Say) -> Pat
     return collect_vectors(plan, [encode_shard(plan, shard) for shard in plan.shards], destination=folder / name).path
 
 
-def _data_key(sources: Sequence[Path], settings: Settings) -> str:
+def _hash_data(sources: Sequence[Path], settings: Settings) -> str:
     """Return a hash of everything that the valid tables depend on."""
     digest = hashlib.sha256()
     for path in sources:
         # The name decides how a file is read.
         digest.update(path.name.encode())
-        with storage_faults(path), path.open("rb") as file:
+        with explain_storage_faults(path), path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    digest.update((_key(settings.data) + _key(settings.validation)).encode())
+    digest.update((_hash_section(settings.data) + _hash_section(settings.validation)).encode())
     return digest.hexdigest()[:_KEY_DIGITS]
 
 
-def _key(section: Section) -> str:
+def _hash_section(section: Section) -> str:
     values = section.model_dump(mode="json", exclude=_OF_THE_PACE)
     return hashlib.sha256(json.dumps(values, sort_keys=True).encode()).hexdigest()[:_KEY_DIGITS]

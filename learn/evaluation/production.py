@@ -43,7 +43,7 @@ class ProductionModel:
     caveat: str = ""
     standing: Standing = "fair"
 
-    def scorer(self, content: NDArray[np.float32], *, item_ids: Sequence[str]) -> TowerScorer:
+    def build_scorer(self, content: NDArray[np.float32], *, item_ids: Sequence[str]) -> TowerScorer:
         """Return a scorer of the present catalogue; items that the towers do not know are read by their text alone.
 
         Args:

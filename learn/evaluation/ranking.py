@@ -41,7 +41,9 @@ class HistoryPairs:
     ages: NDArray[np.int64]
 
 
-def history_pairs(histories: Histories, examples: Examples, rows: slice, *, last: int | None = None) -> HistoryPairs:
+def flatten_histories(
+    histories: Histories, examples: Examples, rows: slice, *, last: int | None = None
+) -> HistoryPairs:
     """Flatten the histories of the examples ``rows``.
 
     Args:
@@ -63,11 +65,11 @@ def history_pairs(histories: Histories, examples: Examples, rows: slice, *, last
     return HistoryPairs(row[newest], item[newest], age[newest])
 
 
-def history_profile(
+def build_history_profile(
     histories: Histories, examples: Examples, rows: slice, *, last: int | None = None, decay: float = 1.0
 ) -> sparse.csr_array:
     """Return the block's histories as (B, N) float32 rows that hold ``decay ** age`` at each item of the history."""
-    pairs = history_pairs(histories, examples, rows, last=last)
+    pairs = flatten_histories(histories, examples, rows, last=last)
     weights = np.power(decay, pairs.ages).astype(np.float32)
     shape = (rows.stop - rows.start, histories.item_count)
     return sparse.csr_array((weights, (pairs.rows, pairs.items)), shape=shape)
@@ -94,7 +96,7 @@ class Scorer(Protocol):
         """The model's name in the tables, e.g. ``popularity``."""
         ...
 
-    def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
+    def score(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
         """Score all items for the examples ``rows``.
 
         Args:
@@ -140,30 +142,30 @@ def rank_targets(scorer: Scorer, histories: Histories, examples: Examples, *, bl
     """
     masked = np.empty(len(examples), dtype=np.float64)
     unmasked = np.empty(len(examples), dtype=np.float64)
-    for rows in blocks(len(examples), histories.item_count, block_users=block_users):
-        scores = scorer.scores(histories, examples, rows)
+    for rows in iterate_blocks(len(examples), histories.item_count, block_users=block_users):
+        scores = scorer.score(histories, examples, rows)
         if scores.shape != (rows.stop - rows.start, histories.item_count):
             expected = (rows.stop - rows.start, histories.item_count)
             raise ValueError(f"{scorer.name} returned scores of shape {tuple(scores.shape)}, not {expected}")
-        seen = history_pairs(histories, examples, rows)
+        seen = flatten_histories(histories, examples, rows)
         ranks = rank_block(scores, np.asarray(examples.targets[rows]), seen)
         masked[rows], unmasked[rows] = ranks.masked, ranks.unmasked
     return Ranks(masked, unmasked)
 
 
-def blocks(examples: int, items: int, *, block_users: int) -> Iterator[slice]:
+def iterate_blocks(examples: int, items: int, *, block_users: int) -> Iterator[slice]:
     """Cut ``range(examples)`` into blocks whose float32 scores over ``items`` stay within 256 MiB."""
     step = max(1, min(block_users, _BLOCK_BYTES // (4 * max(items, 1))))
     for start in range(0, examples, step):
         yield slice(start, min(start + step, examples))
 
 
-def tiles(examples: int, items: int, *, scores: int) -> Iterator[slice]:
+def iterate_tiles(examples: int, items: int, *, scores: int) -> Iterator[slice]:
     """Cut ``range(examples)`` into tiles of at most ``scores`` scores over ``items``, or of one example.
 
     A tile that a core's cache holds is read many times at the price of once.
     """
-    return blocks(examples, items, block_users=max(1, scores // max(items, 1)))
+    return iterate_blocks(examples, items, block_users=max(1, scores // max(items, 1)))
 
 
 def rank_block(scores: Tensor, targets: NDArray[np.integer], seen: HistoryPairs) -> Ranks:
@@ -176,15 +178,15 @@ def rank_block(scores: Tensor, targets: NDArray[np.integer], seen: HistoryPairs)
     """
     wanted = torch.from_numpy(targets.astype(np.int64)).to(scores.device)[:, None]  # (B, 1)
     level = scores.gather(1, wanted)  # (B, 1)
-    above, level_or_above = _counts(scores, level)
+    above, level_or_above = _count_above(scores, level)
     unmasked = 0.5 + 0.5 * (above + level_or_above)
-    seen_above, seen_level, seen_target = _counts_among(scores, level[:, 0], targets, seen)
+    seen_above, seen_level, seen_target = _count_history_above(scores, level[:, 0], targets, seen)
     masked = unmasked - seen_above - 0.5 * seen_level
     reached = (level > -torch.inf)[:, 0].cpu().numpy()
     return Ranks(np.where(reached & ~seen_target, masked, np.inf), np.where(reached, unmasked, np.inf))
 
 
-def _counts(scores: Tensor, level: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+def _count_above(scores: Tensor, level: Tensor) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Count per row the scores above ``level`` (B, 1), and those not below it."""
     rows, items = scores.shape
     step = max(1, _TILE_BYTES // (4 * max(items, 1))) if scores.device.type == "cpu" else max(rows, 1)
@@ -200,7 +202,7 @@ def _counts(scores: Tensor, level: Tensor) -> tuple[NDArray[np.float64], NDArray
     return above.cpu().numpy().astype(np.float64), level_or_above.cpu().numpy().astype(np.float64)
 
 
-def _counts_among(
+def _count_history_above(
     scores: Tensor, level: Tensor, targets: NDArray[np.integer], seen: HistoryPairs
 ) -> tuple[NDArray[np.float64], NDArray[np.float64], NDArray[np.bool_]]:
     """Count per row the history items above the target, those level with it, and whether the target is one."""

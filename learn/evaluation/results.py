@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 from learn.data import Part
 from learn.errors import DataError
 from learn.evaluation.lists import ListFigures
-from learn.evaluation.metrics import CURVE_CUTOFFS, Difference, Interval, recall_curve
+from learn.evaluation.metrics import CURVE_CUTOFFS, Difference, Interval, compute_recall_curve
 from learn.evaluation.production import ProductionRecord
 from learn.evaluation.ranking import Ranks
-from learn.storage import staged
+from learn.storage import atomic_files
 
 Masking = Literal["masked", "unmasked"]
 MASKINGS: tuple[Masking, ...] = ("masked", "unmasked")
@@ -80,24 +80,24 @@ class Evaluation:
     parts: dict[Part, PartEvaluation]
     production: ProductionRecord | None = None
 
-    def figure(self, part: Part, model: str, masking: Masking, metric: str) -> float:
+    def find_figure(self, part: Part, model: str, masking: Masking, metric: str) -> float:
         """Look up one figure, e.g. ``figure("test", "towers", "masked", "ndcg@10")``."""
         return self.parts[part].metrics[model][masking][metric]
 
     def to_dict(self) -> dict[str, Any]:
         """Return what ``metrics.json`` holds: plain dicts, figures rounded to six digits, None for "no example"."""
-        found: dict[str, Any] = {part: _plain(each.metrics) for part, each in self.parts.items()}
+        found: dict[str, Any] = {part: _to_plain(each.metrics) for part, each in self.parts.items()}
         found["examples"] = {part: each.examples for part, each in self.parts.items()}
-        found["intervals"] = {part: _plain(each.intervals) for part, each in self.parts.items()}
-        found["slices"] = {part: _plain(each.slices) for part, each in self.parts.items()}
-        found["beyond_accuracy"] = {part: _plain(each.lists) for part, each in self.parts.items()}
+        found["intervals"] = {part: _to_plain(each.intervals) for part, each in self.parts.items()}
+        found["slices"] = {part: _to_plain(each.slices) for part, each in self.parts.items()}
+        found["beyond_accuracy"] = {part: _to_plain(each.lists) for part, each in self.parts.items()}
         found["recall_curves"] = {
             "cutoffs": list(CURVE_CUTOFFS),
-            **{part: _recall_curves(each.ranks) for part, each in self.parts.items()},
+            **{part: _compute_recall_curves(each.ranks) for part, each in self.parts.items()},
         }
-        found["production"] = _plain(self.production)
+        found["production"] = _to_plain(self.production)
         found["differences"] = {
-            part: {next(iter(each.ranks)): _plain(each.differences)} for part, each in self.parts.items()
+            part: {next(iter(each.ranks)): _to_plain(each.differences)} for part, each in self.parts.items()
         }
         return found
 
@@ -111,7 +111,7 @@ class Evaluation:
         Raises:
             StorageError: The disk is full or closed.
         """
-        with staged(path.parent, names=(path.name,)) as stage:
+        with atomic_files(path.parent, names=(path.name,)) as stage:
             (stage / path.name).write_text(self.to_json(), encoding="utf-8")
 
     def write_ranks(self, path: Path) -> None:
@@ -132,7 +132,7 @@ class Evaluation:
             for part, each in self.parts.items()
             for model, ranks in each.ranks.items()
         ]
-        with staged(path.parent, names=(path.name,)) as stage:
+        with atomic_files(path.parent, names=(path.name,)) as stage:
             pl.concat(frames).write_parquet(stage / path.name)
 
 
@@ -152,27 +152,27 @@ def read_ranks(path: Path, *, part: Part) -> dict[str, Ranks]:
         raise DataError(f"Ranks cannot be read: {fault}.", where=path, fix="evaluate again") from fault
 
 
-def ranks_under(ranks: Ranks, masking: Masking) -> NDArray[np.float64]:
+def select_ranks(ranks: Ranks, masking: Masking) -> NDArray[np.float64]:
     """Return (E,) ranks with the history masked, or unmasked."""
     return ranks.masked if masking == "masked" else ranks.unmasked
 
 
-def _recall_curves(ranks: Mapping[str, Ranks]) -> dict[str, Any]:
+def _compute_recall_curves(ranks: Mapping[str, Ranks]) -> dict[str, Any]:
     return {
-        model: {masking: _plain(recall_curve(ranks_under(each, masking))) for masking in MASKINGS}
+        model: {masking: _to_plain(compute_recall_curve(select_ranks(each, masking))) for masking in MASKINGS}
         for model, each in ranks.items()
     }
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     if isinstance(value, Interval):
-        return [_plain(value.low), _plain(value.high)]
+        return [_to_plain(value.low), _to_plain(value.high)]
     if is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _plain(getattr(value, field.name)) for field in fields(value)}
+        return {field.name: _to_plain(getattr(value, field.name)) for field in fields(value)}
     if isinstance(value, Mapping):
-        return {key: _plain(each) for key, each in value.items()}
+        return {key: _to_plain(each) for key, each in value.items()}
     if isinstance(value, list):
-        return [_plain(each) for each in value]
+        return [_to_plain(each) for each in value]
     if isinstance(value, float):
         return round(value, _DIGITS) if math.isfinite(value) else None
     return value

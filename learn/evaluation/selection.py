@@ -30,9 +30,9 @@ from torch import Tensor
 from learn.config import EvaluationSettings, Settings
 from learn.data import Examples, Histories
 from learn.evaluation.lists import sample_examples
-from learn.evaluation.metrics import metric_values
-from learn.evaluation.ranking import Scorer, blocks, history_pairs, rank_block, rank_targets, tiles
-from learn.model import ALONE, Group, TowerScorer, TrainingSummary, WarmStart, train_towers, training_key
+from learn.evaluation.metrics import compute_metric
+from learn.evaluation.ranking import Scorer, flatten_histories, iterate_blocks, iterate_tiles, rank_block, rank_targets
+from learn.model import ALONE, Group, TowerScorer, TrainingSummary, WarmStart, compute_training_key, train_towers
 
 # Spread of a channel's scores as a share of the spread of the towers'; the quality is flat around the best.
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.2)
@@ -72,16 +72,16 @@ class ChannelTuning:
         others = [place for place, channel in enumerate(channels) if not channel.learned]
         # One after the other: all of both at once would be a grid of some 700, for the same answer.
         turns = [learned] if learned_alone else [learned, others, learned]
-        tried = self._tried(scorer)
+        tried = self._list_tries(scorer)
         for places in turns:
-            weights = self._best(
+            weights = self._find_best(
                 scorer, weights, [tried[place] if place in places else None for place in range(len(channels))]
             )
         return tuple(weights)
 
-    def _tried(self, scorer: TowerScorer) -> list[list[float]]:
+    def _list_tries(self, scorer: TowerScorer) -> list[list[float]]:
         """Return what is tried of each channel, what is taken among equals first."""
-        full = _full_weights(scorer, self.histories, self.examples)
+        full = _compute_full_weights(scorer, self.histories, self.examples)
         found = []
         for channel, weight in zip(scorer.towers.channels, full, strict=True):
             louder = [share * weight for share in _SHARES]
@@ -93,7 +93,7 @@ class ChannelTuning:
                 found.append(louder)
         return found
 
-    def _best(
+    def _find_best(
         self, scorer: TowerScorer, weights: Sequence[float], tried: Sequence[Sequence[float] | None]
     ) -> list[float]:
         """Return the best weights; a channel for which nothing is tried keeps its own."""
@@ -102,10 +102,12 @@ class ChannelTuning:
         if len(weightings) == 1:
             return list(weightings[0])
         quality = np.zeros(len(weightings))  # (W,)
-        parts, items = len(weights) + 2, _item_parts(scorer)
+        parts, items = len(weights) + 2, _encode_item_parts(scorer)
         block_users = self.settings.block_users
-        for rows in blocks(len(self.examples), self.histories.item_count * parts, block_users=block_users):
-            quality += _quality(scorer, items, weightings, self.histories, self.examples, rows, masked=self.masked)
+        for rows in iterate_blocks(len(self.examples), self.histories.item_count * parts, block_users=block_users):
+            quality += _measure_quality(
+                scorer, items, weightings, self.histories, self.examples, rows, masked=self.masked
+            )
         # Of equals the first, which is the quietest.
         return list(weightings[int(quality.argmax())])
 
@@ -119,27 +121,27 @@ def tune_channels(histories: Histories, *, settings: EvaluationSettings, masked:
         masked: Whether the history is taken out of the ranking.
         seed: Of the draw of examples.
     """
-    validation = histories.examples("validation").with_history()
+    validation = histories.open_examples("validation").keep_with_history()
     examples = sample_examples(validation, count=settings.selection_users, seed=seed)
     return ChannelTuning(histories, examples, settings, masked)
 
 
-def _full_weights(scorer: TowerScorer, histories: Histories, examples: Examples) -> list[float]:
+def _compute_full_weights(scorer: TowerScorer, histories: Histories, examples: Examples) -> list[float]:
     """Return (channels,): the weight at which a channel's scores vary as much as the towers'."""
-    rows = next(blocks(len(examples), histories.item_count, block_users=256))
+    rows = next(iterate_blocks(len(examples), histories.item_count, block_users=256))
     heard = range(len(scorer.towers.channels))
-    towers, channels = _parts(scorer, _item_parts(scorer), histories, examples, rows, heard=heard)
+    towers, channels = _score_parts(scorer, _encode_item_parts(scorer), histories, examples, rows, heard=heard)
     spread = float(towers.std(dim=1).mean())
     spreads = [float(channels[place].std(dim=1).mean()) for place in heard]
     return [spread / each if each > 0 else 0.0 for each in spreads]
 
 
-def _item_parts(scorer: TowerScorer) -> tuple[Tensor, ...]:
+def _encode_item_parts(scorer: TowerScorer) -> tuple[Tensor, ...]:
     """Return the items' vectors of the towers and of each channel at weight 1: (n, its width) each."""
-    return scorer.split(scorer.weighted([1.0] * len(scorer.towers.channels)).item_vectors)
+    return scorer.split(scorer.reweight([1.0] * len(scorer.towers.channels)).item_vectors)
 
 
-def _parts(
+def _score_parts(
     scorer: TowerScorer,
     items: Sequence[Tensor],
     histories: Histories,
@@ -149,13 +151,13 @@ def _parts(
     heard: Iterable[int],
 ) -> tuple[Tensor, dict[int, Tensor]]:
     """Return (B, n) scores of the towers and, by its place, of each channel that is heard, at weight 1."""
-    users = scorer.split(scorer.vectors_after(histories.items, examples.starts[rows], examples.stops[rows]))
+    users = scorer.split(scorer.encode_runs(histories.items, examples.starts[rows], examples.stops[rows]))
     # The towers stand before the channels.
     channels = {place: (users[place + 1] @ items[place + 1].T).cpu() for place in heard}
     return (users[0] @ items[0].T).cpu(), channels
 
 
-def _quality(
+def _measure_quality(
     scorer: TowerScorer,
     items: Sequence[Tensor],
     weightings: Sequence[Sequence[float]],
@@ -167,20 +169,20 @@ def _quality(
 ) -> NDArray[np.float64]:
     """Return (W,): the sum of the block's NDCG@10 and Recall@10 under each weighting."""
     heard = [place for place, weights in enumerate(zip(*weightings, strict=True)) if any(weights)]
-    towers, channels = _parts(scorer, items, histories, examples, rows, heard=heard)
+    towers, channels = _score_parts(scorer, items, histories, examples, rows, heard=heard)
     ranks = np.empty((len(weightings), len(towers)))  # (W, B)
-    for tile in tiles(*towers.shape, scores=_TILE_SCORES):
+    for tile in iterate_tiles(*towers.shape, scores=_TILE_SCORES):
         inside = slice(rows.start + tile.start, rows.start + tile.stop)
-        targets, seen = np.asarray(examples.targets[inside]), history_pairs(histories, examples, inside)
+        targets, seen = np.asarray(examples.targets[inside]), flatten_histories(histories, examples, inside)
         own, others = towers[tile], {place: scores[tile] for place, scores in channels.items()}
         room = torch.empty_like(own)  # (b, n)
         for place, weights in enumerate(weightings):
-            both = rank_block(_weighted_sum(own, others, weights, out=room), targets, seen)
+            both = rank_block(_add_weighted(own, others, weights, out=room), targets, seen)
             ranks[place, tile] = both.masked if masked else both.unmasked
-    return np.array([sum(metric_values(each, metric).sum() for metric in ("ndcg@10", "recall@10")) for each in ranks])
+    return np.array([sum(compute_metric(each, metric).sum() for metric in ("ndcg@10", "recall@10")) for each in ranks])
 
 
-def _weighted_sum(towers: Tensor, channels: Mapping[int, Tensor], weights: Sequence[float], *, out: Tensor) -> Tensor:
+def _add_weighted(towers: Tensor, channels: Mapping[int, Tensor], weights: Sequence[float], *, out: Tensor) -> Tensor:
     """Return (b, n) scores of the towers and the channels that speak, in ``out`` unless the towers speak alone."""
     total = towers
     for place, scores in channels.items():
@@ -189,7 +191,7 @@ def _weighted_sum(towers: Tensor, channels: Mapping[int, Tensor], weights: Seque
     return total
 
 
-def validation_ndcg(
+def make_validation_measure(
     histories: Histories, *, settings: EvaluationSettings, masked: bool = True
 ) -> Callable[[Scorer], float]:
     """Return a function that gives a scorer's NDCG@10 on validation.
@@ -202,12 +204,12 @@ def validation_ndcg(
         settings: How many users are scored at a time.
         masked: Whether the history is taken out of the ranking.
     """
-    asked = histories.examples("validation").with_history()
+    asked = histories.open_examples("validation").keep_with_history()
     examples = sample_examples(asked, count=settings.selection_users, seed=0)
 
     def measure(scorer: Scorer) -> float:
         ranks = rank_targets(scorer, histories, examples, block_users=settings.block_users)
-        return float(metric_values(ranks.masked if masked else ranks.unmasked, "ndcg@10").mean())
+        return float(compute_metric(ranks.masked if masked else ranks.unmasked, "ndcg@10").mean())
 
     return measure
 
@@ -238,14 +240,16 @@ def train_selected(
     histories = Histories.open(histories_folder)
     # Judged as it is trained: where repeats are to be learned, they must count.
     masked = settings.training.mask_seen
-    key = training_key(histories, content, settings=settings, seed=settings.seed, start=start, processes=group.size)
+    key = compute_training_key(
+        histories, content, settings=settings, seed=settings.seed, start=start, processes=group.size
+    )
     return train_towers(
         histories,
         np.load(content, mmap_mode="r"),
         destination=settings.workspace.absolute() / "training" / key,
         settings=settings,
         seed=settings.seed,
-        measure=validation_ndcg(histories, settings=settings.evaluation, masked=masked),
+        measure=make_validation_measure(histories, settings=settings.evaluation, masked=masked),
         tune=tune_channels(histories, settings=settings.evaluation, masked=masked, seed=settings.seed),
         start=start,
         group=group,

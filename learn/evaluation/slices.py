@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from learn.config import EvaluationSettings
 from learn.data import Examples, Histories
-from learn.evaluation.ranking import history_pairs
+from learn.evaluation.ranking import flatten_histories
 
 _Mask = NDArray[np.bool_]
 
@@ -20,29 +20,29 @@ _BLOCK = 65_536
 SLICES = ("cold_items", "tail_items", "short_histories", "new_users", "repeats")
 
 
-def slice_masks(histories: Histories, examples: Examples, *, settings: EvaluationSettings) -> dict[str, _Mask]:
+def mark_slices(histories: Histories, examples: Examples, *, settings: EvaluationSettings) -> dict[str, _Mask]:
     """Return (E,) bool for each slice, by name; slices may overlap and may be empty.
 
     - ``cold_items``: the target has no training interaction; only its text speaks for it.
-    - ``tail_items``: the target is a trained item of the tail, see :func:`tail_items`.
+    - ``tail_items``: the target is a trained item of the tail, see :func:`mark_tail_items`.
     - ``short_histories``: at most ``settings.short_history`` interactions before the target, new users included.
     - ``new_users``: no interaction before the target.
     - ``repeats``: the target is already in the history, so with the history masked it cannot be reached.
     """
-    popularity = histories.popularity()
+    popularity = histories.count_popularity()
     targets = np.asarray(examples.targets)
     lengths = np.asarray(examples.stops) - np.asarray(examples.starts)
     masks = (
         popularity[targets] == 0,
-        tail_items(popularity, share=settings.tail_share)[targets],
+        mark_tail_items(popularity, share=settings.tail_share)[targets],
         lengths <= settings.short_history,
         lengths == 0,
-        _repeats(histories, examples),
+        _mark_repeats(histories, examples),
     )
     return dict(zip(SLICES, masks, strict=True))
 
 
-def tail_items(popularity: NDArray[np.int64], *, share: float) -> _Mask:
+def mark_tail_items(popularity: NDArray[np.int64], *, share: float) -> _Mask:
     """Return (N,) bool: the least popular trained items that together hold at most ``share`` of the interactions.
 
     Items of one popularity are in or out together, so the slice does not hang on the order of the catalogue.
@@ -55,11 +55,11 @@ def tail_items(popularity: NDArray[np.int64], *, share: float) -> _Mask:
     return tail
 
 
-def _repeats(histories: Histories, examples: Examples) -> _Mask:
+def _mark_repeats(histories: Histories, examples: Examples) -> _Mask:
     repeated = np.zeros(len(examples), dtype=np.bool_)
     for start in range(0, len(examples), _BLOCK):
         rows = slice(start, min(start + _BLOCK, len(examples)))
-        pairs = history_pairs(histories, examples, rows)
+        pairs = flatten_histories(histories, examples, rows)
         hits = pairs.items == np.asarray(examples.targets[rows])[pairs.rows]
         repeated[start + pairs.rows[hits]] = True
     return repeated

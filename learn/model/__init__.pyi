@@ -1,13 +1,13 @@
 from .batches import pad_histories
 from .channels import count_transitions
-from .checkpoint import SHAPE, WEIGHTS, load_towers, save_towers, weights_hash
+from .checkpoint import SHAPE, WEIGHTS, hash_weights, load_towers, save_towers
 from .devices import computes_in_bfloat16
-from .distributed import ALONE, Group, Meeting, meet
-from .losses import chosen_loss
-from .scorer import TowerScorer, id_rows
+from .distributed import ALONE, Group, Rendezvous, join_group
+from .losses import choose_loss
+from .scorer import TowerScorer, compute_id_rows
 from .summary import EpochRecord, TrainingSummary
 from .towers import Block, Towers
-from .trainer import recipe, train_towers, training_key
+from .trainer import choose_recipe, compute_training_key, train_towers
 from .warm_start import WarmStart, refuse_other_towers
 
 __all__ = [
@@ -17,22 +17,22 @@ __all__ = [
     "Block",
     "EpochRecord",
     "Group",
-    "Meeting",
+    "Rendezvous",
     "TowerScorer",
     "Towers",
     "TrainingSummary",
     "WarmStart",
-    "chosen_loss",
+    "choose_loss",
+    "choose_recipe",
+    "compute_id_rows",
+    "compute_training_key",
     "computes_in_bfloat16",
     "count_transitions",
-    "id_rows",
+    "hash_weights",
+    "join_group",
     "load_towers",
-    "meet",
     "pad_histories",
-    "recipe",
     "refuse_other_towers",
     "save_towers",
     "train_towers",
-    "training_key",
-    "weights_hash",
 ]

@@ -58,11 +58,11 @@ class Batch:
     targets: Tensor
     real: Tensor
 
-    def part(self, windows: slice) -> Batch:
+    def select(self, windows: slice) -> Batch:
         """Return some of the windows, as wide as before."""
         return Batch(self.inputs[windows], self.targets[windows], self.real[windows])
 
-    def seen_pairs(self) -> tuple[Tensor, Tensor]:
+    def list_seen_pairs(self) -> tuple[Tensor, Tensor]:
         """Return, for every real position, the items of its window up to and with it.
 
         Returns:
@@ -101,7 +101,7 @@ class TrainingWindows:
         """Positions of an epoch, padding not counted."""
         return int((self.stops - self.starts - 1).sum())
 
-    def target_counts(self, *, items: int) -> NDArray[np.int64]:
+    def count_targets(self, *, items: int) -> NDArray[np.int64]:
         """Return (items,) int64: how often each item of the catalogue is a target in an epoch."""
         counts = np.zeros(items, np.int64)
         for begin in range(0, len(self), _COUNTED_WINDOWS):
@@ -112,7 +112,7 @@ class TrainingWindows:
             counts += np.bincount(self._items[places], minlength=items)
         return counts
 
-    def shuffled(self, *, batch_positions: int, seed: int, epoch: int) -> Iterator[Batch]:
+    def iterate_shuffled(self, *, batch_positions: int, seed: int, epoch: int) -> Iterator[Batch]:
         """Yield every window once, in an order that ``seed`` and ``epoch`` alone decide.
 
         Args:

@@ -36,7 +36,7 @@ def count_transitions(histories: Histories, *, window: int, fade: float, backwar
     Returns:
         (n, n) float32; the row is the earlier item.
     """
-    users, items = histories.training_pairs()
+    users, items = histories.read_training_pairs()
     before, after, weights = [], [], []
     for distance in range(1, window + 1):
         together = users[distance:] == users[:-distance]
@@ -90,15 +90,15 @@ class Channel(nn.Module):
         else:
             self.register_buffer("weight", torch.zeros(()))
 
-    def item_vectors(self, inputs: Tensor) -> Tensor:
+    def encode_items(self, inputs: Tensor) -> Tensor:
         """Map (n, r) inputs to the (n, r) side that is compared with users."""
         return self.weight * self.signs * inputs
 
-    def user_vectors(self, histories: Tensor, lengths: Tensor) -> Tensor:
+    def encode_users(self, histories: Tensor, lengths: Tensor) -> Tensor:
         """Return (B, r) unit vectors after histories (B, T, r) of ``lengths`` (B,) real positions."""
-        return functional.normalize(self._summed(histories, lengths), dim=-1)
+        return functional.normalize(self._sum_histories(histories, lengths), dim=-1)
 
-    def _summed(self, histories: Tensor, lengths: Tensor) -> Tensor:
+    def _sum_histories(self, histories: Tensor, lengths: Tensor) -> Tensor:
         ages = lengths.unsqueeze(1) - 1 - torch.arange(histories.shape[1], device=lengths.device)  # (B, T)
         read = (ages >= 0) & (ages < self.last)
         weights = torch.where(read, self.fade ** ages.clamp_min(0).float(), 0.0)  # (B, T)
@@ -136,20 +136,20 @@ class Cooccurrence(Channel):
             histories: The split data; only its training part is read.
             whitened: (n, c) float32 whitened content vectors of the items with training interactions, in their order.
         """
-        popularity = histories.popularity()
+        popularity = histories.count_popularity()
         trained = np.flatnonzero(popularity)
         scale = popularity[trained].astype(np.float64) ** -_POPULARITY_POWER
         if popularity.sum() > _COUNTED_AT_MOST:
-            matrix = normalised_products(histories, trained=trained, scale=scale)
+            matrix = build_normalised_operator(histories, trained=trained, scale=scale)
         else:
             counts = count_transitions(histories, window=_WINDOW, fade=_FADE, backward=1.0)[trained][:, trained]
             matrix = sparse.diags_array(scale) @ counts @ sparse.diags_array(scale)
-        values, vectors = _leading(matrix, self.dimension)
+        values, vectors = _find_leading_factors(matrix, self.dimension)
         self.factors.copy_(torch.from_numpy(vectors * np.sqrt(np.abs(values))))
         self.signs.copy_(torch.from_numpy(np.sign(values)))
-        self.expected.copy_(_regression(whitened.cpu(), self.factors.cpu()))
+        self.expected.copy_(_fit_regression(whitened.cpu(), self.factors.cpu()))
 
-    def inputs(self, ids: Tensor, whitened: Tensor) -> Tensor:
+    def compute_inputs(self, ids: Tensor, whitened: Tensor) -> Tensor:
         """Return the factors of items.
 
         Args:
@@ -173,7 +173,7 @@ class TextNeighbours(Channel):
     def __init__(self, dimension: int) -> None:
         super().__init__(dimension, last=5, fade=0.7)
 
-    def inputs(self, whitened: Tensor) -> Tensor:
+    def compute_inputs(self, whitened: Tensor) -> Tensor:
         """Return (n, r) unit vectors of whitened content vectors (n, r)."""
         return functional.normalize(whitened, dim=-1)
 
@@ -200,21 +200,21 @@ class Repeats(Channel):
         drawn = torch.randn(id_count, dimension, generator=torch.Generator().manual_seed(0))
         self.register_buffer("directions", functional.normalize(drawn, dim=-1))
 
-    def inputs(self, ids: Tensor) -> Tensor:
+    def compute_inputs(self, ids: Tensor) -> Tensor:
         """Return (n, r) directions of the items with these rows (n,); zeros for -1."""
         known = (ids >= 0).unsqueeze(-1)  # (n, 1)
         return functional.embedding(ids.clamp_min(0), self.directions) * known
 
-    def user_vectors(self, histories: Tensor, lengths: Tensor) -> Tensor:
+    def encode_users(self, histories: Tensor, lengths: Tensor) -> Tensor:
         """Return (B, r) sums, not of unit length: each item taken counts as much in a long history."""
-        return self._summed(histories, lengths)
+        return self._sum_histories(histories, lengths)
 
-    def states(self, rows: Tensor) -> Tensor:
+    def encode_positions(self, rows: Tensor) -> Tensor:
         """Return the user side after every position of the items with these rows (B, T): (B, T, r)."""
         return functional.embedding(rows, self.directions).cumsum(dim=1)
 
 
-def normalised_products(histories: Histories, *, trained: NDArray[np.int64], scale: _Floats) -> LinearOperator:
+def build_normalised_operator(histories: Histories, *, trained: NDArray[np.int64], scale: _Floats) -> LinearOperator:
     """Return the normalised co-occurrence matrix as its products with vectors, read from the histories each time.
 
     Args:
@@ -227,9 +227,9 @@ def normalised_products(histories: Histories, *, trained: NDArray[np.int64], sca
     nearer = _FADE ** np.arange(_WINDOW, dtype=np.float64)
     weights = np.concatenate([nearer[::-1], [0.0], nearer])
 
-    def product(vector: _Floats) -> _Floats:
+    def multiply(vector: _Floats) -> _Floats:
         scaled, found = scale * vector.ravel(), np.zeros(len(trained))
-        for users, items in histories.training_blocks():
+        for users, items in histories.iterate_training_blocks():
             rows = place[items]
             # Zeros between two users, as many as the window is wide: none sees the other.
             gaps = np.cumsum(np.diff(users, prepend=users[:1]) != 0) * _WINDOW
@@ -240,10 +240,10 @@ def normalised_products(histories: Histories, *, trained: NDArray[np.int64], sca
             found += np.bincount(rows, weights=together, minlength=len(trained))
         return scale * found
 
-    return LinearOperator((len(trained), len(trained)), matvec=product, dtype=np.float64)
+    return LinearOperator((len(trained), len(trained)), matvec=multiply, dtype=np.float64)
 
 
-def _leading(matrix: sparse.csr_array | LinearOperator, rank: int) -> tuple[_Floats, _Floats]:
+def _find_leading_factors(matrix: sparse.csr_array | LinearOperator, rank: int) -> tuple[_Floats, _Floats]:
     """Return the ``rank`` eigenvalues of largest size (r,), and vectors (n, r); zeros where the matrix has fewer."""
     size = matrix.shape[0]
     if rank < size - 1:
@@ -256,7 +256,7 @@ def _leading(matrix: sparse.csr_array | LinearOperator, rank: int) -> tuple[_Flo
     return np.pad(values[order], (0, padding)), np.pad(vectors[:, order], ((0, 0), (0, padding)))
 
 
-def _regression(whitened: Tensor, factors: Tensor) -> Tensor:
+def _fit_regression(whitened: Tensor, factors: Tensor) -> Tensor:
     """Return (c, r): the ridge regression from texts (n, c) to factors (n, r), of these factors' mean length."""
     width = whitened.shape[1]
     squares = torch.zeros(width, width, dtype=torch.float64)

@@ -20,7 +20,7 @@ from learn.config import TowerSettings
 from learn.errors import BundleError
 from learn.model.summary import EpochRecord
 from learn.model.towers import Towers
-from learn.storage import staged
+from learn.storage import atomic_files
 
 CHECKPOINT = "checkpoint.pt"
 
@@ -55,7 +55,7 @@ def save_state(state: TrainingState, folder: Path) -> None:
         "optimizer": state.optimizer,
     }
     # Given a path, torch keeps the file open where the disk is full.
-    with staged(folder, names=(CHECKPOINT,)) as stage, (stage / CHECKPOINT).open("wb") as file:
+    with atomic_files(folder, names=(CHECKPOINT,)) as stage, (stage / CHECKPOINT).open("wb") as file:
         torch.save(payload, file)
 
 
@@ -86,13 +86,13 @@ def save_towers(towers: Towers, folder: Path) -> str:
         "content_dimension": towers.content_dimension,
         "id_count": towers.id_count,
     }
-    with staged(folder, names=(WEIGHTS, SHAPE)) as stage:
+    with atomic_files(folder, names=(WEIGHTS, SHAPE)) as stage:
         save_file({name: tensor.contiguous() for name, tensor in towers.state_dict().items()}, stage / WEIGHTS)
         (stage / SHAPE).write_text(json.dumps(shape, indent=2, sort_keys=True) + "\n", encoding="utf-8")
-    return weights_hash(folder)
+    return hash_weights(folder)
 
 
-def weights_hash(folder: Path) -> str:
+def hash_weights(folder: Path) -> str:
     """Return the sha256 of the weights file in ``folder``."""
     with (folder / WEIGHTS).open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -50,10 +50,10 @@ class Group(Protocol):
     def size(self) -> int:
         """How many processes there are."""
 
-    def part(self, rows: int) -> slice:
+    def shard(self, rows: int) -> slice:
         """Return which of so many rows are this process's; none, where there are too few."""
 
-    def gathered(self, own: Tensor, *, rows: int) -> Tensor:
+    def all_gather(self, own: Tensor, *, rows: int) -> Tensor:
         """Return all processes' parts of something, this one's gradient summed over what all made of it.
 
         Args:
@@ -64,10 +64,10 @@ class Group(Protocol):
             (n, ...).
         """
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
         """Put the sum over all processes into each tensor."""
 
-    def told(self, make: Callable[[], _Told]) -> _Told:
+    def broadcast(self, make: Callable[[], _Told]) -> _Told:
         """Return what process 0 makes; the others make nothing and wait."""
 
 
@@ -78,18 +78,18 @@ class Alone:
     rank: int = 0
     size: int = 1
 
-    def part(self, rows: int) -> slice:
+    def shard(self, rows: int) -> slice:
         """All of them."""
         return slice(0, rows)
 
-    def gathered(self, own: Tensor, *, rows: int) -> Tensor:  # noqa: ARG002 - there are no others
+    def all_gather(self, own: Tensor, *, rows: int) -> Tensor:  # noqa: ARG002 - there are no others
         """Its own."""
         return own
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
         """Nothing to add."""
 
-    def told(self, make: Callable[[], _Told]) -> _Told:
+    def broadcast(self, make: Callable[[], _Told]) -> _Told:
         """Its own."""
         return make()
 
@@ -101,7 +101,7 @@ _LOOPBACK = "127.0.0.1"
 
 
 @dataclass(frozen=True)
-class Meeting:
+class Rendezvous:
     """Where the processes of one training find each other.
 
     Attributes:
@@ -131,27 +131,27 @@ class Processes:
     rank: int
     size: int
 
-    def part(self, rows: int) -> slice:
+    def shard(self, rows: int) -> slice:
         """Runs of equal length, the last ones shorter or empty."""
         most = -(-rows // self.size)
         return slice(min(rows, self.rank * most), min(rows, (self.rank + 1) * most))
 
-    def gathered(self, own: Tensor, *, rows: int) -> Tensor:
+    def all_gather(self, own: Tensor, *, rows: int) -> Tensor:
         """Gather forwards, sum backwards; in float32, which both libraries move."""
         return cast("Tensor", _Gathered.apply(own.float(), self, rows))  # type: ignore[no-untyped-call]  # torch's own
 
-    def add_up(self, tensors: Sequence[Tensor]) -> None:
+    def all_reduce(self, tensors: Sequence[Tensor]) -> None:
         """All tensors in one exchange."""
         flat = torch.cat([tensor.flatten() for tensor in tensors])
-        with _answering():
+        with _explain_lost_peers():
             dist.all_reduce(flat)
         for tensor, summed in zip(tensors, torch.split(flat, [tensor.numel() for tensor in tensors]), strict=True):
             tensor.copy_(summed.view_as(tensor))
 
-    def told(self, make: Callable[[], _Told]) -> _Told:
+    def broadcast(self, make: Callable[[], _Told]) -> _Told:
         """What process 0 makes, pickled: the processes run the same code and trust each other."""
         box: list[Any] = [make() if self.rank == 0 else None]
-        with _answering():
+        with _explain_lost_peers():
             dist.broadcast_object_list(box, src=0)
         return cast("_Told", box[0])
 
@@ -161,25 +161,25 @@ class _Gathered(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, group: Processes, rows: int) -> Tensor:
-        ctx.part = group.part(rows)
+        ctx.part = group.shard(rows)
         most = -(-rows // group.size)
         padded = own.new_zeros(most, *own.shape[1:])  # (k, ...)
         padded[: len(own)] = own
         parts = [torch.empty_like(padded) for _ in range(group.size)]
-        with _answering():
+        with _explain_lost_peers():
             dist.all_gather(parts, padded)
         return torch.cat(parts)[:rows]  # (n, ...)
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None, None]:
         summed = gradients[0].contiguous()
-        with _answering():
+        with _explain_lost_peers():
             dist.all_reduce(summed)
         return summed[ctx.part], None, None  # (m, ...)
 
 
 @contextmanager
-def meet(meeting: Meeting) -> Iterator[Processes]:
+def join_group(meeting: Rendezvous) -> Iterator[Processes]:
     """Join the group, and leave it at the end: ``nccl`` where each process has a GPU, else ``gloo``.
 
     Raises:
@@ -192,7 +192,7 @@ def meet(meeting: Meeting) -> Iterator[Processes]:
         # Otherwise gloo looks for the machine's own name, which many a container cannot resolve, and listens there.
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     wait = timedelta(seconds=meeting.answer_seconds)
-    with _met(meeting):
+    with _join_rendezvous(meeting):
         store = _store(meeting, wait)
         dist.init_process_group(
             "nccl" if cuda else "gloo", store=store, rank=meeting.rank, world_size=meeting.size, timeout=wait
@@ -205,7 +205,7 @@ def meet(meeting: Meeting) -> Iterator[Processes]:
             dist.destroy_process_group()
 
 
-def _store(meeting: Meeting, wait: timedelta) -> TCPStore:
+def _store(meeting: Rendezvous, wait: timedelta) -> TCPStore:
     if meeting.rank:
         return TCPStore(meeting.address, meeting.port, meeting.size, is_master=False, timeout=wait)
     # torch itself would listen on every address of the machine, also where all processes are on this one.
@@ -222,28 +222,28 @@ def _store(meeting: Meeting, wait: timedelta) -> TCPStore:
 
 
 @contextmanager
-def _met(meeting: Meeting) -> Iterator[None]:
+def _join_rendezvous(meeting: Rendezvous) -> Iterator[None]:
     try:
         yield
     except (RuntimeError, OSError) as fault:
         raise TrainingError(
-            f"The {meeting.size} processes of the training did not come together: {_first_line(fault)}",
+            f"The {meeting.size} processes of the training did not come together: {_read_first_line(fault)}",
             where=f"process {meeting.rank}, at {meeting.address} port {meeting.port}",
             fix="see above why a process ended, or which program holds the port; then `resume`",
         ) from fault
 
 
 @contextmanager
-def _answering() -> Iterator[None]:
+def _explain_lost_peers() -> Iterator[None]:
     try:
         yield
     except RuntimeError as fault:
         raise TrainingError(
-            f"Another process of the training has ended, or does not answer: {_first_line(fault)}",
+            f"Another process of the training has ended, or does not answer: {_read_first_line(fault)}",
             where=f"process {dist.get_rank()} of {dist.get_world_size()}",
             fix="see above why it ended; then `resume`, which goes on after the last whole epoch",
         ) from fault
 
 
-def _first_line(fault: Exception) -> str:
+def _read_first_line(fault: Exception) -> str:
     return (str(fault).splitlines() or [type(fault).__name__])[0]

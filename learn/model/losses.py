@@ -209,13 +209,13 @@ class Actions:
     targets: Tensor
     wanted: Tensor
 
-    def share_of_pairs(self, users: slice) -> float:
+    def measure_pair_share(self, users: slice) -> float:
         """Return the share that some users have in the (position, target) pairs of all."""
         pairs = self.real.sum(dim=1) * self.wanted.sum(dim=1)  # (B,)
         return int(pairs[users].sum()) / int(pairs.sum())
 
 
-def recency_weights(length: int) -> NDArray[np.float64]:
+def compute_recency_weights(length: int) -> NDArray[np.float64]:
     """Return the (length,) stage-2 weights, oldest first, the newest 1."""
     if length == 1:
         return np.ones(1)
@@ -231,31 +231,31 @@ def sample_actions(batch: Batch, *, settings: TrainingSettings, max_history: int
     for inputs, nexts, real in zip(batch.inputs.numpy(), batch.targets.numpy(), batch.real.numpy(), strict=True):
         sequence = np.append(inputs[real], nexts[real][-1:])
         cut = int(draw.integers(1, len(sequence)))
-        history = _stage_one(sequence[:cut], most_history, draw)
-        target = _stage_one(sequence[cut:], _STAGE_ONE_TARGETS, draw)
+        history = _sample_stage_one(sequence[:cut], most_history, draw)
+        target = _sample_stage_one(sequence[cut:], _STAGE_ONE_TARGETS, draw)
         histories.append(history)
-        positions.append(_stage_two(len(history), settings.history_positions, draw))
-        targets.append(target[_stage_two(len(target), settings.target_positions, draw)])
-    padded_histories, _ = _padded(histories)
-    padded_positions, real_positions = _padded(positions)
-    padded_targets, wanted = _padded(targets)
+        positions.append(_sample_stage_two(len(history), settings.history_positions, draw))
+        targets.append(target[_sample_stage_two(len(target), settings.target_positions, draw)])
+    padded_histories, _ = _pad_rows(histories)
+    padded_positions, real_positions = _pad_rows(positions)
+    padded_targets, wanted = _pad_rows(targets)
     return Actions(padded_histories, padded_positions, real_positions, padded_targets, wanted)
 
 
-def _stage_one(items: NDArray[np.int64], most: int, draw: np.random.Generator) -> NDArray[np.int64]:
+def _sample_stage_one(items: NDArray[np.int64], most: int, draw: np.random.Generator) -> NDArray[np.int64]:
     if len(items) <= most:
         return items
     return items[np.sort(draw.choice(len(items), size=most, replace=False))]
 
 
-def _stage_two(length: int, most: int, draw: np.random.Generator) -> NDArray[np.int64]:
+def _sample_stage_two(length: int, most: int, draw: np.random.Generator) -> NDArray[np.int64]:
     if length <= most:
         return np.arange(length)
-    weights = recency_weights(length)
+    weights = compute_recency_weights(length)
     return np.sort(draw.choice(length, size=most, replace=False, p=weights / weights.sum()))
 
 
-def _padded(rows: list[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
+def _pad_rows(rows: list[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
     lengths = np.array([len(row) for row in rows])
     real = np.arange(lengths.max()) < lengths[:, None]
     padded = np.zeros(real.shape, np.int64)
@@ -277,11 +277,11 @@ class TrainedItems:
     whitened: Tensor
     row_of_item: Tensor
 
-    def rows(self, items: Tensor) -> Tensor:
+    def find_rows(self, items: Tensor) -> Tensor:
         """Return the rows of some catalogue items, in their shape."""
         return self.row_of_item[items]
 
-    def summed(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
+    def select_counts(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
         """Return (n,) int64 from (items,) counts that are 0 for all others."""
         summed = np.zeros(len(self.whitened), np.int64)
         np.add.at(summed, self.row_of_item.numpy(), counts)
@@ -296,7 +296,7 @@ class Objective(Protocol):
         """Candidates of a step beside the batch's own targets; None: the whole catalogue."""
         ...
 
-    def loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
+    def compute_loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
         """Return the () mean loss; ``draw`` is the step's source of random numbers.
 
         Of several processes each gives its windows' part of the mean: the parts' sum is the loss.
@@ -327,62 +327,66 @@ class SoftmaxObjective:
         """See :class:`Objective`."""
         return None if self.sampler is None else self.sampler.uniform
 
-    def loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
+    def compute_loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
         """See :class:`Objective`."""
         device = self.items.whitened.device
-        targets = self.items.rows(batch.targets[batch.real])  # (P,)
+        targets = self.items.find_rows(batch.targets[batch.real])  # (P,)
         candidates = None if self.sampler is None else self.sampler.draw(targets.numpy(), draw)
-        needed, inputs = self._inputs(towers, batch, candidates)
-        rows = self.group.part(len(batch.real))
-        batch, positions = batch.part(_some(rows)), len(targets)
-        targets = self.items.rows(batch.targets[batch.real])  # (P,)
+        needed, inputs = self._compute_inputs(towers, batch, candidates)
+        rows = self.group.shard(len(batch.real))
+        batch, positions = batch.select(_keep_one(rows)), len(targets)
+        targets = self.items.find_rows(batch.targets[batch.real])  # (P,)
         share = len(targets) / positions if rows.stop > rows.start else 0.0
-        sequences = _place(self.items.rows(batch.inputs), needed).to(device)
+        sequences = _find_places(self.items.find_rows(batch.inputs), needed).to(device)
         # Looked up by `embedding`, not by index: the gradient of an index is added up by racing threads, and no two
         # trainings would give the same bytes.
-        states = towers.user_states(functional.embedding(sequences, inputs))[batch.real.to(device)]  # (P, d)
+        states = towers.encode_positions(functional.embedding(sequences, inputs))[batch.real.to(device)]  # (P, d)
         log_weights = None
         if candidates is not None:
             wanted = torch.from_numpy(candidates.rows)
-            inputs = functional.embedding(_place(wanted, needed).to(device), inputs)  # (C, w)
-            targets = _place(targets, wanted)
+            inputs = functional.embedding(_find_places(wanted, needed).to(device), inputs)  # (C, w)
+            targets = _find_places(targets, wanted)
             log_weights = torch.from_numpy(candidates.log_weights).to(device)
-        vectors = towers.tower_items(inputs)  # (C, d)
+        vectors = towers.encode_tower_items(inputs)  # (C, d)
         if towers.repeats is not None and not self.mask_seen:
-            taken, directions = self._repeats(towers.repeats, batch, candidates)
+            taken, directions = self._encode_repeats(towers.repeats, batch, candidates)
             states, vectors = torch.cat([states, taken], dim=-1), torch.cat([vectors, directions], dim=-1)
         return share * softmax_loss(
             states,
             vectors,
             targets.to(device),
             scale=self.log_scale.exp(),
-            seen=self._seen(batch, candidates) if self.mask_seen else None,
+            seen=self._list_seen(batch, candidates) if self.mask_seen else None,
             log_weights=log_weights,
         )
 
-    def _inputs(self, towers: Towers, batch: Batch, candidates: Candidates | None) -> tuple[Tensor | None, Tensor]:
+    def _compute_inputs(
+        self, towers: Towers, batch: Batch, candidates: Candidates | None
+    ) -> tuple[Tensor | None, Tensor]:
         """Return the (m,) rows that the step reads, None for all of them, and their (m, w) inputs."""
         whitened = self.items.whitened
         if candidates is None:
-            part = self.group.part(len(whitened))
-            own = towers.inputs_of_whitened(whitened[part], torch.arange(len(whitened), device=whitened.device)[part])
-            return None, self.group.gathered(own, rows=len(whitened))
-        needed = torch.from_numpy(np.union1d(candidates.rows, self.items.rows(batch.inputs).numpy()))  # (m,)
-        return needed, _inputs_of(needed, towers, self.items, self.group)
+            part = self.group.shard(len(whitened))
+            own = towers.compute_inputs(whitened[part], torch.arange(len(whitened), device=whitened.device)[part])
+            return None, self.group.all_gather(own, rows=len(whitened))
+        needed = torch.from_numpy(np.union1d(candidates.rows, self.items.find_rows(batch.inputs).numpy()))  # (m,)
+        return needed, _compute_row_inputs(needed, towers, self.items, self.group)
 
-    def _repeats(self, repeats: Repeats, batch: Batch, candidates: Candidates | None) -> tuple[Tensor, Tensor]:
+    def _encode_repeats(self, repeats: Repeats, batch: Batch, candidates: Candidates | None) -> tuple[Tensor, Tensor]:
         """Return what the channel appends to the states, (P, r), and to the candidates, (C, r)."""
         whitened = self.items.whitened
         rows = torch.arange(len(whitened)) if candidates is None else torch.from_numpy(candidates.rows)
-        taken = repeats.states(self.items.rows(batch.inputs).to(whitened.device))[batch.real.to(whitened.device)]
-        return taken, repeats.item_vectors(repeats.inputs(rows.to(whitened.device)))
+        taken = repeats.encode_positions(self.items.find_rows(batch.inputs).to(whitened.device))[
+            batch.real.to(whitened.device)
+        ]
+        return taken, repeats.encode_items(repeats.compute_inputs(rows.to(whitened.device)))
 
-    def _seen(self, batch: Batch, candidates: Candidates | None) -> tuple[Tensor, Tensor]:
-        positions, items = batch.seen_pairs()
-        rows = self.items.rows(items)
+    def _list_seen(self, batch: Batch, candidates: Candidates | None) -> tuple[Tensor, Tensor]:
+        positions, items = batch.list_seen_pairs()
+        rows = self.items.find_rows(items)
         if candidates is not None:
             wanted = torch.from_numpy(candidates.rows)
-            places = _place(rows, wanted).clamp_max(len(wanted) - 1)
+            places = _find_places(rows, wanted).clamp_max(len(wanted) - 1)
             among = wanted[places] == rows
             positions, rows = positions[among], places[among]
         device = self.items.whitened.device
@@ -402,33 +406,33 @@ class ActionObjective:
         """See :class:`Objective`: the negatives are other users' targets alone."""
         return 0
 
-    def loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
+    def compute_loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
         """See :class:`Objective`."""
         device = self.items.whitened.device
         longest = towers.settings.max_history
         actions = sample_actions(batch, settings=self.settings, max_history=longest, draw=draw)
-        histories, wanted = self.items.rows(actions.histories), self.items.rows(actions.targets)
+        histories, wanted = self.items.find_rows(actions.histories), self.items.find_rows(actions.targets)
         needed = torch.unique(torch.cat([histories.flatten(), wanted.flatten()]))  # (m,)
-        inputs = _inputs_of(needed, towers, self.items, self.group)  # (m, w)
-        part = self.group.part(len(histories))
-        rows = _some(part)
-        read = functional.embedding(_place(histories[rows], needed).to(device), inputs)  # (B, T, w)
-        states = towers.user_states(read)  # (B, T, d)
+        inputs = _compute_row_inputs(needed, towers, self.items, self.group)  # (m, w)
+        part = self.group.shard(len(histories))
+        rows = _keep_one(part)
+        read = functional.embedding(_find_places(histories[rows], needed).to(device), inputs)  # (B, T, w)
+        states = towers.encode_positions(read)  # (B, T, d)
         positions = actions.positions[rows].to(device)
         users = states.gather(1, positions.unsqueeze(-1).expand(-1, -1, states.shape[-1]))  # (B, H, d)
-        targets = functional.embedding(_place(wanted[rows], needed).to(device), inputs)  # (B, K, w)
+        targets = functional.embedding(_find_places(wanted[rows], needed).to(device), inputs)  # (B, K, w)
         items = (
-            towers.item_sequence_vectors(targets)
+            towers.encode_item_sequences(targets)
             if towers.settings.item_tower == "shared_sequence"
-            else towers.tower_items(targets.flatten(0, 1)).view(*targets.shape[:2], -1)
+            else towers.encode_tower_items(targets.flatten(0, 1)).view(*targets.shape[:2], -1)
         )  # (B, K, d)
-        items = self.group.gathered(items[: part.stop - part.start], rows=len(histories))  # (G, K, d)
+        items = self.group.all_gather(items[: part.stop - part.start], rows=len(histories))  # (G, K, d)
         real, kept = actions.real[rows].to(device), actions.wanted.to(device)
         loss = dense_all_action(users, items, real, kept, temperature=self.settings.temperature, first=rows.start)
-        return actions.share_of_pairs(part) * loss
+        return actions.measure_pair_share(part) * loss
 
 
-def chosen_loss(settings: TrainingSettings, *, items: int) -> str:
+def choose_loss(settings: TrainingSettings, *, items: int) -> str:
     """Return the loss that ``settings.loss`` stands for with so many trained items."""
     if settings.loss != "auto":
         return settings.loss
@@ -439,7 +443,7 @@ def batch_positions(settings: TrainingSettings, *, items: int) -> int:
     """Return the positions of a batch that ``settings.batch_positions`` stands for with so many trained items."""
     if settings.batch_positions:
         return settings.batch_positions
-    return 1024 if chosen_loss(settings, items=items) == "sampled_softmax" else 512
+    return 1024 if choose_loss(settings, items=items) == "sampled_softmax" else 512
 
 
 def choose_objective(
@@ -452,27 +456,27 @@ def choose_objective(
 ) -> Objective:
     """Return the objective that the settings ask for; ``auto`` samples above ``full_softmax_items`` items."""
     count = len(items.whitened)
-    loss = chosen_loss(settings, items=count)
+    loss = choose_loss(settings, items=count)
     if loss == "dense_all_action":
         return ActionObjective(items, settings, group)
     sampler = None
     if loss == "sampled_softmax":
-        targets = items.summed(windows.target_counts(items=len(items.row_of_item)))
+        targets = items.select_counts(windows.count_targets(items=len(items.row_of_item)))
         sampler = CandidateSampler(targets, uniform=settings.uniform_negatives)
     return SoftmaxObjective(items, log_scale, settings.mask_seen, sampler, group)
 
 
-def _inputs_of(needed: Tensor, towers: Towers, items: TrainedItems, group: Group) -> Tensor:
+def _compute_row_inputs(needed: Tensor, towers: Towers, items: TrainedItems, group: Group) -> Tensor:
     """Return the (m, w) inputs of some rows, each made by one process."""
-    own = needed[group.part(len(needed))].to(items.whitened.device)
-    return group.gathered(towers.inputs_of_whitened(items.whitened[own], own), rows=len(needed))
+    own = needed[group.shard(len(needed))].to(items.whitened.device)
+    return group.all_gather(towers.compute_inputs(items.whitened[own], own), rows=len(needed))
 
 
-def _some(rows: slice) -> slice:
+def _keep_one(rows: slice) -> slice:
     """Return the rows, or the first one where there are none: a process without any must join in what the others do."""
     return rows if rows.stop > rows.start else slice(0, 1)
 
 
-def _place(rows: Tensor, among: Tensor | None) -> Tensor:
+def _find_places(rows: Tensor, among: Tensor | None) -> Tensor:
     """Return where ``rows`` stand in the ascending ``among``; None: among all rows."""
     return rows if among is None else torch.searchsorted(among, rows)

@@ -14,7 +14,7 @@ from learn.model.batches import Batch
 _LINE_SECONDS = 30.0
 
 
-def shown(
+def with_progress(
     batches: Iterable[Batch],
     *,
     positions: int,

@@ -13,7 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from learn.batching import batches
+from learn.batching import cut_batches
 from learn.data import Examples, Histories
 from learn.model.batches import pad_histories
 from learn.model.towers import Towers
@@ -24,9 +24,9 @@ _BLOCK_ITEMS = 8_192
 _BLOCK_POSITIONS = 4_096
 
 
-def id_rows(histories: Histories) -> NDArray[np.int64]:
+def compute_id_rows(histories: Histories) -> NDArray[np.int64]:
     """Return (n,) int64: each item's row in the ID table, -1 for items without training interactions."""
-    seen = histories.popularity() > 0
+    seen = histories.count_popularity() > 0
     return np.where(seen, np.cumsum(seen) - 1, -1)
 
 
@@ -36,7 +36,7 @@ class TowerScorer:
     Args:
         towers: The trained towers; they are put into evaluation mode.
         content: (n, c) float32 content vectors in item order, memory-mapped or not.
-        ids: (n,) int64 as :func:`id_rows` gives.
+        ids: (n,) int64 as :func:`compute_id_rows` gives.
         name: Name in the metrics.
     """
 
@@ -49,7 +49,9 @@ class TowerScorer:
         self.item_inputs, self.item_vectors = self._encode_items(content, ids)
 
     @classmethod
-    def encoded(cls, towers: Towers, *, item_inputs: Tensor, item_vectors: Tensor, name: str = "towers") -> TowerScorer:
+    def from_vectors(
+        cls, towers: Towers, *, item_inputs: Tensor, item_vectors: Tensor, name: str = "towers"
+    ) -> TowerScorer:
         """Return a scorer of a catalogue that was encoded before, as a bundle holds it.
 
         Args:
@@ -71,24 +73,24 @@ class TowerScorer:
         for begin in range(0, len(content), _BLOCK_ITEMS):
             block = slice(begin, begin + _BLOCK_ITEMS)
             texts = torch.tensor(content[block]).to(self.device)
-            inputs.append(self.towers.item_inputs(texts, torch.tensor(ids[block]).to(self.device)))
-            vectors.append(self.towers.item_vectors(inputs[-1]))
+            inputs.append(self.towers.compute_item_inputs(texts, torch.tensor(ids[block]).to(self.device)))
+            vectors.append(self.towers.encode_items(inputs[-1]))
         return torch.cat(inputs), torch.cat(vectors)  # (n, W), (n, D)
 
-    def vectors_after(self, items: NDArray[np.int32], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Tensor:
+    def encode_runs(self, items: NDArray[np.int32], starts: NDArray[np.int64], stops: NDArray[np.int64]) -> Tensor:
         """Return (B, D) user vectors after the runs ``items[starts:stops]``; zeros for empty ones."""
         longest = self.towers.settings.max_history
         vectors = torch.empty(len(starts), self.towers.dimension, device=self.device)
         # An empty history takes a position as well. Of like length: a long one would pad a block of short ones.
         places = np.clip(stops - starts, 1, longest)
-        for block in batches(places, budget=lambda: _BLOCK_POSITIONS, padding=1.0):
+        for block in cut_batches(places, budget=lambda: _BLOCK_POSITIONS, padding=1.0):
             padded, lengths = pad_histories(items, starts[block], stops[block], max_length=longest)
             vectors[torch.from_numpy(block).to(self.device)] = self._encode(padded, lengths)
         return vectors  # (B, D)
 
-    def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
+    def score(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
         """Return (B, n) float32 scores; -inf throughout where the history is empty."""
-        users = self.vectors_after(histories.items, examples.starts[rows], examples.stops[rows])
+        users = self.encode_runs(histories.items, examples.starts[rows], examples.stops[rows])
         scores = (users @ self.item_vectors.T).cpu()
         empty = examples.starts[rows] == examples.stops[rows]
         scores[torch.from_numpy(np.asarray(empty))] = -torch.inf
@@ -99,7 +101,7 @@ class TowerScorer:
         return torch.split(vectors, self.towers.widths, dim=-1)
 
     @torch.inference_mode()
-    def weighted(self, weights: Sequence[float]) -> TowerScorer:
+    def reweight(self, weights: Sequence[float]) -> TowerScorer:
         """Return the same scorer with its channels at these weights; the towers stay as they are."""
         parts, inputs = list(self.split(self.item_vectors)), self.split(self.item_inputs)
         for place, (channel, weight) in enumerate(zip(self.towers.channels, weights, strict=True), start=1):
@@ -112,5 +114,5 @@ class TowerScorer:
     def _encode(self, padded: NDArray[np.int64], lengths: NDArray[np.int64]) -> Tensor:
         inputs = self.item_inputs[torch.from_numpy(padded).to(self.device)]  # (B, T, W)
         real = torch.from_numpy(lengths).to(self.device)
-        users = self.towers.user_vectors(inputs, real.clamp_min(1))  # (B, D)
+        users = self.towers.encode_users(inputs, real.clamp_min(1))  # (B, D)
         return users * (real > 0).unsqueeze(1)

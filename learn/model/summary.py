@@ -55,11 +55,11 @@ class TrainingSummary:
         return self.curve[-1].epoch
 
 
-def best_epoch(curve: list[EpochRecord]) -> EpochRecord:
+def find_best_epoch(curve: list[EpochRecord]) -> EpochRecord:
     """Return the epoch with the highest validation NDCG@10, the first of equals."""
     return max(curve, key=lambda record: (record.validation_ndcg, -record.epoch))
 
 
-def setbacks(curve: list[EpochRecord]) -> int:
+def count_setbacks(curve: list[EpochRecord]) -> int:
     """Return how many epochs were no better than the best before them."""
-    return sum(best_epoch(curve[: place + 1]) != curve[place] for place in range(len(curve)))
+    return sum(find_best_epoch(curve[: place + 1]) != curve[place] for place in range(len(curve)))

@@ -134,9 +134,9 @@ class Block(nn.Module):
         # Histories are padded on the right, so the causal mask hides the padding from every real position.
         mixed = functional.scaled_dot_product_attention(q, k, v, is_causal=True)
         attended: Tensor = self.attended(mixed.transpose(1, 2).reshape(batch, length, width))  # (B, T, w)
-        return self._fed_forward(x, attended)
+        return self._feed_forward(x, attended)
 
-    def at_last(self, x: Tensor, lengths: Tensor) -> Tensor:
+    def forward_last(self, x: Tensor, lengths: Tensor) -> Tensor:
         """Return :meth:`forward` at the last real position of each history, (B, w), for a fraction of its work.
 
         With one query a history, keys and values need not be projected at every position: the query is carried to the
@@ -148,20 +148,22 @@ class Block(nn.Module):
             lengths: (B,) int64 real positions, at least 1.
         """
         batch, length, width = x.shape
-        last = _at_last(x, lengths)  # (B, w)
+        last = _select_last(x, lengths)  # (B, w)
         normed = self.attention_norm(x)
         queries, keys, values = self.projections.weight.view(3, self.heads, width // self.heads, width)
         query_bias, _, value_bias = self.projections.bias.view(3, self.heads, width // self.heads)
-        asked = torch.einsum("bw,hdw->bhd", _at_last(normed, lengths), queries) + query_bias  # (B, heads, w / heads)
+        asked = (
+            torch.einsum("bw,hdw->bhd", _select_last(normed, lengths), queries) + query_bias
+        )  # (B, heads, w / heads)
         asked = torch.einsum("bhd,hdw->bhw", asked, keys) * (width // self.heads) ** -0.5  # (B, heads, w)
         logits = torch.einsum("bhw,btw->bht", asked, normed)  # (B, heads, T)
         padding = torch.arange(length, device=x.device) >= lengths.unsqueeze(1)  # (B, T)
         shares = logits.masked_fill(padding.unsqueeze(1), -torch.inf).softmax(dim=-1)
         read = torch.einsum("bht,btw->bhw", shares, normed)  # (B, heads, w)
         mixed = torch.einsum("bhw,hdw->bhd", read, values) + value_bias  # (B, heads, w / heads)
-        return self._fed_forward(last, self.attended(mixed.reshape(batch, width)))
+        return self._feed_forward(last, self.attended(mixed.reshape(batch, width)))
 
-    def _fed_forward(self, x: Tensor, attended: Tensor) -> Tensor:
+    def _feed_forward(self, x: Tensor, attended: Tensor) -> Tensor:
         x = x + self.dropout(attended)
         changed: Tensor = self.dropout(self.feed_forward(x))
         return x + changed
@@ -245,7 +247,7 @@ class Towers(nn.Module):
         # Inputs and vectors are equally wide in every variant: in front of the frozen one stands the content itself.
         return self.dimension
 
-    def item_inputs(self, content: Tensor, ids: Tensor) -> Tensor:
+    def compute_item_inputs(self, content: Tensor, ids: Tensor) -> Tensor:
         """Return what is read of each item wherever it stands in a history.
 
         Args:
@@ -257,25 +259,25 @@ class Towers(nn.Module):
             (n, W) float32.
         """
         whitened = self.whitening(content)
-        parts = [self.inputs_of_whitened(whitened, ids)]
+        parts = [self.compute_inputs(whitened, ids)]
         if self.cooccurrence is not None:
-            parts.append(self.cooccurrence.inputs(ids, whitened))
+            parts.append(self.cooccurrence.compute_inputs(ids, whitened))
         if self.text is not None:
-            parts.append(self.text.inputs(whitened))
+            parts.append(self.text.compute_inputs(whitened))
         if self.repeats is not None:
-            parts.append(self.repeats.inputs(ids))
+            parts.append(self.repeats.compute_inputs(ids))
         return torch.cat(parts, dim=-1)  # (n, W)
 
-    def item_vectors(self, inputs: Tensor) -> Tensor:
+    def encode_items(self, inputs: Tensor) -> Tensor:
         """Map items' inputs (n, W) to the vectors (n, D) that users are compared with.
 
         An item's vector does not depend on its neighbours.
         """
         own, *rest = torch.split(inputs, self.widths, dim=-1)
-        parts = [channel.item_vectors(part) for channel, part in zip(self.channels, rest, strict=True)]
-        return torch.cat([self.tower_items(own), *parts], dim=-1)  # (n, D)
+        parts = [channel.encode_items(part) for channel, part in zip(self.channels, rest, strict=True)]
+        return torch.cat([self.encode_tower_items(own), *parts], dim=-1)  # (n, D)
 
-    def user_vectors(self, histories: Tensor, lengths: Tensor) -> Tensor:
+    def encode_users(self, histories: Tensor, lengths: Tensor) -> Tensor:
         """Return the user vector after each whole history.
 
         Args:
@@ -286,15 +288,15 @@ class Towers(nn.Module):
             (B, D).
         """
         own, *rest = torch.split(histories, self.widths, dim=-1)
-        parts = [channel.user_vectors(part, lengths) for channel, part in zip(self.channels, rest, strict=True)]
-        return torch.cat([self._last_states(own, lengths), *parts], dim=-1)  # (B, D)
+        parts = [channel.encode_users(part, lengths) for channel, part in zip(self.channels, rest, strict=True)]
+        return torch.cat([self._encode_last(own, lengths), *parts], dim=-1)  # (B, D)
 
     @property
     def widths(self) -> list[int]:
         """Widths of the towers' own numbers and of each channel's; they sum to D."""
         return [self.tower_dimension, *(channel.dimension for channel in self.channels)]
 
-    def inputs_of_whitened(self, whitened: Tensor, ids: Tensor) -> Tensor:
+    def compute_inputs(self, whitened: Tensor, ids: Tensor) -> Tensor:
         """Return what both towers read of each item.
 
         Args:
@@ -315,17 +317,17 @@ class Towers(nn.Module):
         behaviour: Tensor = self.id_dropout(self.id_table(ids.clamp_min(0)))  # (n, w)
         return x + behaviour * known
 
-    def tower_items(self, inputs: Tensor) -> Tensor:
+    def encode_tower_items(self, inputs: Tensor) -> Tensor:
         """Map items' inputs (n, w) to unit vectors (n, d)."""
         if self.settings.item_tower in ("adaptor", "frozen"):
             return functional.normalize(inputs, dim=-1)
-        return self._sequence_states(inputs.unsqueeze(1)).squeeze(1)  # (n, d)
+        return self._encode_sequences(inputs.unsqueeze(1)).squeeze(1)  # (n, d)
 
-    def item_sequence_vectors(self, inputs: Tensor) -> Tensor:
+    def encode_item_sequences(self, inputs: Tensor) -> Tensor:
         """Map target sequences (B, K, w) under causal attention to (B, K, d): the paper's item tower (a)."""
-        return self._sequence_states(inputs)
+        return self._encode_sequences(inputs)
 
-    def user_states(self, histories: Tensor) -> Tensor:
+    def encode_positions(self, histories: Tensor) -> Tensor:
         """Return the unit user vector after every history position.
 
         Args:
@@ -334,41 +336,41 @@ class Towers(nn.Module):
         Returns:
             (B, T, d); what stands at a padded position carries no meaning.
         """
-        states = self._sequence_states(histories)
+        states = self._encode_sequences(histories)
         if not self.settings.recent_items:
             return states
         mixed = self.sequence_weight * states
         batch, length = histories.shape[:2]
-        items = self.tower_items(histories.flatten(0, 1)).view(batch, length, -1)  # (B, T, d)
+        items = self.encode_tower_items(histories.flatten(0, 1)).view(batch, length, -1)  # (B, T, d)
         for places_back in range(min(self.settings.recent_items, length)):
             earlier = items[:, : length - places_back]  # (B, T - k, d)
             mixed = mixed + self.recency_weights[places_back] * functional.pad(earlier, (0, 0, places_back, 0))
         return functional.normalize(mixed, dim=-1)
 
-    def _last_states(self, histories: Tensor, lengths: Tensor) -> Tensor:
-        """Return :meth:`user_states` at the last real position alone: (B, d)."""
-        x = self._embedded(histories)
+    def _encode_last(self, histories: Tensor, lengths: Tensor) -> Tensor:
+        """Return :meth:`encode_positions` at the last real position alone: (B, d)."""
+        x = self._embed_inputs(histories)
         for block in self.blocks[:-1]:
             x = block(x)
         final = cast("Block", self.blocks[-1])
-        state = self._directed(final.at_last(x, lengths))  # (B, d)
+        state = self._normalise(final.forward_last(x, lengths))  # (B, d)
         newest = min(self.settings.recent_items, histories.shape[1])
         if not newest:
             return state
         ages = torch.arange(newest, device=lengths.device)  # (K,)
         places = lengths.unsqueeze(1) - 1 - ages  # (B, K)
         inputs = histories.gather(1, places.clamp_min(0).unsqueeze(-1).expand(-1, -1, histories.shape[-1]))  # (B, K, w)
-        items = self.tower_items(inputs.flatten(0, 1)).view(*places.shape, -1)  # (B, K, d)
+        items = self.encode_tower_items(inputs.flatten(0, 1)).view(*places.shape, -1)  # (B, K, d)
         weights = self.recency_weights[:newest] * (places >= 0)  # (B, K)
         return functional.normalize(self.sequence_weight * state + torch.einsum("bk,bkd->bd", weights, items), dim=-1)
 
-    def _sequence_states(self, inputs: Tensor) -> Tensor:
-        x = self._embedded(inputs)
+    def _encode_sequences(self, inputs: Tensor) -> Tensor:
+        x = self._embed_inputs(inputs)
         for block in self.blocks:
             x = block(x)
-        return self._directed(x)  # (B, T, d)
+        return self._normalise(x)  # (B, T, d)
 
-    def _embedded(self, inputs: Tensor) -> Tensor:
+    def _embed_inputs(self, inputs: Tensor) -> Tensor:
         if self.settings.item_tower == "frozen" and self.adaptor is not None:
             inputs = self.adaptor(self.content_dropout(inputs))  # (B, T, width)
         x: Tensor = self.input_norm(inputs)
@@ -377,11 +379,11 @@ class Towers(nn.Module):
         embedded: Tensor = self.input_channel_dropout(x)
         return embedded
 
-    def _directed(self, x: Tensor) -> Tensor:
+    def _normalise(self, x: Tensor) -> Tensor:
         return functional.normalize(self.head(self.output_norm(x)), dim=-1)
 
 
-def _at_last(x: Tensor, lengths: Tensor) -> Tensor:
+def _select_last(x: Tensor, lengths: Tensor) -> Tensor:
     """Return (B, w): what stands at the last real position of (B, T, w)."""
     places = (lengths - 1).view(-1, 1, 1).expand(-1, 1, x.shape[-1])  # (B, 1, w)
     return x.gather(1, places).squeeze(1)

@@ -26,16 +26,16 @@ from learn.config import Settings, TowerSettings, TrainingSettings
 from learn.data import Histories
 from learn.errors import TrainingError
 from learn.model.batches import Batch, TrainingWindows
-from learn.model.checkpoint import CHECKPOINT, TrainingState, load_state, save_state, save_towers, weights_hash
+from learn.model.checkpoint import CHECKPOINT, TrainingState, hash_weights, load_state, save_state, save_towers
 from learn.model.devices import autocast, choose_device
 from learn.model.distributed import ALONE, Group
 from learn.model.losses import TrainedItems, batch_positions, choose_objective
-from learn.model.progress import shown
-from learn.model.scorer import TowerScorer, id_rows
-from learn.model.summary import EpochRecord, TrainingSummary, best_epoch, setbacks
+from learn.model.progress import with_progress
+from learn.model.scorer import TowerScorer, compute_id_rows
+from learn.model.summary import EpochRecord, TrainingSummary, count_setbacks, find_best_epoch
 from learn.model.towers import Towers
 from learn.model.warm_start import WarmStart, start_from
-from learn.storage import staged
+from learn.storage import atomic_files
 
 _FLOAT_BYTES = 4
 # Weight, gradient and AdamW's two moments.
@@ -74,7 +74,7 @@ class StepMemory:
         )
 
 
-def step_memory(
+def estimate_step_memory(
     towers: Towers, *, items: int, uniform: int | None, batch_positions: int, mask_seen: bool
 ) -> StepMemory:
     """Estimate the memory of a training step.
@@ -129,13 +129,13 @@ _SEEDS_APART = 2**40
 _LARGEST_SCALE = 100.0
 
 
-def recipe(towers: TowerSettings) -> int:
+def choose_recipe(towers: TowerSettings) -> int:
     """Return what is raised when the same settings come to mean other weights: older towers are not taken for these."""
     # Validation has the last word on the weight of the repeats since 5, which touches nothing else.
     return 5 if towers.repeat_width else 4
 
 
-def training_key(
+def compute_training_key(
     histories: Histories,
     content: Path,
     *,
@@ -153,7 +153,9 @@ def training_key(
             digest.update(hashlib.file_digest(file, "sha256").digest())
     ignored = {"reuse"} if start is not None else {"reuse", "warm_learning_rate"}
     chosen = [settings.towers.model_dump(mode="json"), settings.training.model_dump(mode="json", exclude=ignored)]
-    digest.update(json.dumps([recipe(settings.towers), chosen, seed, torch.__version__], sort_keys=True).encode())
+    digest.update(
+        json.dumps([choose_recipe(settings.towers), chosen, seed, torch.__version__], sort_keys=True).encode()
+    )
     if start is not None:
         # Which rows are carried depends on the items' ids as well, which nothing else in training does.
         digest.update(json.dumps([start.sha256, histories.item_ids]).encode())
@@ -202,37 +204,37 @@ def train_towers(
         StorageError: The disk is full or closed.
     """
     parent = None if start is None else start.parent
-    finished = group.told(lambda: _finished(destination, parent=parent) if settings.training.reuse else None)
+    finished = group.broadcast(lambda: _read_finished(destination, parent=parent) if settings.training.reuse else None)
     if finished is not None:
         return finished
     if start is not None and start.same_shop:
-        settings = settings.overridden(training__learning_rate=settings.training.warm_learning_rate)
+        settings = settings.override(training__learning_rate=settings.training.warm_learning_rate)
     trainer = _Trainer(histories, content, settings=settings, seed=seed, start=start, group=group)
-    say = say if group.rank == 0 else _silent
+    say = say if group.rank == 0 else _drop_message
     say(trainer.memory.described)
-    state = trainer.restored(destination)
+    state = trainer.restore_state(destination)
     if state is not None:
         say(f"Going on after epoch {state.curve[-1].epoch} of an interrupted training.")
     curve = list(state.curve) if state is not None else []
     while not _is_over(curve, settings.training):
         first = 1 if start is None else 0
-        record = trainer.epoch(curve[-1].epoch + 1 if curve else first, measure=measure, tune=tune)
+        record = trainer.run_epoch(curve[-1].epoch + 1 if curve else first, measure=measure, tune=tune)
         curve.append(record)
-        best = state.best if state is not None and best_epoch(curve) != record else None
+        best = state.best if state is not None and find_best_epoch(curve) != record else None
         if best is not None and settings.training.anneal < 1:
-            trainer.go_back(best, setbacks=setbacks(curve))
-        state = trainer.state(curve, best=best)
+            trainer.go_back(best, setbacks=count_setbacks(curve))
+        state = trainer.make_state(curve, best=best)
         trainer.save(state, destination)
-        say(_line(record, curve, settings.training))
+        say(_format_epoch(record, curve, settings.training))
     if state is None:
         raise TrainingError("No epoch was trained.", where="settings, `training.epochs`", fix="set it to at least 1")
     last = state
 
-    def kept() -> TrainingSummary:
+    def read_summary() -> TrainingSummary:
         trainer.keep(last, measure=measure, tune=tune)
         return trainer.finish(last, destination, parent=parent)
 
-    return group.told(kept)
+    return group.broadcast(read_summary)
 
 
 class _Trainer:
@@ -249,7 +251,7 @@ class _Trainer:
         group: Group,
     ) -> None:
         self.settings, self.seed, self.group = settings.training, seed, group
-        self.histories, self.content, self.ids = histories, content, id_rows(histories)
+        self.histories, self.content, self.ids = histories, content, compute_id_rows(histories)
         self.device = choose_device(settings.training)
         self.windows = TrainingWindows(histories, max_length=settings.towers.max_history)
         if not len(self.windows):
@@ -278,7 +280,7 @@ class _Trainer:
         self.towers.to(self.device)
         # Clamped and decayed apart from the towers: it scales the loss and never leaves training.
         self.log_scale = torch.nn.Parameter(torch.tensor(-np.log(temperature), device=self.device))
-        self.optimizer = self._optimizer()
+        self.optimizer = self._build_optimizer()
         with torch.no_grad():
             whitened = self.towers.whitening(trained_content)  # (n, c)
         if self.towers.cooccurrence is not None:
@@ -288,7 +290,7 @@ class _Trainer:
             items, self.windows, log_scale=self.log_scale, settings=settings.training, group=group
         )
         self.batch_positions = batch_positions(settings.training, items=len(trained))
-        self.memory = step_memory(
+        self.memory = estimate_step_memory(
             self.towers,
             items=len(trained),
             uniform=self.objective.uniform,
@@ -296,7 +298,7 @@ class _Trainer:
             mask_seen=settings.training.mask_seen,
         )
 
-    def _optimizer(self) -> torch.optim.Optimizer:
+    def _build_optimizer(self) -> torch.optim.Optimizer:
         groups = [
             {"params": list(self.towers.parameters()), "weight_decay": self.settings.weight_decay},
             {"params": [self.log_scale], "weight_decay": 0.0},
@@ -304,7 +306,7 @@ class _Trainer:
         # The second moment of .98 is the paper's code's: sparse tables need the shorter memory.
         return torch.optim.AdamW(groups, lr=self.settings.learning_rate, betas=(0.9, 0.98), fused=True)
 
-    def epoch(self, number: int, *, measure: Measure, tune: Tune | None) -> EpochRecord:
+    def run_epoch(self, number: int, *, measure: Measure, tune: Tune | None) -> EpochRecord:
         """Train on every window once and measure on validation; epoch 0 measures alone."""
         began = time.monotonic()
         loss = self._train_once(number) if number else None
@@ -313,10 +315,10 @@ class _Trainer:
             scorer = TowerScorer(self.towers, content=self.content, ids=self.ids)
             if tune is not None and any(channel.learned for channel in self.towers.channels):
                 # As it will be served, lest an epoch be passed over for a weight that it does not keep.
-                scorer = scorer.weighted(tune(scorer, learned_alone=True))
+                scorer = scorer.reweight(tune(scorer, learned_alone=True))
             return EpochRecord(number, loss, measure(scorer), time.monotonic() - began)
 
-        return self.group.told(record)
+        return self.group.broadcast(record)
 
     def _train_once(self, number: int) -> float:
         # Seeded by the epoch, not by what went before, so that a resumed training draws the same dropout.
@@ -324,34 +326,34 @@ class _Trainer:
         draw = np.random.default_rng((self.seed, number, 1))
         self.towers.train()
         total, positions = 0.0, 0
-        shuffled = self.windows.shuffled(batch_positions=self.batch_positions, seed=self.seed, epoch=number)
+        shuffled = self.windows.iterate_shuffled(batch_positions=self.batch_positions, seed=self.seed, epoch=number)
         told = self.group.rank == 0
-        batches = shown(shuffled, positions=self.windows.positions, epoch=number) if told else shuffled
+        batches = with_progress(shuffled, positions=self.windows.positions, epoch=number) if told else shuffled
         while step := list(islice(batches, self.settings.batches_per_step)):
             count = sum(int(batch.real.sum()) for batch in step)
-            total, positions = total + self._step(step, draw) * count, positions + count
+            total, positions = total + self._run_step(step, draw) * count, positions + count
         summed = torch.tensor(total, dtype=torch.float64, device=self.device)
-        self.group.add_up([summed])
+        self.group.all_reduce([summed])
         return summed.item() / positions
 
-    def _step(self, batches: list[Batch], draw: np.random.Generator) -> float:
+    def _run_step(self, batches: list[Batch], draw: np.random.Generator) -> float:
         self.optimizer.zero_grad(set_to_none=True)
-        mean = sum(self._gradients(batch, draw, share=1 / len(batches)) for batch in batches)
+        mean = sum(self._add_gradients(batch, draw, share=1 / len(batches)) for batch in batches)
         weights = (*self.towers.parameters(), self.log_scale)
-        self.group.add_up([weight.grad for weight in weights if weight.grad is not None])
+        self.group.all_reduce([weight.grad for weight in weights if weight.grad is not None])
         torch.nn.utils.clip_grad_norm_(self.towers.parameters(), self.settings.clip_norm)
         self.optimizer.step()
         with torch.no_grad():
             self.log_scale.clamp_(max=float(np.log(_LARGEST_SCALE)))
         return mean
 
-    def _gradients(self, batch: Batch, draw: np.random.Generator, *, share: float) -> float:
+    def _add_gradients(self, batch: Batch, draw: np.random.Generator, *, share: float) -> float:
         """Add ``share`` of the batch's gradients to those of the step and return that share of its loss.
 
         Both are this process's part, which :meth:`_step` and :meth:`_train_once` add up.
         """
         with autocast(self.settings, self.device):
-            loss = share * self.objective.loss(self.towers, batch, draw)
+            loss = share * self.objective.compute_loss(self.towers, batch, draw)
         if not torch.isfinite(loss):
             raise TrainingError(
                 "The training loss is no longer a number.",
@@ -361,12 +363,12 @@ class _Trainer:
         torch.autograd.backward(loss)
         return loss.item()
 
-    def state(self, curve: list[EpochRecord], *, best: dict[str, Tensor] | None) -> TrainingState:
+    def make_state(self, curve: list[EpochRecord], *, best: dict[str, Tensor] | None) -> TrainingState:
         """Return what the next epoch goes on from; ``best`` None: this epoch's weights are the best."""
-        model = self._weights()
+        model = self._copy_weights()
         return TrainingState(curve, best if best is not None else model, model, self.optimizer.state_dict())
 
-    def _weights(self) -> dict[str, Tensor]:
+    def _copy_weights(self) -> dict[str, Tensor]:
         weights = {name: tensor.detach().clone() for name, tensor in self.towers.state_dict().items()}
         return weights | {"log_scale": self.log_scale.detach().clone()}
 
@@ -375,21 +377,23 @@ class _Trainer:
         if self.group.rank == 0:
             save_state(state, destination)
 
-    def restored(self, destination: Path) -> TrainingState | None:
+    def restore_state(self, destination: Path) -> TrainingState | None:
         """Go back to where an interrupted training stood, if there is one; return that."""
-        state = self.group.told(lambda: load_state(destination, device=torch.device("cpu")))
+        state = self.group.broadcast(lambda: load_state(destination, device=torch.device("cpu")))
         if state is not None:
             self._put(state.model)
             self.optimizer.load_state_dict(state.optimizer)
         elif self.group.size > 1:
             # Machines may whiten and decompose to other last bits; from here on all take the same steps.
-            self._put(self.group.told(lambda: {name: weight.cpu() for name, weight in self._weights().items()}))
+            self._put(
+                self.group.broadcast(lambda: {name: weight.cpu() for name, weight in self._copy_weights().items()})
+            )
         return state
 
     def go_back(self, best: dict[str, Tensor], *, setbacks: int) -> None:
         """Return to the best weights and take smaller steps from there."""
         self._put(best)
-        self.optimizer = self._optimizer()
+        self.optimizer = self._build_optimizer()
         for group in self.optimizer.param_groups:
             group["lr"] *= self.settings.anneal**setbacks
 
@@ -402,7 +406,7 @@ class _Trainer:
     def keep(self, state: TrainingState, *, measure: Measure, tune: Tune | None) -> None:
         """Take the best epoch's weights, and choose how loud the channels speak beside them."""
         self._put(state.best)
-        self.validation_ndcg = best_epoch(state.curve).validation_ndcg
+        self.validation_ndcg = find_best_epoch(state.curve).validation_ndcg
         if tune is None or not self.towers.channels:
             return
         weights = tune(TowerScorer(self.towers, content=self.content, ids=self.ids))
@@ -414,7 +418,7 @@ class _Trainer:
     def finish(self, state: TrainingState, destination: Path, *, parent: str | None) -> TrainingSummary:
         """Write the weights that were kept and the record of the training; drop the checkpoint."""
         sha256 = save_towers(self.towers.cpu(), destination)
-        best = best_epoch(state.curve)
+        best = find_best_epoch(state.curve)
         summary = TrainingSummary(
             folder=destination,
             weights_sha256=sha256,
@@ -427,20 +431,20 @@ class _Trainer:
             temperature=None if self.settings.loss == "dense_all_action" else 1 / self.log_scale.detach().exp().item(),
         )
         record = asdict(summary) | {"folder": str(destination)}
-        with staged(destination, names=(_RESULT,)) as stage:
+        with atomic_files(destination, names=(_RESULT,)) as stage:
             (stage / _RESULT).write_text(json.dumps(record, indent=2), encoding="utf-8")
         (destination / CHECKPOINT).unlink(missing_ok=True)
         return summary
 
 
-def _silent(_: str) -> None:
+def _drop_message(_: str) -> None:
     """What processes other than the first one say."""
 
 
-def _finished(folder: Path, *, parent: str | None) -> TrainingSummary | None:
+def _read_finished(folder: Path, *, parent: str | None) -> TrainingSummary | None:
     try:
         record = json.loads((folder / _RESULT).read_text(encoding="utf-8"))
-        if weights_hash(folder) != record["weights_sha256"]:
+        if hash_weights(folder) != record["weights_sha256"]:
             return None
     except (OSError, ValueError, KeyError):
         return None
@@ -452,11 +456,11 @@ def _is_over(curve: list[EpochRecord], settings: TrainingSettings) -> bool:
     if not curve:
         return False
     last = curve[-1].epoch
-    return last >= settings.epochs or last - best_epoch(curve).epoch >= settings.patience
+    return last >= settings.epochs or last - find_best_epoch(curve).epoch >= settings.patience
 
 
-def _line(record: EpochRecord, curve: list[EpochRecord], settings: TrainingSettings) -> str:
-    mark = " (best)" if best_epoch(curve) == record else ""
+def _format_epoch(record: EpochRecord, curve: list[EpochRecord], settings: TrainingSettings) -> str:
+    mark = " (best)" if find_best_epoch(curve) == record else ""
     loss = "as it was, " if record.loss is None else f"loss {record.loss:.3f}, "
     return (
         f"Epoch {record.epoch}/{settings.epochs}: {loss}"

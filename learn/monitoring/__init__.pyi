@@ -1,12 +1,12 @@
-from .delivery import webhook_address
-from .drift import drift_rule, run_drift, write_run_profile
-from .drift_tests import drifted_columns
+from .delivery import find_webhook_address
+from .drift import judge_drift, run_drift, write_run_profile
+from .drift_tests import judge_columns
 from .embedding_map import OTHER, EmbeddingMap, map_embeddings
 from .feedback import Comparison, LiveFeedback, Rate, Rates
 from .profile import FOLDER, Profile, ProfileFacts, make_profile, read_profile
-from .requests import REQUEST_COLUMNS, KnownHistories, View, WatchedModel, places_of, top_lists
+from .requests import REQUEST_COLUMNS, KnownHistories, View, WatchedModel, find_places, rank_known
 from .retraining import Retraining, Trained, retrain
-from .samples import ColumnSample, Window, history_window, live_columns, positions_from, table_window
+from .samples import ColumnSample, Window, build_history_window, build_table_window, draw_live_columns, find_positions
 from .summary import (
     LABEL_KINDS,
     LIST_KINDS,
@@ -15,11 +15,11 @@ from .summary import (
     DriftSummary,
     Part,
     TrendPoint,
-    part_of,
-    telling_columns,
+    choose_trend_columns,
+    find_part,
 )
-from .verdict import Findings, Traffic, Watched, decide, tell
-from .watch import monitor, one_source, read_source, window_begin
+from .verdict import Findings, MonitorResult, Traffic, decide, notify
+from .watch import choose_source, monitor, parse_window_begin, read_source
 
 __all__ = [
     "FOLDER",
@@ -36,6 +36,7 @@ __all__ = [
     "Findings",
     "KnownHistories",
     "LiveFeedback",
+    "MonitorResult",
     "Part",
     "Profile",
     "ProfileFacts",
@@ -46,30 +47,29 @@ __all__ = [
     "Trained",
     "TrendPoint",
     "View",
-    "Watched",
     "WatchedModel",
     "Window",
+    "build_history_window",
+    "build_table_window",
+    "choose_source",
+    "choose_trend_columns",
     "decide",
-    "drift_rule",
-    "drifted_columns",
-    "history_window",
-    "live_columns",
+    "draw_live_columns",
+    "find_part",
+    "find_places",
+    "find_positions",
+    "find_webhook_address",
+    "judge_columns",
+    "judge_drift",
     "make_profile",
     "map_embeddings",
     "monitor",
-    "one_source",
-    "part_of",
-    "places_of",
-    "positions_from",
+    "notify",
+    "parse_window_begin",
+    "rank_known",
     "read_profile",
     "read_source",
     "retrain",
     "run_drift",
-    "table_window",
-    "tell",
-    "telling_columns",
-    "top_lists",
-    "webhook_address",
-    "window_begin",
     "write_run_profile",
 ]

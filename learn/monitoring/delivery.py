@@ -20,7 +20,7 @@ from urllib.parse import urlsplit
 
 from learn.config import MonitoringSettings
 from learn.errors import SettingsError
-from learn.storage import staged
+from learn.storage import atomic_files
 
 VARIABLE = "LEARN_WEBHOOK"
 _FIRST_PAUSE_SECONDS = 1.0
@@ -50,7 +50,7 @@ class Delivery:
         return f"Webhook: {self.sent} sent." if self.sent else "Webhook: nothing to send."
 
 
-def webhook_address(settings: MonitoringSettings) -> str:
+def find_webhook_address(settings: MonitoringSettings) -> str:
     """Return the address from the environment or the settings; empty where nobody is to be told.
 
     Raises:
@@ -90,16 +90,16 @@ def deliver(
         SettingsError: The address is none.
         StorageError: The outbox cannot be written.
     """
-    address = webhook_address(settings)
+    address = find_webhook_address(settings)
     if not address:
         return Delivery(0, 0, "")
     if message is not None:
-        with staged(outbox, names=(f"{name}.json",)) as stage:
+        with atomic_files(outbox, names=(f"{name}.json",)) as stage:
             (stage / f"{name}.json").write_text(json.dumps(message, allow_nan=False), encoding="utf-8")
     sent, faults = 0, []
     waiting = sorted(outbox.glob("*.json"))
     for file in waiting:
-        fault, reached = _attempted(
+        fault, reached = _attempt(
             address, file.read_bytes(), settings=settings, first_pause_seconds=first_pause_seconds
         )
         if fault:
@@ -112,7 +112,7 @@ def deliver(
     return Delivery(sent, len(waiting) - sent, faults[-1] if faults else "")
 
 
-def _attempted(
+def _attempt(
     address: str, body: bytes, *, settings: MonitoringSettings, first_pause_seconds: float
 ) -> tuple[str, bool]:
     """Try to send one message; return why it could not be, or nothing, and whether the receiver can be talked to."""
@@ -120,7 +120,7 @@ def _attempted(
     for attempt in range(settings.webhook_attempts):
         if attempt:
             time.sleep(first_pause_seconds * 2 ** (attempt - 1))
-        fault, again = _posted(address, body, timeout_seconds=settings.webhook_timeout_seconds)
+        fault, again = _post(address, body, timeout_seconds=settings.webhook_timeout_seconds)
         if not again:
             break
     return fault, not again
@@ -133,7 +133,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
         return None
 
 
-def _posted(address: str, body: bytes, *, timeout_seconds: float) -> tuple[str, bool]:
+def _post(address: str, body: bytes, *, timeout_seconds: float) -> tuple[str, bool]:
     request = urllib.request.Request(  # noqa: S310 - the scheme was checked
         address, data=body, headers={"Content-Type": "application/json"}, method="POST"
     )

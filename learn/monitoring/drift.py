@@ -2,7 +2,7 @@
 
 Drift as a training run sees it: the training window against the newest one, or against a second folder.
 
-from learn.monitoring.drift import newest_window, folder_window, training_window
+from learn.monitoring.drift import build_newest_window, build_folder_window, build_training_window
 
 What the gate makes of a run's drift.
 """
@@ -18,16 +18,22 @@ from numpy.typing import NDArray
 
 from learn.config import DriftSettings, GateSettings, Settings
 from learn.content import collect_vectors, encode_shard, plan_extraction
-from learn.data import Histories, in_pieces, load_tables, median, timestamp_scale
+from learn.data import Histories, compute_median, detect_timestamp_scale, iterate_pieces, load_tables
 from learn.errors import DriftError
 from learn.evaluation import Rule
-from learn.model import TowerScorer, TrainingSummary, id_rows, load_towers
+from learn.model import TowerScorer, TrainingSummary, compute_id_rows, load_towers
 from learn.monitoring.evidently import run_report
 from learn.monitoring.profile import make_profile, write_profile
 from learn.monitoring.requests import WatchedModel
-from learn.monitoring.samples import Window, column_samples, history_window, positions_from, table_window
+from learn.monitoring.samples import (
+    Window,
+    build_history_window,
+    build_table_window,
+    draw_column_samples,
+    find_positions,
+)
 from learn.monitoring.summary import DriftSummary
-from learn.storage import staged
+from learn.storage import atomic_files
 
 
 def measure_drift(
@@ -55,9 +61,9 @@ def measure_drift(
                 where=f"window `{window.name}`",
                 fix="move the cut dates, or give another folder with `--current`",
             )
-    samples = column_samples(reference, current, settings=settings, seed=seed)
+    samples = draw_column_samples(reference, current, settings=settings, seed=seed)
     columns, page = run_report(samples, names=(reference.name, current.name), settings=settings, seed=seed)
-    with staged(report.parent, names=(report.name,)) as stage:
+    with atomic_files(report.parent, names=(report.name,)) as stage:
         (stage / report.name).write_text(page, encoding="utf-8")
     tested = [column for column in columns if column.status == "tested"]
     drifted = [column for column in tested if column.drifted]
@@ -105,12 +111,12 @@ def run_drift(
     """
     histories = Histories.open(histories_folder)
     items = pl.read_parquet(tables / "items.parquet").drop("row")
-    scorer = TowerScorer(load_towers(towers), content=np.load(content, mmap_mode="r"), ids=id_rows(histories))
-    reference = training_window(histories, items, scorer, settings=settings)
+    scorer = TowerScorer(load_towers(towers), content=np.load(content, mmap_mode="r"), ids=compute_id_rows(histories))
+    reference = build_training_window(histories, items, scorer, settings=settings)
     newest = (
-        newest_window(histories, items, scorer, settings=settings)
+        build_newest_window(histories, items, scorer, settings=settings)
         if current is None
-        else folder_window(current, histories=histories, scorer=scorer, scratch=scratch, settings=settings)
+        else build_folder_window(current, histories=histories, scorer=scorer, scratch=scratch, settings=settings)
     )
     found = measure_drift(reference, newest, report=report, settings=settings.drift, seed=settings.seed)
     if found.drifted and settings.drift.on_drift == "fail":
@@ -145,35 +151,41 @@ def write_run_profile(
     """
     histories = Histories.open(histories_folder)
     items = pl.read_parquet(tables / "items.parquet").drop("row")
-    scorer = TowerScorer(load_towers(towers.folder), content=np.load(content, mmap_mode="r"), ids=id_rows(histories))
+    scorer = TowerScorer(
+        load_towers(towers.folder), content=np.load(content, mmap_mode="r"), ids=compute_id_rows(histories)
+    )
     # The bundle's version is made of more than the towers; whoever reads the profile knows it by the weights.
     model = WatchedModel("", towers.weights_sha256, items, scorer)
     return write_profile(destination, make_profile(histories, model, settings=settings))
 
 
-def training_window(histories: Histories, items: pl.DataFrame, scorer: TowerScorer, *, settings: Settings) -> Window:
+def build_training_window(
+    histories: Histories, items: pl.DataFrame, scorer: TowerScorer, *, settings: Settings
+) -> Window:
     """Return the window the towers were trained on, with each user as they stood at its end."""
     starts, stops = histories.offsets[:-1], histories.train_stops
-    return _window("training window", histories, items, scorer, starts=starts, stops=stops, settings=settings)
+    return _build_window("training window", histories, items, scorer, starts=starts, stops=stops, settings=settings)
 
 
-def newest_window(histories: Histories, items: pl.DataFrame, scorer: TowerScorer, *, settings: Settings) -> Window:
+def build_newest_window(
+    histories: Histories, items: pl.DataFrame, scorer: TowerScorer, *, settings: Settings
+) -> Window:
     """Return the test window of a split by date, or everybody's held-out items, with users as they stand now."""
     test_from = histories.split.get("test_from")
     starts = (
         histories.train_stops
         if test_from is None
-        else positions_from(float(test_from), offsets=histories.offsets, timestamps=histories.timestamps)
+        else find_positions(float(test_from), offsets=histories.offsets, timestamps=histories.timestamps)
     )
     stops = histories.offsets[1:]
     # Held-out items are the same few of everybody: how many a person has there says nothing of activity.
     timed = test_from is not None
-    return _window(
+    return _build_window(
         "newest window", histories, items, scorer, starts=starts, stops=stops, settings=settings, timed=timed
     )
 
 
-def folder_window(
+def build_folder_window(
     folder: Path, *, histories: Histories, scorer: TowerScorer, scratch: Path, settings: Settings
 ) -> Window:
     """Return the traffic in a second data folder; its new items are encoded and read by their text alone.
@@ -188,30 +200,30 @@ def folder_window(
     results = [encode_shard(plan, shard) for shard in plan.shards]
     content = np.load(collect_vectors(plan, results, destination=prepared).path, mmap_mode="r")
     items = pl.read_parquet(prepared / "items.parquet").drop("row")
-    known = dict(zip(histories.item_ids, id_rows(histories).tolist(), strict=True))
+    known = dict(zip(histories.item_ids, compute_id_rows(histories).tolist(), strict=True))
     ids = np.array([known.get(item, -1) for item in items["item_id"].to_list()], dtype=np.int64)
     current = TowerScorer(scorer.towers, content=content, ids=ids)
     interactions = pl.read_parquet(prepared / "interactions.parquet").sort("user_id", "timestamp", "row")
-    return table_window(
+    return build_table_window(
         f"folder {folder.name}",
         interactions=interactions,
         items=items,
         item_vectors=current.item_vectors.cpu().numpy(),
-        user_vectors=_users_of(interactions, items, current, settings=settings),
+        user_vectors=_encode_users(interactions, items, current, settings=settings),
     )
 
 
-def _users_of(
+def _encode_users(
     interactions: pl.DataFrame, items: pl.DataFrame, scorer: TowerScorer, *, settings: Settings
 ) -> NDArray[np.float32]:
     numbers = items.select("item_id").with_row_index("item")
     known = interactions.join(numbers, on="item_id", how="inner", maintain_order="left")
     lengths = known.group_by("user_id", maintain_order=True).len()["len"].to_numpy().astype(np.int64)
     stops = np.cumsum(lengths)
-    return _drawn_users(scorer, known["item"].to_numpy().astype(np.int32), stops - lengths, stops, settings=settings)
+    return _sample_users(scorer, known["item"].to_numpy().astype(np.int32), stops - lengths, stops, settings=settings)
 
 
-def _window(
+def _build_window(
     name: str,
     histories: Histories,
     items: pl.DataFrame,
@@ -224,7 +236,7 @@ def _window(
 ) -> Window:
     active = np.flatnonzero(stops > starts)
     timestamps = np.asarray(histories.timestamps)
-    return history_window(
+    return build_history_window(
         name,
         starts=np.asarray(starts),
         stops=np.asarray(stops),
@@ -233,27 +245,27 @@ def _window(
         items=items,
         item_vectors=scorer.item_vectors.cpu().numpy(),
         # A user is all that is known of them at the window's end, not the window's interactions alone.
-        user_vectors=_drawn_users(
+        user_vectors=_sample_users(
             scorer, histories.items, histories.offsets[:-1][active], stops[active], settings=settings
         ),
     )
 
 
 def _is_clock(timestamps: NDArray[np.float64]) -> bool:
-    return timestamp_scale(median(partial(in_pieces, timestamps)) or 0.0).is_clock
+    return detect_timestamp_scale(compute_median(partial(iterate_pieces, timestamps)) or 0.0).is_clock
 
 
-def _drawn_users(
+def _sample_users(
     scorer: TowerScorer, items: NDArray[np.int32], starts: _Long, stops: _Long, *, settings: Settings
 ) -> NDArray[np.float32]:
     # No more users than the test will draw: encoding millions to look at a thousand is waste.
     draw = np.random.default_rng(settings.seed)
     chosen = np.sort(draw.permutation(len(starts))[: settings.drift.sample_vectors])
-    vectors: NDArray[np.float32] = scorer.vectors_after(items, starts[chosen], stops[chosen]).cpu().numpy()
+    vectors: NDArray[np.float32] = scorer.encode_runs(items, starts[chosen], stops[chosen]).cpu().numpy()
     return vectors
 
 
-def drift_rule(summary: DriftSummary, *, settings: GateSettings) -> Rule:
+def judge_drift(summary: DriftSummary, *, settings: GateSettings) -> Rule:
     """Refuse what was trained on data of which something broke; drift that a new model is made for is none."""
     broken = sorted(
         (column for column in summary.columns if column.drifted and (column.effect or 0) >= settings.max_drift_effect),

@@ -113,22 +113,22 @@ def compare_counts(
 ) -> Comparison:
     """Compare two windows by their counts ``(bins,)`` in the same bins."""
     pooled = reference + current
-    observed = _squared_distances(reference[None], pooled)[0]
+    observed = _compute_squared_distances(reference[None], pooled)[0]
 
-    def shuffled_distances(size: int) -> NDArray[np.float64]:
+    def shuffle_distances(size: int) -> NDArray[np.float64]:
         # "marginals" takes the bins one by one and needs no memory by row.
         shuffled = rng.multivariate_hypergeometric(pooled, int(reference.sum()), size=size, method="marginals")
-        return _squared_distances(shuffled, pooled)
+        return _compute_squared_distances(shuffled, pooled)
 
     first = math.ceil(_FIRST_SHARE * permutations)
-    by_chance = shuffled_distances(first)  # (first,)
+    by_chance = shuffle_distances(first)  # (first,)
     if np.mean(by_chance >= observed - _TOLERANCE) <= _PLAIN_SHARE:
-        by_chance = np.concatenate([by_chance, shuffled_distances(permutations - first)])  # (permutations,)
+        by_chance = np.concatenate([by_chance, shuffle_distances(permutations - first)])  # (permutations,)
     p_value = (1 + int(np.sum(by_chance >= observed - _TOLERANCE))) / (len(by_chance) + 1)
     return Comparison(effect=float(np.sqrt(max(0.0, observed - float(by_chance.mean())))), p_value=p_value)
 
 
-def holm(p_values: Sequence[float]) -> tuple[float, ...]:
+def correct_holm(p_values: Sequence[float]) -> tuple[float, ...]:
     """Holm's step-down correction: at most ``significance`` false alarms in the whole family."""
     order = np.argsort(p_values, kind="stable")
     stepped = np.asarray(p_values, dtype=np.float64)[order] * np.arange(len(p_values), 0, -1)
@@ -137,7 +137,7 @@ def holm(p_values: Sequence[float]) -> tuple[float, ...]:
     return tuple(float(value) for value in adjusted)
 
 
-def enough_permutations(asked: int, *, tests: int, significance: float) -> int:
+def count_permutations(asked: int, *, tests: int, significance: float) -> int:
     """The permutations to run: enough that the smallest p-value passes the correction over ``tests`` tests."""
     return max(asked, int(np.ceil(2 * tests / significance)))
 
@@ -146,7 +146,7 @@ def _bin_count(reference_rows: int, current_rows: int) -> int:
     return int(np.clip(min(reference_rows, current_rows) // _ROWS_PER_BIN, 2, MAX_BINS))
 
 
-def _squared_distances(reference_counts: NDArray[np.int64], pooled: NDArray[np.int64]) -> NDArray[np.float64]:
+def _compute_squared_distances(reference_counts: NDArray[np.int64], pooled: NDArray[np.int64]) -> NDArray[np.float64]:
     """Squared Hellinger distances ``(b,)`` of reference counts ``(b, bins)`` from the rest of the pool."""
     reference_shares = reference_counts / reference_counts.sum(axis=1, keepdims=True)
     current_counts = pooled - reference_counts
@@ -178,12 +178,12 @@ def compare_vectors(
     # Centred first, so that single precision loses nothing in the differences of squares.
     centred = (pooled - pooled.mean(axis=0)).astype(np.float32)
     is_current = np.repeat(np.asarray([0.0, 1.0], np.float32), [len(reference), len(current)])
-    fold = np.concatenate([_halves(len(part), rng) for part in (reference, current)])
-    bandwidth = _median_squared_distance(centred, rng)
-    across = _kernel(centred[fold], centred[~fold], bandwidth=bandwidth)
+    fold = np.concatenate([_draw_halves(len(part), rng) for part in (reference, current)])
+    bandwidth = _estimate_median_squared_distance(centred, rng)
+    across = _compute_kernel(centred[fold], centred[~fold], bandwidth=bandwidth)
     halves = []
     for held_out, between in ((fold, across), (~fold, across.T)):
-        weights = _fitted(centred[~held_out], is_current[~held_out], bandwidth=bandwidth)
+        weights = _fit_classifier(centred[~held_out], is_current[~held_out], bandwidth=bandwidth)
         scores = (between @ weights).astype(np.float64)  # (m,)
         truth = is_current[held_out] == 1
         halves.append(compare_numbers(scores[~truth], scores[truth], permutations=permutations, rng=rng))
@@ -193,23 +193,25 @@ def compare_vectors(
     )
 
 
-def _halves(rows: int, rng: np.random.Generator) -> NDArray[np.bool_]:
+def _draw_halves(rows: int, rng: np.random.Generator) -> NDArray[np.bool_]:
     chosen = np.zeros(rows, dtype=bool)
     chosen[rng.permutation(rows)[: rows // 2]] = True
     return chosen
 
 
-def _median_squared_distance(vectors: NDArray[np.float32], rng: np.random.Generator) -> float:
+def _estimate_median_squared_distance(vectors: NDArray[np.float32], rng: np.random.Generator) -> float:
     some = vectors[rng.permutation(len(vectors))[:_BANDWIDTH_ROWS]]
-    distances = _squared_kernel_distances(some, some)
+    distances = _compute_pairwise_distances(some, some)
     return float(np.median(distances[np.triu_indices(len(some), 1)])) or 1.0
 
 
-def _fitted(vectors: NDArray[np.float32], is_current: NDArray[np.float32], *, bandwidth: float) -> NDArray[np.float32]:
+def _fit_classifier(
+    vectors: NDArray[np.float32], is_current: NDArray[np.float32], *, bandwidth: float
+) -> NDArray[np.float32]:
     """Return the weight ``(n,)`` of each row that the classifier has seen."""
     # Each window weighs the same however many rows it has, else the larger one wins every prediction.
     labels = np.where(is_current == 1, 0.5 / is_current.sum(), -0.5 / (1 - is_current).sum()) * len(is_current)
-    kernel = _kernel(vectors, vectors, bandwidth=bandwidth)  # (n, n)
+    kernel = _compute_kernel(vectors, vectors, bandwidth=bandwidth)  # (n, n)
     kernel[np.diag_indices_from(kernel)] += _RIDGE
     weights: NDArray[np.float32] = cho_solve(
         cho_factor(kernel, lower=True, overwrite_a=True, check_finite=False), labels.astype(np.float32)
@@ -217,13 +219,13 @@ def _fitted(vectors: NDArray[np.float32], is_current: NDArray[np.float32], *, ba
     return weights
 
 
-def _kernel(left: NDArray[np.float32], right: NDArray[np.float32], *, bandwidth: float) -> NDArray[np.float32]:
-    distances = _squared_kernel_distances(left, right)  # (n, m)
+def _compute_kernel(left: NDArray[np.float32], right: NDArray[np.float32], *, bandwidth: float) -> NDArray[np.float32]:
+    distances = _compute_pairwise_distances(left, right)  # (n, m)
     distances *= np.float32(-1 / bandwidth)
     return np.exp(distances, out=distances)
 
 
-def _squared_kernel_distances(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
+def _compute_pairwise_distances(left: NDArray[np.float32], right: NDArray[np.float32]) -> NDArray[np.float32]:
     # By a matrix product, twenty times as fast as pair by pair; rounding may leave a hair below zero.
     distances: NDArray[np.float32] = left @ right.T  # (n, m)
     distances *= -2
@@ -240,12 +242,12 @@ twentieth; its tail then gives p-values that would else take tens of thousands."
 Figure = Callable[[NDArray[np.int64]], float]
 
 
-def coverage(counts: NDArray[np.int64]) -> float:
+def compute_coverage(counts: NDArray[np.int64]) -> float:
     """Items shown at least once."""
     return float(np.count_nonzero(counts))
 
 
-def concentration(counts: NDArray[np.int64]) -> float:
+def compute_concentration(counts: NDArray[np.int64]) -> float:
     """Gini coefficient of the places that items hold: 0 all equally, near 1 a few only."""
     ordered = np.sort(counts)
     total = int(ordered.sum())
@@ -265,12 +267,12 @@ def compare_lists(
     size = int(lists.max()) + 1
     pooled = np.bincount(lists.ravel(), minlength=size)
 
-    def figures(chosen: NDArray[np.int64]) -> tuple[float, float]:
+    def compute_figures(chosen: NDArray[np.int64]) -> tuple[float, float]:
         counts = np.bincount(lists[chosen].ravel(), minlength=size)
         return figure(counts), figure(pooled - counts)
 
-    observed = figures(np.arange(rows))
-    swapped = [figures(rng.permutation(2 * rows)[:rows]) for _ in range(_SWAPS)]
+    observed = compute_figures(np.arange(rows))
+    swapped = [compute_figures(rng.permutation(2 * rows)[:rows]) for _ in range(_SWAPS)]
     by_chance = np.std([one - other for one, other in swapped])
     difference = abs(observed[0] - observed[1])
     p_value = 1.0 if difference == 0 else 0.0 if by_chance == 0 else math.erfc(difference / by_chance / math.sqrt(2))
@@ -281,23 +283,23 @@ FEWEST_ROWS = 50
 """Below this a change must be so large to be significant that silence would mean nothing."""
 
 
-def drifted_columns(samples: Sequence[ColumnSample], *, settings: DriftSettings, seed: int) -> tuple[ColumnDrift, ...]:
+def judge_columns(samples: Sequence[ColumnSample], *, settings: DriftSettings, seed: int) -> tuple[ColumnDrift, ...]:
     """Test every column, correct over those that could be tested, and say which have drifted."""
-    reasons = [_untested(sample) for sample in samples]
+    reasons = [_explain_untested(sample) for sample in samples]
     testable = [sample for sample, reason in zip(samples, reasons, strict=True) if reason is None]
-    permutations = enough_permutations(
+    permutations = count_permutations(
         settings.permutations, tests=max(1, len(testable)), significance=settings.significance
     )
-    compared = [_compared(sample, permutations=permutations, seed=seed) for sample in testable]
-    adjusted = holm([comparison.p_value for comparison in compared])
+    compared = [_compare_sample(sample, permutations=permutations, seed=seed) for sample in testable]
+    adjusted = correct_holm([comparison.p_value for comparison in compared])
     found = iter(zip(compared, adjusted, strict=True))
     return tuple(
-        _verdict(sample, *next(found), settings) if reason is None else _skipped(sample, *reason)
+        _judge_column(sample, *next(found), settings) if reason is None else _skip_column(sample, *reason)
         for sample, reason in zip(samples, reasons, strict=True)
     )
 
 
-def _untested(sample: ColumnSample) -> tuple[Status, str] | None:
+def _explain_untested(sample: ColumnSample) -> tuple[Status, str] | None:
     if sample.absent:
         return "absent", sample.absent
     rows = min(len(sample.reference), len(sample.current))
@@ -306,7 +308,7 @@ def _untested(sample: ColumnSample) -> tuple[Status, str] | None:
     return None
 
 
-def _compared(sample: ColumnSample, *, permutations: int, seed: int) -> Comparison:
+def _compare_sample(sample: ColumnSample, *, permutations: int, seed: int) -> Comparison:
     # A stream of draws of its own, so that a column's p-value does not depend on which others there are.
     rng = np.random.default_rng([seed, zlib.crc32(sample.name.encode())])
     parts = sample.reference, sample.current
@@ -316,7 +318,7 @@ def _compared(sample: ColumnSample, *, permutations: int, seed: int) -> Comparis
     if sample.kind in LIST_KINDS:
         lists = [part.astype(np.int64) for part in parts]
         return compare_lists(
-            lists[0], lists[1], figure=coverage if sample.kind == "coverage" else concentration, rng=rng
+            lists[0], lists[1], figure=compute_coverage if sample.kind == "coverage" else compute_concentration, rng=rng
         )
     if sample.kind in LABEL_KINDS:
         labels = [[str(label) for label in part] for part in parts]
@@ -325,18 +327,20 @@ def _compared(sample: ColumnSample, *, permutations: int, seed: int) -> Comparis
     return compare_numbers(numbers[0], numbers[1], permutations=permutations, rng=rng)
 
 
-def _method(sample: ColumnSample) -> str:
+def _name_method(sample: ColumnSample) -> str:
     if sample.kind in VECTOR_KINDS:
         return "classifier two-sample"
     return "lists swapped" if sample.kind in LIST_KINDS else "binned Hellinger distance"
 
 
-def _verdict(sample: ColumnSample, comparison: Comparison, adjusted: float, settings: DriftSettings) -> ColumnDrift:
+def _judge_column(
+    sample: ColumnSample, comparison: Comparison, adjusted: float, settings: DriftSettings
+) -> ColumnDrift:
     return ColumnDrift(
         name=sample.name,
         kind=sample.kind,
         status="tested",
-        method=_method(sample),
+        method=_name_method(sample),
         effect=comparison.effect,
         p_value=comparison.p_value,
         p_adjusted=adjusted,
@@ -347,7 +351,7 @@ def _verdict(sample: ColumnSample, comparison: Comparison, adjusted: float, sett
     )
 
 
-def _skipped(sample: ColumnSample, status: Status, reason: str) -> ColumnDrift:
+def _skip_column(sample: ColumnSample, status: Status, reason: str) -> ColumnDrift:
     return ColumnDrift(
         name=sample.name,
         kind=sample.kind,

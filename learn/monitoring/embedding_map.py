@@ -10,8 +10,8 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.monitoring.profile import Profile
-from learn.monitoring.requests import places_of
-from learn.monitoring.samples import NO_CATEGORY, category_labels
+from learn.monitoring.requests import find_places
+from learn.monitoring.samples import NO_CATEGORY, choose_category_labels
 
 OTHER = "other"
 _MOST_POINTS = 600
@@ -48,8 +48,8 @@ def map_embeddings(profile: Profile, *, seed: int) -> EmbeddingMap | None:
     rng = np.random.default_rng(seed)
     named = view.requests["item_id"][: len(view.item_vectors)]
     first = named.to_frame("id").with_row_index("row").drop_nulls().unique("id", keep="first", maintain_order=True)
-    rows = _drawn(first["row"].to_numpy().astype(np.int64), rng)
-    users = np.asarray(view.user_vectors)[_drawn(np.arange(len(view.user_vectors)), rng)]
+    rows = _sample_rows(first["row"].to_numpy().astype(np.int64), rng)
+    users = np.asarray(view.user_vectors)[_sample_rows(np.arange(len(view.user_vectors)), rng)]
     items = np.asarray(view.item_vectors)[rows]
     if len(items) + len(users) < 3 or not len(items) or not len(users):
         return None
@@ -63,21 +63,21 @@ def map_embeddings(profile: Profile, *, seed: int) -> EmbeddingMap | None:
     two *= np.sign(two[np.arange(2), np.abs(two).argmax(axis=1)])[:, None]
     places = (centred @ two.T).astype(np.float32)  # (n + m, 2)
     variance = np.square(sizes) / max(float(np.square(sizes).sum()), 1e-12)
-    labels = _labels(view.items, named[rows])
+    labels = _label_items(view.items, named[rows])
     return EmbeddingMap(places[: len(items)], labels, places[len(items) :], (float(variance[0]), float(variance[1])))
 
 
-def _drawn(rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+def _sample_rows(rows: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     return np.sort(rng.permutation(rows)[:_MOST_POINTS])
 
 
-def _labels(items: pl.DataFrame, item_ids: pl.Series) -> tuple[str, ...]:
+def _label_items(items: pl.DataFrame, item_ids: pl.Series) -> tuple[str, ...]:
     if "category" not in items.columns:
         return ()
     column = items["category"]
     texts = column.cast(pl.List(pl.String)).list.join(" > ") if isinstance(column.dtype, pl.List) else column
-    known, _ = category_labels(texts.cast(pl.String).to_list(), [])
-    places = places_of(item_ids, items)
+    known, _ = choose_category_labels(texts.cast(pl.String).to_list(), [])
+    places = find_places(item_ids, items)
     found = [known[place] if place >= 0 else NO_CATEGORY for place in places]
     common = {label for label, _ in Counter(found).most_common(_MOST_CATEGORIES)}
     return tuple(label if label in common else OTHER for label in found)

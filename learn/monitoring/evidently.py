@@ -25,7 +25,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from learn.config import DriftSettings
-from learn.monitoring.drift_tests import drifted_columns
+from learn.monitoring.drift_tests import judge_columns
 from learn.monitoring.samples import ColumnSample
 from learn.monitoring.summary import LABEL_KINDS, LIST_KINDS, VECTOR_KINDS, ColumnDrift, Kind
 
@@ -79,22 +79,22 @@ _DOTS = 300
 """Enough to show a cloud; the page must stay small."""
 
 
-def column_traces(sample: ColumnSample, *, reference_name: str, current_name: str) -> list[dict[str, Any]]:
+def build_traces(sample: ColumnSample, *, reference_name: str, current_name: str) -> list[dict[str, Any]]:
     """Bars of shares for numbers and labels, a cloud on two principal components for vectors."""
     names = zip((reference_name, current_name), (_REFERENCE, _CURRENT), strict=True)
     if sample.kind in VECTOR_KINDS:
         return [
             {"type": "scatter", "mode": "markers", "name": name, "x": x, "y": y, "marker": {"color": colour, "size": 5}}
-            for (x, y), (name, colour) in zip(_projected(sample), names, strict=True)
+            for (x, y), (name, colour) in zip(_project_vectors(sample), names, strict=True)
         ]
-    places, shares = _shares(sample)
+    places, shares = _compute_shares(sample)
     return [
         {"type": "bar", "name": name, "x": places, "y": part, "marker": {"color": colour}}
         for part, (name, colour) in zip(shares, names, strict=True)
     ]
 
 
-def column_layout(sample: ColumnSample) -> dict[str, Any]:
+def build_layout(sample: ColumnSample) -> dict[str, Any]:
     """The axes of a column's picture."""
     layout: dict[str, Any] = {
         # Plotly's buttons stand upright in the margin, or they would lie over the legend.
@@ -104,62 +104,68 @@ def column_layout(sample: ColumnSample) -> dict[str, Any]:
         "plot_bgcolor": "white",
     }
     if sample.kind in VECTOR_KINDS:
-        return layout | {"xaxis": _axis("first principal component"), "yaxis": _axis("second")}
-    bars = {"barmode": "group", "bargap": 0.1, "yaxis": _axis("share of rows") | {"tickformat": ".0%"}}
+        return layout | {"xaxis": _build_axis("first principal component"), "yaxis": _build_axis("second")}
+    bars = {"barmode": "group", "bargap": 0.1, "yaxis": _build_axis("share of rows") | {"tickformat": ".0%"}}
     if sample.kind in LIST_KINDS:
-        return layout | bars | {"xaxis": _axis("items of the lists, most shown first"), "yaxis": _places_axis()}
+        return (
+            layout
+            | bars
+            | {"xaxis": _build_axis("items of the lists, most shown first"), "yaxis": _build_places_axis()}
+        )
     labels = {"type": "category"} if sample.kind in LABEL_KINDS else {}
     return layout | bars | {"xaxis": labels}
 
 
-def _axis(title: str) -> dict[str, Any]:
+def _build_axis(title: str) -> dict[str, Any]:
     return {"title": {"text": title}, "gridcolor": _LINE, "zerolinecolor": _LINE}
 
 
-def _places_axis() -> dict[str, Any]:
-    return _axis("share of all places") | {"tickformat": ".0%"}
+def _build_places_axis() -> dict[str, Any]:
+    return _build_axis("share of all places") | {"tickformat": ".0%"}
 
 
-def _shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
+def _compute_shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
     if sample.kind in LIST_KINDS:
-        return _place_shares(sample)
-    return _label_shares(sample) if sample.kind in LABEL_KINDS else _number_shares(sample)
+        return _compute_place_shares(sample)
+    return _compute_label_shares(sample) if sample.kind in LABEL_KINDS else _compute_number_shares(sample)
 
 
-def _place_shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
+def _compute_place_shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
     """Share of all places by twentieths of the items, each side from its most shown ones on."""
     parts = [part.astype(np.int64).ravel() for part in (sample.reference, sample.current)]
     items = max(int(part.max()) for part in parts) + 1
     shares = []
     for part in parts:
         counts = np.sort(np.bincount(part, minlength=items))[::-1] / len(part)
-        shares.append(_rounded(np.asarray([chunk.sum() for chunk in np.array_split(counts, min(20, items))])))
+        shares.append(_round_values(np.asarray([chunk.sum() for chunk in np.array_split(counts, min(20, items))])))
     return [f"{100 * (place + 1) // len(shares[0])} %" for place in range(len(shares[0]))], shares
 
 
-def _number_shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
+def _compute_number_shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
     parts = [part.astype(np.float64) for part in (sample.reference, sample.current)]
     pooled = np.concatenate(parts)
     # A few monsters at the ends would squeeze everything else into one bar; they are counted in the end bars.
     low, high = np.quantile(pooled, [0.005, 0.995])
     edges = np.linspace(low, high if high > low else low + 1, _BARS + 1)
     shares = [np.histogram(part.clip(edges[0], edges[-1]), bins=edges)[0] / len(part) for part in parts]
-    return [round(float(middle), 3) for middle in (edges[1:] + edges[:-1]) / 2], [_rounded(part) for part in shares]
+    return [round(float(middle), 3) for middle in (edges[1:] + edges[:-1]) / 2], [
+        _round_values(part) for part in shares
+    ]
 
 
-def _label_shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
+def _compute_label_shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
     parts = [part.astype(str) for part in (sample.reference, sample.current)]
     labels, counts = np.unique(np.concatenate(parts), return_counts=True)
     shown = labels[np.argsort(-counts, kind="stable")][:_LABELS]
-    shares = [_rounded(np.asarray([np.mean(part == label) for label in shown])) for part in parts]
+    shares = [_round_values(np.asarray([np.mean(part == label) for label in shown])) for part in parts]
     return [label[:_LABEL_CHARACTERS] for label in shown.tolist()], shares
 
 
-def _rounded(values: NDArray[np.float64]) -> list[float]:
+def _round_values(values: NDArray[np.float64]) -> list[float]:
     return [round(float(value), 4) for value in values]
 
 
-def _projected(sample: ColumnSample) -> list[tuple[list[float], list[float]]]:
+def _project_vectors(sample: ColumnSample) -> list[tuple[list[float], list[float]]]:
     parts = [part[:_DOTS].astype(np.float64) for part in (sample.reference, sample.current)]
     pooled = np.concatenate(parts)
     centre = pooled.mean(axis=0)
@@ -167,7 +173,7 @@ def _projected(sample: ColumnSample) -> list[tuple[list[float], list[float]]]:
     # A singular vector's sign is arbitrary; the picture must not flip from one machine to the next.
     axes *= np.sign(axes[np.arange(len(axes)), np.abs(axes).argmax(axis=1)])[:, None]
     places = [(part - centre) @ axes.T for part in parts]  # (n, 1 or 2)
-    return [(_rounded(place[:, 0]), _rounded(place[:, -1])) for place in places]
+    return [(_round_values(place[:, 0]), _round_values(place[:, -1])) for place in places]
 
 
 _PADDING = "padding"
@@ -201,31 +207,31 @@ class FamilyOfTests(DataframeCalculation[_Drift], Generic[_Drift], ABC):  # type
 
     def calculate(self, context: Any, current_data: Any, reference_data: Any) -> Any:  # noqa: ARG002  # Evidently calls it so
         """Test every column; the value is one row a column, the tests one a tested column."""
-        samples = self._samples(current_data.as_dataframe(), reference_data.as_dataframe())
+        samples = self._read_samples(current_data.as_dataframe(), reference_data.as_dataframe())
         settings = DriftSettings(
             significance=self.metric.significance,
             min_effect=self.metric.min_effect,
             permutations=self.metric.permutations,
         )
-        columns = drifted_columns(samples, settings=settings, seed=self.metric.seed)
+        columns = judge_columns(samples, settings=settings, seed=self.metric.seed)
         rows = [dataclasses.asdict(column) for column in columns]
         fields = [field.name for field in dataclasses.fields(ColumnDrift)]
         result = self.result(pd.DataFrame(rows, columns=fields).astype(object))
-        result.widget = self.widgets(columns, samples, settings)
+        result.widget = self.build_widgets(columns, samples, settings)
         result.set_tests([self._test_result(column) for column in columns])
         return result
 
-    def widgets(
+    def build_widgets(
         self, columns: Sequence[ColumnDrift], samples: Sequence[ColumnSample], settings: DriftSettings
     ) -> list[BaseWidgetInfo]:
         """Draw the columns, the largest effects first."""
-        return _widgets(columns, samples, settings, names=self.metric.names)
+        return _build_widgets(columns, samples, settings, names=self.metric.names)
 
     def display_name(self) -> str:
         """Name the metric in Evidently's lists."""
         return "Drift, corrected over all columns"
 
-    def _samples(self, current: pd.DataFrame, reference: pd.DataFrame) -> list[ColumnSample]:
+    def _read_samples(self, current: pd.DataFrame, reference: pd.DataFrame) -> list[ColumnSample]:
         samples = []
         for name, kind in self.metric.kinds.items():
             if name in self.metric.absent:
@@ -233,7 +239,7 @@ class FamilyOfTests(DataframeCalculation[_Drift], Generic[_Drift], ABC):  # type
             elif name not in current.columns:
                 samples.append(ColumnSample(name, cast("Kind", kind)))
             else:
-                values = [_values(part[name]) for part in (reference, current)]
+                values = [_read_values(part[name]) for part in (reference, current)]
                 samples.append(ColumnSample(name, cast("Kind", kind), values[0], values[1]))
         return samples
 
@@ -242,7 +248,7 @@ class FamilyOfTests(DataframeCalculation[_Drift], Generic[_Drift], ABC):  # type
         return MetricTestResult(
             id="corrected_drift",
             name=f"Drift of {column.name}",
-            description=_said(column, self.metric.min_effect),
+            description=_describe_column(column, self.metric.min_effect),
             metric_config=self.to_metric_config(),
             test_config={},
             status=statuses.get(column.status, TestStatus.SKIPPED),
@@ -287,21 +293,21 @@ def run_report(
     )
     # Evidently divides by the rows of a column, so an empty one stays out of its frames.
     present = [sample for sample in samples if min(len(sample.reference), len(sample.current))]
-    snapshot = Report([metric], include_tests=True).run(_dataset(present, 1), _dataset(present, 0))
+    snapshot = Report([metric], include_tests=True).run(_build_dataset(present, 1), _build_dataset(present, 0))
     value = next(iter(snapshot.metric_results.values())).value
     rows = cast("list[dict[str, Any]]", value.to_dict(orient="records"))
-    columns = tuple(ColumnDrift(**{key: _plain(entry) for key, entry in row.items()}) for row in rows)
-    return columns, _settled(snapshot.get_html_str(as_iframe=False), title=f"Drift: {names[1]} against {names[0]}")
+    columns = tuple(ColumnDrift(**{key: _to_plain(entry) for key, entry in row.items()}) for row in rows)
+    return columns, _finish_page(snapshot.get_html_str(as_iframe=False), title=f"Drift: {names[1]} against {names[0]}")
 
 
-def _plain(value: Any) -> Any:
+def _to_plain(value: Any) -> Any:
     return None if isinstance(value, float) and np.isnan(value) else value
 
 
-def _dataset(samples: Sequence[ColumnSample], side: int) -> Any:
+def _build_dataset(samples: Sequence[ColumnSample], side: int) -> Any:
     # Columns are samples of their own lengths; Evidently wants one frame, so short ones end in missing values.
     parts = {sample.name: sample.current if side else sample.reference for sample in samples}
-    frame = pd.DataFrame({name: pd.Series(list(part), dtype=_dtype(part)) for name, part in parts.items()})
+    frame = pd.DataFrame({name: pd.Series(list(part), dtype=_name_dtype(part)) for name, part in parts.items()})
     if frame.empty:
         frame = pd.DataFrame({_PADDING: [0.0]})
     vectors = [name for name, part in parts.items() if part.ndim == 2]
@@ -313,16 +319,16 @@ def _dataset(samples: Sequence[ColumnSample], side: int) -> Any:
     return Dataset.from_pandas(frame, data_definition=definition)
 
 
-def _dtype(part: NDArray[np.generic]) -> str:
+def _name_dtype(part: NDArray[np.generic]) -> str:
     return "float64" if part.ndim == 1 and part.dtype.kind in "fiu" else "object"
 
 
-def _values(column: pd.Series) -> NDArray[np.generic]:
+def _read_values(column: pd.Series) -> NDArray[np.generic]:
     values = column.dropna().to_numpy()
     return np.stack(list(values)) if len(values) and isinstance(values[0], np.ndarray) else values
 
 
-def _widgets(
+def _build_widgets(
     columns: Sequence[ColumnDrift], samples: Sequence[ColumnSample], settings: DriftSettings, *, names: Sequence[str]
 ) -> list[BaseWidgetInfo]:
     tested = [column for column in columns if column.status == "tested"]
@@ -332,9 +338,9 @@ def _widgets(
     by_name = {column.name: column for column in columns}
     charts = [
         plotly_data(
-            title=f"{sample.name}: {_short(by_name[sample.name])}",
-            data=column_traces(sample, reference_name=names[0], current_name=names[1]),
-            layout=column_layout(sample),
+            title=f"{sample.name}: {_shorten_name(by_name[sample.name])}",
+            data=build_traces(sample, reference_name=names[0], current_name=names[1]),
+            layout=build_layout(sample),
             size=WidgetSize.HALF,
         )
         for sample in sorted(samples, key=lambda sample: -(by_name[sample.name].effect or 0))
@@ -345,14 +351,14 @@ def _widgets(
         table_data(
             title="What was tested",
             column_names=["Column", "Verdict", "Effect", "Adjusted p", "Rows", "Test"],
-            data=[_row(column) for column in sorted(columns, key=lambda column: -(column.effect or 0))],
+            data=[_format_row(column) for column in sorted(columns, key=lambda column: -(column.effect or 0))],
         ),
-        text_widget(title="How to read it", text=_explanation(settings)),
+        text_widget(title="How to read it", text=_write_explanation(settings)),
         *charts,
     ]
 
 
-def _row(column: ColumnDrift) -> list[str]:
+def _format_row(column: ColumnDrift) -> list[str]:
     rows = f"{column.reference_rows:,} / {column.current_rows:,}"
     if column.effect is None or column.p_adjusted is None:
         return [column.name, column.status.replace("_", " "), "", "", rows, column.reason]
@@ -360,11 +366,11 @@ def _row(column: ColumnDrift) -> list[str]:
     return [column.name, verdict, f"{column.effect:.3f}", f"{column.p_adjusted:.4f}", rows, column.method]
 
 
-def _short(column: ColumnDrift) -> str:
+def _shorten_name(column: ColumnDrift) -> str:
     return f"{'drift' if column.drifted else 'same'}, effect {column.effect:.2f}"
 
 
-def _said(column: ColumnDrift, min_effect: float) -> str:
+def _describe_column(column: ColumnDrift, min_effect: float) -> str:
     if column.effect is None or column.p_adjusted is None:
         return f"Not tested: {column.reason}."
     return (
@@ -373,7 +379,7 @@ def _said(column: ColumnDrift, min_effect: float) -> str:
     )
 
 
-def _explanation(settings: DriftSettings) -> str:
+def _write_explanation(settings: DriftSettings) -> str:
     return (
         f"A column has drifted when its difference is significant (p at most {settings.significance:g} after Holm's "
         f"correction over all columns) **and** large enough to matter (effect at least {settings.min_effect:g}). "
@@ -383,16 +389,18 @@ def _explanation(settings: DriftSettings) -> str:
     )
 
 
-def _settled(page: str, *, title: str) -> str:
+def _finish_page(page: str, *, title: str) -> str:
     """Make the page the same bytes every time, give it a title, and forbid it to load anything."""
-    page = _harmless(re.sub(r"metric_[0-9a-f]{32}", "metric_drift", page))
+    page = _escape_script(re.sub(r"metric_[0-9a-f]{32}", "metric_drift", page))
     numbers: dict[str, str] = {}
     page = _WIDGET_ID.sub(lambda found: numbers.setdefault(found[0], f"widget-{len(numbers)}"), page)
-    head = f'<head>\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n<title>{_escaped(title)}</title>'
+    head = (
+        f'<head>\n<meta http-equiv="Content-Security-Policy" content="{_POLICY}">\n<title>{_escape_text(title)}</title>'
+    )
     return page.replace("<head>", head, 1).lstrip()
 
 
-def _harmless(page: str) -> str:
+def _escape_script(page: str) -> str:
     """Keep what stands in the data from ending the script that carries it: a category may be called ``</script>``.
 
     Evidently writes the data as plain JSON. The line ends around the closing tag cannot come from it: JSON has none.
@@ -402,5 +410,5 @@ def _harmless(page: str) -> str:
     return page[:begin] + page[begin:end].replace("<", "\\u003c") + page[end:]
 
 
-def _escaped(text: str) -> str:
+def _escape_text(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")

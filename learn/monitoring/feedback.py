@@ -22,7 +22,7 @@ import polars as pl
 from scipy.stats import chisquare
 
 from learn.config import MonitoringSettings
-from learn.monitoring.drift_tests import holm
+from learn.monitoring.drift_tests import correct_holm
 from learn.monitoring.requests import SHOWN, UNIT
 from learn.traffic import TrafficRead
 
@@ -88,7 +88,7 @@ class Difference:
     p_value: float
 
 
-def rate(sums: Sums) -> Rate | None:
+def compute_rate(sums: Sums) -> Rate | None:
     """Return the rate behind some sums; None where there are no lists."""
     if sums.n <= 0:
         return None
@@ -96,24 +96,24 @@ def rate(sums: Sums) -> Rate | None:
     scatter = max(0.0, sums.xx - 2 * mean * sums.xn + mean * mean * sums.nn)
     people = sums.people / max(1, sums.people - 1)
     error = math.sqrt(people * scatter) / sums.n
-    low, high = _wilson(mean, error, sums.people)
+    low, high = _compute_wilson_interval(mean, error, sums.people)
     return Rate(mean, low, high, error, sums.people, int(sums.n))
 
 
-def difference(first: Rate, second: Rate) -> Difference:
+def compare_rates(first: Rate, second: Rate) -> Difference:
     """Test whether two rates of different people differ: with one list a person, the two-proportion z-test."""
     value = second.value - first.value
-    error = math.hypot(_never_zero(first), _never_zero(second))
+    error = math.hypot(_floor_error(first), _floor_error(second))
     p_value = math.erfc(abs(value) / error / math.sqrt(2))
     return Difference(value, value - _NORMAL_95 * error, value + _NORMAL_95 * error, p_value)
 
 
-def _never_zero(rate: Rate) -> float:
+def _floor_error(rate: Rate) -> float:
     # A rate of exactly 0 has no scatter, and yet a hit rate that fell to 0 must be found: the interval's width tells.
     return rate.error or (rate.high - rate.low) / (2 * _NORMAL_95)
 
 
-def _wilson(mean: float, error: float, people: int) -> tuple[float, float]:
+def _compute_wilson_interval(mean: float, error: float, people: int) -> tuple[float, float]:
     """Wilson's interval with as many independent trials as the error stands for; never empty at 0 or 1."""
     spread = mean * (1 - mean)
     trials = spread / error**2 if error > 0 and spread > 0 else float(people)
@@ -228,22 +228,25 @@ def measure_feedback(read: TrafficRead, *, settings: MonitoringSettings) -> Live
     feedback = pl.scan_parquet(read.feedback)
     if not feedback.filter(pl.col("event").is_in(_CHOSEN)).select(pl.len()).collect(engine="streaming").item():
         return None
-    people = _sums_by_person(read, k=settings.k)
-    pairs = [(name, arm) for name, arm in _sorted_rows(people, "model_version", "arm")]
-    recent = _recent(people, settings.recent_days)
-    compared = [found for name, arm in pairs if arm == "challenger" and (found := _compared(people, name))]
+    people = _sum_by_person(read, k=settings.k)
+    pairs = [(name, arm) for name, arm in _sort_rows(people, "model_version", "arm")]
+    recent = _summarise_recent(people, settings.recent_days)
+    compared = [found for name, arm in pairs if arm == "challenger" and (found := _compare_arms(people, name))]
     tests = [each.hit_rate.p_value for each in compared] + ([recent.change.p_value] if recent else [])
-    adjusted = holm(tests)
+    adjusted = correct_holm(tests)
     return LiveFeedback(
         k=settings.k,
         lists=int(people["n"].sum()),
-        choices=_choices(feedback),
-        unmatched=_unmatched(read),
+        choices=_count_choices(feedback),
+        unmatched=_count_unmatched(read),
         by_day=tuple(
-            _rates(day.isoformat(), people.filter(pl.col("day") == day)) for (day,) in _sorted_rows(people, "day")
+            _summarise_rates(day.isoformat(), people.filter(pl.col("day") == day))
+            for (day,) in _sort_rows(people, "day")
         ),
         by_version=tuple(
-            _rates(f"{name} ({arm})", people.filter((pl.col("model_version") == name) & (pl.col("arm") == arm)))
+            _summarise_rates(
+                f"{name} ({arm})", people.filter((pl.col("model_version") == name) & (pl.col("arm") == arm))
+            )
             for name, arm in pairs
         ),
         recent=None if recent is None else replace(recent, p_adjusted=adjusted[-1]),
@@ -251,22 +254,22 @@ def measure_feedback(read: TrafficRead, *, settings: MonitoringSettings) -> Live
     )
 
 
-def _sorted_rows(people: pl.DataFrame, *columns: str) -> list[tuple[Any, ...]]:
+def _sort_rows(people: pl.DataFrame, *columns: str) -> list[tuple[Any, ...]]:
     return people.select(columns).unique().sort(columns).rows()
 
 
-def _choices(feedback: pl.LazyFrame) -> int:
+def _count_choices(feedback: pl.LazyFrame) -> int:
     chosen = feedback.filter(pl.col("event").is_in(_CHOSEN)).select("recommendation_id", "item_id").unique()
     return int(chosen.select(pl.len()).collect(engine="streaming").item())
 
 
-def _unmatched(read: TrafficRead) -> int:
+def _count_unmatched(read: TrafficRead) -> int:
     answers = pl.scan_parquet(read.answers).filter(SHOWN).select("recommendation_id")
     lost = pl.scan_parquet(read.feedback).join(answers, on="recommendation_id", how="anti")
     return int(lost.select(pl.len()).collect(engine="streaming").item())
 
 
-def _sums_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
+def _sum_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
     """One row a day, version, arm, planned share and person: lists, and what they gained by each metric."""
     feedback = pl.scan_parquet(read.feedback)
     answers = pl.scan_parquet(read.answers).filter(SHOWN)
@@ -274,7 +277,7 @@ def _sums_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
     if shown.select(pl.len()).collect(engine="streaming").item():
         answers = answers.join(shown, on="recommendation_id", how="semi")
     chosen = feedback.filter(pl.col("event").is_in(_CHOSEN)).select("recommendation_id", "item_id").unique()
-    gains = _gains(answers, chosen, k=k)
+    gains = _compute_gains(answers, chosen, k=k)
     lists = (
         answers.select(
             "recommendation_id",
@@ -302,7 +305,7 @@ def _sums_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
     )
 
 
-def _gains(answers: pl.LazyFrame, chosen: pl.LazyFrame, *, k: int) -> pl.LazyFrame:
+def _compute_gains(answers: pl.LazyFrame, chosen: pl.LazyFrame, *, k: int) -> pl.LazyFrame:
     """What each list with a choice gained: hit, Recall@k, NDCG@k."""
     listed = (
         answers.join(chosen, on="recommendation_id", how="semi")
@@ -312,7 +315,7 @@ def _gains(answers: pl.LazyFrame, chosen: pl.LazyFrame, *, k: int) -> pl.LazyFra
         .explode("items", "rank")
         .rename({"items": "item_id"})
     )
-    ideal = [float(sum(_discount(rank) for rank in range(length))) for length in range(k + 1)]
+    ideal = [float(sum(_compute_discount(rank) for rank in range(length))) for length in range(k + 1)]
     found = pl.col("rank").is_not_null()
     # Found and not found by one join: a choice that the list does not hold is a miss.
     return (
@@ -331,21 +334,21 @@ def _gains(answers: pl.LazyFrame, chosen: pl.LazyFrame, *, k: int) -> pl.LazyFra
     )
 
 
-def _discount(rank: int) -> float:
+def _compute_discount(rank: int) -> float:
     return 1 / math.log2(rank + 2)
 
 
-def _rates(name: str, people: pl.DataFrame) -> Rates:
+def _summarise_rates(name: str, people: pl.DataFrame) -> Rates:
     by_person = people.group_by("person", maintain_order=True).agg(pl.col("n", "chosen_lists", *METRICS).sum())
     return Rates(
         name,
-        rate(_sums(by_person, "hit_rate", "n")),
-        rate(_sums(by_person.filter(pl.col("chosen_lists") > 0), "recall", "chosen_lists")),
-        rate(_sums(by_person, "ndcg", "n")),
+        compute_rate(_add_sums(by_person, "hit_rate", "n")),
+        compute_rate(_add_sums(by_person.filter(pl.col("chosen_lists") > 0), "recall", "chosen_lists")),
+        compute_rate(_add_sums(by_person, "ndcg", "n")),
     )
 
 
-def _sums(by_person: pl.DataFrame, gain: str, lists: str) -> Sums:
+def _add_sums(by_person: pl.DataFrame, gain: str, lists: str) -> Sums:
     x, n = by_person[gain], by_person[lists]
     return Sums(
         people=by_person.height,
@@ -357,22 +360,22 @@ def _sums(by_person: pl.DataFrame, gain: str, lists: str) -> Sums:
     )
 
 
-def _recent(people: pl.DataFrame, days: int) -> Recent | None:
+def _summarise_recent(people: pl.DataFrame, days: int) -> Recent | None:
     champion = people.filter(pl.col("arm") == "champion")
     last = champion["day"].max()
     if not isinstance(last, date):
         return None
     begin = last - timedelta(days=days - 1)
     newest, before = (
-        _rates("", champion.filter(part)).hit_rate for part in (pl.col("day") >= begin, pl.col("day") < begin)
+        _summarise_rates("", champion.filter(part)).hit_rate for part in (pl.col("day") >= begin, pl.col("day") < begin)
     )
     if newest is None or before is None:
         return None
     # People of both periods make the difference steadier than the test takes it for: it errs to the safe side.
-    return Recent(days, before, newest, difference(before, newest), 1.0)
+    return Recent(days, before, newest, compare_rates(before, newest), 1.0)
 
 
-def _compared(people: pl.DataFrame, challenger: str) -> Comparison | None:
+def _compare_arms(people: pl.DataFrame, challenger: str) -> Comparison | None:
     """Read the A/B test of one challenger off the days on which both arms answered.
 
     Where the share was changed, the answers under the newest one count: others are of another split of the people.
@@ -389,36 +392,36 @@ def _compared(people: pl.DataFrame, challenger: str) -> Comparison | None:
     both = first.select("person").unique().join(second.select("person").unique(), on="person")
     alone = [part.join(both, on="person", how="anti") for part in (first, second)]
     champion = first.group_by("model_version").agg(pl.col("n").sum()).sort("n", "model_version")["model_version"][-1]
-    rates = [_rates(name, part) for name, part in zip((champion, challenger), alone, strict=True)]
+    rates = [_summarise_rates(name, part) for name, part in zip((champion, challenger), alone, strict=True)]
     if any(each.hit_rate is None or each.ndcg is None for each in rates):
         return None
-    named = [_named_people(part) for part in (first, second)]
+    named = [_count_named_people(part) for part in (first, second)]
     return Comparison(
         champion=champion,
         challenger=challenger,
         champion_rates=rates[0],
         challenger_rates=rates[1],
-        hit_rate=_between(rates, "hit_rate"),
-        ndcg=_between(rates, "ndcg"),
+        hit_rate=_compare_metric(rates, "hit_rate"),
+        ndcg=_compare_metric(rates, "ndcg"),
         p_adjusted=1.0,
         people_in_both=both.height,
         planned_share=planned,
         observed_share=named[1] / max(1, sum(named)),
-        ratio_p_value=_ratio_p_value(named, planned),
+        ratio_p_value=_test_sample_ratio(named, planned),
     )
 
 
-def _between(rates: Sequence[Rates], metric: str) -> Difference:
+def _compare_metric(rates: Sequence[Rates], metric: str) -> Difference:
     first, second = (getattr(each, metric) for each in rates)
-    return difference(first, second)
+    return compare_rates(first, second)
 
 
-def _named_people(people: pl.DataFrame) -> int:
+def _count_named_people(people: pl.DataFrame) -> int:
     # A request without a user is drawn anew every time, so that it counts no person.
     return people.filter(~pl.col("person").str.starts_with("?"))["person"].n_unique()
 
 
-def _ratio_p_value(people: Sequence[int], share: float | None) -> float | None:
+def _test_sample_ratio(people: Sequence[int], share: float | None) -> float | None:
     """Chi-squared test that people were split as planned."""
     total = sum(people)
     if share is None or share >= 1 or not total:

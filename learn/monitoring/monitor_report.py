@@ -43,14 +43,14 @@ class LiveTraffic(CorrectedDrift):
 class LiveTrafficCalculation(FamilyOfTests[LiveTraffic]):
     """Tests the columns like any drift report, and draws the verdict and the feedback around them."""
 
-    def widgets(
+    def build_widgets(
         self, columns: Sequence[ColumnDrift], samples: Sequence[ColumnSample], settings: DriftSettings
     ) -> list[BaseWidgetInfo]:
         """Draw the whole page."""
         findings = dataclasses.replace(_FINDINGS.validate_json(self.metric.findings), columns=tuple(columns))
         rules = MonitoringSettings.model_validate_json(self.metric.rules)
-        drawn = super().widgets(columns, samples, settings) if columns else []
-        return [*_verdict_widgets(findings, rules), *drawn, *_feedback_widgets(findings.feedback)]
+        drawn = super().build_widgets(columns, samples, settings) if columns else []
+        return [*_build_verdict_widgets(findings, rules), *drawn, *_build_feedback_widgets(findings.feedback)]
 
     def display_name(self) -> str:
         """Name the metric in Evidently's lists."""
@@ -89,7 +89,7 @@ def run_monitor_report(
     return dataclasses.replace(findings, columns=columns), page
 
 
-def _verdict_widgets(findings: Findings, rules: MonitoringSettings) -> list[BaseWidgetInfo]:
+def _build_verdict_widgets(findings: Findings, rules: MonitoringSettings) -> list[BaseWidgetInfo]:
     verdict, traffic = decide(findings, rules), findings.traffic
     dates = [f"{moment:%Y-%m-%d}" for moment in (traffic.first, traffic.last) if moment is not None]
     unit = "Answers" if traffic.kind == "log" else "Interactions"
@@ -99,7 +99,10 @@ def _verdict_widgets(findings: Findings, rules: MonitoringSettings) -> list[Base
         CounterData("Unknown items", f"{traffic.unknown_share:.1%}"),
     ]
     window = f", {' to '.join(dict.fromkeys(dates))}" if dates else ""
-    reasons = [[reason.level, reason.said, _number(reason.value), _number(reason.limit)] for reason in verdict.reasons]
+    reasons = [
+        [reason.level, reason.said, _format_number(reason.value), _format_number(reason.limit)]
+        for reason in verdict.reasons
+    ]
     widgets = [
         counter(title=f"Monitor: {traffic.name}{window}, model {traffic.model_version}", counters=counters),
         table_data(title="Why", column_names=["Calls for", "Reason", "Found", "Limit"], data=reasons),
@@ -110,7 +113,7 @@ def _verdict_widgets(findings: Findings, rules: MonitoringSettings) -> list[Base
     return widgets
 
 
-def _feedback_widgets(feedback: LiveFeedback | None) -> list[BaseWidgetInfo]:
+def _build_feedback_widgets(feedback: LiveFeedback | None) -> list[BaseWidgetInfo]:
     if feedback is None:
         return []
     counters = [
@@ -124,15 +127,17 @@ def _feedback_widgets(feedback: LiveFeedback | None) -> list[BaseWidgetInfo]:
         counter(title="What people made of the answers", counters=counters),
         plotly_data(
             title=f"By day, with 95 % intervals (newest {min(_MOST_DAYS, len(feedback.by_day))} days)",
-            data=_day_traces(feedback.by_day[-_MOST_DAYS:], k),
-            layout=_day_layout(),
+            data=_build_day_traces(feedback.by_day[-_MOST_DAYS:], k),
+            layout=_build_day_layout(),
         ),
-        table_data(title="By model", column_names=columns, data=[_rates_row(each) for each in feedback.by_version]),
-        *(_comparison_table(each, k) for each in feedback.comparisons),
+        table_data(
+            title="By model", column_names=columns, data=[_format_rates_row(each) for each in feedback.by_version]
+        ),
+        *(_build_comparison_table(each, k) for each in feedback.comparisons),
     ]
 
 
-def _day_traces(days: Sequence[Rates], k: int) -> list[dict[str, Any]]:
+def _build_day_traces(days: Sequence[Rates], k: int) -> list[dict[str, Any]]:
     traces: list[dict[str, Any]] = []
     for metric, label in (("hit_rate", f"Hit rate@{k}"), ("ndcg", f"NDCG@{k}")):
         known = [(day.name, found) for day in days if (found := getattr(day, metric)) is not None]
@@ -152,7 +157,7 @@ def _day_traces(days: Sequence[Rates], k: int) -> list[dict[str, Any]]:
     return traces
 
 
-def _day_layout() -> dict[str, Any]:
+def _build_day_layout() -> dict[str, Any]:
     return {
         "margin": {"l": 55, "r": 40, "t": 40, "b": 60},
         "modebar": {"orientation": "v"},
@@ -163,21 +168,21 @@ def _day_layout() -> dict[str, Any]:
     }
 
 
-def _rates_row(rates: Rates) -> list[str]:
+def _format_rates_row(rates: Rates) -> list[str]:
     known = rates.hit_rate
-    shown = [_interval(each) for each in (rates.hit_rate, rates.recall, rates.ndcg)]
+    shown = [_format_interval(each) for each in (rates.hit_rate, rates.recall, rates.ndcg)]
     return [rates.name, *shown, f"{known.lists:,}" if known else "0", f"{known.people:,}" if known else "0"]
 
 
-def _comparison_table(found: Comparison, k: int) -> BaseWidgetInfo:
+def _build_comparison_table(found: Comparison, k: int) -> BaseWidgetInfo:
     planned = "not said" if found.planned_share is None else f"{found.planned_share:.1%}"
     ratio = "not tested" if found.ratio_p_value is None else f"p {found.ratio_p_value:.4f}"
     rows = [
-        [f"Hit rate@{k}, champion", _interval(found.champion_rates.hit_rate)],
-        [f"Hit rate@{k}, challenger", _interval(found.challenger_rates.hit_rate)],
-        ["Difference", _signed(found.hit_rate.value, found.hit_rate.low, found.hit_rate.high)],
+        [f"Hit rate@{k}, champion", _format_interval(found.champion_rates.hit_rate)],
+        [f"Hit rate@{k}, challenger", _format_interval(found.challenger_rates.hit_rate)],
+        ["Difference", _format_signed(found.hit_rate.value, found.hit_rate.low, found.hit_rate.high)],
         ["Two-proportion test by person, corrected", f"p {found.p_adjusted:.4f}"],
-        [f"Difference of NDCG@{k}", _signed(found.ndcg.value, found.ndcg.low, found.ndcg.high)],
+        [f"Difference of NDCG@{k}", _format_signed(found.ndcg.value, found.ndcg.low, found.ndcg.high)],
         ["People who saw the challenger, and planned", f"{found.observed_share:.1%}, {planned}"],
         ["Split as planned (chi-squared)", ratio],
         ["People who saw both arms, left out", f"{found.people_in_both:,}"],
@@ -186,13 +191,13 @@ def _comparison_table(found: Comparison, k: int) -> BaseWidgetInfo:
     return table_data(title=title, column_names=["", "Found"], data=rows, size=WidgetSize.FULL)
 
 
-def _interval(rate: Rate | None) -> str:
+def _format_interval(rate: Rate | None) -> str:
     return "" if rate is None else f"{rate.value:.4f} ({rate.low:.4f}–{rate.high:.4f})"
 
 
-def _signed(value: float, low: float, high: float) -> str:
+def _format_signed(value: float, low: float, high: float) -> str:
     return f"{value:+.4f} ({low:+.4f} to {high:+.4f})"
 
 
-def _number(value: float | None) -> str:
+def _format_number(value: float | None) -> str:
     return "" if value is None else f"{value:,.3g}" if abs(value) < 1_000 else f"{value:,.0f}"

@@ -23,10 +23,18 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from learn.config import Settings
-from learn.data import Histories, in_pieces, median, timestamp_scale
+from learn.data import Histories, compute_median, detect_timestamp_scale, iterate_pieces
 from learn.errors import DriftError
-from learn.monitoring.requests import DESCRIBED, Sizes, View, WatchedModel, history_runs, made_view, places_of
-from learn.storage import staged
+from learn.monitoring.requests import (
+    DESCRIBED,
+    Sizes,
+    View,
+    WatchedModel,
+    find_places,
+    read_history_runs,
+    simulate_requests,
+)
+from learn.storage import atomic_files
 
 FOLDER = "profile"
 """Its name in the bundle, or beside it."""
@@ -92,12 +100,14 @@ def make_profile(histories: Histories, model: WatchedModel, *, settings: Setting
     Raises:
         DriftError: Nobody is active after the training part.
     """
-    runs, items = history_runs(histories), described(model.items)
-    view = made_view("training data", runs, model, items=items, sizes=Sizes.of(settings), seed=settings.seed)
-    named = places_of(view.requests["item_id"].unique(maintain_order=True), items)
+    runs, items = read_history_runs(histories), select_described_columns(model.items)
+    view = simulate_requests(
+        "training data", runs, model, items=items, sizes=Sizes.from_settings(settings), seed=settings.seed
+    )
+    named = find_places(view.requests["item_id"].unique(maintain_order=True), items)
     drawn = np.random.default_rng(settings.seed).permutation(items.height)[: settings.drift.sample_rows]
     times = np.asarray(histories.timestamps)
-    dated = timestamp_scale(median(partial(in_pieces, times)) or 0.0).is_clock
+    dated = detect_timestamp_scale(compute_median(partial(iterate_pieces, times)) or 0.0).is_clock
     return Profile(
         ProfileFacts(
             weights_sha256=model.weights_sha256,
@@ -107,7 +117,7 @@ def make_profile(histories: Histories, model: WatchedModel, *, settings: Setting
         ),
         View(view.name, view.requests, items[np.sort(named)], view.item_vectors, view.user_vectors),
         items[np.sort(drawn)],
-        pl.DataFrame({"item_id": items["item_id"], "count": histories.popularity()}),
+        pl.DataFrame({"item_id": items["item_id"], "count": histories.count_popularity()}),
     )
 
 
@@ -117,13 +127,15 @@ def write_profile(folder: Path, profile: Profile) -> Path:
     Raises:
         StorageError: The disk is full or closed.
     """
-    with staged(folder, names=_FILES) as stage:
+    with atomic_files(folder, names=_FILES) as stage:
         profile.view.requests.write_parquet(stage / _REQUESTS)
         profile.view.items.write_parquet(stage / _ITEMS)
         profile.catalogue.write_parquet(stage / _CATALOGUE)
         profile.popularity.write_parquet(stage / _POPULARITY)
         for name in _VECTORS:
-            pl.DataFrame({"vector": _listed(getattr(profile.view, name))}).write_parquet(stage / f"{name}.parquet")
+            pl.DataFrame({"vector": _to_list_column(getattr(profile.view, name))}).write_parquet(
+                stage / f"{name}.parquet"
+            )
         (stage / _FACTS).write_text(profile.facts.model_dump_json(indent=2) + "\n", encoding="utf-8")
     return folder
 
@@ -142,7 +154,7 @@ def read_profile(folder: Path, *, weights_sha256: str | None = None) -> Profile:
     try:
         facts = ProfileFacts.model_validate_json((folder / _FACTS).read_bytes())
         tables = [pl.read_parquet(folder / name, glob=False) for name in (_REQUESTS, _ITEMS, _CATALOGUE, _POPULARITY)]
-        vectors = [_unlisted(pl.read_parquet(folder / f"{name}.parquet", glob=False)) for name in _VECTORS]
+        vectors = [_from_list_column(pl.read_parquet(folder / f"{name}.parquet", glob=False)) for name in _VECTORS]
     except FileNotFoundError as fault:
         raise DriftError("There is no reference profile, or a part of it is missing.", where=folder, fix=fix) from fault
     except (OSError, ValueError, ValidationError, pl.exceptions.PolarsError) as fault:
@@ -159,16 +171,16 @@ def read_profile(folder: Path, *, weights_sha256: str | None = None) -> Profile:
     return Profile(facts, View("training data", requests, items, vectors[0], vectors[1]), catalogue, popularity)
 
 
-def described(items: pl.DataFrame) -> pl.DataFrame:
+def select_described_columns(items: pl.DataFrame) -> pl.DataFrame:
     """Return ``item_id`` and those columns of a table of items that a comparison looks at."""
     return items.select("item_id", *(name for name in DESCRIBED if name in items.columns))
 
 
-def _listed(vectors: NDArray[np.float32] | None) -> pl.Series:
+def _to_list_column(vectors: NDArray[np.float32] | None) -> pl.Series:
     width = 1 if vectors is None else vectors.shape[1]
     rows = np.empty((0, width), np.float32) if vectors is None else vectors
     return pl.Series("vector", rows, dtype=pl.Array(pl.Float32, width))
 
 
-def _unlisted(frame: pl.DataFrame) -> NDArray[np.float32] | None:
+def _from_list_column(frame: pl.DataFrame) -> NDArray[np.float32] | None:
     return frame["vector"].to_numpy() if frame.height else None

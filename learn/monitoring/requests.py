@@ -63,7 +63,7 @@ class Sizes:
     k: int
 
     @classmethod
-    def of(cls, settings: Settings) -> Sizes:
+    def from_settings(cls, settings: Settings) -> Sizes:
         """Read them off the settings."""
         return cls(settings.drift.sample_rows, settings.drift.sample_vectors, settings.monitoring.k)
 
@@ -117,14 +117,14 @@ class KnownHistories:
     stops: NDArray[np.int64]
 
     @classmethod
-    def of(cls, items: NDArray[np.int32], lengths: NDArray[np.int64]) -> KnownHistories:
+    def from_flat(cls, items: NDArray[np.int32], lengths: NDArray[np.int64]) -> KnownHistories:
         """Cut flat items into runs of the given lengths."""
         stops = np.cumsum(lengths, dtype=np.int64)
         return cls(items, stops - lengths, stops)
 
 
 @torch.inference_mode()
-def top_lists(known: KnownHistories, scorer: TowerScorer, *, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def rank_known(known: KnownHistories, scorer: TowerScorer, *, k: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     """Rank the catalogue for each request, the history left out, as in service.
 
     Returns:
@@ -135,7 +135,7 @@ def top_lists(known: KnownHistories, scorer: TowerScorer, *, k: int) -> tuple[ND
     for begin in range(0, len(known.starts), _BLOCK_USERS):
         block = slice(begin, begin + _BLOCK_USERS)
         starts, stops = known.starts[block], known.stops[block]
-        found = scorer.vectors_after(known.items, starts, stops) @ scorer.item_vectors.T  # (B, n)
+        found = scorer.encode_runs(known.items, starts, stops) @ scorer.item_vectors.T  # (B, n)
         users = np.repeat(np.arange(len(starts)), stops - starts)
         seen = known.items[starts[0] : stops[-1]]
         found[torch.from_numpy(users), torch.from_numpy(seen.astype(np.int64))] = -torch.inf
@@ -144,26 +144,26 @@ def top_lists(known: KnownHistories, scorer: TowerScorer, *, k: int) -> tuple[ND
     return lists, scores
 
 
-def user_vectors(known: KnownHistories, scorer: TowerScorer, *, rows: int, seed: int) -> NDArray[np.float32]:
+def sample_user_vectors(known: KnownHistories, scorer: TowerScorer, *, rows: int, seed: int) -> NDArray[np.float32]:
     """Return (m, d) vectors of at most ``rows`` requests that have a history."""
     full = np.flatnonzero(known.stops > known.starts)
     chosen = np.sort(np.random.default_rng([seed, _SHARED_SEED]).permutation(full)[:rows])
     found: NDArray[np.float32] = (
-        scorer.vectors_after(known.items, known.starts[chosen], known.stops[chosen]).cpu().numpy()
+        scorer.encode_runs(known.items, known.starts[chosen], known.stops[chosen]).cpu().numpy()
     )
     return found
 
 
-def item_vectors(item_ids: pl.Series, model: WatchedModel, *, rows: int, seed: int) -> NDArray[np.float32]:
+def sample_item_vectors(item_ids: pl.Series, model: WatchedModel, *, rows: int, seed: int) -> NDArray[np.float32]:
     """Return (m, d) vectors of at most ``rows`` of these items, as often as they occur; unknown ones are left out."""
-    places = places_of(item_ids, model.items)
+    places = find_places(item_ids, model.items)
     known = places[places >= 0]
     chosen = np.sort(np.random.default_rng([seed, _SHARED_SEED]).permutation(len(known))[:rows])
     vectors: NDArray[np.float32] = model.scorer.item_vectors[torch.from_numpy(known[chosen])].cpu().numpy()
     return vectors
 
 
-def places_of(item_ids: pl.Series, items: pl.DataFrame) -> NDArray[np.int64]:
+def find_places(item_ids: pl.Series, items: pl.DataFrame) -> NDArray[np.int64]:
     """Return the row in ``items`` of each id, -1 where there is none or the id is null."""
     numbers = items.select("item_id").with_row_index("place")
     asked = pl.DataFrame({"item_id": item_ids.cast(pl.String)})
@@ -192,7 +192,7 @@ class UserRuns:
     whole: bool = True
 
 
-def history_runs(histories: Histories) -> UserRuns:
+def read_history_runs(histories: Histories) -> UserRuns:
     """Return what a run was split into; its newest window is what comes after each user's training part."""
     items = np.asarray(histories.items).astype(np.int64)
     return UserRuns(
@@ -204,7 +204,7 @@ def history_runs(histories: Histories) -> UserRuns:
     )
 
 
-def table_runs(interactions: pl.DataFrame, model: WatchedModel, *, since: float | None) -> UserRuns:
+def read_table_runs(interactions: pl.DataFrame, model: WatchedModel, *, since: float | None) -> UserRuns:
     """Return a table's interactions by user.
 
     Args:
@@ -222,7 +222,7 @@ def table_runs(interactions: pl.DataFrame, model: WatchedModel, *, since: float 
         earlier = np.concatenate([[0], np.cumsum(ordered["timestamp"].to_numpy() < since)])
         windows = starts + earlier[stops] - earlier[starts]
     return UserRuns(
-        places=places_of(ordered["item_id"], model.items),
+        places=find_places(ordered["item_id"], model.items),
         item_ids=ordered["item_id"].cast(pl.String),
         starts=starts,
         windows=windows,
@@ -232,7 +232,9 @@ def table_runs(interactions: pl.DataFrame, model: WatchedModel, *, since: float 
     )
 
 
-def made_view(name: str, runs: UserRuns, model: WatchedModel, *, items: pl.DataFrame, sizes: Sizes, seed: int) -> View:
+def simulate_requests(
+    name: str, runs: UserRuns, model: WatchedModel, *, items: pl.DataFrame, sizes: Sizes, seed: int
+) -> View:
     """Make the requests that the service would have had, with the model's answers.
 
     Args:
@@ -254,41 +256,41 @@ def made_view(name: str, runs: UserRuns, model: WatchedModel, *, items: pl.DataF
         )
     users = np.sort(rng.permutation(active)[: sizes.rows])
     at = rng.integers(runs.windows[users], runs.stops[users])  # (R,)
-    known = _known_before(runs, runs.starts[users], at)
+    known = _collect_known_before(runs, runs.starts[users], at)
     asked = runs.item_ids.gather(at)
     return View(
         name,
-        _requests(asked, at - runs.starts[users], known, model, k=sizes.k),
+        _build_requests(asked, at - runs.starts[users], known, model, k=sizes.k),
         items,
-        item_vectors(asked, model, rows=sizes.vectors, seed=seed),
-        user_vectors(known, model.scorer, rows=sizes.vectors, seed=seed),
-        unknown_share=_unknown_share(runs),
+        sample_item_vectors(asked, model, rows=sizes.vectors, seed=seed),
+        sample_user_vectors(known, model.scorer, rows=sizes.vectors, seed=seed),
+        unknown_share=_measure_unknown_share(runs),
         histories_whole=runs.whole,
     )
 
 
-def _unknown_share(runs: UserRuns) -> float:
+def _measure_unknown_share(runs: UserRuns) -> float:
     """Share of the window's interactions with an item that the catalogue does not hold."""
     unknown = np.concatenate([[0], np.cumsum(runs.places < 0)])
     rows = np.maximum(runs.stops - runs.windows, 0).sum()
     return float((unknown[runs.stops] - unknown[np.minimum(runs.windows, runs.stops)]).sum() / max(1, rows))
 
 
-def _known_before(runs: UserRuns, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> KnownHistories:
+def _collect_known_before(runs: UserRuns, starts: NDArray[np.int64], stops: NDArray[np.int64]) -> KnownHistories:
     lengths = stops - starts
     first = np.cumsum(lengths) - lengths
     positions = np.arange(lengths.sum()) + np.repeat(starts - first, lengths)
     places = runs.places[positions]
     owners = np.repeat(np.arange(len(starts)), lengths)
     known = places >= 0
-    return KnownHistories.of(places[known].astype(np.int32), np.bincount(owners[known], minlength=len(starts)))
+    return KnownHistories.from_flat(places[known].astype(np.int32), np.bincount(owners[known], minlength=len(starts)))
 
 
-def _requests(
+def _build_requests(
     asked: pl.Series, totals: NDArray[np.int64], known: KnownHistories, model: WatchedModel, *, k: int
 ) -> pl.DataFrame:
     lengths = known.stops - known.starts
-    lists, scores = top_lists(known, model.scorer, k=k)
+    lists, scores = rank_known(known, model.scorer, k=k)
     named = model.items["item_id"].to_numpy()[lists]  # (R, k)
     from_towers = (lengths > 0).tolist()
     return pl.DataFrame(
@@ -311,7 +313,7 @@ SHOWN = pl.col("arm") != "shadow"
 """Answers that somebody saw."""
 
 
-def logged_view(name: str, read: TrafficRead, model: WatchedModel, *, sizes: Sizes, seed: int) -> View:
+def sample_logged_requests(name: str, read: TrafficRead, model: WatchedModel, *, sizes: Sizes, seed: int) -> View:
     """Draw requests from a traffic log: at most one of each user, every user as likely as any other.
 
     Histories are taken as they were logged. Lists and scores count where this model's towers answered without filters.
@@ -323,24 +325,24 @@ def logged_view(name: str, read: TrafficRead, model: WatchedModel, *, sizes: Siz
         sizes: How much to draw.
         seed: Of the draw.
     """
-    drawn = _one_answer_a_user(read, rows=sizes.rows, seed=seed)
+    drawn = _sample_answers(read, rows=sizes.rows, seed=seed)
     history = drawn.select(pl.int_range(pl.len()).alias("row"), "history").explode("history").drop_nulls()
-    places = places_of(history["history"], model.items)
+    places = find_places(history["history"], model.items)
     owners = history["row"].to_numpy()[places >= 0]
     lengths = np.bincount(owners, minlength=drawn.height).astype(np.int64)
-    known = KnownHistories.of(places[places >= 0].astype(np.int32), lengths)
-    requests = _logged_requests(drawn, history.filter(pl.Series(places >= 0)), model, k=sizes.k)
+    known = KnownHistories.from_flat(places[places >= 0].astype(np.int32), lengths)
+    requests = _build_logged_requests(drawn, history.filter(pl.Series(places >= 0)), model, k=sizes.k)
     return View(
         name,
         requests,
         model.items,
-        item_vectors(requests["item_id"], model, rows=sizes.vectors, seed=seed),
-        user_vectors(known, model.scorer, rows=sizes.vectors, seed=seed),
-        unknown_share=_logged_unknown_share(read),
+        sample_item_vectors(requests["item_id"], model, rows=sizes.vectors, seed=seed),
+        sample_user_vectors(known, model.scorer, rows=sizes.vectors, seed=seed),
+        unknown_share=_measure_logged_unknown_share(read),
     )
 
 
-def _one_answer_a_user(read: TrafficRead, *, rows: int, seed: int) -> pl.DataFrame:
+def _sample_answers(read: TrafficRead, *, rows: int, seed: int) -> pl.DataFrame:
     answers = pl.scan_parquet(read.answers).filter(SHOWN)
     # Two columns of hashes for everybody; whole rows for those drawn alone.
     order = (
@@ -359,7 +361,7 @@ def _one_answer_a_user(read: TrafficRead, *, rows: int, seed: int) -> pl.DataFra
     return drawn.unique("unit", keep="first").sort("unit", "answer").drop("unit", "answer")
 
 
-def _logged_requests(drawn: pl.DataFrame, known: pl.DataFrame, model: WatchedModel, *, k: int) -> pl.DataFrame:
+def _build_logged_requests(drawn: pl.DataFrame, known: pl.DataFrame, model: WatchedModel, *, k: int) -> pl.DataFrame:
     newest = known.group_by("row").agg(pl.col("history").last().alias("item_id"))
     of_model = pl.col("fallback").is_null() & ~pl.col("filtered") & (pl.col("model_version") == model.version)
     listed = of_model & (pl.col("items").list.len() >= k)
@@ -379,7 +381,7 @@ def _logged_requests(drawn: pl.DataFrame, known: pl.DataFrame, model: WatchedMod
     )
 
 
-def _logged_unknown_share(read: TrafficRead) -> float:
+def _measure_logged_unknown_share(read: TrafficRead) -> float:
     sums = (
         pl.scan_parquet(read.answers)
         .filter(SHOWN)

@@ -15,8 +15,8 @@ from filelock import FileLock, Timeout
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from learn.config import MonitoringSettings
-from learn.errors import TrainingError, storage_faults
-from learn.storage import write_whole
+from learn.errors import TrainingError, explain_storage_faults
+from learn.storage import write_atomic
 
 STATE, LOCK = "state.json", "running.lock"
 
@@ -40,7 +40,7 @@ class RetrainState(BaseModel):
     running_since: datetime | None = None
     """When one was started that has not ended; it has died where nobody holds the lock."""
 
-    def failed(self, moment: datetime, *, asked: bool = False) -> RetrainState:
+    def record_failure(self, moment: datetime, *, asked: bool = False) -> RetrainState:
         """Return the state after one more failure, or one more training whose end will not be seen."""
         return RetrainState(failures=self.failures + 1, last_failed=moment, asked=asked)
 
@@ -75,7 +75,7 @@ class Retraining:
     run_id: str = ""
 
 
-def backoff(failures: int, settings: MonitoringSettings) -> timedelta:
+def compute_backoff(failures: int, settings: MonitoringSettings) -> timedelta:
     """Return how long after the last of some failures in a row nothing is started: doubled by each, up to a bound."""
     if failures == 0:
         return timedelta(0)
@@ -105,17 +105,17 @@ def retrain(
         TrainingError: The state cannot be read.
         StorageError: The disk is full or closed.
     """
-    with storage_faults(folder):
+    with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / LOCK, timeout=0)
         try:
             with lock:
-                return _alone(folder / STATE, settings=settings, known=known, train=train, now=now)
+                return _retrain_exclusively(folder / STATE, settings=settings, known=known, train=train, now=now)
         except Timeout:
             return Retraining("skipped", "Another retraining is running.")
 
 
-def _alone(
+def _retrain_exclusively(
     path: Path,
     *,
     settings: MonitoringSettings,
@@ -126,23 +126,25 @@ def _alone(
     state = read_state(path)
     if state.running_since is not None:
         # The lock is ours, so whoever started it is gone: killed, or the machine went down.
-        state = state.failed(state.running_since)
+        state = state.record_failure(state.running_since)
         write_state(path, state)
     reason = known()
     if reason:
         write_state(path, RetrainState())
         return Retraining("skipped", reason)
-    if state.last_failed is not None and now() < (until := state.last_failed + backoff(state.failures, settings)):
+    if state.last_failed is not None and now() < (
+        until := state.last_failed + compute_backoff(state.failures, settings)
+    ):
         times = "" if state.failures == 1 else f" ({state.failures} in a row)"
         last = "was asked for, and its model is not there yet" if state.asked else f"failed{times}"
-        return Retraining("skipped", f"The last one {last}; the next is tried from {_shown(until)} on.")
+        return Retraining("skipped", f"The last one {last}; the next is tried from {_format_moment(until)} on.")
     write_state(path, state.model_copy(update={"running_since": now()}))
     try:
         done = train()
     except BaseException:
-        write_state(path, state.failed(now()))
+        write_state(path, state.record_failure(now()))
         raise
-    write_state(path, RetrainState() if done.succeeded else state.failed(now(), asked=done.succeeded is None))
+    write_state(path, RetrainState() if done.succeeded else state.record_failure(now(), asked=done.succeeded is None))
     ended: dict[bool | None, Action] = {True: "trained", False: "failed", None: "asked"}
     return Retraining(ended[done.succeeded], done.said, done.run_id)
 
@@ -165,8 +167,8 @@ def read_state(path: Path) -> RetrainState:
 
 def write_state(path: Path, state: RetrainState) -> None:
     """Replace the state as a whole, so that no kill leaves half of one."""
-    write_whole(path, state.model_dump_json(indent=1) + "\n")
+    write_atomic(path, state.model_dump_json(indent=1) + "\n")
 
 
-def _shown(moment: datetime) -> str:
+def _format_moment(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")

@@ -26,8 +26,8 @@ from numpy.typing import NDArray
 from learn.config import DriftSettings
 from learn.data import count_before
 from learn.errors import DriftError
-from learn.monitoring.profile import Profile, described
-from learn.monitoring.requests import View, places_of
+from learn.monitoring.profile import Profile, select_described_columns
+from learn.monitoring.requests import View, find_places
 from learn.monitoring.summary import Kind
 
 
@@ -72,7 +72,7 @@ class Window:
             )
 
 
-def history_window(
+def build_history_window(
     name: str,
     *,
     starts: NDArray[np.int64],
@@ -86,7 +86,7 @@ def history_window(
     """Make a window from one slice of each user's history.
 
     The training window is ``starts=offsets[:-1], stops=train_stops``; the newest one is
-    ``starts=positions_from(...), stops=offsets[1:]``.
+    ``starts=find_positions(...), stops=offsets[1:]``.
 
     Args:
         name: What people call it.
@@ -110,13 +110,13 @@ def history_window(
     return Window(name, pl.DataFrame(columns), items, item_vectors, user_vectors)
 
 
-def positions_from(moment: float, *, offsets: NDArray[np.int64], timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
+def find_positions(moment: float, *, offsets: NDArray[np.int64], timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
     """First position of each user's history at or after ``moment``, ``(users,)``; the end where there is none."""
     positions: NDArray[np.int64] = offsets[:-1] + count_before(offsets, timestamps, moment)  # (users,)
     return positions
 
 
-def table_window(
+def build_table_window(
     name: str,
     *,
     interactions: pl.DataFrame,
@@ -157,7 +157,7 @@ _CODE_BITS = 21
 """Every Unicode code point fits, so three of them fit one signed 64-bit integer."""
 
 
-def text_numbers(items: pl.DataFrame, column: str) -> pl.DataFrame:
+def describe_texts(items: pl.DataFrame, column: str) -> pl.DataFrame:
     """Characters, words and share of non-letters of one text column, one row an item; null counts as empty."""
     text = pl.col(column).cast(pl.String).fill_null("")
     characters = text.str.len_chars()
@@ -169,7 +169,7 @@ def text_numbers(items: pl.DataFrame, column: str) -> pl.DataFrame:
     )
 
 
-def oddness(reference: Sequence[str], current: Sequence[str]) -> tuple[NDArray[np.float64], ...]:
+def measure_surprise(reference: Sequence[str], current: Sequence[str]) -> tuple[NDArray[np.float64], ...]:
     """How unlike the reference's spelling each text is: mean surprise in bits of its character triples.
 
     Garbled text keeps its length but not its spelling. The triples are counted in the reference's distinct texts, and
@@ -181,7 +181,7 @@ def oddness(reference: Sequence[str], current: Sequence[str]) -> tuple[NDArray[n
     """
     fitted, new = sorted(set(reference)), sorted(set(current) - set(reference))
     texts = ["", *fitted, *new]
-    triples = [_triples(text) for text in texts]
+    triples = [_hash_trigrams(text) for text in texts]
     lengths = np.asarray([len(each) for each in triples])
     counted = np.arange(len(texts)) <= len(fitted)
     codes, places = np.unique(np.concatenate(triples), return_inverse=True)
@@ -198,7 +198,9 @@ def oddness(reference: Sequence[str], current: Sequence[str]) -> tuple[NDArray[n
     return tuple(np.asarray([known[text] for text in part], dtype=np.float64) for part in (reference, current))
 
 
-def category_labels(reference: Sequence[str | None], current: Sequence[str | None]) -> tuple[list[str], list[str]]:
+def choose_category_labels(
+    reference: Sequence[str | None], current: Sequence[str | None]
+) -> tuple[list[str], list[str]]:
     """The first level of the category paths that tells rows apart.
 
     Catalogues often open every path with the shop's own name; that level says nothing.
@@ -215,7 +217,7 @@ def category_labels(reference: Sequence[str | None], current: Sequence[str | Non
     return labels[: len(reference)], labels[len(reference) :]
 
 
-def _triples(text: str) -> NDArray[np.int64]:
+def _hash_trigrams(text: str) -> NDArray[np.int64]:
     points = np.frombuffer(f"  {text.lower()}  ".encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.int64)
     return (points[:-2] << 2 * _CODE_BITS) | (points[1:-1] << _CODE_BITS) | points[2:]
 
@@ -239,7 +241,7 @@ class ColumnSample:
     absent: str = ""
 
 
-def column_samples(
+def draw_column_samples(
     reference: Window, current: Window, *, settings: DriftSettings, seed: int
 ) -> tuple[ColumnSample, ...]:
     """Draw what is compared of two windows.
@@ -248,18 +250,18 @@ def column_samples(
         DriftError: Vectors of the two windows have different widths, or are not finite.
     """
     rng = np.random.default_rng(seed)
-    drawn = _drawn(reference, settings.sample_rows, rng), _drawn(current, settings.sample_rows, rng)
+    drawn = _draw_rows(reference, settings.sample_rows, rng), _draw_rows(current, settings.sample_rows, rng)
     return (
-        *text_columns(reference.items[drawn[0]], current.items[drawn[1]]),
-        *label_columns(reference.items[drawn[0]], current.items[drawn[1]]),
-        _popularity(reference, current, drawn[1], len(drawn[0]), rng),
-        _activity(reference, current, settings.sample_rows, rng),
-        _item_vectors(reference, current, drawn, settings.sample_vectors),
-        _user_vectors(reference, current, settings.sample_vectors, rng),
+        *draw_text_columns(reference.items[drawn[0]], current.items[drawn[1]]),
+        *draw_label_columns(reference.items[drawn[0]], current.items[drawn[1]]),
+        _sample_popularity(reference, current, drawn[1], len(drawn[0]), rng),
+        _sample_activity(reference, current, settings.sample_rows, rng),
+        _sample_item_vectors(reference, current, drawn, settings.sample_vectors),
+        _sample_user_vectors(reference, current, settings.sample_vectors, rng),
     )
 
 
-def _drawn(window: Window, rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
+def _draw_rows(window: Window, rows: int, rng: np.random.Generator) -> NDArray[np.int64]:
     items = window.interactions["item"].to_numpy()
     if "user" in window.interactions.columns:
         rows = min(rows, window.interactions["user"].n_unique())
@@ -267,40 +269,40 @@ def _drawn(window: Window, rows: int, rng: np.random.Generator) -> NDArray[np.in
     return items[chosen].astype(np.int64)
 
 
-def text_columns(reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[ColumnSample]:
+def draw_text_columns(reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[ColumnSample]:
     """Describe the texts of two tables of items, row by row as given."""
     for column in ("title", "description"):
         if column not in reference.columns or column not in current.columns:
             yield ColumnSample(column, "text", absent="the column is not in both tables of items")
             continue
-        numbers = text_numbers(reference, column), text_numbers(current, column)
+        numbers = describe_texts(reference, column), describe_texts(current, column)
         for name in numbers[0].columns:
             yield ColumnSample(name, "text", numbers[0][name].to_numpy(), numbers[1][name].to_numpy())
         texts = [part[column].cast(pl.String).fill_null("").to_list() for part in (reference, current)]
-        odd = oddness(texts[0], texts[1])
+        odd = measure_surprise(texts[0], texts[1])
         yield ColumnSample(f"{column}_oddness", "text", odd[0], odd[1])
 
 
-def label_columns(reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[ColumnSample]:
+def draw_label_columns(reference: pl.DataFrame, current: pl.DataFrame) -> Iterator[ColumnSample]:
     """Read category, brand and price off two tables of items, row by row as given."""
     for column in ("category", "brand"):
         if column not in reference.columns or column not in current.columns:
             yield ColumnSample(column, "category", absent="the column is not in both tables of items")
             continue
-        labels = category_labels(_strings(reference[column]), _strings(current[column]))
+        labels = choose_category_labels(_to_strings(reference[column]), _to_strings(current[column]))
         yield ColumnSample(column, "category", np.asarray(labels[0], dtype=str), np.asarray(labels[1], dtype=str))
     if all("price" in part.columns and part["price"].dtype.is_numeric() for part in (reference, current)):
         prices = [part["price"].cast(pl.Float64).to_numpy() for part in (reference, current)]
         yield ColumnSample("price", "number", *(price[np.isfinite(price)] for price in prices))
 
 
-def _strings(column: pl.Series) -> list[str | None]:
+def _to_strings(column: pl.Series) -> list[str | None]:
     if isinstance(column.dtype, pl.List):
         return column.cast(pl.List(pl.String)).list.join(" > ").to_list()
     return column.cast(pl.String).to_list()
 
 
-def _popularity(
+def _sample_popularity(
     reference: Window, current: Window, drawn: NDArray[np.int64], rows: int, rng: np.random.Generator
 ) -> ColumnSample:
     """How often the reference window chose each row's item, in doublings.
@@ -308,7 +310,7 @@ def _popularity(
     The choices are counted in one half of the reference and compared on the other: a row that is in the
     count itself always finds its item chosen once at least, and two halves of one window would differ.
     """
-    places = _places(reference.items, current.items)
+    places = _find_places(reference.items, current.items)
     if places is None:
         return ColumnSample(
             "item_popularity", "popularity", absent="no `item_id` ties the two tables of items together"
@@ -321,7 +323,7 @@ def _popularity(
     return ColumnSample("item_popularity", "popularity", parts[0], parts[1])
 
 
-def _places(reference: pl.DataFrame, current: pl.DataFrame) -> NDArray[np.int64] | None:
+def _find_places(reference: pl.DataFrame, current: pl.DataFrame) -> NDArray[np.int64] | None:
     """Row in ``reference`` of each item of ``current``, ``(items,)``, -1 for a new one; None where unknown."""
     if "item_id" in reference.columns and "item_id" in current.columns:
         numbers = reference.select("item_id").with_row_index("place")
@@ -330,7 +332,7 @@ def _places(reference: pl.DataFrame, current: pl.DataFrame) -> NDArray[np.int64]
     return np.arange(reference.height) if reference.height == current.height else None
 
 
-def _activity(reference: Window, current: Window, rows: int, rng: np.random.Generator) -> ColumnSample:
+def _sample_activity(reference: Window, current: Window, rows: int, rng: np.random.Generator) -> ColumnSample:
     """Interactions per active user in the newest stretch of each window, both stretches equally long.
 
     A longer window shows longer histories of the same people; only equal stretches can be compared.
@@ -350,26 +352,26 @@ def _activity(reference: Window, current: Window, rows: int, rng: np.random.Gene
     return ColumnSample(name, "history", samples[0], samples[1])
 
 
-def _item_vectors(
+def _sample_item_vectors(
     reference: Window, current: Window, drawn: tuple[NDArray[np.int64], NDArray[np.int64]], rows: int
 ) -> ColumnSample:
     if reference.item_vectors is None or current.item_vectors is None:
         return ColumnSample("item_vectors", "item_vectors", absent="a window has no item vectors")
     parts = np.asarray(reference.item_vectors[drawn[0][:rows]]), np.asarray(current.item_vectors[drawn[1][:rows]])
-    return vector_column("item_vectors", parts[0], parts[1])
+    return build_vector_column("item_vectors", parts[0], parts[1])
 
 
-def _user_vectors(reference: Window, current: Window, rows: int, rng: np.random.Generator) -> ColumnSample:
+def _sample_user_vectors(reference: Window, current: Window, rows: int, rng: np.random.Generator) -> ColumnSample:
     if reference.user_vectors is None or current.user_vectors is None:
         return ColumnSample("user_vectors", "user_vectors", absent="a window has no user vectors")
     parts = [
         np.asarray(vectors[np.sort(rng.choice(len(vectors), size=min(rows, len(vectors)), replace=False))])
         for vectors in (reference.user_vectors, current.user_vectors)
     ]
-    return vector_column("user_vectors", parts[0], parts[1])
+    return build_vector_column("user_vectors", parts[0], parts[1])
 
 
-def vector_column(
+def build_vector_column(
     name: Literal["item_vectors", "user_vectors"], reference: NDArray[np.float32], current: NDArray[np.float32]
 ) -> ColumnSample:
     """Hold two sets of vectors, (n, d) and (m, d), against each other.
@@ -393,7 +395,7 @@ def vector_column(
     return ColumnSample(name, name, reference, current)
 
 
-def live_columns(profile: Profile, live: View, *, seed: int) -> tuple[ColumnSample, ...]:
+def draw_live_columns(profile: Profile, live: View, *, seed: int) -> tuple[ColumnSample, ...]:
     """Lay the two sides beside each other, column by column.
 
     Raises:
@@ -401,69 +403,71 @@ def live_columns(profile: Profile, live: View, *, seed: int) -> tuple[ColumnSamp
     """
     reference = profile.view
     return (
-        *_item_columns(profile, live),
-        _history_length(reference, live),
-        _unknown_items(profile, live),
-        *_new_items(profile, live, seed=seed),
-        *_vector_columns(reference, live),
-        *_answer_columns(profile, live, seed=seed),
+        *_draw_item_columns(profile, live),
+        _sample_history_length(reference, live),
+        _sample_unknown_items(profile, live),
+        *_draw_new_items(profile, live, seed=seed),
+        *_draw_vector_columns(reference, live),
+        *_draw_answer_columns(profile, live, seed=seed),
     )
 
 
-def _item_columns(profile: Profile, live: View) -> Iterator[ColumnSample]:
-    rows = [_described_rows(view) for view in (profile.view, live)]
-    yield from text_columns(rows[0], rows[1])
-    yield from label_columns(rows[0], rows[1])
+def _draw_item_columns(profile: Profile, live: View) -> Iterator[ColumnSample]:
+    rows = [_join_described_rows(view) for view in (profile.view, live)]
+    yield from draw_text_columns(rows[0], rows[1])
+    yield from draw_label_columns(rows[0], rows[1])
     chosen = [view.requests["item_id"].drop_nulls() for view in (profile.view, live)]
-    popularities = [_doublings(_counts(profile, part)) for part in chosen]
+    popularities = [_compute_doublings(_count_training(profile, part)) for part in chosen]
     yield ColumnSample("item_popularity", "popularity", popularities[0], popularities[1])
 
 
-def _described_rows(view: View) -> pl.DataFrame:
-    places = places_of(view.requests["item_id"], view.items)
-    return described(view.items)[places[places >= 0]]
+def _join_described_rows(view: View) -> pl.DataFrame:
+    places = find_places(view.requests["item_id"], view.items)
+    return select_described_columns(view.items)[places[places >= 0]]
 
 
-def _counts(profile: Profile, items: pl.Series) -> NDArray[np.float64]:
+def _count_training(profile: Profile, items: pl.Series) -> NDArray[np.float64]:
     """Training interactions of each item, 0 for one that training did not know."""
     counts = np.append(profile.popularity["count"].to_numpy(), 0)
-    found: NDArray[np.float64] = counts[places_of(items, profile.popularity)].astype(np.float64)
+    found: NDArray[np.float64] = counts[find_places(items, profile.popularity)].astype(np.float64)
     return found
 
 
-def _doublings(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+def _compute_doublings(counts: NDArray[np.float64]) -> NDArray[np.float64]:
     logarithms: NDArray[np.float64] = np.log2(1 + counts)
     return logarithms
 
 
-def _history_length(reference: View, live: View) -> ColumnSample:
+def _sample_history_length(reference: View, live: View) -> ColumnSample:
     if not live.histories_whole:
         return ColumnSample("history_length", "history", absent="the table begins with the window: nobody has a past")
     lengths = [view.requests["history_length"].cast(pl.Float64).to_numpy() for view in (reference, live)]
     return ColumnSample("history_length", "history", lengths[0], lengths[1])
 
 
-def _unknown_items(profile: Profile, live: View) -> ColumnSample:
+def _sample_unknown_items(profile: Profile, live: View) -> ColumnSample:
     labels = []
     for view in (profile.view, live):
         asked = view.requests["item_id"]
-        new = (places_of(asked, profile.popularity) < 0) & asked.is_not_null().to_numpy()
+        new = (find_places(asked, profile.popularity) < 0) & asked.is_not_null().to_numpy()
         some = new | (view.requests["unknown_items"].to_numpy() > 0)
         labels.append(np.where(some, "some", "none"))
     return ColumnSample("unknown_items", "unknown", labels[0], labels[1])
 
 
-def _new_items(profile: Profile, live: View, *, seed: int) -> Iterator[ColumnSample]:
-    new = described(live.items.filter(pl.Series(places_of(live.items["item_id"], profile.popularity) < 0)))
+def _draw_new_items(profile: Profile, live: View, *, seed: int) -> Iterator[ColumnSample]:
+    new = select_described_columns(
+        live.items.filter(pl.Series(find_places(live.items["item_id"], profile.popularity) < 0))
+    )
     if new.is_empty():
         yield ColumnSample("new_items", "text", absent="no item is described that the model does not know")
         return
     drawn = np.random.default_rng(seed).permutation(new.height)[: profile.catalogue.height]
-    for sample in text_columns(profile.catalogue, new[np.sort(drawn)]):
+    for sample in draw_text_columns(profile.catalogue, new[np.sort(drawn)]):
         yield dataclasses.replace(sample, name=f"new_items_{sample.name}")
 
 
-def _vector_columns(reference: View, live: View) -> Iterator[ColumnSample]:
+def _draw_vector_columns(reference: View, live: View) -> Iterator[ColumnSample]:
     names: tuple[Literal["item_vectors", "user_vectors"], ...] = ("item_vectors", "user_vectors")
     for name in names:
         parts = getattr(reference, name), getattr(live, name)
@@ -472,14 +476,14 @@ def _vector_columns(reference: View, live: View) -> Iterator[ColumnSample]:
         elif parts[0] is None or parts[1] is None:
             yield ColumnSample(name, name, absent="one side has none")
         else:
-            yield vector_column(name, parts[0], parts[1])
+            yield build_vector_column(name, parts[0], parts[1])
 
 
-def _answer_columns(profile: Profile, live: View, *, seed: int) -> Iterator[ColumnSample]:
+def _draw_answer_columns(profile: Profile, live: View, *, seed: int) -> Iterator[ColumnSample]:
     views = (profile.view, live)
     labels = [view.requests["answered_by"].to_numpy().astype(str) for view in views]
     yield ColumnSample("answered_by", "answer", labels[0], labels[1])
-    lists = [_lists(view, profile.facts.k) for view in views]
+    lists = [_read_lists(view, profile.facts.k) for view in views]
     if not all(part.height for part in lists):
         why = f"no list of {profile.facts.k} items by this model's towers, without filters"
         kinds: tuple[tuple[str, Kind], ...] = (("top_score", "score"), ("shown_items", "shown"))
@@ -494,7 +498,7 @@ def _answer_columns(profile: Profile, live: View, *, seed: int) -> Iterator[Colu
         np.random.default_rng([seed, side]).integers(profile.facts.k, size=len(p)) for side, p in enumerate(shown)
     ]
     picked = [part[np.arange(len(part)), place] for part, place in zip(shown, places, strict=True)]
-    popularities = [_doublings(_counts(profile, pl.Series(part))) for part in picked]
+    popularities = [_compute_doublings(_count_training(profile, pl.Series(part))) for part in picked]
     yield ColumnSample("shown_popularity", "score", popularities[0], popularities[1])
     yield ColumnSample("shown_items", "shown", picked[0], picked[1])
     _, numbers = np.unique(np.concatenate(shown), return_inverse=True)
@@ -503,6 +507,6 @@ def _answer_columns(profile: Profile, live: View, *, seed: int) -> Iterator[Colu
     yield ColumnSample("concentration", "concentration", numbered[0], numbered[1])
 
 
-def _lists(view: View, k: int) -> pl.DataFrame:
+def _read_lists(view: View, k: int) -> pl.DataFrame:
     whole = (pl.col("items").list.len() == k) & pl.col("scores").is_not_null()
     return view.requests.filter(whole.fill_null(value=False)).select("items", "scores")

@@ -40,7 +40,7 @@ LIST_KINDS: frozenset[Kind] = frozenset({"coverage", "concentration"})
 _PREDICTION: frozenset[Kind] = frozenset({"answer", "score", "shown", "coverage", "concentration"})
 
 
-def part_of(kind: Kind) -> Part:
+def find_part(kind: Kind) -> Part:
     """Tell what has drifted where a column has: the data, the embeddings, or what the model answers."""
     if kind in VECTOR_KINDS:
         return "embedding"
@@ -138,7 +138,9 @@ class TrendPoint:
     verdict: str = ""
 
     @classmethod
-    def of(cls, columns: Iterable[ColumnDrift], *, run_id: str, moment: datetime, verdict: str = "") -> TrendPoint:
+    def from_columns(
+        cls, columns: Iterable[ColumnDrift], *, run_id: str, moment: datetime, verdict: str = ""
+    ) -> TrendPoint:
         """Keep of a run's columns what the trend shows."""
         tested = [column for column in columns if column.effect is not None]
         return cls(
@@ -150,7 +152,7 @@ class TrendPoint:
         )
 
 
-def telling_columns(points: Iterable[TrendPoint], *, count: int) -> list[str]:
+def choose_trend_columns(points: Iterable[TrendPoint], *, count: int) -> list[str]:
     """Return the columns with the largest effects over all runs, the largest first."""
     largest: dict[str, float] = {}
     for point in points:

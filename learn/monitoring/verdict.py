@@ -19,7 +19,7 @@ from pydantic import TypeAdapter
 from learn.config import MonitoringSettings, Settings
 from learn.monitoring.delivery import Delivery, deliver
 from learn.monitoring.feedback import Comparison, LiveFeedback
-from learn.monitoring.summary import ColumnDrift, part_of
+from learn.monitoring.summary import ColumnDrift, find_part
 
 Level = Literal["ok", "watch", "retrain", "alarm"]
 LEVELS: tuple[Level, ...] = ("ok", "watch", "retrain", "alarm")
@@ -122,12 +122,12 @@ def decide(findings: Findings, rules: MonitoringSettings) -> Verdict:
     if not traffic.requests:
         silent = Reason("alarm", "silent", "There is no traffic at all in this window.", 0, rules.fewest_answers)
         return Verdict("alarm", (silent, *_log_reasons(traffic, rules)))
-    reasons = [*_log_reasons(traffic, rules), *_feedback_reasons(findings.feedback, rules)]
+    reasons = [*_log_reasons(traffic, rules), *_judge_feedback(findings.feedback, rules)]
     if traffic.requests < rules.fewest_answers:
         said = f"{traffic.requests:,} requests are too few to judge; {rules.fewest_answers:,} are needed."
         reasons.append(Reason("watch", "too_few", said, traffic.requests, rules.fewest_answers))
     else:
-        reasons += [*_unknown_reasons(traffic, rules), *_drift_reasons(findings.columns, rules)]
+        reasons += [*_judge_unknown(traffic, rules), *_judge_drift(findings.columns, rules)]
     ordered = sorted(reasons, key=lambda reason: (-LEVELS.index(reason.level), -(reason.value or 0)))
     if not ordered:
         ordered = [Reason("ok", "same", "The traffic is as it was in training.")]
@@ -143,26 +143,26 @@ def _log_reasons(traffic: Traffic, rules: MonitoringSettings) -> Iterator[Reason
     yield Reason(level, "damaged_lines", said, share, rules.alarm_damaged_share)
 
 
-def _unknown_reasons(traffic: Traffic, rules: MonitoringSettings) -> Iterator[Reason]:
+def _judge_unknown(traffic: Traffic, rules: MonitoringSettings) -> Iterator[Reason]:
     if traffic.unknown_share >= rules.retrain_unknown_share:
         said = f"{traffic.unknown_share:.1%} of the items in the traffic are unknown to the model."
         yield Reason("retrain", "unknown_items", said, traffic.unknown_share, rules.retrain_unknown_share)
 
 
-def _drift_reasons(columns: tuple[ColumnDrift, ...], rules: MonitoringSettings) -> Iterator[Reason]:
+def _judge_drift(columns: tuple[ColumnDrift, ...], rules: MonitoringSettings) -> Iterator[Reason]:
     for column in columns:
         if not column.drifted or column.effect is None:
             continue
-        level, limit = _drift_level(column, column.effect, rules)
+        level, limit = _choose_drift_level(column, column.effect, rules)
         said = (
-            f"{part_of(column.kind).capitalize()} drift: {column.name.replace('_', ' ')}, effect {column.effect:.2f}."
+            f"{find_part(column.kind).capitalize()} drift: {column.name.replace('_', ' ')}, effect {column.effect:.2f}."
         )
-        yield Reason(level, f"{part_of(column.kind)}_drift", said, column.effect, limit)
+        yield Reason(level, f"{find_part(column.kind)}_drift", said, column.effect, limit)
     if not any(column.status == "tested" for column in columns):
         yield Reason("watch", "nothing_compared", "No column could be compared with the reference profile.")
 
 
-def _drift_level(column: ColumnDrift, effect: float, rules: MonitoringSettings) -> tuple[Level, float]:
+def _choose_drift_level(column: ColumnDrift, effect: float, rules: MonitoringSettings) -> tuple[Level, float]:
     # Of unknown items the share decides, by a rule of its own: most long histories hold one of the few there are.
     if column.kind == "unknown":
         return "watch", rules.retrain_effect
@@ -171,7 +171,7 @@ def _drift_level(column: ColumnDrift, effect: float, rules: MonitoringSettings) 
     return ("retrain" if effect >= rules.retrain_effect else "watch"), rules.retrain_effect
 
 
-def _feedback_reasons(feedback: LiveFeedback | None, rules: MonitoringSettings) -> Iterator[Reason]:
+def _judge_feedback(feedback: LiveFeedback | None, rules: MonitoringSettings) -> Iterator[Reason]:
     if feedback is None:
         return
     recent = feedback.recent
@@ -186,10 +186,10 @@ def _feedback_reasons(feedback: LiveFeedback | None, rules: MonitoringSettings) 
         )
         yield Reason(level, "live_quality", said, fall, rules.retrain_quality_fall)
     for comparison in feedback.comparisons:
-        yield from _comparison_reasons(comparison, rules)
+        yield from _judge_comparison(comparison, rules)
 
 
-def _comparison_reasons(found: Comparison, rules: MonitoringSettings) -> Iterator[Reason]:
+def _judge_comparison(found: Comparison, rules: MonitoringSettings) -> Iterator[Reason]:
     if found.ratio_p_value is not None and found.ratio_p_value <= rules.ratio_significance:
         said = (
             f"{found.observed_share:.1%} of the people saw challenger {found.challenger} instead of "
@@ -209,7 +209,7 @@ def _comparison_reasons(found: Comparison, rules: MonitoringSettings) -> Iterato
 
 
 @dataclass(frozen=True)
-class Watched:
+class MonitorResult:
     """What the monitor found.
 
     Attributes:
@@ -225,7 +225,7 @@ class Watched:
     verdict_file: Path
 
 
-def verdict_message(watched: Watched, *, run_id: str, whole: bool = True) -> dict[str, Any]:
+def format_verdict(watched: MonitorResult, *, run_id: str, whole: bool = True) -> dict[str, Any]:
     """Return the verdict for a file or a webhook: plain JSON values.
 
     Args:
@@ -247,7 +247,7 @@ def verdict_message(watched: Watched, *, run_id: str, whole: bool = True) -> dic
     } | ({"findings": found} if whole else {})
 
 
-def tell(watched: Watched, *, run_id: str, settings: Settings) -> Delivery:
+def notify(watched: MonitorResult, *, run_id: str, settings: Settings) -> Delivery:
     """Send the verdict to the webhook, where there is one and the verdict is grave enough, and what waited before.
 
     Raises:
@@ -257,7 +257,7 @@ def tell(watched: Watched, *, run_id: str, settings: Settings) -> Delivery:
     rules = settings.monitoring
     grave = LEVELS.index(watched.verdict.level) >= LEVELS.index(rules.webhook_from)
     return deliver(
-        verdict_message(watched, run_id=run_id, whole=False) if grave else None,
+        format_verdict(watched, run_id=run_id, whole=False) if grave else None,
         name=f"{datetime.now(tz=UTC):%Y%m%dT%H%M%S}-{run_id}",
         outbox=settings.workspace.absolute() / "webhook",
         settings=rules,

@@ -16,15 +16,22 @@ import numpy as np
 import polars as pl
 
 from learn.config import Settings
-from learn.data import TimestampScale, load_tables, timestamp_scale
+from learn.data import TimestampScale, detect_timestamp_scale, load_tables
 from learn.errors import DriftError, SettingsError
 from learn.monitoring.feedback import measure_feedback
 from learn.monitoring.monitor_report import run_monitor_report
 from learn.monitoring.profile import Profile
-from learn.monitoring.requests import Sizes, View, WatchedModel, logged_view, made_view, table_runs
-from learn.monitoring.samples import live_columns
-from learn.monitoring.verdict import Findings, Traffic, Watched, decide, verdict_message
-from learn.storage import staged
+from learn.monitoring.requests import (
+    Sizes,
+    View,
+    WatchedModel,
+    read_table_runs,
+    sample_logged_requests,
+    simulate_requests,
+)
+from learn.monitoring.samples import draw_live_columns
+from learn.monitoring.verdict import Findings, MonitorResult, Traffic, decide, format_verdict
+from learn.storage import atomic_files
 from learn.traffic import TrafficRead, is_traffic_log, read_traffic
 
 
@@ -54,7 +61,7 @@ class TableRead:
         return f"Table: {self.rows:,} interactions in folder {self.name}."
 
 
-def one_source(traffic: str, table: str) -> Path:
+def choose_source(traffic: str, table: str) -> Path:
     """Return the one folder that was named.
 
     Raises:
@@ -69,7 +76,7 @@ def one_source(traffic: str, table: str) -> Path:
     return Path(traffic or table).absolute()
 
 
-def window_begin(since: str, *, days: int) -> str:
+def parse_window_begin(since: str, *, days: int) -> str:
     """Return the begin of the window: as said, or so many days before now, in UTC; empty where nothing was said.
 
     Raises:
@@ -97,17 +104,19 @@ def read_source(
         SettingsError: A moment is none.
     """
     if is_traffic_log(folder):
-        return read_traffic(folder, destination, since=_moment(since, "--since"), until=_moment(until, "--until"))
+        return read_traffic(
+            folder, destination, since=_parse_moment(since, "--since"), until=_parse_moment(until, "--until")
+        )
     tables = load_tables(folder, destination, settings=settings.data)
     times = pl.scan_parquet(destination / "interactions.parquet").select(pl.col("timestamp").median()).collect()
-    scale = timestamp_scale(float(times.item() or 0))
+    scale = detect_timestamp_scale(float(times.item() or 0))
     bounds = [
         scale.parse(text, setting=option) if text else None for text, option in ((since, "--since"), (until, "--until"))
     ]
     return TableRead(folder.name, destination, bounds[0], bounds[1], scale, tables.interactions)
 
 
-def _moment(text: str, option: str) -> datetime | None:
+def _parse_moment(text: str, option: str) -> datetime | None:
     if not text:
         return None
     try:
@@ -128,7 +137,7 @@ def monitor(
     run_id: str,
     reports: Path,
     settings: Settings,
-) -> Watched:
+) -> MonitorResult:
     """Compare traffic with the profile, judge it, and write the report and the verdict.
 
     Time, memory and the page are bounded by the settings' sample sizes, but for reading the log itself.
@@ -146,27 +155,29 @@ def monitor(
         StorageError: The disk is full or closed.
     """
     findings, view = (
-        _log_found(read, model, settings)
+        _examine_log(read, model, settings)
         if isinstance(read, TrafficRead)
-        else _table_found(read, profile, model, settings)
+        else _examine_table(read, profile, model, settings)
     )
-    samples = () if view is None else live_columns(profile, view, seed=settings.seed)
+    samples = () if view is None else draw_live_columns(profile, view, seed=settings.seed)
     findings, page = run_monitor_report(
         findings, samples, settings=settings.drift, rules=settings.monitoring, seed=settings.seed
     )
     verdict = decide(findings, settings.monitoring)
-    watched = Watched(findings, verdict, reports / REPORT, reports / VERDICT)
-    with staged(reports, names=(REPORT, VERDICT)) as stage:
+    watched = MonitorResult(findings, verdict, reports / REPORT, reports / VERDICT)
+    with atomic_files(reports, names=(REPORT, VERDICT)) as stage:
         (stage / REPORT).write_text(page, encoding="utf-8")
-        text = json.dumps(verdict_message(watched, run_id=run_id), indent=2, allow_nan=False)
+        text = json.dumps(format_verdict(watched, run_id=run_id), indent=2, allow_nan=False)
         (stage / VERDICT).write_text(text + "\n", encoding="utf-8")
     return watched
 
 
-def _log_found(read: TrafficRead, model: WatchedModel, settings: Settings) -> tuple[Findings, View | None]:
+def _examine_log(read: TrafficRead, model: WatchedModel, settings: Settings) -> tuple[Findings, View | None]:
     view = None
     if read.answer_rows:
-        view = logged_view("live traffic", read, model, sizes=Sizes.of(settings), seed=settings.seed)
+        view = sample_logged_requests(
+            "live traffic", read, model, sizes=Sizes.from_settings(settings), seed=settings.seed
+        )
     traffic = Traffic(
         name="traffic log",
         kind="log",
@@ -183,10 +194,10 @@ def _log_found(read: TrafficRead, model: WatchedModel, settings: Settings) -> tu
     return Findings(traffic, (), measure_feedback(read, settings=settings.monitoring)), view
 
 
-def _table_found(
+def _examine_table(
     read: TableRead, profile: Profile, model: WatchedModel, settings: Settings
 ) -> tuple[Findings, View | None]:
-    since = read.since if read.since is not None else _after_training(profile, read.scale)
+    since = read.since if read.since is not None else _find_training_end(profile, read.scale)
     # Nothing was quarantined here: rows that say too little are left out, and of an item told twice the first counts.
     interactions = (
         pl.read_parquet(read.folder / "interactions.parquet")
@@ -199,17 +210,17 @@ def _table_found(
     window = interactions if since is None else interactions.filter(pl.col("timestamp") >= since)
     view = None
     if window.height:
-        view = made_view(
+        view = simulate_requests(
             f"table {read.name}",
-            table_runs(interactions, model, since=since),
+            read_table_runs(interactions, model, since=since),
             model,
             items=items.unique("item_id", keep="first", maintain_order=True),
-            sizes=Sizes.of(settings),
+            sizes=Sizes.from_settings(settings),
             seed=settings.seed,
         )
     bounds = [window["timestamp"].min(), window["timestamp"].max()]
     moments = [
-        read.scale.moment(float(each)) if read.scale.is_clock and isinstance(each, int | float) else None
+        read.scale.to_datetime(float(each)) if read.scale.is_clock and isinstance(each, int | float) else None
         for each in bounds
     ]
     traffic = Traffic(
@@ -225,12 +236,12 @@ def _table_found(
     return Findings(traffic, (), None), view
 
 
-def _after_training(profile: Profile, scale: TimestampScale) -> float | None:
+def _find_training_end(profile: Profile, scale: TimestampScale) -> float | None:
     """Begin of the window where nobody said one: right after the training data, if its clock is the table's."""
     until = profile.facts.until
     if until is None:
         return None
-    if timestamp_scale(until) != scale:
+    if detect_timestamp_scale(until) != scale:
         raise DriftError(
             "The timestamps of the table are of another kind than those of the training data.",
             where="timestamp",

@@ -1,6 +1,6 @@
-from .aliases import Challenger, ModelAliases, aliases_path, read_aliases
+from .aliases import Challenger, ModelAliases, find_aliases_path, read_aliases
 from .bundle import ITEMS, Bundle, GateDecision, Manifest, read_bundle, read_manifest, record_decision, write_bundle
-from .earlier import champion_bundle, check_start, read_production, read_start, trained_rows
+from .earlier import check_start, find_champion_bundle, read_production, read_start, read_trained_rows
 from .promotion import promote, promote_run
 from .store import find_stored, list_stored, load_stored, store_bundle
 from .summary import Champion, ProductionBundle, Promotion, ReleaseSummary, StartBundle
@@ -17,9 +17,9 @@ __all__ = [
     "Promotion",
     "ReleaseSummary",
     "StartBundle",
-    "aliases_path",
-    "champion_bundle",
     "check_start",
+    "find_aliases_path",
+    "find_champion_bundle",
     "find_stored",
     "list_stored",
     "load_stored",
@@ -30,8 +30,8 @@ __all__ = [
     "read_manifest",
     "read_production",
     "read_start",
+    "read_trained_rows",
     "record_decision",
     "store_bundle",
-    "trained_rows",
     "write_bundle",
 ]

@@ -88,7 +88,7 @@ class ModelAliases(_Part):
     history: tuple[Change, ...] = ()
     """Every change, the oldest first."""
 
-    def alias_of(self, version: str) -> Alias | None:
+    def find_alias(self, version: str) -> Alias | None:
         """Return the alias that a version has."""
         if version == self.champion:
             return "champion"
@@ -102,7 +102,7 @@ class AliasFile(_Part):
     models: dict[str, ModelAliases] = Field(default_factory=dict)
 
 
-def aliases_path() -> Path:
+def find_aliases_path() -> Path:
     """Return where the file lies: ``learn/aliases.json`` in BentoML's home."""
     return Path(BentoMLContainer.bentoml_home.get()) / "learn" / "aliases.json"
 
@@ -132,4 +132,4 @@ def read_aliases(name: str, *, path: Path | None = None) -> ModelAliases:
     Raises:
         ServingError: As :func:`read_alias_file` raises it.
     """
-    return read_alias_file(path or aliases_path()).models.get(name, ModelAliases())
+    return read_alias_file(path or find_aliases_path()).models.get(name, ModelAliases())

@@ -31,9 +31,9 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, Field, JsonValue, ValidationError
 
 from learn.config import Settings
-from learn.errors import BundleError, storage_faults
+from learn.errors import BundleError, explain_storage_faults
 from learn.model import SHAPE, WEIGHTS, Towers, load_towers, save_towers
-from learn.storage import working_folder
+from learn.storage import open_working_folder
 
 _COLUMN = "vector"
 
@@ -222,22 +222,22 @@ def write_bundle(
         StorageError: The disk is full or closed.
     """
     _check_parts(towers, items, item_inputs, item_vectors, where=destination)
-    if destination.exists() and not _replaceable(destination):
+    if destination.exists() and not _is_replaceable(destination):
         raise BundleError(
             "Something else than a bundle stands where the bundle should go.",
             where=destination,
             fix="name another folder, or move that one away",
         )
-    with storage_faults(destination):
+    with explain_storage_faults(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
-        with working_folder(destination.parent, prefix=f".{destination.name}.") as scratch:
+        with open_working_folder(destination.parent, prefix=f".{destination.name}.") as scratch:
             fresh = scratch / "bundle"
             weights_sha256 = save_towers(towers, fresh)
             items.write_parquet(fresh / ITEMS, compression="zstd")
             write_vectors(fresh / VECTORS, item_vectors)
             if not np.array_equal(item_inputs, item_vectors):
                 write_vectors(fresh / INPUTS, item_inputs)
-            recall = _indexed(fresh, item_vectors, queries, from_items=manifest.settings.serving.ann_items)
+            recall = _build_index(fresh, item_vectors, queries, from_items=manifest.settings.serving.ann_items)
             complete = manifest.model_copy(
                 update={"format": FORMAT, "weights_sha256": weights_sha256, "ann_recall_at_10": recall}
             )
@@ -245,7 +245,7 @@ def write_bundle(
             if profile is not None:
                 shutil.copytree(profile, fresh / PROFILE)
             files = sorted(file.relative_to(fresh).as_posix() for file in fresh.rglob("*") if file.is_file())
-            _write_json(fresh / CHECKSUMS, {name: _sha256(fresh / name) for name in files})
+            _write_json(fresh / CHECKSUMS, {name: _hash_file(fresh / name) for name in files})
             if destination.exists():
                 destination.rename(scratch / "replaced")
             fresh.rename(destination)
@@ -258,9 +258,9 @@ def read_bundle(folder: Path) -> Bundle:
     Raises:
         BundleError: A file is missing, changed or damaged, or another version of LEARN wrote the bundle.
     """
-    checksums = _checked_files(folder)
+    checksums = _check_files(folder)
     raw = _read_object(folder / MANIFEST)
-    manifest = _checked_manifest(raw, where=folder / MANIFEST)
+    manifest = _check_manifest(raw, where=folder / MANIFEST)
     try:
         items = pl.read_parquet(folder / ITEMS, glob=False)
         vectors = read_vectors(folder / VECTORS)
@@ -269,7 +269,7 @@ def read_bundle(folder: Path) -> Bundle:
         raise BundleError(f"The bundle's tables cannot be read: {fault}.", where=folder, fix=_AGAIN) from fault
     towers = load_towers(folder)
     _check_parts(towers, items, inputs, vectors, where=folder)
-    return Bundle(folder, _version(checksums, raw), manifest, items, towers, inputs, vectors)
+    return Bundle(folder, _compute_version(checksums, raw), manifest, items, towers, inputs, vectors)
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -278,7 +278,7 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         BundleError: There is no manifest, or another version of LEARN wrote it.
     """
-    return _checked_manifest(_read_object(folder / MANIFEST), where=folder / MANIFEST)
+    return _check_manifest(_read_object(folder / MANIFEST), where=folder / MANIFEST)
 
 
 def record_decision(folder: Path, decision: GateDecision) -> None:
@@ -289,33 +289,33 @@ def record_decision(folder: Path, decision: GateDecision) -> None:
         StorageError: The disk is full or closed.
     """
     manifest, checksums = _read_object(folder / MANIFEST), _read_object(folder / CHECKSUMS)
-    with storage_faults(folder):
+    with explain_storage_faults(folder):
         _write_json(folder / MANIFEST, manifest | {"decision": decision.model_dump(mode="json")})
-        _write_json(folder / CHECKSUMS, checksums | {MANIFEST: _sha256(folder / MANIFEST)})
+        _write_json(folder / CHECKSUMS, checksums | {MANIFEST: _hash_file(folder / MANIFEST)})
 
 
 def copy_bundle(source: Path, destination: Path) -> None:
     """Copy a bundle's own files, and no others, into an existing folder."""
-    with storage_faults(destination):
-        for name in (*_checked_files(source), CHECKSUMS):
+    with explain_storage_faults(destination):
+        for name in (*_check_files(source), CHECKSUMS):
             (destination / name).parent.mkdir(exist_ok=True)
             shutil.copyfile(source / name, destination / name)
 
 
-def _indexed(
+def _build_index(
     folder: Path, vectors: NDArray[np.float32], queries: NDArray[np.float32] | None, *, from_items: int
 ) -> float | None:
     """Build the approximate search of a large catalogue, and return its recall."""
     if queries is None or not len(queries) or len(vectors) < from_items:
         return None
-    from learn.retrieval import AnnIndex, build_index, measured_recall
+    from learn.retrieval import AnnIndex, build_index, measure_recall
 
     build_index(vectors, folder / INDEX)
     index = AnnIndex.read(folder / INDEX, count=len(vectors), dimension=vectors.shape[1])
-    return measured_recall(index, vectors, queries)
+    return measure_recall(index, vectors, queries)
 
 
-def _checked_files(folder: Path) -> dict[str, str]:
+def _check_files(folder: Path) -> dict[str, str]:
     checksums = _read_object(folder / CHECKSUMS)
     # A name from a file must never lead out of the folder, so names are compared, not followed.
     own = {name for name in checksums if not _PROFILE_FILE.fullmatch(name)}
@@ -324,14 +324,14 @@ def _checked_files(folder: Path) -> dict[str, str]:
     for name, expected in checksums.items():
         if not (folder / name).is_file():
             raise BundleError("A file of the bundle is missing.", where=folder / name, fix=_AGAIN)
-        if _sha256(folder / name) != expected:
+        if _hash_file(folder / name) != expected:
             raise BundleError(
                 "A file of the bundle was changed or damaged after it was written.", where=folder / name, fix=_AGAIN
             )
     return {name: str(digest) for name, digest in checksums.items()}
 
 
-def _checked_manifest(raw: dict[str, JsonValue], *, where: Path) -> Manifest:
+def _check_manifest(raw: dict[str, JsonValue], *, where: Path) -> Manifest:
     fix = "use the version of LEARN that wrote it, or run the flow again"
     found = raw.get("format")
     if found != FORMAT:
@@ -343,7 +343,7 @@ def _checked_manifest(raw: dict[str, JsonValue], *, where: Path) -> Manifest:
             fix=fix,
         )
     try:
-        return Manifest.model_validate(_without_retired(raw))
+        return Manifest.model_validate(_drop_retired(raw))
     except ValidationError as fault:
         first = fault.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
@@ -352,7 +352,7 @@ def _checked_manifest(raw: dict[str, JsonValue], *, where: Path) -> Manifest:
         ) from fault
 
 
-def _without_retired(raw: dict[str, JsonValue]) -> dict[str, JsonValue]:
+def _drop_retired(raw: dict[str, JsonValue]) -> dict[str, JsonValue]:
     """Leave out the settings that are none any more, so that models of before stay readable."""
     settings = raw.get("settings")
     monitoring = settings.get("monitoring") if isinstance(settings, dict) else None
@@ -401,11 +401,11 @@ def _check_parts(
             raise BundleError(f"The bundle's parts do not fit together: {what}.", where=where, fix=_AGAIN)
 
 
-def _replaceable(folder: Path) -> bool:
+def _is_replaceable(folder: Path) -> bool:
     return folder.is_dir() and ((folder / CHECKSUMS).is_file() or not any(folder.iterdir()))
 
 
-def _version(checksums: dict[str, str], manifest: dict[str, JsonValue]) -> str:
+def _compute_version(checksums: dict[str, str], manifest: dict[str, JsonValue]) -> str:
     # The manifest as it was written, not as it is understood: later code adds settings, and the model stays the same.
     # The time and the run stand aside, because a repeated run makes the same model.
     contents = {
@@ -423,6 +423,6 @@ def _write_json(path: Path, value: object) -> None:
     path.write_text(json.dumps(value, indent=2, sort_keys=True, allow_nan=False) + "\n", encoding="utf-8")
 
 
-def _sha256(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

@@ -53,15 +53,15 @@ _by = click.option("--by", default="", help="Who; this user at this machine if n
 def list_models(name: str, as_json: bool) -> None:
     """Show the stored models, the newest first."""
     from learn.registry.aliases import read_aliases
-    from learn.registry.lineage import Lineages, lineage_of
+    from learn.registry.lineage import Lineages, read_lineage
     from learn.registry.store import list_stored
 
     aliases = read_aliases(name)
-    rows = [lineage_of(model, aliases) for model in list_stored(name)]
+    rows = [read_lineage(model, aliases) for model in list_stored(name)]
     if as_json:
         click.echo(Lineages.dump_json(rows, indent=2).decode())
     elif rows:
-        _show(_listed(rows))
+        _show(_build_table(rows))
     else:
         click.echo(f"BentoML's model store holds no `{name}` yet; a run of the train flow puts one there.")
 
@@ -73,14 +73,14 @@ def list_models(name: str, as_json: bool) -> None:
 def show(name: str, version: str, as_json: bool) -> None:
     """Show where a model comes from, how good it was, and who promoted it."""
     from learn.registry.aliases import read_aliases
-    from learn.registry.lineage import lineage_of
+    from learn.registry.lineage import read_lineage
     from learn.registry.store import find_stored
 
-    found = lineage_of(find_stored(name, version), read_aliases(name), checked=True)
+    found = read_lineage(find_stored(name, version), read_aliases(name), checked=True)
     if as_json:
         click.echo(found.model_dump_json(indent=2))
     else:
-        _show(_described(found))
+        _show(_build_description(found))
 
 
 @models.command("promote")
@@ -100,9 +100,9 @@ def promote_model(name: str, version: str, alias: str, share: float | None, shad
 
     A running service takes it within seconds, without a restart.
     """
-    from learn.registry.promotion import promote, promote_challenger, whoami
+    from learn.registry.promotion import describe_author, promote, promote_challenger
 
-    who = by or whoami()
+    who = by or describe_author()
     if alias == "champion":
         if shadow or share is not None:
             raise click.UsageError("--share and --shadow are for a challenger: add --as challenger.")
@@ -110,7 +110,7 @@ def promote_model(name: str, version: str, alias: str, share: float | None, shad
     else:
         given = (1.0 if shadow else _SHARE) if share is None else share
         change = promote_challenger(name, version, share=given, shadow=shadow, reason=reason, by=who)
-    click.echo(f"{version} is the {alias} already: nothing changes." if change is None else _said(change))
+    click.echo(f"{version} is the {alias} already: nothing changes." if change is None else _describe_change(change))
 
 
 @models.command("rollback")
@@ -119,9 +119,9 @@ def promote_model(name: str, version: str, alias: str, share: float | None, shad
 @click.pass_obj
 def roll_back_model(name: str, reason: str, by: str) -> None:
     """Make the champion before the present one the champion again."""
-    from learn.registry.promotion import roll_back, whoami
+    from learn.registry.promotion import describe_author, roll_back
 
-    click.echo(_said(roll_back(name, reason=reason, by=by or whoami())))
+    click.echo(_describe_change(roll_back(name, reason=reason, by=by or describe_author())))
 
 
 @models.command("withdraw")
@@ -130,9 +130,9 @@ def roll_back_model(name: str, reason: str, by: str) -> None:
 @click.pass_obj
 def withdraw_challenger(name: str, reason: str, by: str) -> None:
     """Take the challenger away: everyone gets the champion."""
-    from learn.registry.promotion import whoami, withdraw
+    from learn.registry.promotion import describe_author, withdraw
 
-    click.echo(_said(withdraw(name, reason=reason, by=by or whoami())))
+    click.echo(_describe_change(withdraw(name, reason=reason, by=by or describe_author())))
 
 
 @models.command("reproduce")
@@ -170,17 +170,17 @@ def reproduce_model(context: click.Context, version: str, data: Path, keep: Path
     context.exit(0 if found.same else _DIFFERENT)
 
 
-def _said(change: Change) -> str:
-    how = "" if change.share is None else f", for {change.share:.0%} of the users{_shadowed(change.shadow)}"
+def _describe_change(change: Change) -> str:
+    how = "" if change.share is None else f", for {change.share:.0%} of the users{_describe_shadow(change.shadow)}"
     went = f"{change.alias}: {change.before or 'none'} -> {change.after or 'none'}{how}"
     return f"{went} ({change.action} by {change.by}: {change.reason})"
 
 
-def _shadowed(shadow: bool) -> str:
+def _describe_shadow(shadow: bool) -> str:
     return " in the shadow" if shadow else ""
 
 
-def _listed(rows: list[Lineage]) -> Table:
+def _build_table(rows: list[Lineage]) -> Table:
     table = Table(box=None, pad_edge=False, header_style="bold")
     for heading in ("version", "alias", "created", "data version"):
         table.add_column(heading, no_wrap=True)
@@ -188,27 +188,27 @@ def _listed(rows: list[Lineage]) -> Table:
         table.add_column(heading, justify="right")
     table.add_column("gate")
     for row in rows:
-        figures = [row.metric(name) for name in ("ndcg@10", "recall@10")]
+        figures = [row.find_metric(name) for name in ("ndcg@10", "recall@10")]
         table.add_row(
             row.version,
-            row.alias and f"{row.alias}{_beside(row)}",
-            _moment(row.created) or _shown_time(row.stored),
+            row.alias and f"{row.alias}{_format_alias(row)}",
+            _format_moment(row.created) or _format_time(row.stored),
             row.data_version[:_LONG],
             *("" if figure is None else f"{figure.value:.4f}" for figure in figures),
-            Text(row.fault, style="red") if row.fault else _verdict(row),
+            Text(row.fault, style="red") if row.fault else _format_verdict(row),
         )
     return table
 
 
-def _beside(row: Lineage) -> str:
-    return "" if row.challenger is None else f" {row.challenger.share:.0%}{_shadowed(row.challenger.shadow)}"
+def _format_alias(row: Lineage) -> str:
+    return "" if row.challenger is None else f" {row.challenger.share:.0%}{_describe_shadow(row.challenger.shadow)}"
 
 
-def _verdict(row: Lineage) -> str:
+def _format_verdict(row: Lineage) -> str:
     return "" if row.decision is None else "fit" if row.decision.fit else "not fit"
 
 
-def _described(found: Lineage) -> Table:
+def _build_description(found: Lineage) -> Table:
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
@@ -219,33 +219,33 @@ def _described(found: Lineage) -> Table:
             table.add_row(label, Text("\n".join(kept)))
 
     add("Model", f"{found.model}:{found.version}")
-    add("Alias", f"{found.alias or 'none'}{_beside(found)}")
+    add("Alias", f"{found.alias or 'none'}{_format_alias(found)}")
     add("Whole", f"NO: {found.fault}" if found.fault else "yes, every file is as it was written")
-    add("Stored", _shown_time(found.stored))
-    add("Made by", f"run {found.run_id}, {_moment(found.created)}" if found.run_id else "")
+    add("Stored", _format_time(found.stored))
+    add("Made by", f"run {found.run_id}, {_format_moment(found.created)}" if found.run_id else "")
     add("Data", found.data_version, found.split)
     add("Encoder", found.encoder_fingerprint)
     add("Code", found.code_revision or "not under version control")
     add("Parent", found.parent or "none: trained from nothing")
     add("Seed", "" if found.seed is None else str(found.seed))
     add("Settings", *(f"{each.setting} = {each.value} (default {each.default})" for each in found.settings))
-    add("On test", *(_figure(metric) for metric in found.metrics))
-    add("Gate", _verdict(found), *(() if found.decision is None else found.decision.reasons))
+    add("On test", *(_format_metric(metric) for metric in found.metrics))
+    add("Gate", _format_verdict(found), *(() if found.decision is None else found.decision.reasons))
     add("Weights", found.weights_sha256)
-    add("History", *(f"{_shown_time(change.time)}  {_said(change)}" for change in found.changes))
+    add("History", *(f"{_format_time(change.time)}  {_describe_change(change)}" for change in found.changes))
     return table
 
 
-def _figure(metric: Metric) -> str:
+def _format_metric(metric: Metric) -> str:
     interval = "" if metric.low is None else f" [{metric.low:.4f}, {metric.high:.4f}]"
     return f"{metric.name} {metric.value:.4f}{interval}"
 
 
-def _moment(text: str) -> str:
-    return _shown_time(datetime.fromisoformat(text)) if text else ""
+def _format_moment(text: str) -> str:
+    return _format_time(datetime.fromisoformat(text)) if text else ""
 
 
-def _shown_time(moment: datetime) -> str:
+def _format_time(moment: datetime) -> str:
     return moment.astimezone(UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 

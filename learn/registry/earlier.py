@@ -6,7 +6,7 @@ from learn.registry.earlier import check_start, read_start, refuse_seen_windows
 
 The model in production: found before any work, and read when the towers that may follow it are evaluated.
 
-from learn.registry.earlier import check_production, newest_production, read_production
+from learn.registry.earlier import check_production, find_newest_production, read_production
 
 The gate holds a run's towers against the champion; any other stored model can be measured beside them as well.
 """
@@ -21,13 +21,13 @@ import numpy as np
 import polars as pl
 
 from learn.config import ContentSettings, Settings
-from learn.content import ItemPrompt, arithmetics, fingerprint_encoder, resolved
-from learn.data import Histories, timestamp_scale
+from learn.content import ItemPrompt, compute_fingerprint, list_arithmetics, resolve_settings_encoder
+from learn.data import Histories, detect_timestamp_scale
 from learn.errors import BundleError
 from learn.evaluation import ProductionModel, Standing
 from learn.model import WarmStart, refuse_other_towers
 from learn.registry.bundle import Bundle, read_bundle
-from learn.registry.store import find_stored, newest_stored
+from learn.registry.store import find_stored, read_newest_stored
 from learn.registry.summary import ProductionBundle, StartBundle
 
 # Shops mend titles, but not half of them: below that, equal ids are an accident of two data sets that count from 0.
@@ -50,17 +50,17 @@ def read_unchanged(folder: Path, *, version: str) -> Bundle:
     return bundle
 
 
-def other_content(bundle: Bundle, settings: ContentSettings) -> str:
+def explain_other_content(bundle: Bundle, settings: ContentSettings) -> str:
     """Say how its content vectors differ from those that these settings give; empty where they do not.
 
     Raises:
         EncoderError: The encoder of the settings cannot be had.
     """
     prompt = ItemPrompt(settings)
-    source = resolved(settings)
+    source = resolve_settings_encoder(settings)
     accepted = (
-        fingerprint_encoder(source, settings, template_version=prompt.template_version, arithmetic=each)
-        for each in arithmetics(settings)
+        compute_fingerprint(source, settings, template_version=prompt.template_version, arithmetic=each)
+        for each in list_arithmetics(settings)
     )
     earlier = bundle.manifest.settings.content
     same_width = settings.field_vectors == earlier.field_vectors
@@ -75,7 +75,7 @@ def other_content(bundle: Bundle, settings: ContentSettings) -> str:
     return ", ".join(said) or "the files of the encoder, or the wording of the prompt, are not the same"
 
 
-def trained_rows(bundle: Bundle) -> dict[str, int]:
+def read_trained_rows(bundle: Bundle) -> dict[str, int]:
     """Return each trained item's row in what the towers learned of single items, by item id.
 
     Raises:
@@ -91,7 +91,7 @@ def trained_rows(bundle: Bundle) -> dict[str, int]:
     return {item: row for row, item in enumerate(trained)}
 
 
-def same_items(bundle: Bundle, tables: Path) -> bool:
+def has_same_items(bundle: Bundle, tables: Path) -> bool:
     """Say whether equal item ids mean the same items: whether most titles are the same, too."""
     now = pl.read_parquet(tables / "items.parquet", columns=["item_id", "title"], glob=False)
     common = bundle.items.join(now, on="item_id", suffix="_now")
@@ -99,10 +99,10 @@ def same_items(bundle: Bundle, tables: Path) -> bool:
     return bool(len(common)) and bool(np.greater_equal(same, _SAME_TITLES))
 
 
-def shown_moment(number: float) -> str:
+def format_cut(number: float) -> str:
     """Return a cut of a split as a person reads it: a date where timestamps are a clock."""
-    scale = timestamp_scale(number)
-    return str(scale.moment(number)) if scale.is_clock else f"{number:g}"
+    scale = detect_timestamp_scale(number)
+    return str(scale.to_datetime(number)) if scale.is_clock else f"{number:g}"
 
 
 _ANEW = "leave `--init-from` out and train anew"
@@ -117,7 +117,7 @@ def check_start(folder: Path, *, settings: Settings) -> StartBundle:
         EncoderError: The encoder of the settings cannot be had.
     """
     bundle = read_bundle(folder)
-    refuse_other_towers(_warm_start(bundle, rows={}, same_shop=True), settings.towers)
+    refuse_other_towers(_build_warm_start(bundle, rows={}, same_shop=True), settings.towers)
     _refuse_other_content(bundle, settings.content)
     return StartBundle(folder.absolute(), bundle.version)
 
@@ -133,9 +133,9 @@ def read_start(start: StartBundle, *, tables: Path) -> WarmStart:
         BundleError: The bundle was damaged or replaced since it was checked.
     """
     bundle = read_unchanged(start.folder, version=start.version)
-    same_shop = same_items(bundle, tables)
+    same_shop = has_same_items(bundle, tables)
     known = same_shop and bundle.towers.id_table is not None
-    return _warm_start(bundle, rows=trained_rows(bundle) if known else {}, same_shop=same_shop)
+    return _build_warm_start(bundle, rows=read_trained_rows(bundle) if known else {}, same_shop=same_shop)
 
 
 def refuse_seen_windows(start: StartBundle, histories_folder: Path, *, tables: Path) -> None:
@@ -148,7 +148,7 @@ def refuse_seen_windows(start: StartBundle, histories_folder: Path, *, tables: P
     bundle = read_unchanged(start.folder, version=start.version)
     earlier: dict[str, Any] = bundle.manifest.split
     now = Histories.open(histories_folder).split
-    if not earlier or not same_items(bundle, tables):
+    if not earlier or not has_same_items(bundle, tables):
         return
     where = f"bundle {start.version}"
     if earlier["method"] != now["method"]:
@@ -159,7 +159,7 @@ def refuse_seen_windows(start: StartBundle, histories_folder: Path, *, tables: P
             fix=f"use `--split {earlier['method']}`, or {_ANEW}",
         )
     if now["method"] == "by_date" and earlier["validation_from"] > now["validation_from"]:
-        ended, begins = (shown_moment(split["validation_from"]) for split in (earlier, now))
+        ended, begins = (format_cut(split["validation_from"]) for split in (earlier, now))
         raise BundleError(
             f"The bundle was trained on interactions up to {ended}, and this run validates from {begins} on: the start "
             "weights have seen what it would be measured by.",
@@ -168,7 +168,7 @@ def refuse_seen_windows(start: StartBundle, histories_folder: Path, *, tables: P
         )
 
 
-def _warm_start(bundle: Bundle, *, rows: dict[str, int], same_shop: bool) -> WarmStart:
+def _build_warm_start(bundle: Bundle, *, rows: dict[str, int], same_shop: bool) -> WarmStart:
     return WarmStart(
         parent=bundle.version,
         towers=bundle.towers,
@@ -180,7 +180,7 @@ def _warm_start(bundle: Bundle, *, rows: dict[str, int], same_shop: bool) -> War
 
 
 def _refuse_other_content(bundle: Bundle, settings: ContentSettings) -> None:
-    if difference := other_content(bundle, settings):
+    if difference := explain_other_content(bundle, settings):
         raise BundleError(
             f"The start weights read other content vectors: {difference}.",
             where=f"bundle {bundle.version}",
@@ -208,35 +208,35 @@ def check_production(folder: Path, *, settings: Settings) -> ProductionBundle:
         BundleError: It is no bundle, it is damaged, or its towers read content vectors of another encoder.
         EncoderError: The encoder of the settings cannot be had.
     """
-    return _checked(read_bundle(folder), settings)
+    return _check_bundle(read_bundle(folder), settings)
 
 
-def newest_production(settings: Settings) -> ProductionBundle | None:
+def find_newest_production(settings: Settings) -> ProductionBundle | None:
     """Return the bundle last stored under the served model's name; None where the store has none of that name.
 
     Raises:
         BundleError: As :func:`check_production` raises it.
         EncoderError: The encoder of the settings cannot be had.
     """
-    newest = newest_stored(settings.serving.model_name)
-    return None if newest is None else _checked(newest, settings)
+    newest = read_newest_stored(settings.serving.model_name)
+    return None if newest is None else _check_bundle(newest, settings)
 
 
-def champion_bundle(version: str, settings: Settings) -> ProductionBundle:
+def find_champion_bundle(version: str, settings: Settings) -> ProductionBundle:
     """Return the champion's bundle.
 
     Raises:
         BundleError: The store has lost it, or as :func:`check_production` raises it.
         EncoderError: The encoder of the settings cannot be had.
     """
-    return _checked(read_bundle(find_stored(settings.serving.model_name, version).folder), settings)
+    return _check_bundle(read_bundle(find_stored(settings.serving.model_name, version).folder), settings)
 
 
 def read_production(production: ProductionBundle, histories_folder: Path, *, tables: Path) -> ProductionModel:
     """Read the towers in production, with the rows that belong to items of this data, and what speaks against them.
 
     Args:
-        production: What :func:`check_production` or :func:`newest_production` gave.
+        production: What :func:`check_production` or :func:`find_newest_production` gave.
         histories_folder: What the split of this run wrote.
         tables: Folder of the valid tables.
 
@@ -244,14 +244,14 @@ def read_production(production: ProductionBundle, histories_folder: Path, *, tab
         BundleError: The bundle was damaged or replaced since it was checked.
     """
     bundle = read_unchanged(production.folder, version=production.version)
-    if not same_items(bundle, tables):
+    if not has_same_items(bundle, tables):
         caveat = "It comes from another data set, so it reads every item by its text alone."
         return ProductionModel(bundle.version, bundle.towers, {}, caveat, "other_data")
-    seen = answers_seen(bundle, Histories.open(histories_folder))
-    return ProductionModel(bundle.version, bundle.towers, trained_rows(bundle), seen.said, seen.standing)
+    seen = find_seen_answers(bundle, Histories.open(histories_folder))
+    return ProductionModel(bundle.version, bundle.towers, read_trained_rows(bundle), seen.said, seen.standing)
 
 
-def answers_seen(bundle: Bundle, histories: Histories) -> Caveat:
+def find_seen_answers(bundle: Bundle, histories: Histories) -> Caveat:
     """Say what of a run's answers a bundle was trained or chosen by; nothing where it has seen none that can be told.
 
     By date, the cuts tell. Without dates, or where the bundle does not say how it was split, the counts do: of an
@@ -265,8 +265,8 @@ def answers_seen(bundle: Bundle, histories: Histories) -> Caveat:
             "flattered",
         )
     if earlier and now["method"] == "by_date":
-        return _reaching_past(earlier, now)
-    unseen = _foreign_interactions(bundle, histories)
+        return _find_later_cut(earlier, now)
+    unseen = _count_foreign_interactions(bundle, histories)
     if not unseen:
         return Caveat()
     return Caveat(
@@ -276,9 +276,9 @@ def answers_seen(bundle: Bundle, histories: Histories) -> Caveat:
     )
 
 
-def _reaching_past(earlier: dict[str, Any], now: dict[str, Any]) -> Caveat:
-    trained, chosen = (shown_moment(earlier[cut]) for cut in ("validation_from", "test_from"))
-    validated, tested = (shown_moment(now[cut]) for cut in ("validation_from", "test_from"))
+def _find_later_cut(earlier: dict[str, Any], now: dict[str, Any]) -> Caveat:
+    trained, chosen = (format_cut(earlier[cut]) for cut in ("validation_from", "test_from"))
+    validated, tested = (format_cut(now[cut]) for cut in ("validation_from", "test_from"))
     if earlier["validation_from"] > now["test_from"]:
         return Caveat(
             f"It was trained on interactions up to {trained}, and the test begins at {tested}: it has seen answers, "
@@ -299,15 +299,15 @@ def _reaching_past(earlier: dict[str, Any], now: dict[str, Any]) -> Caveat:
     return Caveat()
 
 
-def _foreign_interactions(bundle: Bundle, histories: Histories) -> int:
-    now = dict(zip(histories.item_ids, histories.popularity().tolist(), strict=True))
+def _count_foreign_interactions(bundle: Bundle, histories: Histories) -> int:
+    now = dict(zip(histories.item_ids, histories.count_popularity().tolist(), strict=True))
     counts = zip(bundle.item_ids, bundle.items["training_interactions"].to_list(), strict=True)
     gaps = np.array([earlier - now[item] for item, earlier in counts if item in now], dtype=np.int64)
     return int(gaps[gaps > 0].sum())
 
 
-def _checked(bundle: Bundle, settings: Settings) -> ProductionBundle:
-    if difference := other_content(bundle, settings.content):
+def _check_bundle(bundle: Bundle, settings: Settings) -> ProductionBundle:
+    if difference := explain_other_content(bundle, settings.content):
         raise BundleError(
             f"The model in production reads other content vectors: {difference}.",
             where=f"bundle {bundle.version}",

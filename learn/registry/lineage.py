@@ -85,7 +85,7 @@ class Lineage(BaseModel):
     weights_sha256: str = ""
     changes: tuple[Change, ...] = ()
 
-    def metric(self, name: str) -> Metric | None:
+    def find_metric(self, name: str) -> Metric | None:
         """Return one of the figures; None where the manifest has it not."""
         return next((metric for metric in self.metrics if metric.name == name), None)
 
@@ -94,7 +94,7 @@ Lineages: TypeAdapter[list[Lineage]] = TypeAdapter(list[Lineage])
 """Writes several as one JSON list."""
 
 
-def lineage_of(model: StoredModel, aliases: ModelAliases, *, checked: bool = False) -> Lineage:
+def read_lineage(model: StoredModel, aliases: ModelAliases, *, checked: bool = False) -> Lineage:
     """Gather what is known of a stored model.
 
     Args:
@@ -103,22 +103,22 @@ def lineage_of(model: StoredModel, aliases: ModelAliases, *, checked: bool = Fal
         checked: Whether to compare every file with its checksum, which reads all of the bundle.
     """
     version = model.version
-    alias = aliases.alias_of(version)
+    alias = aliases.find_alias(version)
     return Lineage(
         model=model.name,
         version=version,
         alias=alias,
         challenger=aliases.challenger if alias == "challenger" else None,
-        fault=model.fault or (_fault(model) if checked else ""),
+        fault=model.fault or (_find_fault(model) if checked else ""),
         stored=model.stored,
         changes=tuple(change for change in aliases.history if version in (change.before, change.after)),
-        **({} if model.manifest is None else _from_manifest(model.manifest)),
+        **({} if model.manifest is None else _read_manifest_fields(model.manifest)),
     )
 
 
-def setting_differences(settings: Settings) -> tuple[Difference, ...]:
+def list_setting_differences(settings: Settings) -> tuple[Difference, ...]:
     """Return the settings that are not the defaults, by their dotted names."""
-    given, defaults = (_flat(each.model_dump(mode="json")) for each in (settings, Settings()))
+    given, defaults = (_flatten(each.model_dump(mode="json")) for each in (settings, Settings()))
     return tuple(
         Difference(setting=name, value=value, default=defaults.get(name))
         for name, value in given.items()
@@ -126,7 +126,7 @@ def setting_differences(settings: Settings) -> tuple[Difference, ...]:
     )
 
 
-def _from_manifest(manifest: Manifest) -> dict[str, Any]:
+def _read_manifest_fields(manifest: Manifest) -> dict[str, Any]:
     return {
         "created": manifest.created,
         "run_id": manifest.run_id,
@@ -136,15 +136,15 @@ def _from_manifest(manifest: Manifest) -> dict[str, Any]:
         "code_revision": manifest.code_revision,
         "parent": manifest.parent,
         "seed": manifest.settings.seed,
-        "settings": setting_differences(manifest.settings),
-        "metrics": _metrics(manifest),
+        "settings": list_setting_differences(manifest.settings),
+        "metrics": _read_metrics(manifest),
         "decision": manifest.decision,
         "weights_sha256": manifest.weights_sha256,
     }
 
 
-def _metrics(manifest: Manifest) -> tuple[Metric, ...]:
-    values, intervals = (_mapping(each.get(_MASKING)) for each in (manifest.metrics, manifest.intervals))
+def _read_metrics(manifest: Manifest) -> tuple[Metric, ...]:
+    values, intervals = (_require_mapping(each.get(_MASKING)) for each in (manifest.metrics, manifest.intervals))
     found = []
     for name in MAIN_METRICS:
         value, interval = values.get(name), intervals.get(name)
@@ -154,11 +154,11 @@ def _metrics(manifest: Manifest) -> tuple[Metric, ...]:
     return tuple(found)
 
 
-def _mapping(value: JsonValue) -> dict[str, JsonValue]:
+def _require_mapping(value: JsonValue) -> dict[str, JsonValue]:
     return value if isinstance(value, dict) else {}
 
 
-def _flat(values: dict[str, Any]) -> dict[str, Any]:
+def _flatten(values: dict[str, Any]) -> dict[str, Any]:
     # Two levels are all there are; a table within a section (mapped columns, say) is one value.
     return {
         f"{name}.{field}" if isinstance(section, dict) else name: value
@@ -167,7 +167,7 @@ def _flat(values: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _fault(model: StoredModel) -> str:
+def _find_fault(model: StoredModel) -> str:
     try:
         read_bundle(model.folder)
     except BundleError as fault:

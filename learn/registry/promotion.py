@@ -19,13 +19,13 @@ from typing import Literal
 
 from filelock import FileLock, Timeout
 
-from learn.errors import BundleError, ServingError, storage_faults
+from learn.errors import BundleError, ServingError, explain_storage_faults
 from learn.evaluation import Decision
-from learn.registry.aliases import Action, Alias, Challenger, Change, ModelAliases, aliases_path, read_alias_file
+from learn.registry.aliases import Action, Alias, Challenger, Change, ModelAliases, find_aliases_path, read_alias_file
 from learn.registry.bundle import read_bundle
 from learn.registry.store import StoredModel, find_stored
 from learn.registry.summary import Champion, Promotion
-from learn.storage import write_whole
+from learn.storage import write_atomic
 
 _LOCK_SECONDS = 30.0
 
@@ -34,7 +34,7 @@ class ChampionMovedError(ServingError):
     """Somebody else became the champion in between."""
 
 
-def whoami() -> str:
+def describe_author() -> str:
     """Return who makes a change by hand: ``user@host``."""
     try:
         user = getpass.getuser()
@@ -52,7 +52,7 @@ def promote(name: str, version: str, *, reason: str, by: str) -> Change | None:
         name: Of the model in the store.
         version: Of the bundle, or the beginning of it that no other has.
         reason: Why.
-        by: Who, as :func:`whoami` says it, or a flow's run.
+        by: Who, as :func:`describe_author` says it, or a flow's run.
 
     Returns:
         What was recorded; None where it is the champion already.
@@ -62,10 +62,10 @@ def promote(name: str, version: str, *, reason: str, by: str) -> Change | None:
         ServingError: The aliases cannot be read, or another process holds them.
         StorageError: The disk is full or closed.
     """
-    return _crown(name, version, reason=reason, by=by, over=lambda _: True)
+    return _set_champion(name, version, reason=reason, by=by, over=lambda _: True)
 
 
-def succeed(name: str, version: str, *, champion: str | None, reason: str, by: str) -> Change | None:
+def promote_over(name: str, version: str, *, champion: str | None, reason: str, by: str) -> Change | None:
     """Make a stored model the champion as :func:`promote` does, but only in the place of a certain one.
 
     Args:
@@ -84,13 +84,15 @@ def succeed(name: str, version: str, *, champion: str | None, reason: str, by: s
         ServingError: As :func:`promote` raises it.
         StorageError: The disk is full or closed.
     """
-    return _crown(name, version, reason=reason, by=by, over=lambda now: now == champion)
+    return _set_champion(name, version, reason=reason, by=by, over=lambda now: now == champion)
 
 
-def _crown(name: str, version: str, *, reason: str, by: str, over: Callable[[str | None], bool]) -> Change | None:
-    model = _whole(find_stored(name, version))
+def _set_champion(
+    name: str, version: str, *, reason: str, by: str, over: Callable[[str | None], bool]
+) -> Change | None:
+    model = _verify(find_stored(name, version))
 
-    def changed(now: ModelAliases) -> ModelAliases:
+    def change(now: ModelAliases) -> ModelAliases:
         if now.champion == model.version:
             return now
         if not over(now.champion):
@@ -100,10 +102,10 @@ def _crown(name: str, version: str, *, reason: str, by: str, over: Callable[[str
                 fix="run the flow again, or promote by hand",
             )
         earlier = (*now.earlier_champions, now.champion) if now.champion else ()
-        freed = None if now.alias_of(model.version) == "challenger" else now.challenger
+        freed = None if now.find_alias(model.version) == "challenger" else now.challenger
         return now.model_copy(update={"champion": model.version, "earlier_champions": earlier, "challenger": freed})
 
-    return _change(name, changed, action="promote", alias="champion", reason=reason, by=by)
+    return _apply_change(name, change, action="promote", alias="champion", reason=reason, by=by)
 
 
 def promote_challenger(name: str, version: str, *, share: float, shadow: bool, reason: str, by: str) -> Change | None:
@@ -127,9 +129,9 @@ def promote_challenger(name: str, version: str, *, share: float, shadow: bool, r
         ServingError: There is no champion, or it is this model; or as :func:`promote` raises it.
         StorageError: The disk is full or closed.
     """
-    model = _whole(find_stored(name, version))
+    model = _verify(find_stored(name, version))
 
-    def changed(now: ModelAliases) -> ModelAliases:
+    def change(now: ModelAliases) -> ModelAliases:
         if now.champion is None or now.champion == model.version:
             what = "There is no champion yet" if now.champion is None else f"{model.version} is the champion itself"
             raise ServingError(
@@ -139,11 +141,11 @@ def promote_challenger(name: str, version: str, *, share: float, shadow: bool, r
             )
         present = now.challenger
         goes_on = present is not None and present.version == model.version
-        experiment = present.experiment if present and goes_on else f"{model.version}@{_now().isoformat()}"
+        experiment = present.experiment if present and goes_on else f"{model.version}@{_read_clock().isoformat()}"
         challenger = Challenger(version=model.version, share=share, shadow=shadow, experiment=experiment)
         return now.model_copy(update={"challenger": challenger})
 
-    return _change(name, changed, action="promote", alias="challenger", reason=reason, by=by)
+    return _apply_change(name, change, action="promote", alias="challenger", reason=reason, by=by)
 
 
 def roll_back(name: str, *, reason: str, by: str) -> Change:
@@ -155,7 +157,7 @@ def roll_back(name: str, *, reason: str, by: str) -> Change:
         StorageError: The disk is full or closed.
     """
 
-    def changed(now: ModelAliases) -> ModelAliases:
+    def change(now: ModelAliases) -> ModelAliases:
         if not now.earlier_champions:
             raise ServingError(
                 "There is no earlier champion to go back to.",
@@ -163,13 +165,13 @@ def roll_back(name: str, *, reason: str, by: str) -> Change:
                 fix="choose one of `learn models list` and promote it",
             )
         *earlier, back = now.earlier_champions
-        model = _whole(find_stored(name, back))
-        freed = None if now.alias_of(model.version) == "challenger" else now.challenger
+        model = _verify(find_stored(name, back))
+        freed = None if now.find_alias(model.version) == "challenger" else now.challenger
         return now.model_copy(
             update={"champion": model.version, "earlier_champions": tuple(earlier), "challenger": freed}
         )
 
-    done = _change(name, changed, action="rollback", alias="champion", reason=reason, by=by)
+    done = _apply_change(name, change, action="rollback", alias="champion", reason=reason, by=by)
     if done is None:
         raise AssertionError("a champion never stands among the earlier ones twice in a row")
     return done
@@ -183,18 +185,18 @@ def withdraw(name: str, *, reason: str, by: str) -> Change:
         StorageError: The disk is full or closed.
     """
 
-    def changed(now: ModelAliases) -> ModelAliases:
+    def change(now: ModelAliases) -> ModelAliases:
         if now.challenger is None:
             raise ServingError("There is no challenger.", where=name, fix="see `learn models list`")
         return now.model_copy(update={"challenger": None})
 
-    done = _change(name, changed, action="withdraw", alias="challenger", reason=reason, by=by)
+    done = _apply_change(name, change, action="withdraw", alias="challenger", reason=reason, by=by)
     if done is None:
         raise AssertionError("a challenger was there")
     return done
 
 
-def _whole(model: StoredModel) -> StoredModel:
+def _verify(model: StoredModel) -> StoredModel:
     """Return a model whose every file is as it was written, and which this version of the code can serve."""
     version = read_bundle(model.folder).version
     if version != model.version:
@@ -206,7 +208,7 @@ def _whole(model: StoredModel) -> StoredModel:
     return model
 
 
-def _change(
+def _apply_change(
     name: str,
     changed: Callable[[ModelAliases], ModelAliases],
     *,
@@ -215,8 +217,8 @@ def _change(
     reason: str,
     by: str,
 ) -> Change | None:
-    path = aliases_path()
-    with storage_faults(path), _locked(path):
+    path = find_aliases_path()
+    with explain_storage_faults(path), _lock(path):
         file = read_alias_file(path)
         now = file.models.get(name, ModelAliases())
         then = changed(now)
@@ -228,7 +230,7 @@ def _change(
         )
         placed = then.challenger if alias == "challenger" else None
         record = Change(
-            time=_now(),
+            time=_read_clock(),
             by=by,
             action=action,
             alias=alias,
@@ -240,12 +242,12 @@ def _change(
         )
         kept = then.model_copy(update={"history": (*now.history, record)})
         updated = file.model_copy(update={"models": {**file.models, name: kept}})
-        write_whole(path, updated.model_dump_json(indent=2) + "\n")
+        write_atomic(path, updated.model_dump_json(indent=2) + "\n")
     return record
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
+def _lock(path: Path) -> Iterator[None]:
     path.parent.mkdir(parents=True, exist_ok=True)
     lock = FileLock(path.with_name(f"{path.name}.lock"), timeout=_LOCK_SECONDS)
     try:
@@ -259,7 +261,7 @@ def _locked(path: Path) -> Iterator[None]:
         ) from fault
 
 
-def _now() -> datetime:
+def _read_clock() -> datetime:
     return datetime.now(tz=UTC).replace(microsecond=0)
 
 
@@ -283,27 +285,29 @@ def promote_run(
     """
     name, _, version = tag.partition(":")
 
-    def left(said: str) -> Promotion:
+    def leave(said: str) -> Promotion:
         return Promotion(rule, promoted=False, before=champion.version, said=said)
 
     if rule == "never":
-        return left("Nothing is promoted: nobody asked for it (--promote).")
+        return leave("Nothing is promoted: nobody asked for it (--promote).")
     if rule == "if-better" and not decision.fit:
-        return left(f"Not promoted, the gate refused it: {_named(decision)}.")
-    reason = "the gate let it pass" if decision.fit else f"whatever the gate says; it refused it: {_named(decision)}"
+        return leave(f"Not promoted, the gate refused it: {_name_rule(decision)}.")
+    reason = (
+        "the gate let it pass" if decision.fit else f"whatever the gate says; it refused it: {_name_rule(decision)}"
+    )
     try:
         why = f"--promote {rule}: {reason}"
         if rule == "always":
             change = promote(name, version, reason=why, by=by)
         else:
-            change = succeed(name, version, champion=champion.version, reason=why, by=by)
+            change = promote_over(name, version, champion=champion.version, reason=why, by=by)
     except ChampionMovedError as moved:
-        return left(f"Not promoted. {moved.what}")
+        return leave(f"Not promoted. {moved.what}")
     if change is None:
-        return left(f"Nothing changes: {version} is the champion already.")
+        return leave(f"Nothing changes: {version} is the champion already.")
     over = "the first champion" if change.before is None else f"the champion, in the place of {change.before}"
     return Promotion(rule, promoted=True, before=change.before, said=f"{version} is {over}: {reason}.")
 
 
-def _named(decision: Decision) -> str:
+def _name_rule(decision: Decision) -> str:
     return ", ".join(name.replace("_", " ") for name in decision.failed)

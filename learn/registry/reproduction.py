@@ -18,9 +18,9 @@ from learn.config import Settings
 from learn.data import restore_version
 from learn.errors import BundleError, TrainingError
 from learn.registry.bundle import Bundle, read_bundle, read_manifest
-from learn.registry.earlier import other_content
+from learn.registry.earlier import explain_other_content
 from learn.registry.store import find_stored
-from learn.serving import project_root
+from learn.serving import find_project_root
 
 _FLOW = Path("flows") / "train_flow.py"
 
@@ -76,16 +76,26 @@ def reproduce(name: str, wanted: str, *, data: Path, root: Path, scratch: Path) 
     bundle = read_bundle(find_stored(name, wanted).folder)
     manifest = bundle.manifest
     _refuse_other_encoder(bundle)
-    parent = _parent_folder(name, manifest.parent)
+    parent = _find_parent_folder(name, manifest.parent)
     # Asked here, so that a version that is gone is one message and no failed run.
     restore_version(manifest.data_version, folder=data, root=root, settings=manifest.settings.data)
     started = [] if parent is None else ["--init-from", str(parent)]
     settings = scratch / "settings.toml"
-    settings.write_text(settings_text(manifest.settings, scratch=scratch), encoding="utf-8")
+    settings.write_text(write_settings_text(manifest.settings, scratch=scratch), encoding="utf-8")
     run_id = scratch / "run_id"
-    command = [sys.executable, str(project_root() / _FLOW), "--no-pylint", "--config", "settings", str(settings), "run"]
+    command = [
+        sys.executable,
+        str(find_project_root() / _FLOW),
+        "--no-pylint",
+        "--config",
+        "settings",
+        str(settings),
+        "run",
+    ]
     command += ["--data", str(data), "--data-version", manifest.data_version, "--production", "none", *started]
-    done = subprocess.run([*command, "--run-id-file", str(run_id)], cwd=root, env=_environment(scratch), check=False)
+    done = subprocess.run(
+        [*command, "--run-id-file", str(run_id)], cwd=root, env=_build_environment(scratch), check=False
+    )
     if done.returncode:
         raise TrainingError(
             f"The training of {bundle.version} could not be repeated: the run above ended with {done.returncode}.",
@@ -97,9 +107,9 @@ def reproduce(name: str, wanted: str, *, data: Path, root: Path, scratch: Path) 
     return Repetition(bundle.version, manifest.weights_sha256, read_manifest(folder).weights_sha256)
 
 
-def settings_text(settings: Settings, *, scratch: Path) -> str:
+def write_settings_text(settings: Settings, *, scratch: Path) -> str:
     """Return a settings file of a run that repeats another one in a folder of its own."""
-    repeated = settings.overridden(
+    repeated = settings.override(
         workspace=scratch / "workspace",
         reports=scratch / "reports",
         # What drifted then is no reason not to look what the weights are.
@@ -110,7 +120,7 @@ def settings_text(settings: Settings, *, scratch: Path) -> str:
 
 
 def _refuse_other_encoder(bundle: Bundle) -> None:
-    if difference := other_content(bundle, bundle.manifest.settings.content):
+    if difference := explain_other_content(bundle, bundle.manifest.settings.content):
         raise BundleError(
             f"The model's encoder is not what it was: {difference}.",
             where=f"bundle {bundle.version}",
@@ -118,7 +128,7 @@ def _refuse_other_encoder(bundle: Bundle) -> None:
         )
 
 
-def _parent_folder(name: str, parent: str | None) -> Path | None:
+def _find_parent_folder(name: str, parent: str | None) -> Path | None:
     if parent is None:
         return None
     try:
@@ -131,7 +141,7 @@ def _parent_folder(name: str, parent: str | None) -> Path | None:
         ) from fault
 
 
-def _environment(scratch: Path) -> dict[str, str]:
+def _build_environment(scratch: Path) -> dict[str, str]:
     """Stores of its own: the repetition is no run that anybody should find, and no model that anybody should serve."""
     (scratch / "bentoml").mkdir(parents=True, exist_ok=True)
     return os.environ | {

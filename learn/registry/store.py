@@ -11,7 +11,7 @@ from typing import get_args
 
 import bentoml
 
-from learn.environment import settle
+from learn.environment import configure_process
 from learn.errors import BundleError
 from learn.registry.aliases import Alias, read_aliases
 from learn.registry.bundle import Bundle, Manifest, copy_bundle, read_bundle, read_manifest
@@ -64,12 +64,12 @@ def store_bundle(bundle: Path, *, name: str) -> str:
         BundleError: The bundle is damaged.
         StorageError: The disk is full or closed.
     """
-    settle()
+    configure_process()
     checked = read_bundle(bundle)
     tag = f"{name}:{checked.version}"
-    if _stands_whole(tag):
+    if _is_complete(tag):
         return tag
-    with bentoml.models.create(tag, labels=_labels(checked), metadata=_metadata(checked)) as model:
+    with bentoml.models.create(tag, labels=_build_labels(checked), metadata=_build_metadata(checked)) as model:
         copy_bundle(bundle, Path(model.path))
     return tag
 
@@ -99,13 +99,13 @@ def load_stored(tag: str) -> Bundle:
     return read_bundle(Path(model.path))
 
 
-def newest_stored(name: str) -> Bundle | None:
+def read_newest_stored(name: str) -> Bundle | None:
     """Read the bundle that was stored last under a name; None where the store has none of that name.
 
     Raises:
         BundleError: It is damaged.
     """
-    settle()
+    configure_process()
     tag = f"{name}:latest"
     try:
         bentoml.models.get(tag)
@@ -116,13 +116,13 @@ def newest_stored(name: str) -> Bundle | None:
 
 def list_stored(name: str) -> list[StoredModel]:
     """Return the bundles stored under a name, the newest first; unreadable ones with what is wrong with them."""
-    settle()
+    configure_process()
     try:
         models = bentoml.models.list(name)
     except (bentoml.exceptions.BentoMLException, ValueError):  # none of that name, or no name at all
         return []
     found = [
-        _stored(name, str(model.tag.version), folder=Path(model.path), stored=model.info.creation_time)
+        _build_stored_model(name, str(model.tag.version), folder=Path(model.path), stored=model.info.creation_time)
         for model in models
     ]
     return sorted(found, key=lambda model: (model.stored, model.version), reverse=True)
@@ -148,24 +148,26 @@ def find_stored(name: str, wanted: str) -> StoredModel:
             where=wanted,
             fix="run the train flow, which stores a bundle on each run, or give another --name",
         )
-    version = _aliased(name, asked, newest=stored[0].version)
+    version = _resolve_alias(name, asked, newest=stored[0].version)
     exact = [model for model in stored if model.version == version]
     matching = exact or [model for model in stored if _VERSION.fullmatch(version) and model.version.startswith(version)]
     if len(matching) == 1:
         return matching[0]
     if matching:
         raise BundleError(
-            f"{len(matching)} versions of `{name}` begin with `{version}`: {_shown(matching)}.",
+            f"{len(matching)} versions of `{name}` begin with `{version}`: {_format_models(matching)}.",
             where=wanted,
             fix="give more of its characters",
         )
     versions = [model.version for model in stored]
     near = difflib.get_close_matches(version, versions, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else f"it holds {_shown(stored)}"
+    hint = (
+        f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else f"it holds {_format_models(stored)}"
+    )
     raise BundleError(f"BentoML's model store holds no `{name}:{version}`.", where=wanted, fix=hint)
 
 
-def _aliased(name: str, asked: str, *, newest: str) -> str:
+def _resolve_alias(name: str, asked: str, *, newest: str) -> str:
     if asked == "latest":
         return newest
     if asked not in get_args(Alias):
@@ -180,19 +182,19 @@ def _aliased(name: str, asked: str, *, newest: str) -> str:
     return version
 
 
-def _shown(models: list[StoredModel]) -> str:
+def _format_models(models: list[StoredModel]) -> str:
     named = ", ".join(f"`{model.version}`" for model in models[:_SHOWN_VERSIONS])
     return named + (f" and {len(models) - _SHOWN_VERSIONS} more" if len(models) > _SHOWN_VERSIONS else "")
 
 
-def _stored(name: str, version: str, *, folder: Path, stored: datetime) -> StoredModel:
+def _build_stored_model(name: str, version: str, *, folder: Path, stored: datetime) -> StoredModel:
     try:
         return StoredModel(name, version, folder, stored, read_manifest(folder))
     except BundleError as fault:
         return StoredModel(name, version, folder, stored, None, fault.what)
 
 
-def _stands_whole(tag: str) -> bool:
+def _is_complete(tag: str) -> bool:
     try:
         bentoml.models.get(tag)
     except bentoml.exceptions.NotFound:
@@ -205,7 +207,7 @@ def _stands_whole(tag: str) -> bool:
     return True
 
 
-def _labels(bundle: Bundle) -> dict[str, str]:
+def _build_labels(bundle: Bundle) -> dict[str, str]:
     manifest = bundle.manifest
     labels = {
         "data_version": manifest.data_version,
@@ -217,7 +219,7 @@ def _labels(bundle: Bundle) -> dict[str, str]:
     return {key: value for key, value in cleaned.items() if value}
 
 
-def _metadata(bundle: Bundle) -> dict[str, str | int]:
+def _build_metadata(bundle: Bundle) -> dict[str, str | int]:
     return {
         "items": len(bundle.items),
         "dimension": int(bundle.item_vectors.shape[1]),

@@ -15,12 +15,21 @@ from metaflow.cards import Image, Markdown, Table
 from learn.config import Settings
 from learn.data import ValidationSummary
 from learn.model import TrainingSummary
-from learn.monitoring import Comparison, DriftSummary, EmbeddingMap, LiveFeedback, Rate, Rates, TrendPoint, Watched
+from learn.monitoring import (
+    Comparison,
+    DriftSummary,
+    EmbeddingMap,
+    LiveFeedback,
+    MonitorResult,
+    Rate,
+    Rates,
+    TrendPoint,
+)
 from learn.report import drift_figures as drift_pictures
 from learn.report import evaluation_figures as evaluation_pictures
 from learn.report import run_figures as monitor_pictures
 from learn.report import run_figures as pictures
-from learn.report.pages import both_shapes, write_page
+from learn.report.pages import draw_both_widths, write_page
 from learn.report.results import AgainstProduction, RunResult
 
 
@@ -47,7 +56,7 @@ def show_validation(card: Any, summary: ValidationSummary) -> None:
     ]
     card.append(Markdown("# Data and quarantine"))
     card.append(Table(rows, headers=["table", "rows", "valid", "quarantined", "quarantined with their item"]))
-    card.append(Image.from_matplotlib(pictures.quarantine(tables)))
+    card.append(Image.from_matplotlib(pictures.draw_quarantine(tables)))
     if examples:
         card.append(Markdown("## Examples"))
         card.append(Table(examples, headers=["table", "expected", "key", "found"]))
@@ -56,14 +65,14 @@ def show_validation(card: Any, summary: ValidationSummary) -> None:
 def show_training(card: Any, training: TrainingSummary) -> None:
     """Fill the card of the training step."""
     card.append(Markdown("# Towers"))
-    card.append(Markdown(f"{_trained(training)} Weights: sha256 `{training.weights_sha256}`."))
-    card.append(Image.from_matplotlib(pictures.training_curve(training)))
+    card.append(Markdown(f"{_describe_training(training)} Weights: sha256 `{training.weights_sha256}`."))
+    card.append(Image.from_matplotlib(pictures.draw_training_curve(training)))
 
 
 def show_evaluation(card: Any, metrics: dict[str, Any]) -> None:
     """Fill the card of the evaluation step."""
     card.append(Markdown("# Evaluation on test, with 95 % intervals"))
-    production = AgainstProduction.of(metrics)
+    production = AgainstProduction.from_metrics(metrics)
     if production is not None:
         card.append(Markdown(f"{production.sentence} {production.caveat}".rstrip()))
     for masking in ("masked", "unmasked"):
@@ -71,7 +80,7 @@ def show_evaluation(card: Any, metrics: dict[str, Any]) -> None:
         for draw in evaluation_pictures.BY_MASKING:
             card.append(Image.from_matplotlib(draw(metrics, masking=masking)))
     card.append(Markdown("## The lists themselves"))
-    card.append(Image.from_matplotlib(evaluation_pictures.lists(metrics)))
+    card.append(Image.from_matplotlib(evaluation_pictures.draw_lists(metrics)))
 
 
 def show_drift(
@@ -93,18 +102,18 @@ def show_drift(
     """
     card.append(Markdown("# Drift"))
     card.append(Markdown(summary.sentence))
-    card.append(Image.from_matplotlib(pictures.drift(summary, floor=settings.drift.min_effect)))
+    card.append(Image.from_matplotlib(pictures.draw_drift(summary, floor=settings.drift.min_effect)))
     show_trend(card, trend, settings=settings)
     if places is not None:
         card.append(Markdown("## Where items and users lie"))
-        card.append(Image.from_matplotlib(drift_pictures.embedding_map(places)))
+        card.append(Image.from_matplotlib(drift_pictures.draw_embedding_map(places)))
 
 
 def show_trend(card: Any, trend: Sequence[TrendPoint], *, settings: Settings) -> None:
     """Show the drift of the last runs on a card; of a first run there is nothing to show."""
     if len(trend) > 1:
         card.append(Markdown(f"## The last {len(trend)} runs"))
-        card.append(Image.from_matplotlib(drift_pictures.drift_trend(trend, floor=settings.drift.min_effect)))
+        card.append(Image.from_matplotlib(drift_pictures.draw_drift_trend(trend, floor=settings.drift.min_effect)))
 
 
 def write_index(result: RunResult, page: Path, *, settings: Settings) -> Path:
@@ -120,22 +129,22 @@ def write_index(result: RunResult, page: Path, *, settings: Settings) -> Path:
         page,
         result=result,
         test=result.metrics["test"],
-        production=AgainstProduction.of(result.metrics),
+        production=AgainstProduction.from_metrics(result.metrics),
         tables=tables,
         threshold=settings.validation.max_quarantined_share,
-        trained=_trained(result.training),
+        trained=_describe_training(result.training),
         metrics={
-            masking: both_shapes(partial(evaluation_pictures.metrics_with_intervals, result.metrics, masking=masking))
+            masking: draw_both_widths(partial(evaluation_pictures.draw_metrics, result.metrics, masking=masking))
             for masking in ("masked", "unmasked")
         },
-        slices=both_shapes(partial(evaluation_pictures.slices, result.metrics)),
-        curve=both_shapes(partial(pictures.training_curve, result.training)),
-        quarantine=both_shapes(partial(pictures.quarantine, tables)),
-        drift=both_shapes(partial(pictures.drift, result.drift, floor=floor)),
+        slices=draw_both_widths(partial(evaluation_pictures.draw_slices, result.metrics)),
+        curve=draw_both_widths(partial(pictures.draw_training_curve, result.training)),
+        quarantine=draw_both_widths(partial(pictures.draw_quarantine, tables)),
+        drift=draw_both_widths(partial(pictures.draw_drift, result.drift, floor=floor)),
     )
 
 
-def _trained(training: TrainingSummary) -> str:
+def _describe_training(training: TrainingSummary) -> str:
     how = "taken from an earlier run over the same input" if training.reused else "trained in this run"
     begun = f", begun from bundle {training.parent}" if training.parent else ""
     return f"{training.parameters:,} parameters, {how}{begun}, epoch {training.chosen_epoch} of {training.epochs} kept."
@@ -144,7 +153,7 @@ def _trained(training: TrainingSummary) -> str:
 _MOST_REASONS = 12
 
 
-def show_monitor(card: Any, watched: Watched, *, settings: Settings, trend: Sequence[TrendPoint] = ()) -> None:
+def show_monitor(card: Any, watched: MonitorResult, *, settings: Settings, trend: Sequence[TrendPoint] = ()) -> None:
     """Fill the card of the monitor's step.
 
     Args:
@@ -170,7 +179,7 @@ def show_monitor(card: Any, watched: Watched, *, settings: Settings, trend: Sequ
     card.append(Table(facts, headers=["traffic", traffic.name]))
     if any(column.effect is not None for column in findings.columns):
         card.append(Markdown("## Against the reference profile"))
-        picture = monitor_pictures.live_drift(findings.columns, floor=settings.drift.min_effect)
+        picture = monitor_pictures.draw_live_drift(findings.columns, floor=settings.drift.min_effect)
         card.append(Image.from_matplotlib(picture))
     show_trend(card, trend, settings=settings)
     if findings.feedback is not None:
@@ -179,15 +188,15 @@ def show_monitor(card: Any, watched: Watched, *, settings: Settings, trend: Sequ
 
 def _show_feedback(card: Any, feedback: LiveFeedback) -> None:
     card.append(Markdown("## What people made of the answers"))
-    card.append(Image.from_matplotlib(monitor_pictures.live_days(feedback)))
+    card.append(Image.from_matplotlib(monitor_pictures.draw_live_days(feedback)))
     headers = ["model", f"hit rate@{feedback.k}", f"Recall@{feedback.k}", f"NDCG@{feedback.k}", "lists"]
-    card.append(Table([_row(each) for each in feedback.by_version], headers=headers))
+    card.append(Table([_build_row(each) for each in feedback.by_version], headers=headers))
     for found in feedback.comparisons:
         card.append(Table(_read_out(found), headers=[f"{found.challenger} against {found.champion}", "found"]))
 
 
-def _row(rates: Rates) -> list[Any]:
-    shown = [_shown(each) for each in (rates.hit_rate, rates.recall, rates.ndcg)]
+def _build_row(rates: Rates) -> list[Any]:
+    shown = [_format_rate(each) for each in (rates.hit_rate, rates.recall, rates.ndcg)]
     return [rates.name, *shown, f"{rates.hit_rate.lists:,}" if rates.hit_rate else "0"]
 
 
@@ -201,5 +210,5 @@ def _read_out(found: Comparison) -> list[list[Any]]:
     ]
 
 
-def _shown(rate: Rate | None) -> str:
+def _format_rate(rate: Rate | None) -> str:
     return "" if rate is None else f"{rate.value:.4f} ({rate.low:.4f}–{rate.high:.4f})"

@@ -28,7 +28,7 @@ def empty_figure(height: float, *, narrow: bool) -> Figure:
     return Figure(figsize=(_NARROW_INCHES if narrow else _WIDE_INCHES, height), layout="constrained")
 
 
-def panels(*, height: float, columns: int, narrow: bool) -> tuple[Figure, list[Axes]]:
+def open_panels(*, height: float, columns: int, narrow: bool) -> tuple[Figure, list[Axes]]:
     """Return a figure and its panels: beside each other, or one below the other where it is narrow."""
     rows, columns = (columns, 1) if narrow else (1, columns)
     figure = empty_figure(height * rows, narrow=narrow)
@@ -84,7 +84,7 @@ def leave_room(axis: Axes, highest: float) -> None:
     axis.xaxis.set_major_locator(MaxNLocator(nbins=5, steps=[1, 2, 5, 10]))
 
 
-def head(figure: Figure, title: str, *, narrow: bool) -> None:
+def set_title(figure: Figure, title: str, *, narrow: bool) -> None:
     """Give a figure its title, wrapped to its width."""
     # A number keeps its percent sign. A folder's name may stand in the title, and a dollar sign there is no formula.
     kept = title.replace(" %", "\N{NO-BREAK SPACE}%")
@@ -92,7 +92,7 @@ def head(figure: Figure, title: str, *, narrow: bool) -> None:
     figure.suptitle(wrapped, x=0.01, ha="left", fontsize=9, color=INK, parse_math=False)
 
 
-def dress(axis: Axes, title: str, label: str = "") -> None:
+def style_panel(axis: Axes, title: str, label: str = "") -> None:
     """Give a panel its title and label, and take away what carries no meaning."""
     axis.set_title(title, fontsize=9, color=INK, loc="left")
     axis.set_xlabel(label, fontsize=8, color=MUTED)
@@ -104,12 +104,12 @@ def dress(axis: Axes, title: str, label: str = "") -> None:
     axis.spines["bottom"].set_color(LINE)
 
 
-def words(name: str) -> str:
+def spell_out(name: str) -> str:
     """Turn a name of code into words."""
     return name.replace("_", " ")
 
 
-def svg(figure: Figure) -> str:
+def render_svg(figure: Figure) -> str:
     """Return a figure as inline SVG that scales with its page, the same bytes for the same figure."""
     out = io.StringIO()
     titles = [figure.get_suptitle(), *(axis.get_title(loc="left") for axis in figure.axes)]

@@ -39,34 +39,34 @@ _LEAST_SPAN = 0.01
 _LEAST_RATIO = 0.01
 
 
-def metrics_with_intervals(
+def draw_metrics(
     metrics: dict[str, Any], *, part: str = "test", masking: str = "masked", narrow: bool = False
 ) -> Figure:
     """Draw Recall@10 and NDCG@10 of every model with its 95 % interval, the best on top."""
-    models = by_quality(metrics[part], masking)[::-1]
-    figure, axes = drawing.panels(height=0.9 + drawing.ROW_INCHES * len(models), columns=2, narrow=narrow)
+    models = sort_by_quality(metrics[part], masking)[::-1]
+    figure, axes = drawing.open_panels(height=0.9 + drawing.ROW_INCHES * len(models), columns=2, narrow=narrow)
     for axis, (metric, title) in zip(axes, METRICS.items(), strict=True):
         intervals = [metrics["intervals"][part][model][masking][metric] for model in models]
         for row, (model, interval) in enumerate(zip(models, intervals, strict=True)):
             _draw(axis, row, metrics[part][model][masking][metric], interval, model=model)
         named = narrow or axis is axes[0]
-        axis.set_yticks(range(len(models)), [drawing.words(model) for model in models] if named else [])
+        axis.set_yticks(range(len(models)), [drawing.spell_out(model) for model in models] if named else [])
         drawing.leave_room(axis, max(high for _, high in intervals))
-        drawing.dress(axis, title)
+        drawing.style_panel(axis, title)
     said = f"{part.capitalize()}, history {masking}, by NDCG@10; the lines are 95 % intervals"
-    drawing.head(figure, said, narrow=narrow)
+    drawing.set_title(figure, said, narrow=narrow)
     return figure
 
 
-def differences(
+def draw_differences(
     metrics: dict[str, Any], *, part: str = "test", masking: str = "masked", narrow: bool = False
 ) -> Figure:
     """Draw the towers minus each other model, with its interval; the model in production has a scale of its own."""
     found = metrics["differences"][part][OWN]
-    others = [model for model in by_quality(metrics[part], masking) if model in found]
+    others = [model for model in sort_by_quality(metrics[part], masking) if model in found]
     if not others:
         figure = drawing.empty_figure(0.8, narrow=narrow)
-        drawing.head(figure, "No other model stands beside the towers.", narrow=narrow)
+        drawing.set_title(figure, "No other model stands beside the towers.", narrow=narrow)
         return figure
     # Beside a difference to popularity, one between two days' models would be too small to see.
     groups = [[model for model in others if (model == PRODUCTION) is alone] for alone in (True, False)]
@@ -80,17 +80,17 @@ def differences(
     for axis, (metric, group) in zip(axes.T.flat, places, strict=True):
         _draw_differences(axis, {model: found[model][masking][metric] for model in group})
         named = narrow or metric == next(iter(METRICS))
-        drawing.name_rows(axis, [drawing.words(model) for model in group], shown=named)
-        drawing.dress(axis, METRICS[metric] if group is groups[0] else "")
+        drawing.name_rows(axis, [drawing.spell_out(model) for model in group], shown=named)
+        drawing.style_panel(axis, METRICS[metric] if group is groups[0] else "")
     said = (
         f"Towers minus the other model, {part}, history {masking}; right of the line the towers are better; the lines "
         "are 95 % intervals of paired differences"
     )
-    drawing.head(figure, said, narrow=narrow)
+    drawing.set_title(figure, said, narrow=narrow)
     return figure
 
 
-def slices(
+def draw_slices(
     metrics: dict[str, Any], *, part: str = "test", masking: str = "masked", best: int = _BEST, narrow: bool = False
 ) -> Figure:
     """Draw Recall@10 in each slice that holds an example.
@@ -99,44 +99,44 @@ def slices(
     user without a history is served.
     """
     found = {name: each for name, each in metrics["slices"][part].items() if each["count"]}
-    models = _slice_models(metrics[part], masking, best=best)
+    models = _choose_slice_models(metrics[part], masking, best=best)
     height = 0.9 + 0.21 * len(found) * (len(models) + 1.4)
-    figure, (axis,) = drawing.panels(height=height, columns=1, narrow=narrow)
+    figure, (axis,) = drawing.open_panels(height=height, columns=1, narrow=narrow)
     places: list[float] = []
     labels: list[str] = []
     row, highest = 0.0, 0.0
     for name, each in found.items():
         places.append(row)
-        labels.append(f"{drawing.words(name)}, {each['count']:,} {'user' if each['count'] == 1 else 'users'}")
+        labels.append(f"{drawing.spell_out(name)}, {each['count']:,} {'user' if each['count'] == 1 else 'users'}")
         for model in models:
             row += 1
             interval = each["intervals"][model][masking]["recall@10"]
             _draw(axis, row, each["metrics"][model][masking]["recall@10"], interval, model=model)
             places.append(row)
-            labels.append(drawing.words(model))
+            labels.append(drawing.spell_out(model))
             highest = max(highest, interval[1])
         row += 1.4
     axis.set_yticks(places, labels)
     axis.invert_yaxis()
     drawing.leave_room(axis, highest)
-    drawing.dress(axis, "")
+    drawing.style_panel(axis, "")
     for label in axis.get_yticklabels()[:: len(models) + 1]:
         label.set(fontweight="bold", color=drawing.INK)
     said = f"Recall@10 by slice, {part}, history {masking}; the lines are 95 % intervals"
-    drawing.head(figure, said, narrow=narrow)
+    drawing.set_title(figure, said, narrow=narrow)
     return figure
 
 
-def recall_curves(
+def draw_recall_curves(
     metrics: dict[str, Any], *, part: str = "test", masking: str = "masked", narrow: bool = False
 ) -> Figure:
     """Draw Recall@k of every model for k from 1 to 100: where in the lists the targets stand."""
     curves = metrics["recall_curves"]
     cutoffs, found = curves["cutoffs"], curves[part]
-    figure, (axis,) = drawing.panels(height=4.4 if narrow else 3.8, columns=1, narrow=narrow)
-    for model in by_quality(metrics[part], masking):
+    figure, (axis,) = drawing.open_panels(height=4.4 if narrow else 3.8, columns=1, narrow=narrow)
+    for model in sort_by_quality(metrics[part], masking):
         marked = model in (OWN, PRODUCTION)
-        colour, dashes = _LOOKS.get(model, (_colour(model), "-"))
+        colour, dashes = _LOOKS.get(model, (_choose_colour(model), "-"))
         axis.plot(
             cutoffs,
             found[model][masking],
@@ -144,7 +144,7 @@ def recall_curves(
             linestyle=dashes,
             linewidth=2.5 if marked else 1.2,
             zorder=3 if marked else 2,
-            label=drawing.words(model),
+            label=drawing.spell_out(model),
         )
     axis.set_xscale("log")
     axis.xaxis.set_major_locator(FixedLocator([k for k in _MARKED_CUTOFFS if k <= cutoffs[-1]]))
@@ -152,18 +152,18 @@ def recall_curves(
     axis.xaxis.set_minor_locator(NullLocator())
     axis.set_xlim(cutoffs[0], cutoffs[-1])
     axis.set_ylim(bottom=0)
-    drawing.dress(axis, "", "k: places of the list")
+    drawing.style_panel(axis, "", "k: places of the list")
     axis.grid(axis="y", color=drawing.LINE, linewidth=0.8)
     figure.legend(loc="outside lower left", ncols=2 if narrow else 4, frameon=False, fontsize=8)
     said = f"Recall@k, {part}, history {masking}: the share of users whose next item is among the first k"
-    drawing.head(figure, said, narrow=narrow)
+    drawing.set_title(figure, said, narrow=narrow)
     return figure
 
 
-def lists(metrics: dict[str, Any], *, part: str = "test", narrow: bool = False) -> Figure:
+def draw_lists(metrics: dict[str, Any], *, part: str = "test", narrow: bool = False) -> Figure:
     """Draw what the lists are like: coverage, diversity, popularity against the users' own items, share of the tail."""
     found = metrics["beyond_accuracy"][part]
-    models = by_quality(metrics[part], "masked")
+    models = sort_by_quality(metrics[part], "masked")
     first = found[models[0]]
     rows, columns = (len(_LIST_PANELS), 1) if narrow else (len(_LIST_PANELS) // 2, 2)
     figure = drawing.empty_figure(0.6 + rows * (0.75 + drawing.ROW_INCHES * len(models)), narrow=narrow)
@@ -171,24 +171,24 @@ def lists(metrics: dict[str, Any], *, part: str = "test", narrow: bool = False) 
     for place, (axis, (name, title, draw)) in enumerate(zip(axes.flat, _LIST_PANELS, strict=True)):
         draw(axis, models, [found[model][name] for model in models])
         drawing.name_rows(
-            axis, [drawing.words(model) for model in models] if place % columns == 0 else [""] * len(models)
+            axis, [drawing.spell_out(model) for model in models] if place % columns == 0 else [""] * len(models)
         )
-        drawing.dress(axis, title)
+        drawing.style_panel(axis, title)
     said = f"The first {first['length']} places of {first['lists']:,} users, {part}, history masked"
-    drawing.head(figure, said, narrow=narrow)
+    drawing.set_title(figure, said, narrow=narrow)
     return figure
 
 
-def by_quality(part: dict[str, Any], masking: str) -> list[str]:
+def sort_by_quality(part: dict[str, Any], masking: str) -> list[str]:
     """Return the models of a part, the best by NDCG@10 first, the towers before their equals."""
     return sorted(part, key=lambda model: (-part[model][masking]["ndcg@10"], model != OWN, model))
 
 
 def _draw(axis: Axes, row: float, value: float, interval: Sequence[float], *, model: str) -> None:
-    drawing.draw_interval(axis, row, value, interval, colour=_colour(model), bold=model == OWN)
+    drawing.draw_interval(axis, row, value, interval, colour=_choose_colour(model), bold=model == OWN)
 
 
-def _colour(model: str) -> str:
+def _choose_colour(model: str) -> str:
     return {OWN: drawing.ACCENT, PRODUCTION: drawing.OTHER}.get(model, drawing.MUTED)
 
 
@@ -209,7 +209,7 @@ def _draw_differences(axis: Axes, found: dict[str, dict[str, float]]) -> None:
 
 def _draw_shares(axis: Axes, models: Sequence[str], values: Sequence[float | None]) -> None:
     for row, (model, value) in enumerate(zip(models, values, strict=True)):
-        axis.barh(row, value or 0.0, color=_bar_colour(model), height=0.7)
+        axis.barh(row, value or 0.0, color=_choose_bar_colour(model), height=0.7)
         said = "none" if value is None else f"{value:.2f}"
         drawing.draw_number(axis, said, value or 0.0, row, bold=False)
     drawing.leave_room(axis, max((value for value in values if value is not None), default=0.0))
@@ -219,7 +219,7 @@ def _draw_ratios(axis: Axes, models: Sequence[str], lifts: Sequence[float | None
     ratios = [1.0 if lift is None else max(_LEAST_RATIO, 1 + lift) for lift in lifts]
     axis.set_xscale("log")
     for row, (model, lift, ratio) in enumerate(zip(models, lifts, ratios, strict=True)):
-        axis.barh(row, ratio - 1, left=1, color=_bar_colour(model), height=0.7)
+        axis.barh(row, ratio - 1, left=1, color=_choose_bar_colour(model), height=0.7)
         said = "none" if lift is None else f"× {1 + lift:.2f}"
         drawing.draw_number(axis, said, max(1.0, ratio), row, bold=False)
     axis.axvline(1, color=drawing.INK, linewidth=1)
@@ -230,11 +230,11 @@ def _draw_ratios(axis: Axes, models: Sequence[str], lifts: Sequence[float | None
     axis.xaxis.set_minor_locator(NullLocator())
 
 
-def _bar_colour(model: str) -> str:
-    return _colour(model) if model in (OWN, PRODUCTION) else drawing.QUIET
+def _choose_bar_colour(model: str) -> str:
+    return _choose_colour(model) if model in (OWN, PRODUCTION) else drawing.QUIET
 
 
-BY_MASKING: tuple[Callable[..., Figure], ...] = (metrics_with_intervals, differences, recall_curves, slices)
+BY_MASKING: tuple[Callable[..., Figure], ...] = (draw_metrics, draw_differences, draw_recall_curves, draw_slices)
 """The pictures that a page shows once for each masking, in its order."""
 
 _LIST_PANELS: tuple[tuple[str, str, Callable[[Axes, Sequence[str], Sequence[float | None]], None]], ...] = (
@@ -245,7 +245,7 @@ _LIST_PANELS: tuple[tuple[str, str, Callable[[Axes, Sequence[str], Sequence[floa
 )
 
 
-def _slice_models(part: dict[str, Any], masking: str, *, best: int) -> list[str]:
+def _choose_slice_models(part: dict[str, Any], masking: str, *, best: int) -> list[str]:
     others = sorted(
         (model for model in part if model not in (OWN, PRODUCTION)),
         key=lambda model: -part[model][masking]["recall@10"],

@@ -15,9 +15,9 @@ from matplotlib.figure import Figure
 
 from learn.data import SplitSummary
 from learn.report import evaluation_figures as evaluation_pictures
-from learn.report.drawing import svg
+from learn.report.drawing import render_svg
 from learn.report.results import AgainstProduction
-from learn.storage import write_whole
+from learn.storage import write_atomic
 
 
 def write_page(template: str, page: Path, **values: Any) -> Path:
@@ -34,13 +34,13 @@ def write_page(template: str, page: Path, **values: Any) -> Path:
         lstrip_blocks=True,
     )
     text = environment.get_template(template).render(values)
-    write_whole(page, text)
+    write_atomic(page, text)
     return page
 
 
-def both_shapes(draw: Callable[..., Figure]) -> dict[str, str]:
+def draw_both_widths(draw: Callable[..., Figure]) -> dict[str, str]:
     """Draw a picture for wide and for narrow screens; the page shows one of the two."""
-    return {"wide": svg(draw()), "narrow": svg(draw(narrow=True))}
+    return {"wide": render_svg(draw()), "narrow": render_svg(draw(narrow=True))}
 
 
 _MASKINGS = ("masked", "unmasked")
@@ -67,18 +67,20 @@ def write_evaluation_page(metrics: dict[str, Any], page: Path, *, run_id: str, s
         run_id=run_id,
         split=split,
         metrics=metrics,
-        production=AgainstProduction.of(metrics),
+        production=AgainstProduction.from_metrics(metrics),
         cutoffs=[(k, place) for place, k in enumerate(metrics["recall_curves"]["cutoffs"]) if k in _TABLED_CUTOFFS],
-        order={masking: evaluation_pictures.by_quality(metrics["test"], masking) for masking in _MASKINGS},
-        pictures={masking: _pictures(metrics, masking) for masking in _MASKINGS},
-        lists=both_shapes(partial(evaluation_pictures.lists, metrics)),
+        order={masking: evaluation_pictures.sort_by_quality(metrics["test"], masking) for masking in _MASKINGS},
+        pictures={masking: _draw_pictures(metrics, masking) for masking in _MASKINGS},
+        lists=draw_both_widths(partial(evaluation_pictures.draw_lists, metrics)),
     )
 
 
-def _pictures(metrics: dict[str, Any], masking: str) -> dict[str, dict[str, str]]:
+def _draw_pictures(metrics: dict[str, Any], masking: str) -> dict[str, dict[str, str]]:
     return {
-        "quality": both_shapes(partial(evaluation_pictures.metrics_with_intervals, metrics, masking=masking)),
-        "differences": both_shapes(partial(evaluation_pictures.differences, metrics, masking=masking)),
-        "curves": both_shapes(partial(evaluation_pictures.recall_curves, metrics, masking=masking)),
-        "slices": both_shapes(partial(evaluation_pictures.slices, metrics, masking=masking, best=_BEST_IN_SLICES)),
+        "quality": draw_both_widths(partial(evaluation_pictures.draw_metrics, metrics, masking=masking)),
+        "differences": draw_both_widths(partial(evaluation_pictures.draw_differences, metrics, masking=masking)),
+        "curves": draw_both_widths(partial(evaluation_pictures.draw_recall_curves, metrics, masking=masking)),
+        "slices": draw_both_widths(
+            partial(evaluation_pictures.draw_slices, metrics, masking=masking, best=_BEST_IN_SLICES)
+        ),
     }

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter
 
-from learn.storage import staged
+from learn.storage import atomic_files
 
 if TYPE_CHECKING:
     from learn.content import ContentSummary
@@ -41,7 +41,7 @@ class AgainstProduction:
     ndcg: dict[str, float]
 
     @classmethod
-    def of(cls, metrics: dict[str, Any]) -> AgainstProduction | None:
+    def from_metrics(cls, metrics: dict[str, Any]) -> AgainstProduction | None:
         """Read it out of what ``metrics.json`` holds; None where no model in production was evaluated."""
         record = metrics["production"]
         if record is None:
@@ -86,42 +86,42 @@ class RunResult:
     release: ReleaseSummary
     promotion: Promotion
 
-    def artifacts(self) -> dict[str, Any]:
+    def to_artifacts(self) -> dict[str, Any]:
         """Return the run's result as plain values, so that whoever reads it needs no code of ours."""
-        bundle = _plain(self.release)
+        bundle = _to_plain(self.release)
         return {
-            "data_version": _plain(self.version),
-            "validation": _plain(self.validation),
-            "content": _plain(self.content),
+            "data_version": _to_plain(self.version),
+            "validation": _to_plain(self.validation),
+            "content": _to_plain(self.content),
             "metrics": self.metrics,
-            "drift": _plain(self.drift),
-            "decision": self.decision_record(),
+            "drift": _to_plain(self.drift),
+            "decision": self.to_decision_record(),
             "bundle": {name: bundle[name] for name in ("bundle", "version", "weights_sha256", "model_tag")},
             "bento": {name: bundle[name] for name in bundle if name not in ("bundle", "weights_sha256", "model_tag")},
         }
 
-    def decision_record(self) -> dict[str, Any]:
+    def to_decision_record(self) -> dict[str, Any]:
         """Return the gate's decision and what was made of it, as plain values."""
-        return {**_plain(self.decision), "promotion": _plain(self.promotion)}
+        return {**_to_plain(self.decision), "promotion": _to_plain(self.promotion)}
 
     def write_decision(self, path: Path) -> None:
-        """Write :meth:`decision_record` as JSON, whole or not at all.
+        """Write :meth:`to_decision_record` as JSON, whole or not at all.
 
         Raises:
             StorageError: The disk is full or closed.
         """
-        with staged(path.parent, names=(path.name,)) as stage:
-            text = json.dumps(self.decision_record(), indent=1)
+        with atomic_files(path.parent, names=(path.name,)) as stage:
+            text = json.dumps(self.to_decision_record(), indent=1)
             (stage / path.name).write_text(text + "\n", encoding="utf-8")
 
-    def closing_words(self, page: Path) -> str:
+    def format_closing_lines(self, page: Path) -> str:
         """Return the last lines of a run: what was found, where the report is, how to serve."""
         test = self.metrics["test"]
         own = test["towers"]["masked"]
         beside = ", ".join(
             f"{name} {test[name]['masked']['recall@10']:.4f}" for name in test if name not in _NOT_BESIDE
         )
-        production = AgainstProduction.of(self.metrics)
+        production = AgainstProduction.from_metrics(self.metrics)
         against = [f"Production {production.sentence} {production.caveat}".rstrip()] if production else []
         validated = (self.validation.items, self.validation.interactions)
         quarantined = " and ".join(f"{table.quarantined:,} of {table.rows:,} {table.name}" for table in validated)
@@ -143,16 +143,16 @@ class RunResult:
                 f"Parity     {same} of {self.release.parity_users} users answered as offline{tied}",
                 f"Report     {page}",
                 f"Serve      {self.release.command}",
-                *self._promoted(),
+                *self._format_promotion(),
             ]
         )
 
-    def _promoted(self) -> list[str]:
+    def _format_promotion(self) -> list[str]:
         if self.promotion.promoted:
             return [f"Champion   {self.promotion.said}", f"Roll back  {self.release.rollback_command}"]
         wish = [] if self.promotion.asked == "never" else [f"Champion   {self.promotion.said}"]
         return [*wish, f"Promote    {self.release.promote_command}"]
 
 
-def _plain(summary: object) -> Any:
+def _to_plain(summary: object) -> Any:
     return TypeAdapter(type(summary)).dump_python(summary, mode="json")

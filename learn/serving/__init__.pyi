@@ -1,24 +1,24 @@
-from .answers import Found, answered, found_alone, wanted_list
-from .deployment import Served
-from .package import build_bento, project_root
-from .parity import check_parity, running_service
-from .recommender import Gathering, Recommender, Wanted
+from .answers import ServedList, build_answer, build_query, recommend_alone
+from .deployment import ServedModel
+from .package import build_bento, find_project_root
+from .parity import check_parity, run_service
+from .recommender import Query, Recommender, RequestBatcher
 from .release import release_run
 from .schemas import RecommendRequest
 
 __all__ = [
-    "Found",
-    "Gathering",
+    "Query",
     "RecommendRequest",
     "Recommender",
-    "Served",
-    "Wanted",
-    "answered",
+    "RequestBatcher",
+    "ServedList",
+    "ServedModel",
+    "build_answer",
     "build_bento",
+    "build_query",
     "check_parity",
-    "found_alone",
-    "project_root",
+    "find_project_root",
+    "recommend_alone",
     "release_run",
-    "running_service",
-    "wanted_list",
+    "run_service",
 ]

@@ -19,9 +19,9 @@ from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from learn.config import ServingSettings
 from learn.errors import BundleError, EncoderError, RequestError
-from learn.serving.deployment import Served
+from learn.serving.deployment import ServedModel
 from learn.serving.live_items import LiveItems
-from learn.serving.recommender import Recommendation, Recommender, Vector, Wanted
+from learn.serving.recommender import Query, Recommendation, Recommender, Vector
 from learn.serving.schemas import (
     EmbedItemsRequest,
     EmbedUserRequest,
@@ -54,7 +54,7 @@ def check_list(request: ListRequest, limits: ServingSettings, *, at: Place = ())
         ValidationError: One is over its limit; the error names the field, as for any other mistake.
     """
     if request.k > limits.max_k:
-        raise refusal((*at, "k"), f"k may be at most {limits.max_k}")
+        raise refuse_field((*at, "k"), f"k may be at most {limits.max_k}")
     if isinstance(request, RecommendRequest):
         check_length(request.history, limits.max_history, at=(*at, "history"))
 
@@ -66,16 +66,16 @@ def check_length(values: Sequence[object], limit: int, *, at: Place) -> None:
         ValidationError: It is.
     """
     if len(values) > limit:
-        raise refusal(at, f"{at[-1]} may hold at most {limit} entries, not {len(values)}")
+        raise refuse_field(at, f"{at[-1]} may hold at most {limit} entries, not {len(values)}")
 
 
-def named(fault: RequestError, *, at: Place = ()) -> ValidationError:
+def name_field(fault: RequestError, *, at: Place = ()) -> ValidationError:
     """Turn what the recommender refused into the error that every other mistake gets."""
     place = (fault.where or "body").split(".", _PARTS - 1)
-    return refusal((*at, *place), " ".join(filter(None, (fault.what, fault.fix and f"What to do: {fault.fix}."))))
+    return refuse_field((*at, *place), " ".join(filter(None, (fault.what, fault.fix and f"What to do: {fault.fix}."))))
 
 
-def refusal(at: Place, message: str) -> ValidationError:
+def refuse_field(at: Place, message: str) -> ValidationError:
     """Return the error for one field."""
     # The text is an argument, since braces in a template of its own would be read as places for arguments.
     said = PydanticCustomError("refused", "{message}", {"message": message})
@@ -92,7 +92,7 @@ class CannotReadTextError(bentoml.exceptions.BentoMLException):
 
 
 @contextmanager
-def refused_by_name(*, at: Place = ()) -> Iterator[None]:
+def name_refusals(*, at: Place = ()) -> Iterator[None]:
     """Turn refusals into answers of the 4xx kind that name the field.
 
     Raises:
@@ -102,12 +102,12 @@ def refused_by_name(*, at: Place = ()) -> Iterator[None]:
     try:
         yield
     except RequestError as fault:
-        raise named(fault, at=at) from fault
+        raise name_field(fault, at=at) from fault
     except (EncoderError, BundleError) as fault:
         raise CannotReadTextError(f"New texts cannot be read by this service. {fault.what}") from fault
 
 
-def similar_items(
+def answer_similar_items(
     recommender: Recommender, request: SimilarItemsRequest, live_items: LiveItems | None = None
 ) -> SimilarItemsResponse:
     """Answer `similar_items`.
@@ -122,37 +122,37 @@ def similar_items(
         CannotReadTextError: The encoder is not here.
     """
     if (request.item_id is None) == (request.text is None):
-        raise refusal(("item_id",), "give either item_id or text, and not both")
-    filters = request.filters()
-    with refused_by_name():
+        raise refuse_field(("item_id",), "give either item_id or text, and not both")
+    filters = request.to_filters()
+    with name_refusals():
         if live_items is not None and request.text is not None:
-            content = live_items.encoder_of(recommender).encode([request.text])
+            content = live_items.find_encoder(recommender).encode([request.text])
             _, vectors = recommender.map_content(content, [None])
-            found = recommender.similar_to_vector(vectors[0], k=request.k, filters=filters)
+            found = recommender.find_similar_to_vector(vectors[0], k=request.k, filters=filters)
         else:
             try:
-                found = recommender.similar_items(request.item_id or "", k=request.k, filters=filters)
+                found = recommender.find_similar_items(request.item_id or "", k=request.k, filters=filters)
             except KeyError as fault:
-                raise refusal(("item_id",), "the catalogue does not hold this item") from fault
+                raise refuse_field(("item_id",), "the catalogue does not hold this item") from fault
     return SimilarItemsResponse.model_construct(items=found.items, model_version=recommender.version)
 
 
-def user_vectors(recommender: Recommender, request: EmbedUserRequest) -> VectorsResponse:
+def answer_embed_user(recommender: Recommender, request: EmbedUserRequest) -> VectorsResponse:
     """Answer `embed_user`."""
-    found = [recommender.user_vector(history) for history in request.histories]
+    found = [recommender.encode_user(history) for history in request.histories]
     unknown = dict.fromkeys(item_id for _, missing in found for item_id in missing)
-    return _vectors(recommender, [vector for vector, _ in found], list(unknown))
+    return _build_vectors_response(recommender, [vector for vector, _ in found], list(unknown))
 
 
-def item_vectors(recommender: Recommender, request: EmbedItemsRequest) -> VectorsResponse:
+def answer_embed_items(recommender: Recommender, request: EmbedItemsRequest) -> VectorsResponse:
     """Answer `embed_items`."""
-    found, unknown = recommender.item_vectors(request.item_ids)
+    found, unknown = recommender.encode_items(request.item_ids)
     rows, missing = iter(found), set(unknown)
     vectors = [None if item_id in missing else next(rows) for item_id in request.item_ids]
-    return _vectors(recommender, vectors, list(unknown))
+    return _build_vectors_response(recommender, vectors, list(unknown))
 
 
-def changed_items(recommender: Recommender, *, changed: int, unknown: Sequence[str] = ()) -> ItemsResponse:
+def answer_item_changes(recommender: Recommender, *, changed: int, unknown: Sequence[str] = ()) -> ItemsResponse:
     """Answer `upsert_items` and `delete_items`."""
     return ItemsResponse(
         changed=changed,
@@ -162,13 +162,13 @@ def changed_items(recommender: Recommender, *, changed: int, unknown: Sequence[s
     )
 
 
-def wanted_list(request: RecommendRequest) -> Wanted:
+def build_query(request: RecommendRequest) -> Query:
     """Return what a recommender is asked for."""
-    return Wanted(request.ordered_history(), request.k, request.exclude_seen, request.filters())
+    return Query(request.sort_history(), request.k, request.exclude_seen, request.to_filters())
 
 
 @dataclass(frozen=True)
-class Found:
+class ServedList:
     """What a model found for a request.
 
     Attributes:
@@ -177,12 +177,12 @@ class Found:
         seconds: What it took, waiting for others' lists included.
     """
 
-    served: Served[Recommender]
+    served: ServedModel[Recommender]
     recommendation: Recommendation
     seconds: float
 
 
-def found_alone(served: Served[Recommender], request: RecommendRequest) -> Found:
+def recommend_alone(served: ServedModel[Recommender], request: RecommendRequest) -> ServedList:
     """Have a model answer one request.
 
     Raises:
@@ -190,13 +190,13 @@ def found_alone(served: Served[Recommender], request: RecommendRequest) -> Found
     """
     started = perf_counter()
     recommendation = served.recommender.recommend(
-        request.ordered_history(), k=request.k, exclude_seen=request.exclude_seen, filters=request.filters()
+        request.sort_history(), k=request.k, exclude_seen=request.exclude_seen, filters=request.to_filters()
     )
-    return Found(served, recommendation, perf_counter() - started)
+    return ServedList(served, recommendation, perf_counter() - started)
 
 
-def answered(
-    found: Found, request: RecommendRequest, *, recommendation_id: str
+def build_answer(
+    found: ServedList, request: RecommendRequest, *, recommendation_id: str
 ) -> tuple[RecommendResponse, AnswerRecord]:
     """Put what was found into the answer, and say what the traffic log keeps of it.
 
@@ -206,14 +206,14 @@ def answered(
         recommendation_id: Names the answer, and what a challenger in the shadow would have answered instead.
     """
     served = found.served
-    answer = RecommendResponse.of(
+    answer = RecommendResponse.from_recommendation(
         found.recommendation, recommendation_id=recommendation_id, model_version=served.version, arm=served.arm
     )
-    record = _answer_record(request, answer, seconds=found.seconds)
+    record = _build_answer_record(request, answer, seconds=found.seconds)
     return answer, record.model_copy(update={"challenger_share": served.challenger_share})
 
 
-def feedback_record(request: FeedbackRequest) -> FeedbackRecord:
+def build_feedback_record(request: FeedbackRequest) -> FeedbackRecord:
     """Return what the traffic log keeps of feedback."""
     return FeedbackRecord(
         time=datetime.now(tz=UTC),
@@ -224,13 +224,15 @@ def feedback_record(request: FeedbackRequest) -> FeedbackRecord:
     )
 
 
-def _vectors(recommender: Recommender, vectors: Sequence[Vector | None], unknown: list[str]) -> VectorsResponse:
+def _build_vectors_response(
+    recommender: Recommender, vectors: Sequence[Vector | None], unknown: list[str]
+) -> VectorsResponse:
     numbers = [None if vector is None else np.asarray(vector).tolist() for vector in vectors]
     return VectorsResponse.model_construct(vectors=numbers, model_version=recommender.version, unknown_items=unknown)
 
 
-def _answer_record(request: RecommendRequest, answer: RecommendResponse, *, seconds: float) -> AnswerRecord:
-    history = request.ordered_history()
+def _build_answer_record(request: RecommendRequest, answer: RecommendResponse, *, seconds: float) -> AnswerRecord:
+    history = request.sort_history()
     unknown = set(answer.unknown_items)
     known = [item_id for item_id in history if item_id not in unknown] if unknown else history
     return AnswerRecord(
@@ -245,7 +247,7 @@ def _answer_record(request: RecommendRequest, answer: RecommendResponse, *, seco
         items=tuple(item.item_id for item in answer.items),
         scores=tuple(item.score for item in answer.items),
         k=request.k,
-        filtered=request.filters().narrow,
+        filtered=request.to_filters().narrow,
         fallback=answer.fallback,
         latency_milliseconds=seconds * 1e3,
     )

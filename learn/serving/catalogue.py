@@ -22,7 +22,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.registry import Bundle
-from learn.retrieval import StackedRows
+from learn.retrieval import AppendableMatrix
 
 Cell = str | bool | int | float | list[str] | None
 """What an item may hold in one column."""
@@ -93,14 +93,14 @@ class LabelColumn:
 
     def takes(self, cell: Cell) -> bool:
         """Say whether a cell is of this column's kind."""
-        return cell is None or _kind(cell) == self.kind
+        return cell is None or _detect_kind(cell) == self.kind
 
-    def with_cells(self, cells: Mapping[int, Cell], *, count: int) -> LabelColumn:
+    def replace_cells(self, cells: Mapping[int, Cell], *, count: int) -> LabelColumn:
         """Return the column of ``count`` items with some cells set anew; new items hold nothing."""
-        codes = _grown(self.codes, count, _NOTHING)
+        codes = _extend(self.codes, count, _NOTHING)
         keys, codes_of = dict(self.keys), dict(self.codes_of)
         for row, cell in cells.items():
-            key = _key(cell) if self.takes(cell) else None
+            key = _normalise_key(cell) if self.takes(cell) else None
             if key is None:
                 codes[row] = _NOTHING
                 continue
@@ -138,11 +138,11 @@ class NumberColumn:
 
     def takes(self, cell: Cell) -> bool:
         """Say whether a cell is of this column's kind."""
-        return cell is None or _kind(cell) == "number"
+        return cell is None or _detect_kind(cell) == "number"
 
-    def with_cells(self, cells: Mapping[int, Cell], *, count: int) -> NumberColumn:
+    def replace_cells(self, cells: Mapping[int, Cell], *, count: int) -> NumberColumn:
         """Return the column of ``count`` items with some cells set anew; new items hold nothing."""
-        numbers = _grown(self.numbers, count, np.nan)
+        numbers = _extend(self.numbers, count, np.nan)
         for row, cell in cells.items():
             numbers[row] = cell if self.takes(cell) and cell is not None else np.nan
         return replace(self, numbers=numbers)
@@ -160,9 +160,9 @@ def read_columns(items: pl.DataFrame, *, without: Collection[str]) -> dict[str, 
     return columns
 
 
-def column_for(cell: Cell, *, count: int) -> Column | None:
+def make_column(cell: Cell, *, count: int) -> Column | None:
     """Return a column of ``count`` items that hold nothing, of the kind of a cell; None where it is prose."""
-    kind = _kind(cell)
+    kind = _detect_kind(cell)
     if kind == "number":
         return NumberColumn(np.full(count, np.nan))
     if kind is None or (isinstance(cell, str) and len(cell) > LONG_TEXT_CHARACTERS):
@@ -180,15 +180,19 @@ def _read(series: pl.Series) -> Column | None:
     if series.dtype.is_numeric():
         return NumberColumn(series.cast(pl.Float64).fill_null(np.nan).to_numpy().copy())
     if series.dtype == pl.Boolean:
-        return _labels(series, "flag", lambda key: cast("bool", key))
+        return _build_label_column(series, "flag", lambda key: cast("bool", key))
     if series.dtype == pl.String and not is_prose(series):
-        return _labels(series, "text", lambda key: cast("str", key))
+        return _build_label_column(series, "text", lambda key: cast("str", key))
     if series.dtype == pl.List(pl.String):
-        return _labels(series.list.join(_SEPARATOR, ignore_nulls=True), "list", lambda key: _parts(cast("str", key)))
+        return _build_label_column(
+            series.list.join(_SEPARATOR, ignore_nulls=True), "list", lambda key: _split_parts(cast("str", key))
+        )
     return None
 
 
-def _labels(series: pl.Series, kind: Literal["text", "flag", "list"], key_of: Callable[[Any], Key]) -> LabelColumn:
+def _build_label_column(
+    series: pl.Series, kind: Literal["text", "flag", "list"], key_of: Callable[[Any], Key]
+) -> LabelColumn:
     distinct = series.drop_nulls().unique(maintain_order=True)
     numbers = pl.Series(range(1, len(distinct) + 1), dtype=pl.Int32)
     codes = series.replace_strict(distinct, numbers, default=_NOTHING, return_dtype=pl.Int32)
@@ -204,7 +208,7 @@ def _note(codes_of: dict[str | bool, tuple[int, ...]], key: Key, code: int) -> N
         codes_of[value] = (*codes_of.get(value, ()), code)
 
 
-def _kind(cell: Cell) -> Literal["text", "flag", "list", "number"] | None:
+def _detect_kind(cell: Cell) -> Literal["text", "flag", "list", "number"] | None:
     match cell:
         case bool():
             return "flag"
@@ -218,7 +222,7 @@ def _kind(cell: Cell) -> Literal["text", "flag", "list", "number"] | None:
             return None
 
 
-def _key(cell: Cell) -> Key | None:
+def _normalise_key(cell: Cell) -> Key | None:
     match cell:
         case bool() | str():
             return cell
@@ -228,11 +232,11 @@ def _key(cell: Cell) -> Key | None:
             return None
 
 
-def _parts(joined: str) -> tuple[str, ...]:
+def _split_parts(joined: str) -> tuple[str, ...]:
     return tuple(joined.split(_SEPARATOR)) if joined else ()
 
 
-def _grown(array: NDArray[Any], count: int, fill: float) -> NDArray[Any]:
+def _extend(array: NDArray[Any], count: int, fill: float) -> NDArray[Any]:
     grown = np.full(count, fill, dtype=array.dtype)
     grown[: len(array)] = array
     return grown
@@ -281,20 +285,20 @@ class Catalogue:
     rows: dict[str, int]
     bundled_rows: dict[str, int]
     columns: dict[str, Column]
-    inputs: StackedRows
-    vectors: StackedRows
+    inputs: AppendableMatrix
+    vectors: AppendableMatrix
     lengths: NDArray[np.float32]
     recent: NDArray[np.int64]
     training: NDArray[np.int64]
     gone: NDArray[np.int64]
 
     @classmethod
-    def of(cls, bundle: Bundle) -> Catalogue:
+    def from_bundle(cls, bundle: Bundle) -> Catalogue:
         """Return the catalogue of a bundle."""
         # The vectors are read whole with each answer and get memory of their own; of the inputs, a few rows are.
         vectors = np.array(bundle.item_vectors, order="C")
         ids = bundle.item_ids
-        recent, training = popularity_counts(bundle.items)
+        recent, training = count_popularity(bundle.items)
         rows = {item_id: row for row, item_id in enumerate(ids)}
         return cls(
             ids=ids,
@@ -302,9 +306,9 @@ class Catalogue:
             rows=rows,
             bundled_rows=rows,
             columns=read_columns(bundle.items, without=_NO_FILTER),
-            inputs=StackedRows.of(bundle.item_inputs),
-            vectors=StackedRows.of(vectors),
-            lengths=lengths_of(vectors),
+            inputs=AppendableMatrix.from_rows(bundle.item_inputs),
+            vectors=AppendableMatrix.from_rows(vectors),
+            lengths=measure_lengths(vectors),
             recent=recent,
             training=training,
             gone=np.empty(0, dtype=np.int64),
@@ -315,11 +319,11 @@ class Catalogue:
 
     @cached_property
     def popularity_order(self) -> NDArray[np.int64]:
-        """(items,) rows for users without history, as :func:`popularity_order` ranks them."""
-        order = popularity_order(recent=self.recent, training=self.training)
+        """(items,) rows for users without history, as :func:`order_by_popularity` ranks them."""
+        order = order_by_popularity(recent=self.recent, training=self.training)
         return order[~np.isin(order, self.gone)] if len(self.gone) else order
 
-    def with_changes(self, changes: Sequence[ItemChange]) -> Catalogue:
+    def apply_changes(self, changes: Sequence[ItemChange]) -> Catalogue:
         """Return the catalogue after some changes, one an item."""
         ids, titles, rows = list(self.ids), list(self.titles), dict(self.rows)
         gone = set(self.gone.tolist())
@@ -354,23 +358,23 @@ class Catalogue:
             title = change.cells.get("title")
             titles[row] = title if isinstance(title, str) else None
             cells[row] = change.cells
-        added = StackedRows(self.vectors.bundled, _stacked(vectors, self.vectors))
+        added = AppendableMatrix(self.vectors.bundled, _stack_rows(vectors, self.vectors))
         return Catalogue(
             ids=ids,
             titles=titles,
             rows=rows,
             bundled_rows=self.bundled_rows,
-            columns=_changed_columns(self.columns, cells, count=len(ids)),
-            inputs=StackedRows(self.inputs.bundled, _stacked(inputs, self.inputs)),
+            columns=_change_columns(self.columns, cells, count=len(ids)),
+            inputs=AppendableMatrix(self.inputs.bundled, _stack_rows(inputs, self.inputs)),
             vectors=added,
-            lengths=np.concatenate([self.lengths[:bundled], lengths_of(added.added)]),
+            lengths=np.concatenate([self.lengths[:bundled], measure_lengths(added.added)]),
             recent=np.concatenate([self.recent[:bundled], np.array(recent, dtype=np.int64)]),
             training=np.concatenate([self.training[:bundled], np.array(training, dtype=np.int64)]),
             gone=np.array(sorted(gone), dtype=np.int64),
         )
 
 
-def popularity_counts(items: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def count_popularity(items: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return (n,) interactions in the last window, and (n,) in the training part."""
     recent, training = (
         items[name].fill_null(0).to_numpy().astype(np.int64)
@@ -379,7 +383,7 @@ def popularity_counts(items: pl.DataFrame) -> tuple[NDArray[np.int64], NDArray[n
     return recent, training
 
 
-def popularity_order(*, recent: NDArray[np.int64], training: NDArray[np.int64]) -> NDArray[np.int64]:
+def order_by_popularity(*, recent: NDArray[np.int64], training: NDArray[np.int64]) -> NDArray[np.int64]:
     """Return (n,) rows, most popular in the last window first.
 
     Ties go to the item more popular in the whole training part, then to the lower row.
@@ -387,25 +391,25 @@ def popularity_order(*, recent: NDArray[np.int64], training: NDArray[np.int64]) 
     return np.lexsort((np.arange(len(recent)), -training, -recent))
 
 
-def lengths_of(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
+def measure_lengths(vectors: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the lengths (n,) of vectors (n, d)."""
     lengths: NDArray[np.float32] = np.sqrt(np.einsum("nd,nd->n", vectors, vectors))
     return lengths
 
 
-def _stacked(rows: Sequence[NDArray[np.float32]], like: StackedRows) -> NDArray[np.float32]:
+def _stack_rows(rows: Sequence[NDArray[np.float32]], like: AppendableMatrix) -> NDArray[np.float32]:
     return np.stack(rows) if rows else like.bundled[:0]
 
 
-def _changed_columns(
+def _change_columns(
     columns: Mapping[str, Column], cells: Mapping[int, Mapping[str, Cell]], *, count: int
 ) -> dict[str, Column]:
     known = dict(columns)
     for row_cells in cells.values():
         for name, cell in row_cells.items():
-            if name not in known and name not in _NO_FILTER and (fresh := column_for(cell, count=count)) is not None:
+            if name not in known and name not in _NO_FILTER and (fresh := make_column(cell, count=count)) is not None:
                 known[name] = fresh
     return {
-        name: column.with_cells({row: row_cells.get(name) for row, row_cells in cells.items()}, count=count)
+        name: column.replace_cells({row: row_cells.get(name) for row, row_cells in cells.items()}, count=count)
         for name, column in known.items()
     }

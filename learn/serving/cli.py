@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import click
 
 from learn.config import ServingSettings
-from learn.environment import settle
+from learn.environment import configure_process
 from learn.errors import LearnError
 
 if TYPE_CHECKING:
@@ -41,11 +41,11 @@ def cli() -> None:
 )
 def export_users(wanted: str, users: Path, out: Path, k: int, name: str) -> None:
     """Write user vectors, item vectors and the list of every user to Parquet."""
-    settle()
+    configure_process()
     try:
         from learn.serving.exporter import export
 
-        done = export(_bundle(wanted, name=name), users, out, k=k)
+        done = export(_read_wanted_bundle(wanted, name=name), users, out, k=k)
     except LearnError as fault:
         click.echo(f"{fault.headline}\n{fault}", err=True)
         raise SystemExit(1) from fault
@@ -56,7 +56,7 @@ def export_users(wanted: str, users: Path, out: Path, k: int, name: str) -> None
         click.echo(f"Left out: {done.left_out:,} interactions without a user, an item or a readable time.")
 
 
-def _bundle(wanted: str, *, name: str) -> Bundle:
+def _read_wanted_bundle(wanted: str, *, name: str) -> Bundle:
     from learn.registry import find_stored, read_bundle
 
     folder = Path(wanted)

@@ -29,7 +29,7 @@ from learn.registry import (
     Bundle,
     Challenger,
     ModelAliases,
-    aliases_path,
+    find_aliases_path,
     find_stored,
     load_stored,
     read_aliases,
@@ -50,19 +50,19 @@ def load_packed() -> Bundle:
     Raises:
         BundleError: There is none, or it is damaged.
     """
-    return read_bundle(_folder())
+    return read_bundle(_find_folder())
 
 
-def packed_settings() -> ServingSettings:
+def read_packed_settings() -> ServingSettings:
     """Return what the packed bundle says of serving.
 
     Raises:
         BundleError: As :func:`load_packed` raises it.
     """
-    return read_manifest(_folder()).settings.serving
+    return read_manifest(_find_folder()).settings.serving
 
 
-def _folder() -> Path:
+def _find_folder() -> Path:
     for tag in (MODEL_ALIAS, _NEWEST):
         try:
             return Path(bentoml.models.get(tag).path)
@@ -96,7 +96,7 @@ class Shadow:
         self.done = self.left_out = self.failed = 0
         self._warned = -_WARN_SECONDS
         self._jobs: queue.Queue[Callable[[], object] | None] = queue.Queue(capacity)
-        self._thread = threading.Thread(target=self._work, name="learn-shadow", daemon=True)
+        self._thread = threading.Thread(target=self._run, name="learn-shadow", daemon=True)
         self._thread.start()
 
     def submit(self, job: Callable[[], object]) -> bool:
@@ -114,7 +114,7 @@ class Shadow:
             self._jobs.put(None)
             self._thread.join()
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while (job := self._jobs.get()) is not None:
             try:
                 job()
@@ -141,7 +141,7 @@ Model = TypeVar("Model", bound=Servable)
 
 
 @dataclass(frozen=True)
-class Served(Generic[Model]):
+class ServedModel(Generic[Model]):
     """One model that answers.
 
     Attributes:
@@ -158,23 +158,23 @@ class Served(Generic[Model]):
 
 
 @dataclass(frozen=True)
-class _Lineup(Generic[Model]):
+class _ServedPair(Generic[Model]):
     """What serves at one moment; it is exchanged as a whole."""
 
-    champion: Served[Model]
-    challenger: Served[Model] | None = None
+    champion: ServedModel[Model]
+    challenger: ServedModel[Model] | None = None
     place: Challenger | None = None
 
-    def drawn(self, user_id: str | None, *, shadow: bool) -> Served[Model] | None:
+    def draw_model(self, user_id: str | None, *, shadow: bool) -> ServedModel[Model] | None:
         if self.challenger is None or self.place is None or self.place.shadow is not shadow:
             return None
         if self.place.share == 1:
             return self.challenger
         # Nobody knows who comes without an id, so they could not be given the same model twice.
-        draw = 1.0 if user_id is None else user_draw(user_id, experiment=self.place.experiment)
+        draw = 1.0 if user_id is None else draw_user(user_id, experiment=self.place.experiment)
         return self.challenger if draw < self.place.share else None
 
-    def other_models_than(self, other: _Lineup[Model]) -> bool:
+    def has_other_models(self, other: _ServedPair[Model]) -> bool:
         return [each and (each.version, each.arm) for each in (self.champion, self.challenger)] != [
             each and (each.version, each.arm) for each in (other.champion, other.challenger)
         ]
@@ -212,39 +212,39 @@ class Deployment(Generic[Model]):
         self.swaps = self.refused = 0
         self._settings = settings or DeploymentSettings()
         self._build, self._name, self._packed = build, model_name, packed
-        self._path = aliases_path()
+        self._path = find_aliases_path()
         self._seen: tuple[int, ...] | None = None
         self._retry_at = float("inf")
         self._changing = threading.Lock()
         self._stop = threading.Event()
-        self._watcher = threading.Thread(target=self._watch, name="learn-aliases", daemon=True)
+        self._watcher = threading.Thread(target=self._follow_aliases, name="learn-aliases", daemon=True)
         if self._settings.serve == "champion":
             self._begin()
             self._watcher.start()
         else:
-            self._lineup = _Lineup(self._fixed(self._settings.serve))
+            self._lineup = _ServedPair(self._load_fixed(self._settings.serve))
         self.shadow = Shadow(self._settings.shadow_queue)
 
     @property
-    def champion(self) -> Served[Model]:
+    def champion(self) -> ServedModel[Model]:
         """The champion of this moment."""
         return self._lineup.champion
 
     @property
-    def challenger(self) -> Served[Model] | None:
+    def challenger(self) -> ServedModel[Model] | None:
         """The challenger of this moment, shown or in the shadow."""
         return self._lineup.challenger
 
-    def for_user(self, user_id: str | None) -> Served[Model]:
+    def choose_model(self, user_id: str | None) -> ServedModel[Model]:
         """Return the model that answers a user: always the same one, as long as share and models stay.
 
         Args:
             user_id: As in the request; None, where it names nobody, gets the champion unless the challenger gets all.
         """
         lineup = self._lineup
-        return lineup.drawn(user_id, shadow=False) or lineup.champion
+        return lineup.draw_model(user_id, shadow=False) or lineup.champion
 
-    def in_shadow(self, user_id: str | None, answer: Callable[[Served[Model]], object]) -> bool:
+    def answer_in_shadow(self, user_id: str | None, answer: Callable[[ServedModel[Model]], object]) -> bool:
         """Let the challenger in the shadow answer too, later and in another thread.
 
         Args:
@@ -255,7 +255,7 @@ class Deployment(Generic[Model]):
             Whether it will be called: not without a challenger in the shadow, for users outside of its share, or where
             too many wait.
         """
-        served = self._lineup.drawn(user_id, shadow=True)
+        served = self._lineup.draw_model(user_id, shadow=True)
         return served is not None and self.shadow.submit(lambda: answer(served))
 
     def refresh(self) -> None:
@@ -279,7 +279,7 @@ class Deployment(Generic[Model]):
             self._watcher.join()
         self.shadow.close()
 
-    def _watch(self) -> None:
+    def _follow_aliases(self) -> None:
         while not self._stop.wait(self._settings.poll_seconds):
             try:
                 self.refresh()
@@ -290,34 +290,34 @@ class Deployment(Generic[Model]):
     def _follow(self, aliases: ModelAliases) -> None:
         present = self._lineup
         wanted = aliases.champion
-        champion = None if wanted is None else self._served(wanted, arm="champion")
-        following = self._beside(champion or present.champion, aliases)
-        if following.other_models_than(present):
+        champion = None if wanted is None else self._load_arm(wanted, arm="champion")
+        following = self._load_pair(champion or present.champion, aliases)
+        if following.has_other_models(present):
             self.swaps += 1
             _say(following)
         self._lineup = following
 
-    def _beside(self, champion: Served[Model], aliases: ModelAliases) -> _Lineup[Model]:
+    def _load_pair(self, champion: ServedModel[Model], aliases: ModelAliases) -> _ServedPair[Model]:
         place = aliases.challenger
         if place is None or place.version == champion.version:
-            return _Lineup(replace(champion, challenger_share=None))
-        challenger = self._served(place.version, arm="shadow" if place.shadow else "challenger")
+            return _ServedPair(replace(champion, challenger_share=None))
+        challenger = self._load_arm(place.version, arm="shadow" if place.shadow else "challenger")
         share = None if place.shadow or challenger is None else place.share
         beside = None if challenger is None else replace(challenger, challenger_share=share)
-        return _Lineup(replace(champion, challenger_share=share), beside, place)
+        return _ServedPair(replace(champion, challenger_share=share), beside, place)
 
-    def _served(self, version: str, *, arm: Arm) -> Served[Model] | None:
+    def _load_arm(self, version: str, *, arm: Arm) -> ServedModel[Model] | None:
         for each in (self._lineup.champion, self._lineup.challenger):
             if each is not None and each.version == version:
                 return replace(each, arm=arm)
         try:
-            return self._made(load_stored(f"{self._name}:{version}"), arm=arm, version=version)
+            return self._build_served(load_stored(f"{self._name}:{version}"), arm=arm, version=version)
         except Exception as fault:
             # Whatever is wrong with a new model, the one that serves is not to suffer from it.
             self._refuse(f"bundle {version} as {arm}", fault)
             return None
 
-    def _made(self, bundle: Bundle, *, arm: Arm, version: str | None = None) -> Served[Model]:
+    def _build_served(self, bundle: Bundle, *, arm: Arm, version: str | None = None) -> ServedModel[Model]:
         if version is not None and bundle.version != version:
             raise BundleError(
                 f"The store holds bundle {bundle.version} under the name {version}.",
@@ -326,7 +326,7 @@ class Deployment(Generic[Model]):
             )
         recommender = self._build(bundle)
         recommender.warm_up()
-        return Served(recommender, bundle.version, arm)
+        return ServedModel(recommender, bundle.version, arm)
 
     def _refuse(self, what: str, fault: Exception) -> None:
         self.refused += 1
@@ -334,43 +334,43 @@ class Deployment(Generic[Model]):
         trace = None if isinstance(fault, LearnError) else fault
         logger.error("Refused %s; what served goes on. %s", what, fault, exc_info=trace)
 
-    def _fixed(self, wanted: str) -> Served[Model]:
+    def _load_fixed(self, wanted: str) -> ServedModel[Model]:
         if wanted == "packed":
-            return self._made(self._packed(), arm="champion")
+            return self._build_served(self._packed(), arm="champion")
         version = find_stored(self._name, wanted).version
-        return self._made(load_stored(f"{self._name}:{version}"), arm="champion", version=version)
+        return self._build_served(load_stored(f"{self._name}:{version}"), arm="champion", version=version)
 
     def _begin(self) -> None:
         self._seen = _mark(self._path)
         aliases = read_aliases(self._name, path=self._path)
-        self._lineup = _Lineup(self._first_champion(aliases))
-        self._lineup = self._beside(self._lineup.champion, aliases)
+        self._lineup = _ServedPair(self._load_first_champion(aliases))
+        self._lineup = self._load_pair(self._lineup.champion, aliases)
         _say(self._lineup)
 
-    def _first_champion(self, aliases: ModelAliases) -> Served[Model]:
+    def _load_first_champion(self, aliases: ModelAliases) -> ServedModel[Model]:
         first: Exception | None = None
         for version in dict.fromkeys([aliases.champion, *reversed(aliases.earlier_champions)]):
             if version is None:
                 continue
             try:
-                return self._made(load_stored(f"{self._name}:{version}"), arm="champion", version=version)
+                return self._build_served(load_stored(f"{self._name}:{version}"), arm="champion", version=version)
             except Exception as fault:
                 first = first or fault
                 self._refuse(f"bundle {version} at the start", fault)
         try:
-            return self._made(self._packed(), arm="champion")
+            return self._build_served(self._packed(), arm="champion")
         except LearnError as fault:
             # What is wrong with the champion matters more than that there is nothing behind it.
             raise (first or fault) from fault
 
 
-def user_draw(user_id: str, *, experiment: str) -> float:
+def draw_user(user_id: str, *, experiment: str) -> float:
     """Return a user's draw, from 0 to below 1: the same for one experiment, independent between two."""
     digest = hashlib.sha256(f"{experiment}\0{user_id}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:_DRAWN_BYTES]) / float(1 << 8 * _DRAWN_BYTES)
 
 
-def _say(lineup: _Lineup[Model]) -> None:
+def _say(lineup: _ServedPair[Model]) -> None:
     challenger = lineup.challenger
     beside = "" if challenger is None else f", beside it {challenger.version} as {challenger.arm}"
     logger.info("Serving bundle %s%s", lineup.champion.version, beside)

@@ -35,8 +35,8 @@ from learn.config import DataSettings
 from learn.data import Histories, load_interactions
 from learn.errors import DataError
 from learn.registry import Bundle
-from learn.serving.recommender import Recommendation, Recommender, Wanted
-from learn.storage import staged
+from learn.serving.recommender import Query, Recommendation, Recommender
+from learn.storage import atomic_files
 
 _BLOCK_USERS = 4_096
 # Interactions held at once: some 200 MB with ids of 20 characters.
@@ -92,11 +92,13 @@ class Users:
         table = load_interactions(path, scratch, settings=DataSettings())
         return cls(pq.read_metadata(table).num_rows, table)
 
-    def blocks(self) -> Iterator[UserBlock]:
+    def iterate_blocks(self) -> Iterator[UserBlock]:
         """Yield all users, each once."""
-        return _of_histories(self.source) if isinstance(self.source, Histories) else self._of_table(self.source)
+        return (
+            _iterate_histories(self.source) if isinstance(self.source, Histories) else self._iterate_table(self.source)
+        )
 
-    def _of_table(self, table: Path) -> Iterator[UserBlock]:
+    def _iterate_table(self, table: Path) -> Iterator[UserBlock]:
         parts = -(-self.interactions // _PART_ROWS)
         rows = (
             pl.scan_parquet(table, glob=False)
@@ -113,7 +115,7 @@ class Users:
                 yield UserBlock(block["user_id"].to_list(), block["item_id"].to_list())
 
 
-def _of_histories(histories: Histories) -> Iterator[UserBlock]:
+def _iterate_histories(histories: Histories) -> Iterator[UserBlock]:
     users, items = histories.user_ids, histories.item_ids
     for begin in range(0, len(users), _BLOCK_USERS):
         end = min(begin + _BLOCK_USERS, len(users))
@@ -171,19 +173,19 @@ def export(
     taken = next((path for path in (destination, *destination.parents) if path.exists() and not path.is_dir()), None)
     if taken is not None:
         raise DataError("The export cannot be written: this is a file, not a folder.", where=taken, fix="give --out")
-    with staged(destination, names=(USERS, ITEMS, LISTS, SUMMARY)) as stage:
+    with atomic_files(destination, names=(USERS, ITEMS, LISTS, SUMMARY)) as stage:
         found = Users.open(users, scratch=stage)
-        summary = _written(bundle, found, stage, k=k, console=console or Console(stderr=True))
+        summary = _write_export(bundle, found, stage, k=k, console=console or Console(stderr=True))
         (stage / SUMMARY).write_text(json.dumps(asdict(summary), indent=2) + "\n", encoding="utf-8")
     return summary
 
 
-def _written(bundle: Bundle, users: Users, stage: Path, *, k: int, console: Console) -> ExportSummary:
+def _write_export(bundle: Bundle, users: Users, stage: Path, *, k: int, console: Console) -> ExportSummary:
     recommender = Recommender(bundle)
     width = bundle.item_vectors.shape[1]
     vector = pa.list_(pa.float32(), width)
     pq.write_table(
-        pa.table({"item_id": bundle.item_ids, "vector": _vectors(bundle.item_vectors)}),
+        pa.table({"item_id": bundle.item_ids, "vector": _to_arrow_vectors(bundle.item_vectors)}),
         stage / ITEMS,
         compression="zstd",
     )
@@ -191,14 +193,14 @@ def _written(bundle: Bundle, users: Users, stage: Path, *, k: int, console: Cons
     with ExitStack() as open_files:
         vectors, lists = (
             open_files.enter_context(pq.ParquetWriter(stage / name, schema, compression="zstd"))
-            for name, schema in ((USERS, _user_schema(vector)), (LISTS, _list_schema()))
+            for name, schema in ((USERS, _build_user_schema(vector)), (LISTS, _build_list_schema()))
         )
-        for block in _shown(users, console):
-            found = recommender.recommend_together([Wanted(history, k) for history in block.histories])
+        for block in _with_progress(users, console):
+            found = recommender.recommend_together([Query(history, k) for history in block.histories])
             # Only filters can be refused, and there are none.
             ranked = [each for each in found if isinstance(each, Recommendation)]
-            vectors.write_table(_user_vectors(block, ranked, width=width))
-            lists.write_table(_lists(block, ranked))
+            vectors.write_table(_build_user_table(block, ranked, width=width))
+            lists.write_table(_build_list_table(block, ranked))
             count += len(block.user_ids)
             fallbacks += sum(user.fallback is not None for user in ranked)
             kept += block.interactions
@@ -207,14 +209,14 @@ def _written(bundle: Bundle, users: Users, stage: Path, *, k: int, console: Cons
     )
 
 
-def _user_vectors(block: UserBlock, ranked: Sequence[Recommendation], *, width: int) -> pa.Table:
+def _build_user_table(block: UserBlock, ranked: Sequence[Recommendation], *, width: int) -> pa.Table:
     nobody = np.zeros(width, dtype=np.float32)
     values = np.stack([nobody if user.user_vector is None else user.user_vector for user in ranked])  # (B, d)
     valid = np.array([user.user_vector is not None for user in ranked])
-    return pa.table([pa.array(block.user_ids), _vectors(values, valid=valid)], names=["user_id", "vector"])
+    return pa.table([pa.array(block.user_ids), _to_arrow_vectors(values, valid=valid)], names=["user_id", "vector"])
 
 
-def _lists(block: UserBlock, ranked: Sequence[Recommendation]) -> pa.Table:
+def _build_list_table(block: UserBlock, ranked: Sequence[Recommendation]) -> pa.Table:
     return pa.table(
         [
             pa.array(block.user_ids),
@@ -222,21 +224,21 @@ def _lists(block: UserBlock, ranked: Sequence[Recommendation]) -> pa.Table:
             pa.array([[item.score for item in user.items] for user in ranked], pa.list_(pa.float32())),
             pa.array([user.fallback for user in ranked], pa.string()),
             pa.array([len(history) for history in block.histories], pa.int32()),
-            pa.array(map(_unknown, block.histories, ranked), pa.int32()),
+            pa.array(map(_count_unknown, block.histories, ranked), pa.int32()),
         ],
-        schema=_list_schema(),
+        schema=_build_list_schema(),
     )
 
 
-def _unknown(history: Sequence[str], user: Recommendation) -> int:
+def _count_unknown(history: Sequence[str], user: Recommendation) -> int:
     return sum(item_id in user.unknown_items for item_id in history) if user.unknown_items else 0
 
 
-def _user_schema(vector: pa.DataType) -> pa.Schema:
+def _build_user_schema(vector: pa.DataType) -> pa.Schema:
     return pa.schema([("user_id", pa.string()), ("vector", vector)])
 
 
-def _list_schema() -> pa.Schema:
+def _build_list_schema() -> pa.Schema:
     return pa.schema(
         [
             ("user_id", pa.string()),
@@ -249,12 +251,12 @@ def _list_schema() -> pa.Schema:
     )
 
 
-def _vectors(values: NDArray[np.float32], *, valid: NDArray[np.bool_] | None = None) -> pa.Array[Any]:
+def _to_arrow_vectors(values: NDArray[np.float32], *, valid: NDArray[np.bool_] | None = None) -> pa.Array[Any]:
     flat = pa.array(np.ascontiguousarray(values).reshape(-1))
     return pa.FixedSizeListArray.from_arrays(flat, values.shape[1], mask=None if valid is None else pa.array(~valid))
 
 
-def _shown(users: Users, console: Console) -> Iterator[UserBlock]:
+def _with_progress(users: Users, console: Console) -> Iterator[UserBlock]:
     """Yield the blocks, and show how far they are: a bar on a terminal, a line every ten seconds elsewhere."""
     began = said = time.monotonic()
     done = people = 0
@@ -266,7 +268,7 @@ def _shown(users: Users, console: Console) -> Iterator[UserBlock]:
     )
     with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
         task = bar.add_task("exporting", total=users.interactions, rate="")
-        for block in users.blocks():
+        for block in users.iterate_blocks():
             yield block
             done += block.interactions
             people += len(block.user_ids)

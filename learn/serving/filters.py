@@ -38,28 +38,28 @@ class Cap:
     at_most: int
 
 
-def pool_size(k: int) -> int:
+def choose_pool_size(k: int) -> int:
     """Return how many items a list of k is chosen from where it is to be diverse."""
     return max(_SMALLEST_POOL, min(_POOL_TIMES * k, k + _POOL_MORE))
 
 
-def best_within_caps(ranked: Ranked, k: int, caps: Sequence[Cap]) -> Hits:
+def select_within_caps(ranked: Ranked, k: int, caps: Sequence[Cap]) -> Hits:
     """Return the k best that keep to the caps, taken greedily from the best down.
 
     With one cap k come back whenever k exist. Several can get into each other's way, as each taken item counts in all.
     """
     if not caps:
-        return ranked.best(k)
+        return ranked.select_best(k)
     pool = _GROWTH * k
     while True:
-        hits = ranked.best(pool)
-        places = _places_within(hits, k, caps)
+        hits = ranked.select_best(pool)
+        places = _find_places_within(hits, k, caps)
         if len(places) == k or len(hits.rows) < pool:
-            return hits.chosen(places)
+            return hits.select(places)
         pool *= _GROWTH
 
 
-def diversified(hits: Hits, vectors: NDArray[np.float32], *, k: int, diversity: float) -> Hits:
+def diversify(hits: Hits, vectors: NDArray[np.float32], *, k: int, diversity: float) -> Hits:
     """Choose k of a pool by maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998).
 
     Each place goes to the largest ``(1 - diversity) * relevance - diversity * likeness``: relevance is the score scaled
@@ -90,10 +90,10 @@ def diversified(hits: Hits, vectors: NDArray[np.float32], *, k: int, diversity: 
         taken[best] = True
         chosen.append(best)
         np.maximum(likeness, units @ units[best], out=likeness)
-    return hits.chosen(np.array(chosen, dtype=np.int64))
+    return hits.select(np.array(chosen, dtype=np.int64))
 
 
-def _places_within(hits: Hits, k: int, caps: Sequence[Cap]) -> NDArray[np.int64]:
+def _find_places_within(hits: Hits, k: int, caps: Sequence[Cap]) -> NDArray[np.int64]:
     columns = [cap.codes[hits.rows].tolist() for cap in caps]
     counts: list[Counter[int]] = [Counter() for _ in caps]
     places: list[int] = []
@@ -159,7 +159,7 @@ class Filters:
 NO_FILTERS = Filters()
 
 
-def candidates(catalogue: Catalogue, filters: Filters, *, excluded: NDArray[np.int64]) -> Candidates:
+def find_candidates(catalogue: Catalogue, filters: Filters, *, excluded: NDArray[np.int64]) -> Candidates:
     """Return the items that filters leave.
 
     Args:
@@ -175,16 +175,16 @@ def candidates(catalogue: Catalogue, filters: Filters, *, excluded: NDArray[np.i
         return Candidates(None, barred)
     allowed = np.ones(len(catalogue.ids), dtype=np.bool_)  # (n,)
     if filters.include_only is not None:
-        for found in _found(catalogue, filters.include_only, where="include_only"):
+        for found in _match_selection(catalogue, filters.include_only, where="include_only"):
             allowed &= found
     if filters.exclude is not None:
-        for found in _found(catalogue, filters.exclude, where="exclude"):
+        for found in _match_selection(catalogue, filters.exclude, where="exclude"):
             allowed &= ~found
     allowed[barred] = False
     return Candidates(np.flatnonzero(allowed), barred)
 
 
-def caps_of(catalogue: Catalogue, caps: Sequence[ValueCap]) -> list[Cap]:
+def resolve_caps(catalogue: Catalogue, caps: Sequence[ValueCap]) -> list[Cap]:
     """Return caps by rows instead of names.
 
     Raises:
@@ -194,7 +194,7 @@ def caps_of(catalogue: Catalogue, caps: Sequence[ValueCap]) -> list[Cap]:
     for cap in caps:
         column = catalogue.columns.get(cap.column)
         if column is None:
-            raise _unknown(catalogue, cap.column, where="caps")
+            raise _explain_unknown_column(catalogue, cap.column, where="caps")
         if not isinstance(column, LabelColumn) or column.kind == "list":
             raise RequestError(
                 f"`{cap.column}` cannot be capped: it holds {'lists' if column.kind == 'list' else 'numbers'}.",
@@ -205,7 +205,7 @@ def caps_of(catalogue: Catalogue, caps: Sequence[ValueCap]) -> list[Cap]:
     return found
 
 
-def _found(catalogue: Catalogue, selection: Selection, *, where: str) -> list[NDArray[np.bool_]]:
+def _match_selection(catalogue: Catalogue, selection: Selection, *, where: str) -> list[NDArray[np.bool_]]:
     found = [_matches(catalogue, name, condition, where=where) for name, condition in selection.columns.items()]
     if selection.item_ids is not None:
         named = np.zeros(len(catalogue.ids), dtype=np.bool_)  # (n,)
@@ -218,14 +218,14 @@ def _matches(catalogue: Catalogue, name: str, condition: Condition, *, where: st
     place = f"{where}.columns.{name}"
     column = catalogue.columns.get(name)
     if column is None:
-        raise _unknown(catalogue, name, where=place)
+        raise _explain_unknown_column(catalogue, name, where=place)
     try:
         return column.matches(condition)
     except UnfitConditionError as fault:
         raise RequestError(f"`{name}` cannot be filtered so: {fault}.", where=place) from fault
 
 
-def _unknown(catalogue: Catalogue, name: str, *, where: str) -> RequestError:
+def _explain_unknown_column(catalogue: Catalogue, name: str, *, where: str) -> RequestError:
     return RequestError(
         f"The catalogue has no column `{name[:80]}` to filter by.",
         where=where,

@@ -25,13 +25,13 @@ from learn.content import (
     SEPARATOR,
     EncoderSource,
     ItemPrompt,
-    arithmetics,
-    fingerprint_encoder,
-    resolved,
-    rows_of,
-    texts_of,
+    compute_fingerprint,
+    join_fields,
+    list_arithmetics,
+    resolve_settings_encoder,
+    split_fields,
 )
-from learn.errors import EncoderError, RequestError, StoreError, storage_faults
+from learn.errors import EncoderError, RequestError, StoreError, explain_storage_faults
 from learn.registry import ITEMS, Bundle
 from learn.serving.catalogue import Cell, ItemChange
 from learn.serving.recommender import Recommender
@@ -65,8 +65,8 @@ class TextEncoder:
             EncoderError: The bundle's encoder is not on this machine, or another one is in its place.
         """
         with self._reading:
-            apart = texts_of(lines, blocks=self.prompt.blocks)
-            return rows_of(self._encoder().encode(apart), apart, blocks=self.prompt.blocks)
+            apart = split_fields(lines, blocks=self.prompt.blocks)
+            return join_fields(self._load_encoder().encode(apart), apart, blocks=self.prompt.blocks)
 
     def load(self) -> None:
         """Load the encoder, if it is not loaded yet.
@@ -75,22 +75,22 @@ class TextEncoder:
             EncoderError: As for :meth:`encode`.
         """
         with self._reading:
-            self._encoder()
+            self._load_encoder()
 
-    def _encoder(self) -> FrozenEncoder:
+    def _load_encoder(self) -> FrozenEncoder:
         if self._loaded is None:
-            source, arithmetic = self._checked_source()
+            source, arithmetic = self._check_source()
             from learn.content import load_encoder
 
             # The other core goes on answering.
             self._loaded = load_encoder(self._settings, source=source, threads=_ONE_CORE, arithmetic=arithmetic)
         return self._loaded
 
-    def _checked_source(self) -> tuple[EncoderSource, str]:
-        source = resolved(self._settings)
+    def _check_source(self) -> tuple[EncoderSource, str]:
+        source = resolve_settings_encoder(self._settings)
         version = self.prompt.template_version
-        for each in arithmetics(self._settings):
-            found = fingerprint_encoder(source, self._settings, template_version=version, arithmetic=each)
+        for each in list_arithmetics(self._settings):
+            found = compute_fingerprint(source, self._settings, template_version=version, arithmetic=each)
             if found.digest == self.fingerprint:
                 return source, each
         raise EncoderError(
@@ -157,32 +157,32 @@ class ItemStore:
 
     def __init__(self, folder: Path) -> None:
         self._path = folder / FILE
-        with storage_faults(folder):
+        with explain_storage_faults(folder):
             folder.mkdir(parents=True, exist_ok=True)
-        with self._faults():
+        with self._explain_faults():
             self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
             # A commit has reached the disk before the answer leaves.
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._open()
 
-    def all_patches(self) -> list[ItemPatch]:
+    def read_all_patches(self) -> list[ItemPatch]:
         """Return what is known of every item, in the order of their ids.
 
         Raises:
             StoreError: The file is damaged.
         """
-        with self._faults():
-            return _patches(self._connection.execute("SELECT item_id, cells FROM items ORDER BY item_id"))
+        with self._explain_faults():
+            return _parse_patches(self._connection.execute("SELECT item_id, cells FROM items ORDER BY item_id"))
 
-    def patches(self, item_ids: Iterable[str]) -> list[ItemPatch]:
+    def read_patches(self, item_ids: Iterable[str]) -> list[ItemPatch]:
         """Return what is known of some items, as far as anything is.
 
         Raises:
             StoreError: The file is damaged.
         """
-        with self._faults():
-            return _patches(
+        with self._explain_faults():
+            return _parse_patches(
                 self._connection.execute(
                     "SELECT item_id, cells FROM items WHERE item_id IN (SELECT value FROM json_each(?))",
                     (json.dumps(list(item_ids)),),
@@ -195,7 +195,7 @@ class ItemStore:
         Raises:
             StoreError: The file is damaged.
         """
-        with self._faults():
+        with self._explain_faults():
             rows = self._connection.execute(
                 "SELECT item_id, text, vector FROM vectors "
                 "WHERE encoder = ? AND item_id IN (SELECT value FROM json_each(?))",
@@ -213,7 +213,7 @@ class ItemStore:
             StoreError: The file is damaged.
             StorageError: The disk is full or closed.
         """
-        with self._faults(), self._transaction() as connection:
+        with self._explain_faults(), self._begin_transaction() as connection:
             connection.executemany(
                 "INSERT OR REPLACE INTO items VALUES (?, ?)",
                 [
@@ -242,7 +242,7 @@ class ItemStore:
         self._connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_LAYOUT}; COMMIT;")
 
     @contextmanager
-    def _transaction(self) -> Iterator[sqlite3.Connection]:
+    def _begin_transaction(self) -> Iterator[sqlite3.Connection]:
         self._connection.execute("BEGIN IMMEDIATE")
         try:
             yield self._connection
@@ -252,7 +252,7 @@ class ItemStore:
         self._connection.execute("COMMIT")
 
     @contextmanager
-    def _faults(self) -> Iterator[None]:
+    def _explain_faults(self) -> Iterator[None]:
         try:
             yield
         except (sqlite3.Error, ValueError) as fault:
@@ -261,7 +261,7 @@ class ItemStore:
             ) from fault
 
 
-def _patches(rows: Iterable[tuple[str, str | None]]) -> list[ItemPatch]:
+def _parse_patches(rows: Iterable[tuple[str, str | None]]) -> list[ItemPatch]:
     return [ItemPatch(item_id, None if cells is None else json.loads(cells)) for item_id, cells in rows]
 
 
@@ -293,8 +293,8 @@ class LiveItems:
             StoreError: The file of the items is damaged.
         """
         with self._changing:
-            patches = self._store.all_patches()
-            changes, texts = self._prepared(recommender, patches)
+            patches = self._store.read_all_patches()
+            changes, texts = self._prepare_changes(recommender, patches)
             self._store.write([], texts)
             recommender.change_items(changes)
             self._serving.add(recommender)
@@ -305,9 +305,9 @@ class LiveItems:
         Raises:
             EncoderError: It is not on this machine, or another one is in its place.
         """
-        self.encoder_of(recommender).load()
+        self.find_encoder(recommender).load()
 
-    def encoder_of(self, recommender: Recommender) -> TextEncoder:
+    def find_encoder(self, recommender: Recommender) -> TextEncoder:
         """Return the encoder of a recommender's bundle; bundles of one encoder share it."""
         wanted = recommender.bundle.manifest.encoder_fingerprint
         with self._finding:
@@ -330,7 +330,7 @@ class LiveItems:
         """
         with self._changing:
             named = [patch.item_id for patch in patches]
-            before = {patch.item_id: patch.cells or {} for patch in self._store.patches(named)}
+            before = {patch.item_id: patch.cells or {} for patch in self._store.read_patches(named)}
             merged = [
                 ItemPatch(patch.item_id, {**before.get(patch.item_id, {}), **(patch.cells or {})}) for patch in patches
             ]
@@ -348,27 +348,27 @@ class LiveItems:
 
     def _take_up(self, patches: Sequence[ItemPatch]) -> None:
         for recommender in self._serving:
-            _check(recommender, patches, self.encoder_of(recommender))
-        prepared = [(recommender, *self._prepared(recommender, patches)) for recommender in self._serving]
+            _check(recommender, patches, self.find_encoder(recommender))
+        prepared = [(recommender, *self._prepare_changes(recommender, patches)) for recommender in self._serving]
         self._store.write(patches, [text for _, _, texts in prepared for text in texts])
         for recommender, changes, _ in prepared:
             recommender.change_items(changes)
 
-    def _prepared(
+    def _prepare_changes(
         self, recommender: Recommender, patches: Sequence[ItemPatch]
     ) -> tuple[list[ItemChange], list[ReadText]]:
         """Work out what patches mean to one bundle, and what had to be read for it."""
-        encoder = self.encoder_of(recommender)
+        encoder = self.find_encoder(recommender)
         kept = [patch for patch in patches if patch.cells is not None]
-        bundled = _bundled_cells(
+        bundled = _read_bundled_cells(
             recommender.bundle, {patch.item_id for patch in kept} & recommender.catalogue.bundled_rows.keys()
         )
-        cells = {patch.item_id: _merged(bundled.get(patch.item_id, {}), patch.cells or {}) for patch in kept}
-        texts = {item_id: _rendered(encoder, found) for item_id, found in cells.items()}
+        cells = {patch.item_id: _merge_cells(bundled.get(patch.item_id, {}), patch.cells or {}) for patch in kept}
+        texts = {item_id: _render_text(encoder, found) for item_id, found in cells.items()}
         anew = {
             item_id: text
             for item_id, text in texts.items()
-            if item_id not in bundled or text != _rendered(encoder, bundled[item_id])
+            if item_id not in bundled or text != _render_text(encoder, bundled[item_id])
         }
         read, fresh = self._read(encoder, anew)
         changes = [
@@ -413,7 +413,7 @@ def _check(recommender: Recommender, patches: Sequence[ItemPatch], encoder: Text
                 raise RequestError(f"The column `{name}` holds values of another kind ({column.kind}).", where=where)
         if patch.cells is None or patch.item_id in catalogue.bundled_rows:
             continue
-        if not _rendered(encoder, _merged({}, patch.cells)).strip(SEPARATOR):
+        if not _render_text(encoder, _merge_cells({}, patch.cells)).strip(SEPARATOR):
             raise RequestError(
                 "An item that is new needs some text to read.",
                 where=where,
@@ -421,7 +421,7 @@ def _check(recommender: Recommender, patches: Sequence[ItemPatch], encoder: Text
             )
 
 
-def _bundled_cells(bundle: Bundle, item_ids: set[str]) -> dict[str, dict[str, Cell]]:
+def _read_bundled_cells(bundle: Bundle, item_ids: set[str]) -> dict[str, dict[str, Cell]]:
     """Return the bundle's own columns of some items; read from its file, since no answer needs most of them."""
     if not item_ids:
         return {}
@@ -434,10 +434,10 @@ def _bundled_cells(bundle: Bundle, item_ids: set[str]) -> dict[str, dict[str, Ce
     return {str(row.pop("item_id")): row for row in found.iter_rows(named=True)}
 
 
-def _merged(bundled: Mapping[str, Cell], said: Mapping[str, Cell]) -> dict[str, Cell]:
+def _merge_cells(bundled: Mapping[str, Cell], said: Mapping[str, Cell]) -> dict[str, Cell]:
     return {name: cell for name, cell in {**bundled, **said}.items() if cell is not None}
 
 
-def _rendered(encoder: TextEncoder, cells: Mapping[str, Cell]) -> str:
+def _render_text(encoder: TextEncoder, cells: Mapping[str, Cell]) -> str:
     fields = {name: [cell] for name, cell in cells.items() if name in encoder.prompt.fields}
     return encoder.prompt.render(pl.DataFrame(fields))[0] if fields else ""

@@ -19,7 +19,7 @@ from typing import Any, Literal
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 
-from learn.config import API_KEYS, API_KEYS_FILE, operations_settings
+from learn.config import API_KEYS, API_KEYS_FILE, read_operations_settings
 from learn.errors import SettingsError
 
 # What nobody guesses: 16 letters and digits are some 80 bits.
@@ -37,7 +37,7 @@ class ApiKeys:
     keys: tuple[bytes, ...] = field(repr=False)
 
     @classmethod
-    def of(cls, environment: Mapping[str, str]) -> ApiKeys:
+    def from_environment(cls, environment: Mapping[str, str]) -> ApiKeys:
         """Read the keys of the environment, and of the file that it names.
 
         Raises:
@@ -108,20 +108,20 @@ class RequestGuard:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
         elif scope["method"] == "POST":
-            await self._post(scope, receive, _with_policy(send))
+            await self._post(scope, receive, _add_policy(send))
         else:
-            await self._app(scope, receive, _with_policy(send))
+            await self._app(scope, receive, _add_policy(send))
 
     async def _post(self, scope: Message, receive: Receive, send: Send) -> None:
         body = await self._read(receive)
         kind = Headers(scope=dict(scope)).get("content-type", "application/json").split(";")[0].strip().lower()
         if body is None:
             limit = self._max_body_bytes
-            refusal = _refusal(413, "body", f"the body may hold at most {limit:,} bytes")
+            refusal = _build_refusal(413, "body", f"the body may hold at most {limit:,} bytes")
         elif kind != "application/json":
-            refusal = _refusal(415, "content-type", "the body must be JSON: send Content-Type: application/json")
+            refusal = _build_refusal(415, "content-type", "the body must be JSON: send Content-Type: application/json")
         elif not body.strip():
-            refusal = _refusal(400, "body", "the body is empty: send a JSON object")
+            refusal = _build_refusal(400, "body", "the body is empty: send a JSON object")
         else:
             await self._app(scope, _replay(body, receive), send)
             return
@@ -148,16 +148,16 @@ class RequestGuard:
 def _replay(body: bytes, receive: Receive) -> Receive:
     pending: list[Message] = [{"type": "http.request", "body": body, "more_body": False}]
 
-    async def replayed() -> Message:
+    async def receive_again() -> Message:
         return pending.pop() if pending else await receive()
 
-    return replayed
+    return receive_again
 
 
-def _with_policy(send: Send) -> Send:
+def _add_policy(send: Send) -> Send:
     started = time.perf_counter()
 
-    async def with_policy(message: Message) -> None:
+    async def send_with_policy(message: Message) -> None:
         if message["type"] == "http.response.start":
             headers = MutableHeaders(scope=message)
             headers["Content-Security-Policy"] = _CONTENT_POLICY
@@ -165,10 +165,10 @@ def _with_policy(send: Send) -> Send:
             headers["Server-Timing"] = f"answer;dur={(time.perf_counter() - started) * 1e3:.2f}"
         await send(message)
 
-    return with_policy
+    return send_with_policy
 
 
-def _refusal(status: int, field: str, message: str) -> JSONResponse:
+def _build_refusal(status: int, field: str, message: str) -> JSONResponse:
     detail = [{"type": "refused", "loc": [field], "msg": message}]
     return JSONResponse({"error": message, "detail": detail}, status_code=status)
 
@@ -193,7 +193,7 @@ class LoadLimit:
 
     def __init__(self, app: App, environment: Mapping[str, str] = os.environ) -> None:
         self._app = app
-        self._settings = operations_settings(environment)
+        self._settings = read_operations_settings(environment)
         self._under_way = 0
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
@@ -230,8 +230,8 @@ class KeyGuard:
 
     def __init__(self, app: App, environment: Mapping[str, str] = os.environ) -> None:
         self._app = app
-        self._keys = ApiKeys.of(environment)
-        self._keyed: Literal["changes", "feedback", "all"] = operations_settings(environment).keys_for
+        self._keys = ApiKeys.from_environment(environment)
+        self._keyed: Literal["changes", "feedback", "all"] = read_operations_settings(environment).keys_for
         if self._keyed != "changes" and not self._keys.keys:
             raise SettingsError(
                 "Requests are to need an API key, and there is none.",
@@ -242,7 +242,7 @@ class KeyGuard:
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] == "http" and self._needs_key(scope):
-            refusal = self._refusal(scope)
+            refusal = self._refuse(scope)
             if refusal is not None:
                 await refusal(dict(scope), receive, send)
                 return
@@ -253,7 +253,7 @@ class KeyGuard:
             return bool(scope["method"] == "POST")
         return scope["path"] in (_CHANGES if self._keyed == "changes" else _WITH_FEEDBACK)
 
-    def _refusal(self, scope: Message) -> JSONResponse | None:
+    def _refuse(self, scope: Message) -> JSONResponse | None:
         if not self._keys.keys:
             what = (
                 f"this service takes no changes: start it with API keys in {API_KEYS} or {API_KEYS_FILE} to allow them"

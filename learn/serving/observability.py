@@ -83,7 +83,7 @@ class ServiceMetrics:
         self._history_items += record.history_length
         self._unknown_items += record.unknown_items
 
-    def text(self) -> str:
+    def render(self) -> str:
         """Return all of it as Prometheus reads it."""
         return generate_latest(self._registry).decode()
 
@@ -91,34 +91,36 @@ class ServiceMetrics:
         """Yield each count, as the library asks for them."""
         arms = (self._deployment.champion, self._deployment.challenger)
         served = [each for each in arms if each is not None]
-        yield _labelled("learn_lists", "Lists answered with, by the model's part.", "arm", self._lists)
-        yield _labelled(
+        yield _build_labelled("learn_lists", "Lists answered with, by the model's part.", "arm", self._lists)
+        yield _build_labelled(
             "learn_fallback_lists", "Lists of popular items, by why they were such.", "reason", self._fallbacks
         )
-        yield _counter("learn_empty_lists", "Lists that held no item.", self._empty)
-        yield _counter("learn_history_items", "Items in the histories that were read.", self._history_items)
-        yield _counter("learn_unknown_items", "Those that the catalogue did not hold.", self._unknown_items)
+        yield _build_counter("learn_empty_lists", "Lists that held no item.", self._empty)
+        yield _build_counter("learn_history_items", "Items in the histories that were read.", self._history_items)
+        yield _build_counter("learn_unknown_items", "Those that the catalogue did not hold.", self._unknown_items)
         models = GaugeMetricFamily("learn_model", "1 for each model that serves.", labels=["arm", "model_version"])
         items = GaugeMetricFamily("learn_items", "Items of its catalogue.", labels=["arm"])
         for each in served:
             models.add_metric([each.arm, each.version], 1)
             items.add_metric([each.arm], len(each.recommender.catalogue))
         yield from (models, items)
-        yield _counter("learn_model_swaps", "How often other models took their places.", self._deployment.swaps)
-        yield _counter("learn_models_refused", "How often a model was refused.", self._deployment.refused)
+        yield _build_counter("learn_model_swaps", "How often other models took their places.", self._deployment.swaps)
+        yield _build_counter("learn_models_refused", "How often a model was refused.", self._deployment.refused)
         shadow = self._deployment.shadow
         done = {"answered": shadow.done, "left_out": shadow.left_out, "failed": shadow.failed}
-        yield _labelled("learn_shadow_requests", "What became of requests in the shadow.", "outcome", Counter(done))
-        yield _counter("learn_traffic_written", "Records in the files of the traffic log.", self._sink.written)
-        yield _counter("learn_traffic_dropped", "Records of the traffic log that are lost.", self._sink.dropped)
-        yield _counter("learn_traffic_write_faults", "How often the disk took none.", self._sink.write_faults)
+        yield _build_labelled(
+            "learn_shadow_requests", "What became of requests in the shadow.", "outcome", Counter(done)
+        )
+        yield _build_counter("learn_traffic_written", "Records in the files of the traffic log.", self._sink.written)
+        yield _build_counter("learn_traffic_dropped", "Records of the traffic log that are lost.", self._sink.dropped)
+        yield _build_counter("learn_traffic_write_faults", "How often the disk took none.", self._sink.write_faults)
 
 
-def _counter(name: str, said: str, number: int) -> Metric:
+def _build_counter(name: str, said: str, number: int) -> Metric:
     return CounterMetricFamily(name, said, value=number)
 
 
-def _labelled(name: str, said: str, label: str, numbers: Counter[str]) -> Metric:
+def _build_labelled(name: str, said: str, label: str, numbers: Counter[str]) -> Metric:
     family = CounterMetricFamily(name, said, labels=[label])
     for value, number in sorted(numbers.items()):
         family.add_metric([value], number)

@@ -13,9 +13,9 @@ from typing import Any
 import yaml
 
 import learn
-from learn.environment import settle
-from learn.errors import ServingError, storage_faults
-from learn.storage import working_folder
+from learn.environment import configure_process
+from learn.errors import ServingError, explain_storage_faults
+from learn.storage import open_working_folder
 
 BENTOFILE = "bentofile.yaml"
 
@@ -30,7 +30,7 @@ def serve_command(tag: str) -> str:
     return f"bentoml serve {tag} --host 127.0.0.1"
 
 
-def project_root() -> Path:
+def find_project_root() -> Path:
     """Return the folder that holds ``bentofile.yaml``: above this package, or above the working directory.
 
     Raises:
@@ -64,10 +64,10 @@ def build_bento(root: Path, *, model_tag: str) -> str:
         ServingError: ``bentofile.yaml`` is missing or wrong, or BentoML cannot build.
         StorageError: The disk is full or closed.
     """
-    recipe = _recipe(root / BENTOFILE, model_tag=model_tag)
-    settle()
+    recipe = _build_recipe(root / BENTOFILE, model_tag=model_tag)
+    configure_process()
     temporary = Path(tempfile.gettempdir())
-    with working_folder(temporary, prefix="learn-bento-") as context, storage_faults(context):
+    with open_working_folder(temporary, prefix="learn-bento-") as context, explain_storage_faults(context):
         # A context of its own: BentoML walks through every file of it, environments and data folders included.
         shutil.copytree(
             Path(learn.__file__).resolve().parent, context / _PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
@@ -76,7 +76,7 @@ def build_bento(root: Path, *, model_tag: str) -> str:
         return _build(context)
 
 
-def _recipe(bentofile: Path, *, model_tag: str) -> dict[str, Any]:
+def _build_recipe(bentofile: Path, *, model_tag: str) -> dict[str, Any]:
     try:
         recipe = yaml.safe_load(bentofile.read_text(encoding="utf-8"))
         (model,) = recipe["models"]

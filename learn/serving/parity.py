@@ -25,14 +25,14 @@ import torch
 from numpy.typing import NDArray
 
 from learn.config import DEPLOYMENT_PREFIX, OPERATIONS_PREFIX, SERVING_PREFIX, TRAFFIC_PREFIX
-from learn.environment import settle
+from learn.environment import configure_process
 from learn.errors import ServingError
 from learn.model import pad_histories
 from learn.registry import Bundle, read_bundle
-from learn.retrieval import top_k
+from learn.retrieval import select_top_k
 from learn.serving import exit_with_parent
-from learn.serving.catalogue import popularity_counts, popularity_order
-from learn.storage import working_folder
+from learn.serving.catalogue import count_popularity, order_by_popularity
+from learn.storage import open_working_folder
 
 START_SECONDS = 120.0
 """A cold start is some five seconds; a busy machine gets this long."""
@@ -45,7 +45,7 @@ _SHOWN_LINES = 12
 
 
 @contextmanager
-def running_service(
+def run_service(
     bento_tag: str,
     *,
     start_seconds: float = START_SECONDS,
@@ -68,11 +68,11 @@ def running_service(
     Raises:
         ServingError: The service ended or did not become ready in time; the message holds the end of its log.
     """
-    settle()
+    configure_process()
     port = _free_port()
     address = f"http://{_HOST}:{port}"
     # Served from an empty folder, so that only the bento's own code can answer.
-    with working_folder(Path(tempfile.gettempdir()), prefix="learn-serve-") as scratch:
+    with open_working_folder(Path(tempfile.gettempdir()), prefix="learn-serve-") as scratch:
         said = log or scratch / "service.log"
         process = _start(bento_tag, port=port, folder=scratch, log=said, extra=environment or {})
         try:
@@ -102,17 +102,17 @@ def _await_ready(process: subprocess.Popen[bytes], address: str, *, log: Path, s
     with httpx.Client(base_url=address, timeout=5.0, trust_env=False) as client:
         while time.monotonic() < deadline:
             if process.poll() is not None:
-                raise _not_started("ended before it was ready", log, bento_tag)
+                raise _explain_failed_start("ended before it was ready", log, bento_tag)
             try:
                 if client.get("/readyz").status_code == httpx.codes.OK:
                     return
             except httpx.TransportError:
                 pass
             time.sleep(_POLL_SECONDS)
-    raise _not_started(f"was not ready within {seconds:g} seconds", log, bento_tag)
+    raise _explain_failed_start(f"was not ready within {seconds:g} seconds", log, bento_tag)
 
 
-def _not_started(what: str, log: Path, bento_tag: str) -> ServingError:
+def _explain_failed_start(what: str, log: Path, bento_tag: str) -> ServingError:
     lines = log.read_text(encoding="utf-8", errors="replace").strip().splitlines()[-_SHOWN_LINES:]
     return ServingError(
         f"The service {what}. The end of its log:\n" + "\n".join(lines),
@@ -181,7 +181,7 @@ class ParityResult:
     examples: tuple[Difference, ...]
 
 
-def offline_top_k(
+def rank_offline(
     bundle: Bundle, histories: Sequence[Sequence[str]], *, k: int = 10, exclude_seen: bool = True
 ) -> list[list[str]]:
     """Rank the whole catalogue for many users at once, by the towers of a bundle.
@@ -195,8 +195,8 @@ def offline_top_k(
     ids = bundle.item_ids
     ranked: list[list[str]] = []
     for begin in range(0, len(histories), _BLOCK_USERS):
-        scores = _offline_scores(bundle, histories[begin : begin + _BLOCK_USERS], exclude_seen=exclude_seen)
-        ranked.extend([ids[row] for row in top_k(scores[user], k)] for user in range(len(scores)))
+        scores = _score_offline(bundle, histories[begin : begin + _BLOCK_USERS], exclude_seen=exclude_seen)
+        ranked.extend([ids[row] for row in select_top_k(scores[user], k)] for user in range(len(scores)))
     return ranked
 
 
@@ -222,13 +222,13 @@ def check_parity(
         ServingError: The service does not start, answers with an error, or serves another bundle.
     """
     offline = read_bundle(bundle)
-    lists = offline_top_k(offline, users, k=k) if expected is None else expected
-    with running_service(bento_tag) as address:
-        served = served_top_k(address, users, k=k, model_version=offline.version)
+    lists = rank_offline(offline, users, k=k) if expected is None else expected
+    with run_service(bento_tag) as address:
+        served = request_lists(address, users, k=k, model_version=offline.version)
     return compare(offline, users, expected=lists, served=served)
 
 
-def served_top_k(address: str, histories: Sequence[Sequence[str]], *, k: int, model_version: str) -> list[list[str]]:
+def request_lists(address: str, histories: Sequence[Sequence[str]], *, k: int, model_version: str) -> list[list[str]]:
     """Ask a running service for the list of each history.
 
     Raises:
@@ -269,19 +269,19 @@ def compare(
     for history, wanted, got in zip(histories, expected, served, strict=True):
         if list(wanted) == list(got):
             identical += 1
-        elif _only_ties_differ(bundle, history, wanted, got):
+        elif _has_only_tied_differences(bundle, history, wanted, got):
             tied += 1
         else:
             different.append(Difference(tuple(history), tuple(wanted), tuple(got)))
     return ParityResult(len(histories), identical, tied, len(different), tuple(different[:_SHOWN_EXAMPLES]))
 
 
-def _only_ties_differ(bundle: Bundle, history: Sequence[str], expected: Sequence[str], served: Sequence[str]) -> bool:
+def _has_only_tied_differences(
+    bundle: Bundle, history: Sequence[str], expected: Sequence[str], served: Sequence[str]
+) -> bool:
     if len(expected) != len(served) or len(set(served)) != len(served):
         return False
-    score_of = dict(
-        zip(bundle.item_ids, _offline_scores(bundle, [history], exclude_seen=True)[0].tolist(), strict=True)
-    )
+    score_of = dict(zip(bundle.item_ids, _score_offline(bundle, [history], exclude_seen=True)[0].tolist(), strict=True))
     return all(
         wanted == got or abs(score_of[wanted] - score_of.get(got, -np.inf)) < TIE
         for wanted, got in zip(expected, served, strict=True)
@@ -289,7 +289,7 @@ def _only_ties_differ(bundle: Bundle, history: Sequence[str], expected: Sequence
 
 
 @torch.inference_mode()
-def _offline_scores(bundle: Bundle, histories: Sequence[Sequence[str]], *, exclude_seen: bool) -> NDArray[np.float32]:
+def _score_offline(bundle: Bundle, histories: Sequence[Sequence[str]], *, exclude_seen: bool) -> NDArray[np.float32]:
     row_of = {item_id: row for row, item_id in enumerate(bundle.item_ids)}
     known = [[row_of[item_id] for item_id in history if item_id in row_of] for history in histories]
     flat = np.array([row for rows in known for row in rows], dtype=np.int32)
@@ -302,11 +302,11 @@ def _offline_scores(bundle: Bundle, histories: Sequence[Sequence[str]], *, exclu
         max_length=bundle.towers.settings.max_history,
     )
     inputs = torch.tensor(bundle.item_inputs)[torch.from_numpy(padded)]  # (B, T, w)
-    users = bundle.towers.user_vectors(inputs, torch.from_numpy(kept).clamp_min(1))  # (B, d)
+    users = bundle.towers.encode_users(inputs, torch.from_numpy(kept).clamp_min(1))  # (B, d)
     scores: NDArray[np.float32] = (users @ torch.tensor(bundle.item_vectors).T).numpy()  # (B, n)
     places = np.empty(len(bundle.items), dtype=np.float32)
-    recent, training = popularity_counts(bundle.items)
-    places[popularity_order(recent=recent, training=training)] = -np.arange(len(places))
+    recent, training = count_popularity(bundle.items)
+    places[order_by_popularity(recent=recent, training=training)] = -np.arange(len(places))
     for user, rows in enumerate(known):
         if not rows:
             scores[user] = places

@@ -27,7 +27,7 @@ from pydantic import ConfigDict, Field
 
 from learn.errors import RequestError
 from learn.model import pad_histories
-from learn.registry import Bundle, trained_rows
+from learn.registry import Bundle, read_trained_rows
 from learn.retrieval import (
     AnnIndex,
     Candidates,
@@ -39,8 +39,16 @@ from learn.retrieval import (
     rank_exactly,
     rank_scored,
 )
-from learn.serving.catalogue import Catalogue, ItemChange, lengths_of
-from learn.serving.filters import NO_FILTERS, Filters, best_within_caps, candidates, caps_of, diversified, pool_size
+from learn.serving.catalogue import Catalogue, ItemChange, measure_lengths
+from learn.serving.filters import (
+    NO_FILTERS,
+    Filters,
+    choose_pool_size,
+    diversify,
+    find_candidates,
+    resolve_caps,
+    select_within_caps,
+)
 from learn.traffic import Fallback
 
 Vector = NDArray[np.float32]
@@ -75,7 +83,7 @@ class RecommendedItem:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Query:
     """A list that is asked for.
 
     Attributes:
@@ -123,7 +131,7 @@ class Recommender:
         self.bundle = bundle
         self._towers = bundle.towers
         self._changing = threading.Lock()
-        self._catalogue = Catalogue.of(bundle)
+        self._catalogue = Catalogue.from_bundle(bundle)
         count, dimension = bundle.item_vectors.shape
         self._index = None if bundle.index is None else AnnIndex.read(bundle.index, count=count, dimension=dimension)
 
@@ -146,9 +154,9 @@ class Recommender:
         Raises:
             RequestError: A filter does not fit the catalogue.
         """
-        return self._alone(self._catalogue, Wanted(history, k, exclude_seen, filters))
+        return self._recommend_one(self._catalogue, Query(history, k, exclude_seen, filters))
 
-    def recommend_together(self, wanted: Sequence[Wanted]) -> list[Recommendation | RequestError]:
+    def recommend_together(self, wanted: Sequence[Query]) -> list[Recommendation | RequestError]:
         """Recommend items to many users; each gets the list that it would get alone.
 
         Returns:
@@ -157,16 +165,16 @@ class Recommender:
         catalogue = self._catalogue
         at_once = int(np.clip(_SCORE_BYTES // (4 * len(catalogue.vectors)), 1, _MOST_USERS))
         plain = [place for place, each in enumerate(wanted) if self._index is None and not each.filters.rearranged]
-        known = {place: _known(catalogue, wanted[place].history) for place in plain}
+        known = {place: _find_known(catalogue, wanted[place].history) for place in plain}
         scored = [place for place in plain if len(known[place][0])]
         found: dict[int, Recommendation] = {}
         for begin in range(0, len(scored), at_once):
             part = scored[begin : begin + at_once]
             if len(part) > 1:
-                found |= self._together(catalogue, {place: (wanted[place], *known[place]) for place in part})
-        return [found.get(place) or self._alone_or_refused(catalogue, each) for place, each in enumerate(wanted)]
+                found |= self._recommend_many(catalogue, {place: (wanted[place], *known[place]) for place in part})
+        return [found.get(place) or self._recommend_or_refuse(catalogue, each) for place, each in enumerate(wanted)]
 
-    def similar_items(self, item_id: str, *, k: int, filters: Filters = NO_FILTERS) -> Recommendation:
+    def find_similar_items(self, item_id: str, *, k: int, filters: Filters = NO_FILTERS) -> Recommendation:
         """List the items most like one of the catalogue, itself left out.
 
         Raises:
@@ -175,26 +183,26 @@ class Recommender:
         """
         catalogue = self._catalogue
         row = np.array([catalogue.rows[item_id]], dtype=np.int64)
-        return self._alike(catalogue, catalogue.vectors.take(row)[0], k=k, filters=filters, excluded=row)
+        return self._find_alike(catalogue, catalogue.vectors.take(row)[0], k=k, filters=filters, excluded=row)
 
-    def similar_to_vector(self, vector: Vector, *, k: int, filters: Filters = NO_FILTERS) -> Recommendation:
+    def find_similar_to_vector(self, vector: Vector, *, k: int, filters: Filters = NO_FILTERS) -> Recommendation:
         """List the items most like an item vector (D,).
 
         Raises:
             RequestError: A filter does not fit the catalogue.
         """
-        return self._alike(self._catalogue, vector, k=k, filters=filters, excluded=_NOBODY)
+        return self._find_alike(self._catalogue, vector, k=k, filters=filters, excluded=_NOBODY)
 
-    def user_vector(self, history: Sequence[str]) -> tuple[Vector | None, tuple[str, ...]]:
+    def encode_user(self, history: Sequence[str]) -> tuple[Vector | None, tuple[str, ...]]:
         """Return the user vector (D,) after a history, None where no item of it is known, and the unknown ids."""
         catalogue = self._catalogue
-        rows, unknown = _known(catalogue, history)
-        return (self._user_vectors(catalogue, [rows])[0] if len(rows) else None), unknown
+        rows, unknown = _find_known(catalogue, history)
+        return (self._encode_users(catalogue, [rows])[0] if len(rows) else None), unknown
 
-    def item_vectors(self, item_ids: Sequence[str]) -> tuple[Vector, tuple[str, ...]]:
+    def encode_items(self, item_ids: Sequence[str]) -> tuple[Vector, tuple[str, ...]]:
         """Return vectors (k, D) of the known ones of some items, in their order, and the unknown ids."""
         catalogue = self._catalogue
-        rows, unknown = _known(catalogue, item_ids)
+        rows, unknown = _find_known(catalogue, item_ids)
         return catalogue.vectors.take(rows), unknown
 
     @torch.inference_mode()
@@ -214,13 +222,13 @@ class Recommender:
             BundleError: The towers learned of other items than the bundle holds.
         """
         ids = torch.tensor([self._id_rows.get(item or "", -1) for item in item_ids], dtype=torch.int64)
-        inputs = self._towers.item_inputs(torch.from_numpy(content), ids)  # (m, W)
-        return inputs.numpy(), self._towers.item_vectors(inputs).numpy()
+        inputs = self._towers.compute_item_inputs(torch.from_numpy(content), ids)  # (m, W)
+        return inputs.numpy(), self._towers.encode_items(inputs).numpy()
 
     def change_items(self, changes: Sequence[ItemChange]) -> None:
         """Take up changes, one an item; answers from now on know them."""
         with self._changing:
-            self._catalogue = self._catalogue.with_changes(changes)
+            self._catalogue = self._catalogue.apply_changes(changes)
 
     def warm_up(self) -> None:
         """Run the whole path once for each kind of request, so that the first user does not wait for it."""
@@ -229,70 +237,70 @@ class Recommender:
             for k in (1, 10):
                 self.recommend(list(islice(cycle(ids), length)), k=k)
 
-    def _alone(self, catalogue: Catalogue, wanted: Wanted) -> Recommendation:
-        rows, unknown = _known(catalogue, wanted.history)
-        allowed = candidates(catalogue, wanted.filters, excluded=rows if wanted.exclude_seen else _NOBODY)
+    def _recommend_one(self, catalogue: Catalogue, wanted: Query) -> Recommendation:
+        rows, unknown = _find_known(catalogue, wanted.history)
+        allowed = find_candidates(catalogue, wanted.filters, excluded=rows if wanted.exclude_seen else _NOBODY)
         if len(rows):
-            vector = self._user_vectors(catalogue, [rows])[0]
+            vector = self._encode_users(catalogue, [rows])[0]
             ranked = rank(catalogue.vectors, vector, allowed, self._index)
-            return Recommendation(_listed(catalogue, _cut(catalogue, ranked, wanted)), unknown, None, vector)
+            return Recommendation(_list_items(catalogue, _cut(catalogue, ranked, wanted)), unknown, None, vector)
         ranked = _rank_popular(catalogue, allowed)
         fallback: Fallback = "no_known_item" if unknown else "empty_history"
-        return Recommendation(_listed(catalogue, _cut(catalogue, ranked, wanted)), unknown, fallback)
+        return Recommendation(_list_items(catalogue, _cut(catalogue, ranked, wanted)), unknown, fallback)
 
-    def _alone_or_refused(self, catalogue: Catalogue, wanted: Wanted) -> Recommendation | RequestError:
+    def _recommend_or_refuse(self, catalogue: Catalogue, wanted: Query) -> Recommendation | RequestError:
         try:
-            return self._alone(catalogue, wanted)
+            return self._recommend_one(catalogue, wanted)
         except RequestError as refused:
             return refused
 
-    def _together(
-        self, catalogue: Catalogue, asked: dict[int, tuple[Wanted, NDArray[np.int64], tuple[str, ...]]]
+    def _recommend_many(
+        self, catalogue: Catalogue, asked: dict[int, tuple[Query, NDArray[np.int64], tuple[str, ...]]]
     ) -> dict[int, Recommendation]:
         """Return the lists of those whose neighbours in the list are far enough apart."""
-        vectors = self._user_vectors(catalogue, [rows for _, rows, _ in asked.values()])  # (B, D)
-        scores = catalogue.vectors.times_each(vectors)  # (B, n)
+        vectors = self._encode_users(catalogue, [rows for _, rows, _ in asked.values()])  # (B, D)
+        scores = catalogue.vectors.multiply_each(vectors)  # (B, n)
         found = {}
         for user, (place, (wanted, rows, unknown)) in enumerate(asked.items()):
             try:
-                allowed = candidates(catalogue, wanted.filters, excluded=rows if wanted.exclude_seen else _NOBODY)
+                allowed = find_candidates(catalogue, wanted.filters, excluded=rows if wanted.exclude_seen else _NOBODY)
             except RequestError:
                 continue
             # One place more than wanted: the last one may be close to it, too.
-            hits = rank_scored(scores[user], allowed).best(wanted.k + 1)
-            if _far_apart(hits.scores):
-                listed = _listed(catalogue, Hits(hits.rows[: wanted.k], hits.scores[: wanted.k]))
+            hits = rank_scored(scores[user], allowed).select_best(wanted.k + 1)
+            if _is_far_apart(hits.scores):
+                listed = _list_items(catalogue, Hits(hits.rows[: wanted.k], hits.scores[: wanted.k]))
                 found[place] = Recommendation(listed, unknown, None, vectors[user])
         return found
 
     @cached_property
     def _id_rows(self) -> dict[str, int]:
-        return trained_rows(self.bundle) if self._towers.id_count else {}
+        return read_trained_rows(self.bundle) if self._towers.id_count else {}
 
     @torch.inference_mode()
-    def _user_vectors(self, catalogue: Catalogue, histories: Sequence[NDArray[np.int64]]) -> Vector:
+    def _encode_users(self, catalogue: Catalogue, histories: Sequence[NDArray[np.int64]]) -> Vector:
         """Return the vectors (B, D) of users after histories of rows, none of them empty."""
         stops = np.cumsum([len(rows) for rows in histories])
         starts = np.concatenate([[0], stops[:-1]])
         longest = self._towers.settings.max_history
         padded, lengths = pad_histories(np.concatenate(histories), starts, stops, max_length=longest)  # (B, T), (B,)
         inputs = catalogue.inputs.take(padded.ravel()).reshape(*padded.shape, -1)  # (B, T, W)
-        vectors: Vector = self._towers.user_vectors(torch.from_numpy(inputs), torch.from_numpy(lengths)).numpy()
+        vectors: Vector = self._towers.encode_users(torch.from_numpy(inputs), torch.from_numpy(lengths)).numpy()
         return vectors  # (B, D)
 
-    def _alike(
+    def _find_alike(
         self, catalogue: Catalogue, vector: Vector, *, k: int, filters: Filters, excluded: NDArray[np.int64]
     ) -> Recommendation:
-        allowed = candidates(catalogue, filters, excluded=excluded)
-        ranked = rank_exactly(catalogue.vectors, vector / _length(vector), allowed)
+        allowed = find_candidates(catalogue, filters, excluded=excluded)
+        ranked = rank_exactly(catalogue.vectors, vector / _measure_length(vector), allowed)
         lengths = catalogue.lengths if ranked.rows is None else catalogue.lengths[ranked.rows]
         # A vector of zeros, of an item that nothing is known of, is like nothing.
         cosines = np.divide(ranked.scores, lengths, out=np.zeros_like(ranked.scores), where=lengths > 0)
-        hits = _cut(catalogue, ExactRanked(cosines, ranked.rows), Wanted((), k, filters=filters))
-        return Recommendation(_listed(catalogue, hits))
+        hits = _cut(catalogue, ExactRanked(cosines, ranked.rows), Query((), k, filters=filters))
+        return Recommendation(_list_items(catalogue, hits))
 
 
-def _known(catalogue: Catalogue, history: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
+def _find_known(catalogue: Catalogue, history: Sequence[str]) -> tuple[NDArray[np.int64], tuple[str, ...]]:
     found = [catalogue.rows.get(item_id, -1) for item_id in history]
     rows = np.array(found, dtype=np.int64)
     if -1 not in found:
@@ -310,27 +318,27 @@ def _rank_popular(catalogue: Catalogue, allowed: Candidates) -> OrderRanked:
     return OrderRanked(order, catalogue.recent)
 
 
-def _cut(catalogue: Catalogue, ranked: Ranked, wanted: Wanted) -> Hits:
+def _cut(catalogue: Catalogue, ranked: Ranked, wanted: Query) -> Hits:
     k, filters = wanted.k, wanted.filters
-    caps = caps_of(catalogue, filters.caps)
+    caps = resolve_caps(catalogue, filters.caps)
     if not filters.diversity:
-        return best_within_caps(ranked, k, caps)
+        return select_within_caps(ranked, k, caps)
     # Any part of a list that keeps to the caps keeps to them, too.
-    pool = best_within_caps(ranked, pool_size(k), caps)
-    return diversified(pool, catalogue.vectors.take(pool.rows), k=k, diversity=filters.diversity)
+    pool = select_within_caps(ranked, choose_pool_size(k), caps)
+    return diversify(pool, catalogue.vectors.take(pool.rows), k=k, diversity=filters.diversity)
 
 
-def _far_apart(best: Vector) -> bool:
+def _is_far_apart(best: Vector) -> bool:
     """Whether all neighbours of a list's scores, best first, differ by more than sums of another order could."""
     above = best[:-1]
     return bool((above - best[1:] > CLOSE * np.maximum(np.abs(above), 1.0)).all())
 
 
-def _length(vector: Vector) -> float:
-    return float(lengths_of(vector[None])[0]) or 1.0
+def _measure_length(vector: Vector) -> float:
+    return float(measure_lengths(vector[None])[0]) or 1.0
 
 
-def _listed(catalogue: Catalogue, hits: Hits) -> tuple[RecommendedItem, ...]:
+def _list_items(catalogue: Catalogue, hits: Hits) -> tuple[RecommendedItem, ...]:
     places: Iterable[tuple[int, float]] = zip(hits.rows.tolist(), hits.scores.tolist(), strict=True)
     return tuple(
         RecommendedItem(catalogue.ids[row], catalogue.titles[row], score, rank)
@@ -348,12 +356,12 @@ _QUIET_TURNS = 4
 class RecommendsTogether(Protocol):
     """A model that answers many at once."""
 
-    def recommend_together(self, wanted: Sequence[Wanted]) -> list[Recommendation | RequestError]:
+    def recommend_together(self, wanted: Sequence[Query]) -> list[Recommendation | RequestError]:
         """Return an answer or a refusal for each."""
         ...
 
 
-class Gathering:
+class RequestBatcher:
     """Answers what is asked while the event loop still brings more, together.
 
     To be used from one event loop alone. Nobody waits for a clock: where the loop brings nothing more, what there is
@@ -361,9 +369,9 @@ class Gathering:
     """
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[RecommendsTogether, Wanted, asyncio.Future[Recommendation]]] = []
+        self._waiting: list[tuple[RecommendsTogether, Query, asyncio.Future[Recommendation]]] = []
 
-    async def recommend(self, model: RecommendsTogether, wanted: Wanted) -> Recommendation:
+    async def recommend(self, model: RecommendsTogether, wanted: Query) -> Recommendation:
         """Recommend items to one user.
 
         Raises:
@@ -389,7 +397,7 @@ class Gathering:
             _answer(model, [(wanted, answer) for asked, wanted, answer in now if asked is model])
 
 
-def _answer(model: RecommendsTogether, asked: Sequence[tuple[Wanted, asyncio.Future[Recommendation]]]) -> None:
+def _answer(model: RecommendsTogether, asked: Sequence[tuple[Query, asyncio.Future[Recommendation]]]) -> None:
     # Who has gone away in the meantime has cancelled the answer.
     left = [(wanted, answer) for wanted, answer in asked if not answer.done()]
     try:

@@ -23,7 +23,7 @@ from learn.content import ContentSummary, ItemPrompt
 from learn.data import DataVersion, Examples, Histories
 from learn.errors import ServingError
 from learn.evaluation import Decision, Rule
-from learn.model import TowerScorer, TrainingSummary, id_rows, load_towers
+from learn.model import TowerScorer, TrainingSummary, compute_id_rows, load_towers
 from learn.registry import (
     Bundle,
     GateDecision,
@@ -34,9 +34,9 @@ from learn.registry import (
     store_bundle,
     write_bundle,
 )
-from learn.retrieval import top_k
+from learn.retrieval import select_top_k
 from learn.serving.catalogue import is_prose
-from learn.serving.package import build_bento, project_root, serve_command
+from learn.serving.package import build_bento, find_project_root, serve_command
 from learn.serving.parity import ParityResult, check_parity
 from learn.serving.recommender import Recommender
 
@@ -68,21 +68,21 @@ def measure_footprint(bundle: Bundle, *, histories: Sequence[Sequence[str]], k: 
     """
     recommender = Recommender(bundle)
     recommender.warm_up()
-    fastest = [min(_seconds(recommender, history, k=k) for _ in range(_TRIES)) for history in histories]
+    fastest = [min(_time_answer(recommender, history, k=k) for _ in range(_TRIES)) for history in histories]
     return Footprint(
         size_bytes=sum(file.stat().st_size for file in bundle.folder.iterdir() if file.is_file()),
         latency_milliseconds=round(1_000 * float(np.percentile(fastest, _PERCENTILE)), 3) if fastest else 0.0,
     )
 
 
-def footprint_rules(found: Footprint, *, settings: GateSettings) -> Iterator[Rule]:
+def judge_footprint(found: Footprint, *, settings: GateSettings) -> Iterator[Rule]:
     """Hold a bundle against the budgets."""
-    yield _budget(
+    yield _judge_budget(
         "size",
         f"The bundle takes {found.size_bytes / 2**20:,.1f} MiB, {{}} {settings.max_bundle_bytes / 2**20:,.1f} MiB.",
         passed=found.size_bytes <= settings.max_bundle_bytes,
     )
-    yield _budget(
+    yield _judge_budget(
         "latency",
         f"{_PERCENTILE} of 100 answers take at most {found.latency_milliseconds:.1f} ms, {{}} "
         f"{settings.max_latency_milliseconds:g} ms.",
@@ -90,11 +90,11 @@ def footprint_rules(found: Footprint, *, settings: GateSettings) -> Iterator[Rul
     )
 
 
-def _budget(name: str, said: str, *, passed: bool) -> Rule:
+def _judge_budget(name: str, said: str, *, passed: bool) -> Rule:
     return Rule(name, passed, said.format("within the budget of" if passed else "above the budget of"))
 
 
-def _seconds(recommender: Recommender, history: Sequence[str], *, k: int) -> float:
+def _time_answer(recommender: Recommender, history: Sequence[str], *, k: int) -> float:
     begun = time.perf_counter()
     recommender.recommend(history, k=k)
     return time.perf_counter() - begun
@@ -136,10 +136,10 @@ def release_run(
     vectors = np.load(content.path, mmap_mode="r")
 
     def decide(footprint: Footprint) -> Decision:
-        return Decision.of((*rules, *footprint_rules(footprint, settings=settings.gate)), champion=champion)
+        return Decision.from_rules((*rules, *judge_footprint(footprint, settings=settings.gate)), champion=champion)
 
     release = release_towers(
-        TowerScorer(load_towers(training.folder), content=vectors, ids=id_rows(histories)),
+        TowerScorer(load_towers(training.folder), content=vectors, ids=compute_id_rows(histories)),
         histories=histories,
         items=pl.read_parquet(tables / "items.parquet"),
         manifest=Manifest(
@@ -162,7 +162,7 @@ def release_run(
         profile=profile,
     )
     packed = decide(Footprint(release.size_bytes, release.latency_milliseconds))
-    return release, Decision.of((*packed.rules, _parity_rule(release)), champion=champion)
+    return release, Decision.from_rules((*packed.rules, _judge_parity(release)), champion=champion)
 
 
 def release_towers(
@@ -198,19 +198,19 @@ def release_towers(
     write_bundle(
         destination,
         towers=scorer.towers.cpu(),
-        items=_catalogue(items, histories, prompt=ItemPrompt(manifest.settings.content)),
+        items=_build_catalogue(items, histories, prompt=ItemPrompt(manifest.settings.content)),
         item_inputs=scorer.item_inputs.cpu().numpy(),
         item_vectors=scorer.item_vectors.cpu().numpy(),
         manifest=manifest,
-        queries=_drawn_queries(scorer, histories, count=_QUERIES, seed=seed),
+        queries=_draw_queries(scorer, histories, count=_QUERIES, seed=seed),
         profile=profile,
     )
     bundle = read_bundle(destination)
-    users, expected = _compared_users(scorer, histories, count=settings.parity_users, seed=seed)
+    users, expected = _rank_compared_users(scorer, histories, count=settings.parity_users, seed=seed)
     footprint = measure_footprint(bundle, histories=users, k=_K)
-    record_decision(destination, _written(decide(footprint)))
+    record_decision(destination, _to_gate_decision(decide(footprint)))
     model_tag = store_bundle(destination, name=settings.model_name)
-    bento_tag = build_bento(project_root(), model_tag=model_tag)
+    bento_tag = build_bento(find_project_root(), model_tag=model_tag)
     parity = check_parity(bento_tag, destination, users=users, k=_K, expected=expected)
     _refuse_difference(parity, bento_tag)
     return ReleaseSummary(
@@ -228,61 +228,61 @@ def release_towers(
     )
 
 
-def _written(decision: Decision) -> GateDecision:
+def _to_gate_decision(decision: Decision) -> GateDecision:
     return GateDecision(fit=decision.fit, reasons=decision.reasons, champion=decision.champion, failed=decision.failed)
 
 
-def _parity_rule(release: ReleaseSummary) -> Rule:
+def _judge_parity(release: ReleaseSummary) -> Rule:
     same = release.parity_identical + release.parity_tied
     said = f"The built service answered {same} of {release.parity_users} users as the offline ranking does."
     return Rule("parity", same == release.parity_users, said)
 
 
-def packed_columns(items: pl.DataFrame, *, prompt: ItemPrompt) -> pl.DataFrame:
+def select_packed_columns(items: pl.DataFrame, *, prompt: ItemPrompt) -> pl.DataFrame:
     """Return the items' columns, of long texts what the encoder reads: a changed item can be read anew from it."""
     prose = [series.name for series in items if series.name not in ("item_id", "title") and is_prose(series)]
     return items.drop(name for name in prose if name not in prompt.fields).with_columns(
-        prompt.shortened(items[name]) for name in prose if name in prompt.fields
+        prompt.shorten(items[name]) for name in prose if name in prompt.fields
     )
 
 
-def _catalogue(items: pl.DataFrame, histories: Histories, *, prompt: ItemPrompt) -> pl.DataFrame:
-    training = histories.popularity()
+def _build_catalogue(items: pl.DataFrame, histories: Histories, *, prompt: ItemPrompt) -> pl.DataFrame:
+    training = histories.count_popularity()
     # What the fallback for users without a history ranks by: the interactions after the training window.
-    newest = np.asarray(histories.items)[~histories.training_mask()]
+    newest = np.asarray(histories.items)[~histories.mark_training()]
     recent = np.bincount(newest, minlength=histories.item_count).astype(np.int64)
-    return packed_columns(items.drop("row", strict=False), prompt=prompt).with_columns(
+    return select_packed_columns(items.drop("row", strict=False), prompt=prompt).with_columns(
         training_interactions=pl.Series(training), recent_interactions=pl.Series(recent)
     )
 
 
-def _drawn_queries(scorer: TowerScorer, histories: Histories, *, count: int, seed: int) -> NDArray[np.float32]:
-    users = _active_users(histories, count=count, seed=seed)
-    found = scorer.vectors_after(histories.items, histories.offsets[:-1][users], histories.offsets[1:][users])
+def _draw_queries(scorer: TowerScorer, histories: Histories, *, count: int, seed: int) -> NDArray[np.float32]:
+    users = _choose_active_users(histories, count=count, seed=seed)
+    found = scorer.encode_runs(histories.items, histories.offsets[:-1][users], histories.offsets[1:][users])
     vectors: NDArray[np.float32] = found.cpu().numpy()  # (q, d)
     return vectors
 
 
-def _active_users(histories: Histories, *, count: int, seed: int) -> NDArray[np.int64]:
+def _choose_active_users(histories: Histories, *, count: int, seed: int) -> NDArray[np.int64]:
     active = np.flatnonzero(np.diff(histories.offsets) > 0)
     return np.sort(np.random.default_rng(seed).permutation(active)[:count])
 
 
-def _compared_users(
+def _rank_compared_users(
     scorer: TowerScorer, histories: Histories, *, count: int, seed: int
 ) -> tuple[list[list[str]], list[list[str]]]:
-    users = _active_users(histories, count=count, seed=seed)
+    users = _choose_active_users(histories, count=count, seed=seed)
     starts, stops = histories.offsets[:-1][users], histories.offsets[1:][users]
     # Nothing is asked of these examples but their scores, so the target stands for none.
     examples = Examples("parity", users, starts, stops, np.zeros(len(users), np.int32))
-    scores = scorer.scores(histories, examples, slice(0, len(users))).numpy()  # (B, n)
+    scores = scorer.score(histories, examples, slice(0, len(users))).numpy()  # (B, n)
     ids = histories.item_ids
     asked, expected = [], []
     for row, start, stop in zip(scores, starts, stops, strict=True):
         history = histories.items[start:stop]
         row[history] = -np.inf
         asked.append([ids[item] for item in history])
-        expected.append([ids[item] for item in top_k(row, _K)])
+        expected.append([ids[item] for item in select_top_k(row, _K)])
     return asked, expected
 
 
@@ -292,11 +292,11 @@ def _refuse_difference(parity: ParityResult, bento_tag: str) -> None:
     first = parity.examples[0]
     raise ServingError(
         f"The service answers {parity.different} of {parity.users} users otherwise than the offline ranking: "
-        f"{_shown(first.served)} instead of {_shown(first.expected)}.",
+        f"{_format_items(first.served)} instead of {_format_items(first.expected)}.",
         where=bento_tag,
         fix="do not serve this bento; report it with the run's data version and settings",
     )
 
 
-def _shown(items: Sequence[str]) -> str:
+def _format_items(items: Sequence[str]) -> str:
     return ", ".join(items[:5])

@@ -64,7 +64,7 @@ class NumberRange(Asked):
 
     @field_validator("maximum")
     @classmethod
-    def _not_below(cls, maximum: float | None, info: ValidationInfo) -> float | None:
+    def _require_order(cls, maximum: float | None, info: ValidationInfo) -> float | None:
         minimum = info.data.get("minimum")
         if maximum is not None and minimum is not None and maximum < minimum:
             raise PydanticCustomError("empty_range", "max must not be below min")
@@ -88,7 +88,7 @@ class ItemSelection(Asked):
     """By the values of columns: a list of values, or `{"min": …, "max": …}` for numbers. An item whose column holds a
     list is selected by any of its entries; one that holds nothing is not selected."""
 
-    def selection(self) -> Selection:
+    def to_selection(self) -> Selection:
         """Return what the recommender filters by."""
         return Selection(
             item_ids=self.item_ids,
@@ -129,11 +129,11 @@ class ListRequest(Asked):
     ] = []
     """Bounds on the items of one value of a column."""
 
-    def filters(self) -> Filters:
+    def to_filters(self) -> Filters:
         """Return what the recommender filters by."""
         return Filters(
-            include_only=self.include_only.selection() if self.include_only else None,
-            exclude=self.exclude.selection() if self.exclude else None,
+            include_only=self.include_only.to_selection() if self.include_only else None,
+            exclude=self.exclude.to_selection() if self.exclude else None,
             caps=tuple(ValueCap(cap.column, cap.at_most) for cap in self.caps),
             diversity=self.diversity,
         )
@@ -158,7 +158,7 @@ class RecommendRequest(ListRequest):
 
     @field_validator("timestamps")
     @classmethod
-    def _one_each(cls, timestamps: list[float] | None, info: ValidationInfo) -> list[float] | None:
+    def _require_equal_length(cls, timestamps: list[float] | None, info: ValidationInfo) -> list[float] | None:
         history = info.data.get("history")
         if timestamps is not None and history is not None and len(timestamps) != len(history):
             raise PydanticCustomError(
@@ -168,7 +168,7 @@ class RecommendRequest(ListRequest):
             )
         return timestamps
 
-    def ordered_history(self) -> list[str]:
+    def sort_history(self) -> list[str]:
         """Return the history, oldest first; items of one moment keep their order."""
         if self.timestamps is None:
             return self.history
@@ -209,7 +209,7 @@ class RecommendResponse(Answered):
     ``empty_history``, or ``no_known_item`` where every id of the history was unknown."""
 
     @classmethod
-    def of(
+    def from_recommendation(
         cls, recommendation: Recommendation, *, recommendation_id: str, model_version: str, arm: Arm
     ) -> RecommendResponse:
         """Put a recommendation into the words of the answer."""

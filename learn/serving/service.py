@@ -24,35 +24,41 @@ from starlette.responses import Response
 from learn.config import (
     TRAFFIC_KEY,
     ServingSettings,
-    deployment_settings,
-    operations_settings,
-    serving_settings,
-    traffic_settings,
+    read_deployment_settings,
+    read_operations_settings,
+    read_serving_settings,
+    read_traffic_settings,
 )
-from learn.environment import settle
-from learn.errors import ServingError, storage_faults
-from learn.registry import Bundle, aliases_path
+from learn.environment import configure_process
+from learn.errors import ServingError, explain_storage_faults
+from learn.registry import Bundle, find_aliases_path
 from learn.serving.answers import (
-    Found,
     Place,
-    answered,
-    changed_items,
+    ServedList,
+    answer_embed_items,
+    answer_embed_user,
+    answer_item_changes,
+    answer_similar_items,
+    build_answer,
+    build_feedback_record,
+    build_query,
     check_length,
     check_list,
-    feedback_record,
-    found_alone,
-    item_vectors,
-    refused_by_name,
-    similar_items,
-    user_vectors,
-    wanted_list,
+    name_refusals,
+    recommend_alone,
 )
-from learn.serving.deployment import Deployment, Served, load_packed, packed_settings
+from learn.serving.deployment import Deployment, ServedModel, load_packed, read_packed_settings
 from learn.serving.live_items import ItemPatch, ItemStore, LiveItems
 from learn.serving.middleware import KeyGuard, LoadLimit, RequestGuard
 from learn.serving.observability import ServiceMetrics, set_up
-from learn.serving.playground.answers import Lookups, catalogue_summary, described_items, explained_items, found_items
-from learn.serving.playground.pages import page_app
+from learn.serving.playground.answers import (
+    Lookups,
+    answer_catalogue,
+    answer_describe_items,
+    answer_explain,
+    answer_search_items,
+)
+from learn.serving.playground.pages import build_page_app
 from learn.serving.playground.schemas import (
     CatalogueRequest,
     CatalogueResponse,
@@ -63,7 +69,7 @@ from learn.serving.playground.schemas import (
     SearchItemsRequest,
     SearchItemsResponse,
 )
-from learn.serving.recommender import Gathering, Recommender
+from learn.serving.recommender import Recommender, RequestBatcher
 from learn.serving.schemas import (
     DeleteItemsRequest,
     EmbedItemsRequest,
@@ -86,9 +92,9 @@ from learn.traffic import NoTraffic, TrafficLog, TrafficSink
 _WAIT_SECONDS = 15.0
 
 
-def state_folder(settings: ServingSettings) -> Path:
+def find_state_folder(settings: ServingSettings) -> Path:
     """Return the folder for what the service keeps itself: by default ``learn`` in BentoML's home."""
-    return settings.state or aliases_path().parent
+    return settings.state or find_aliases_path().parent
 
 
 def claim(folder: Path, *, wait_seconds: float = _WAIT_SECONDS) -> FileLock:
@@ -101,7 +107,7 @@ def claim(folder: Path, *, wait_seconds: float = _WAIT_SECONDS) -> FileLock:
         ServingError: Another process has it.
         StorageError: The folder cannot be written to.
     """
-    with storage_faults(folder):
+    with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
         lock = FileLock(folder / "service.lock", timeout=wait_seconds)
         try:
@@ -116,7 +122,7 @@ def claim(folder: Path, *, wait_seconds: float = _WAIT_SECONDS) -> FileLock:
 
 
 # `bentoml serve` reports to its makers unless told not to, and has remembered an empty environment by now.
-settle()
+configure_process()
 usage_stats.do_not_track.cache_clear()
 
 Method = TypeVar("Method", bound=Callable[..., Any])
@@ -126,17 +132,17 @@ _REQUEST_SECONDS = 30
 _LATENCY_SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
-def api(route: str, answer: type[BaseModel]) -> Callable[[Method], Method]:
+def declare_route(route: str, answer: type[BaseModel]) -> Callable[[Method], Method]:
     """Declare a route; its method may return the answer's bytes, which BentoML then sends as they are."""
     return cast("Callable[[Method], Method]", bentoml.api(route=route, output_spec=answer))
 
 
-def at_shutdown(method: Method) -> Method:
+def call_at_shutdown(method: Method) -> Method:
     """Have a method called when the last request has been answered."""
     return cast("Method", bentoml.on_shutdown(method))
 
 
-@bentoml.asgi_app(page_app(), path="/")
+@bentoml.asgi_app(build_page_app(), path="/")
 @bentoml.service(
     name="learn_user_tower",
     description="Recommends items to a user from the history of their item ids.",
@@ -153,34 +159,34 @@ class UserTower:
 
     def __init__(self) -> None:
         self._warm = False
-        set_up(operations_settings(os.environ).log_format)
+        set_up(read_operations_settings(os.environ).log_format)
         # The products are too small to share among threads, and threads of their own would fight the event loop.
         torch.set_num_threads(1)
-        self._limits = serving_settings(packed_settings(), os.environ)
-        state = state_folder(self._limits)
+        self._limits = read_serving_settings(read_packed_settings(), os.environ)
+        state = find_state_folder(self._limits)
         self._claim = claim(state)
         self._live_items = LiveItems(ItemStore(state))
-        self._sink = _traffic_sink()
+        self._sink = _open_traffic_sink()
         self._lookups = Lookups()
-        self._gathering = Gathering()
+        self._gathering = RequestBatcher()
         self._deployment = Deployment(
-            self._built,
+            self._build_recommender,
             model_name=self._limits.model_name,
             packed=load_packed,
-            settings=deployment_settings(os.environ),
+            settings=read_deployment_settings(os.environ),
         )
         self._metrics = ServiceMetrics(self._deployment, self._sink)
-        _calm_collector()
+        _tune_collector()
         self._warm = True
 
     async def __metrics__(self, counted: str) -> str:
         """Add this service's counts to those of BentoML."""
-        return counted + self._metrics.text()
+        return counted + self._metrics.render()
 
     async def __is_ready__(self) -> bool:
         return self._warm
 
-    @at_shutdown
+    @call_at_shutdown
     def close(self) -> None:
         """Finish what goes on beside the requests; all of them have been answered by now."""
         self._warm = False
@@ -191,9 +197,9 @@ class UserTower:
     @property
     def _recommender(self) -> Recommender:
         """The model for whoever does not say who they are; one request takes it once."""
-        return self._deployment.for_user(None).recommender
+        return self._deployment.choose_model(None).recommender
 
-    def _built(self, bundle: Bundle) -> Recommender:
+    def _build_recommender(self, bundle: Bundle) -> Recommender:
         recommender = Recommender(bundle)
         self._live_items.attach(recommender)
         if self._limits.load_encoder == "at_start":
@@ -201,7 +207,7 @@ class UserTower:
         return recommender
 
     # Coroutines, not plain functions: handing two milliseconds of work to a thread costs more than it saves.
-    @api("/recommend", RecommendResponse)
+    @declare_route("/recommend", RecommendResponse)
     async def recommend(self, request: RecommendRequest, /) -> Response:
         """Recommend items to one user, best first.
 
@@ -210,44 +216,44 @@ class UserTower:
         A request that is not right gets a 4xx that names the field.
         """
         check_list(request, self._limits)
-        return _sent(self._told(request, await self._found(request)))
+        return _send(self._respond(request, await self._recommend(request)))
 
-    @api("/recommend_batch", RecommendBatchResponse)
+    @declare_route("/recommend_batch", RecommendBatchResponse)
     async def recommend_batch(self, request: RecommendBatchRequest, /) -> Response:
         """Answer several `recommend` requests at once, each as if it came alone."""
         check_length(request.requests, self._limits.max_batch, at=("requests",))
         for place, each in enumerate(request.requests):
             check_list(each, self._limits, at=("requests", place))
         found = await asyncio.gather(
-            *(self._found(each, at=("requests", place)) for place, each in enumerate(request.requests))
+            *(self._recommend(each, at=("requests", place)) for place, each in enumerate(request.requests))
         )
-        answers = [self._told(each, its) for each, its in zip(request.requests, found, strict=True)]
-        return _sent(RecommendBatchResponse.model_construct(answers=answers))
+        answers = [self._respond(each, its) for each, its in zip(request.requests, found, strict=True)]
+        return _send(RecommendBatchResponse.model_construct(answers=answers))
 
-    @api("/similar_items", SimilarItemsResponse)
+    @declare_route("/similar_items", SimilarItemsResponse)
     async def similar_items(self, request: SimilarItemsRequest, /) -> Response:
         """List the items most like one of the catalogue, or most like a text."""
         check_list(request, self._limits)
         if request.text is None:
-            return _sent(similar_items(self._recommender, request))
+            return _send(answer_similar_items(self._recommender, request))
         # Reading takes milliseconds to seconds: a thread does it, and others are answered meanwhile.
-        return _sent(await asyncio.to_thread(similar_items, self._recommender, request, self._live_items))
+        return _send(await asyncio.to_thread(answer_similar_items, self._recommender, request, self._live_items))
 
-    @api("/embed_user", VectorsResponse)
+    @declare_route("/embed_user", VectorsResponse)
     async def embed_user(self, request: EmbedUserRequest, /) -> Response:
         """Return the user vector after each history, for a ranker further down."""
         check_length(request.histories, self._limits.max_batch, at=("histories",))
         for place, history in enumerate(request.histories):
             check_length(history, self._limits.max_history, at=("histories", place))
-        return _sent(user_vectors(self._recommender, request))
+        return _send(answer_embed_user(self._recommender, request))
 
-    @api("/embed_items", VectorsResponse)
+    @declare_route("/embed_items", VectorsResponse)
     async def embed_items(self, request: EmbedItemsRequest, /) -> Response:
         """Return the vectors that users are compared with, for a ranker further down."""
         check_length(request.item_ids, self._limits.max_batch, at=("item_ids",))
-        return _sent(item_vectors(self._recommender, request))
+        return _send(answer_embed_items(self._recommender, request))
 
-    @api("/upsert_items", ItemsResponse)
+    @declare_route("/upsert_items", ItemsResponse)
     async def upsert_items(self, request: UpsertItemsRequest, /) -> Response:
         """Add items, or change items of the catalogue; they are recommendable when the answer comes, and stay so.
 
@@ -256,46 +262,46 @@ class UserTower:
         """
         check_length(request.items, self._limits.max_batch, at=("items",))
         patches = [ItemPatch(item.item_id, item.columns) for item in request.items]
-        with refused_by_name():
+        with name_refusals():
             await asyncio.to_thread(self._live_items.upsert, patches)
-        return _sent(changed_items(self._recommender, changed=len({item.item_id for item in request.items})))
+        return _send(answer_item_changes(self._recommender, changed=len({item.item_id for item in request.items})))
 
-    @api("/delete_items", ItemsResponse)
+    @declare_route("/delete_items", ItemsResponse)
     async def delete_items(self, request: DeleteItemsRequest, /) -> Response:
         """Take items out of the catalogue; a later model does not bring them back."""
         check_length(request.item_ids, self._limits.max_batch, at=("item_ids",))
         wanted, rows = dict.fromkeys(request.item_ids), self._recommender.catalogue.rows
         known = [item_id for item_id in wanted if item_id in rows]
-        with refused_by_name():
+        with name_refusals():
             await asyncio.to_thread(self._live_items.delete, known)
         unknown = [item_id for item_id in wanted if item_id not in set(known)]
-        return _sent(changed_items(self._recommender, changed=len(known), unknown=unknown))
+        return _send(answer_item_changes(self._recommender, changed=len(known), unknown=unknown))
 
-    @api("/feedback", FeedbackResponse)
+    @declare_route("/feedback", FeedbackResponse)
     async def feedback(self, request: FeedbackRequest, /) -> Response:
         """Take note of what a person did with an item: `shown`, `clicked` or `bought`."""
-        self._sink.feedback(feedback_record(request))
-        return _sent(FeedbackResponse())
+        self._sink.write_feedback(build_feedback_record(request))
+        return _send(FeedbackResponse())
 
     # What the playground asks beside the lists. A thread answers, so that nobody's list waits for it.
-    @api("/search_items", SearchItemsResponse)
+    @declare_route("/search_items", SearchItemsResponse)
     async def search_items(self, request: SearchItemsRequest, /) -> Response:
         """Find items of the catalogue by words of their title or id."""
-        return _sent(await asyncio.to_thread(found_items, self._recommender, self._lookups, request))
+        return _send(await asyncio.to_thread(answer_search_items, self._recommender, self._lookups, request))
 
-    @api("/describe_items", DescribeItemsResponse)
+    @declare_route("/describe_items", DescribeItemsResponse)
     async def describe_items(self, request: DescribeItemsRequest, /) -> Response:
         """Return titles and columns of items."""
         check_length(request.item_ids, self._limits.max_batch, at=("item_ids",))
-        return _sent(await asyncio.to_thread(described_items, self._recommender, self._lookups, request))
+        return _send(await asyncio.to_thread(answer_describe_items, self._recommender, self._lookups, request))
 
-    @api("/catalogue", CatalogueResponse)
+    @declare_route("/catalogue", CatalogueResponse)
     async def catalogue(self, request: CatalogueRequest, /) -> Response:
         """Say what lists can be filtered by: the columns of the catalogue, with their commonest values."""
         max_k = self._limits.max_k
-        return _sent(await asyncio.to_thread(catalogue_summary, self._recommender, self._lookups, request, max_k=max_k))
+        return _send(await asyncio.to_thread(answer_catalogue, self._recommender, self._lookups, request, max_k=max_k))
 
-    @api("/explain", ExplainResponse)
+    @declare_route("/explain", ExplainResponse)
     async def explain(self, request: ExplainRequest, /) -> Response:
         """Say which items of a history lie nearest to each recommended item, by the cosine of their vectors.
 
@@ -303,25 +309,27 @@ class UserTower:
         """
         check_length(request.history, self._limits.max_history, at=("history",))
         check_length(request.item_ids, self._limits.max_batch, at=("item_ids",))
-        return _sent(await asyncio.to_thread(explained_items, self._recommender, request))
+        return _send(await asyncio.to_thread(answer_explain, self._recommender, request))
 
-    async def _found(self, request: RecommendRequest, *, at: Place = ()) -> Found:
-        served, started = self._deployment.for_user(request.user_id), perf_counter()
-        with refused_by_name(at=at):
-            found = await self._gathering.recommend(served.recommender, wanted_list(request))
-        return Found(served, found, perf_counter() - started)
+    async def _recommend(self, request: RecommendRequest, *, at: Place = ()) -> ServedList:
+        served, started = self._deployment.choose_model(request.user_id), perf_counter()
+        with name_refusals(at=at):
+            found = await self._gathering.recommend(served.recommender, build_query(request))
+        return ServedList(served, found, perf_counter() - started)
 
-    def _told(self, request: RecommendRequest, found: Found) -> RecommendResponse:
+    def _respond(self, request: RecommendRequest, found: ServedList) -> RecommendResponse:
         """Put what was found into an answer, take note of it, and let a challenger in the shadow answer, too."""
         recommendation_id = str(uuid4())
-        answer, record = answered(found, request, recommendation_id=recommendation_id)
-        self._sink.answer(record)
+        answer, record = build_answer(found, request, recommendation_id=recommendation_id)
+        self._sink.write_answer(record)
         self._metrics.count(record)
 
-        def answer_too(served: Served[Recommender]) -> None:
-            self._sink.answer(answered(found_alone(served, request), request, recommendation_id=recommendation_id)[1])
+        def answer_shadow(served: ServedModel[Recommender]) -> None:
+            self._sink.write_answer(
+                build_answer(recommend_alone(served, request), request, recommendation_id=recommendation_id)[1]
+            )
 
-        self._deployment.in_shadow(request.user_id, answer_too)
+        self._deployment.answer_in_shadow(request.user_id, answer_shadow)
         return answer
 
 
@@ -330,18 +338,18 @@ for middleware in (LoadLimit, KeyGuard, RequestGuard):
     cast("Any", UserTower).add_asgi_middleware(middleware)
 
 
-def _sent(answer: BaseModel) -> Response:
+def _send(answer: BaseModel) -> Response:
     return Response(answer.model_dump_json(), media_type="application/json")
 
 
-def _traffic_sink() -> TrafficSink:
-    settings = traffic_settings(os.environ)
+def _open_traffic_sink() -> TrafficSink:
+    settings = read_traffic_settings(os.environ)
     if settings.folder is None:
         return NoTraffic()
     return TrafficLog(settings.folder, settings, user_key=os.environ.get(TRAFFIC_KEY, ""))
 
 
-def _calm_collector() -> None:
+def _tune_collector() -> None:
     # The collector's full passes over the libraries' objects are what the slowest requests wait for.
     gc.collect()
     gc.freeze()

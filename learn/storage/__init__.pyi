@@ -1,16 +1,16 @@
-from .atomic import staged, working_folder, write_whole
-from .places import Place, StoredFile, place_at
-from .run_files import RunFile, RunFiles, paths_in, together
+from .atomic import atomic_files, open_working_folder, write_atomic
+from .places import Place, StoredFile, open_place
+from .run_files import RunFile, RunFiles, iterate_paths, merge_files
 
 __all__ = [
     "Place",
     "RunFile",
     "RunFiles",
     "StoredFile",
-    "paths_in",
-    "place_at",
-    "staged",
-    "together",
-    "working_folder",
-    "write_whole",
+    "atomic_files",
+    "iterate_paths",
+    "merge_files",
+    "open_place",
+    "open_working_folder",
+    "write_atomic",
 ]

@@ -10,11 +10,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from learn.errors import storage_faults
+from learn.errors import explain_storage_faults
 
 
 @contextmanager
-def staged(destination: Path, *, names: tuple[str, ...]) -> Iterator[Path]:
+def atomic_files(destination: Path, *, names: tuple[str, ...]) -> Iterator[Path]:
     """Lend a folder to write in, and move the named files into ``destination`` once all is well.
 
     After an error ``destination`` is as it was before: also the folders made for it are gone.
@@ -26,11 +26,11 @@ def staged(destination: Path, *, names: tuple[str, ...]) -> Iterator[Path]:
     Raises:
         StorageError: The disk is full, read-only or closed to this user.
     """
-    with storage_faults(destination):
+    with explain_storage_faults(destination):
         made = _make(destination)
         try:
             # A sibling of the files' last place, so that the move never crosses a disk.
-            with working_folder(destination, prefix=".unfinished-") as stage:
+            with open_working_folder(destination, prefix=".unfinished-") as stage:
                 yield stage
                 for name in names:
                     (stage / name).replace(destination / name)
@@ -42,20 +42,23 @@ def staged(destination: Path, *, names: tuple[str, ...]) -> Iterator[Path]:
             raise
 
 
-def write_whole(path: Path, text: str) -> None:
+def write_atomic(path: Path, text: str) -> None:
     """Write a text file, or put it in another's place, so that no kill and no power cut leaves half of one.
 
     Raises:
         StorageError: The disk is full, read-only or closed to this user.
     """
-    with staged(path.parent, names=(path.name,)) as stage, (stage / path.name).open("w", encoding="utf-8") as file:
+    with (
+        atomic_files(path.parent, names=(path.name,)) as stage,
+        (stage / path.name).open("w", encoding="utf-8") as file,
+    ):
         file.write(text)
         file.flush()
         os.fsync(file.fileno())
 
 
 @contextmanager
-def working_folder(parent: Path, *, prefix: str) -> Iterator[Path]:
+def open_working_folder(parent: Path, *, prefix: str) -> Iterator[Path]:
     """Lend a folder for what is not finished, and remove it; also those that killed processes have left beside it.
 
     Only folders of dead processes of this machine are removed: on a volume that machines share, another one's may be
@@ -67,13 +70,13 @@ def working_folder(parent: Path, *, prefix: str) -> Iterator[Path]:
     """
     own = f"{prefix}{socket.gethostname()}-"
     for left in parent.iterdir():
-        if left.name.startswith(own) and not _alive(left.name.removeprefix(own).partition("-")[0]):
+        if left.name.startswith(own) and not _is_alive(left.name.removeprefix(own).partition("-")[0]):
             shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=parent, prefix=f"{own}{os.getpid()}-") as folder:
         yield Path(folder)
 
 
-def _alive(process: str) -> bool:
+def _is_alive(process: str) -> bool:
     if not process.isdigit():
         return True  # no name of ours
     try:

@@ -20,7 +20,7 @@ from typing import Any, Protocol, TypeVar
 
 import pyarrow as pa
 
-from learn.errors import LearnError, StoreError, storage_faults
+from learn.errors import LearnError, StoreError, explain_storage_faults
 
 _Taken = TypeVar("_Taken")
 
@@ -49,19 +49,19 @@ class Place(Protocol):
     def location(self) -> str:
         """Path or URL, as a person writes it."""
 
-    def within(self, name: str) -> Place:
+    def open_subfolder(self, name: str) -> Place:
         """The place of a sub-folder, which need not exist."""
 
-    def where(self, name: str) -> str:
+    def locate(self, name: str) -> str:
         """Path or URL of a file."""
 
-    def folders(self) -> list[str]:
+    def list_folders(self) -> list[str]:
         """Names of the sub-folders, sorted."""
 
-    def files(self) -> list[StoredFile]:
+    def list_files(self) -> list[StoredFile]:
         """The files, sorted by name; none where the folder is absent. Hidden files are left out."""
 
-    def each(
+    def map_files(
         self, names: Sequence[str], take: Callable[[str, pa.NativeFile], _Taken], *, whole: bool
     ) -> Iterator[_Taken]:
         """What ``take`` makes of each file, in order; it reads them in whole, or only some ranges of them.
@@ -76,11 +76,11 @@ class Place(Protocol):
     def remove(self, name: str) -> None:
         """Remove a file; nothing happens where it is gone already."""
 
-    def abandoned(self) -> list[StoredFile]:
+    def list_abandoned(self) -> list[StoredFile]:
         """What writers left that were killed an hour ago or earlier."""
 
 
-def place_at(location: str | Path) -> Place:
+def open_place(location: str | Path) -> Place:
     """The place that a path or URL names; nothing is read or written yet.
 
     Raises:
@@ -89,7 +89,7 @@ def place_at(location: str | Path) -> Place:
     text = str(location)
     if "://" not in text or text.startswith("file://"):
         return LocalPlace(Path(text.removeprefix("file://")).expanduser())
-    return RemotePlace.reached(text.rstrip("/"))
+    return RemotePlace.connect(text.rstrip("/"))
 
 
 class LocalPlace:
@@ -103,23 +103,23 @@ class LocalPlace:
         """Path of the folder."""
         return str(self._folder)
 
-    def within(self, name: str) -> LocalPlace:
+    def open_subfolder(self, name: str) -> LocalPlace:
         """The place of a sub-folder."""
         return LocalPlace(self._folder / name)
 
-    def where(self, name: str) -> str:
+    def locate(self, name: str) -> str:
         """Path of a file."""
         return str(self._folder / name)
 
-    def folders(self) -> list[str]:
+    def list_folders(self) -> list[str]:
         """Names of the sub-folders."""
-        return sorted(entry.name for entry in self._entries() if entry.is_dir())
+        return sorted(entry.name for entry in self._scan() if entry.is_dir())
 
-    def files(self) -> list[StoredFile]:
+    def list_files(self) -> list[StoredFile]:
         """The files but the hidden ones."""
-        return self._stated([entry for entry in self._entries() if not entry.name.startswith(".")])
+        return self._stat_entries([entry for entry in self._scan() if not entry.name.startswith(".")])
 
-    def each(
+    def map_files(
         self,
         names: Sequence[str],
         take: Callable[[str, pa.NativeFile], _Taken],
@@ -128,7 +128,7 @@ class LocalPlace:
     ) -> Iterator[_Taken]:
         """Map each file into memory while ``take`` reads it."""
         for name in names:
-            with pa.memory_map(self.where(name)) as source:
+            with pa.memory_map(self.locate(name)) as source:
                 yield take(name, source)
 
     def write(self, name: str, data: bytes | pa.Buffer) -> None:
@@ -138,7 +138,7 @@ class LocalPlace:
             StorageError: The disk is full or closed to this user.
         """
         temporary = self._folder / f".{name}.{uuid.uuid4().hex[:12]}.tmp"
-        with storage_faults(self._folder / name):
+        with explain_storage_faults(self._folder / name):
             self._folder.mkdir(parents=True, exist_ok=True)
             try:
                 with temporary.open("xb") as handle:
@@ -151,16 +151,16 @@ class LocalPlace:
 
     def remove(self, name: str) -> None:
         """Remove a file."""
-        with storage_faults(self._folder / name):
+        with explain_storage_faults(self._folder / name):
             (self._folder / name).unlink(missing_ok=True)
 
-    def abandoned(self) -> list[StoredFile]:
+    def list_abandoned(self) -> list[StoredFile]:
         """Temporary files of killed writers; a living one finishes a part in seconds."""
-        hidden = [entry for entry in self._entries() if entry.name.startswith(".") and entry.name.endswith(".tmp")]
-        return [file for file in self._stated(hidden) if time.time() - file.modified_seconds > _ABANDONED_SECONDS]
+        hidden = [entry for entry in self._scan() if entry.name.startswith(".") and entry.name.endswith(".tmp")]
+        return [file for file in self._stat_entries(hidden) if time.time() - file.modified_seconds > _ABANDONED_SECONDS]
 
-    def _entries(self) -> list[os.DirEntry[str]]:
-        with storage_faults(self._folder):
+    def _scan(self) -> list[os.DirEntry[str]]:
+        with explain_storage_faults(self._folder):
             try:
                 with os.scandir(self._folder) as entries:
                     return list(entries)
@@ -168,7 +168,7 @@ class LocalPlace:
                 return []
 
     @staticmethod
-    def _stated(entries: list[os.DirEntry[str]]) -> list[StoredFile]:
+    def _stat_entries(entries: list[os.DirEntry[str]]) -> list[StoredFile]:
         found = []
         for entry in entries:
             # Another process may remove a file between the listing and the look at it.
@@ -196,7 +196,7 @@ class RemotePlace:
         self._path = path
 
     @classmethod
-    def reached(cls, url: str) -> RemotePlace:
+    def connect(cls, url: str) -> RemotePlace:
         """The place of a URL.
 
         Raises:
@@ -207,8 +207,8 @@ class RemotePlace:
 
         protocol = url.partition("://")[0]
         try:
-            with _remote_faults(url):
-                system, path = fsspec.url_to_fs(url, **_options(protocol))
+            with _explain_remote_faults(url):
+                system, path = fsspec.url_to_fs(url, **_read_options(protocol))
         except ImportError as fault:
             package = "learn-recsys[s3]" if protocol in ("s3", "s3a") else f"the fsspec package for {protocol}://"
             raise StoreError(
@@ -223,28 +223,28 @@ class RemotePlace:
         """URL of the folder."""
         return f"{self._protocol}://{self._path.lstrip('/')}"
 
-    def within(self, name: str) -> RemotePlace:
+    def open_subfolder(self, name: str) -> RemotePlace:
         """The place of a sub-folder."""
         return RemotePlace(self._system, protocol=self._protocol, path=f"{self._path}/{name}")
 
-    def where(self, name: str) -> str:
+    def locate(self, name: str) -> str:
         """URL of a file."""
         return f"{self.location}/{name}"
 
-    def folders(self) -> list[str]:
+    def list_folders(self) -> list[str]:
         """Names of the sub-folders."""
-        return sorted(_name(entry) for entry in self._listed() if entry["type"] == "directory")
+        return sorted(_name(entry) for entry in self._list_entries() if entry["type"] == "directory")
 
-    def files(self) -> list[StoredFile]:
+    def list_files(self) -> list[StoredFile]:
         """The files but the hidden ones."""
         found = [
-            StoredFile(_name(entry), int(entry["size"] or 0), _seconds(entry))
-            for entry in self._listed()
+            StoredFile(_name(entry), int(entry["size"] or 0), _parse_seconds(entry))
+            for entry in self._list_entries()
             if entry["type"] == "file" and not _name(entry).startswith(".")
         ]
         return sorted(found, key=lambda file: file.name)
 
-    def each(
+    def map_files(
         self, names: Sequence[str], take: Callable[[str, pa.NativeFile], _Taken], *, whole: bool
     ) -> Iterator[_Taken]:
         """Fetch files, or ranges of them, a few at the same time.
@@ -256,10 +256,10 @@ class RemotePlace:
         at_once = _WHOLE_AT_ONCE if whole else _AT_ONCE
         rest = iter(names)
         with ThreadPoolExecutor(at_once) as pool:
-            waiting = deque(pool.submit(self._taken, name, take, whole) for name in islice(rest, at_once))
+            waiting = deque(pool.submit(self._take_file, name, take, whole) for name in islice(rest, at_once))
             while waiting:
                 done = waiting.popleft().result()
-                waiting.extend(pool.submit(self._taken, name, take, whole) for name in islice(rest, 1))
+                waiting.extend(pool.submit(self._take_file, name, take, whole) for name in islice(rest, 1))
                 yield done
 
     def write(self, name: str, data: bytes | pa.Buffer) -> None:
@@ -268,32 +268,32 @@ class RemotePlace:
         Raises:
             StoreError: The place cannot be reached or written.
         """
-        with _remote_faults(self.location):
+        with _explain_remote_faults(self.location):
             self._system.pipe_file(f"{self._path}/{name}", bytes(data))
 
     def remove(self, name: str) -> None:
         """Remove a file."""
-        with _remote_faults(self.location):
+        with _explain_remote_faults(self.location):
             try:
                 self._system.rm_file(f"{self._path}/{name}")
             except FileNotFoundError:
                 return
 
-    def abandoned(self) -> list[StoredFile]:
+    def list_abandoned(self) -> list[StoredFile]:
         """Nothing: an upload that breaks off shows no file."""
         return []
 
-    def _taken(self, name: str, take: Callable[[str, pa.NativeFile], _Taken], whole: bool) -> _Taken:
+    def _take_file(self, name: str, take: Callable[[str, pa.NativeFile], _Taken], whole: bool) -> _Taken:
         path = f"{self._path}/{name}"
-        with _remote_faults(self.where(name), absent=FileNotFoundError):
+        with _explain_remote_faults(self.locate(name), absent=FileNotFoundError):
             if whole:
                 return take(name, pa.BufferReader(self._system.cat_file(path)))
             # Every read is of a range that Arrow asks for: reading ahead would fetch vectors with the keys.
             with self._system.open(path, "rb", cache_type="none") as file:
                 return take(name, pa.PythonFile(file, mode="r"))
 
-    def _listed(self) -> list[dict[str, Any]]:
-        with _remote_faults(self.location):
+    def _list_entries(self) -> list[dict[str, Any]]:
+        with _explain_remote_faults(self.location):
             self._system.invalidate_cache(self._path)
             try:
                 entries: list[dict[str, Any]] = self._system.ls(self._path, detail=True)
@@ -302,7 +302,7 @@ class RemotePlace:
             return entries
 
 
-def _options(protocol: str) -> dict[str, Any]:
+def _read_options(protocol: str) -> dict[str, Any]:
     if protocol not in ("s3", "s3a"):
         return {}
     # The library's own defaults try a dead endpoint for minutes.
@@ -314,13 +314,13 @@ def _name(entry: dict[str, Any]) -> str:
     return str(entry["name"]).rstrip("/").rpartition("/")[2]
 
 
-def _seconds(entry: dict[str, Any]) -> float:
+def _parse_seconds(entry: dict[str, Any]) -> float:
     changed = next((entry[key] for key in ("LastModified", "mtime", "created", "updated") if key in entry), 0.0)
     return float(changed.timestamp()) if hasattr(changed, "timestamp") else float(changed or 0.0)
 
 
 @contextmanager
-def _remote_faults(where: str, *, absent: type[Exception] | None = None) -> Iterator[None]:
+def _explain_remote_faults(where: str, *, absent: type[Exception] | None = None) -> Iterator[None]:
     """Turn whatever a remote file system raises into one error, but let ``absent`` through where it is awaited."""
     try:
         yield

@@ -13,9 +13,9 @@ from pathlib import Path
 
 import pyarrow as pa
 
-from learn.errors import StorageError, storage_faults
-from learn.storage.atomic import staged
-from learn.storage.places import Place, place_at
+from learn.errors import StorageError, explain_storage_faults
+from learn.storage.atomic import atomic_files
+from learn.storage.places import Place, open_place
 
 # As much memory as a transfer takes for each of its few pieces at a time.
 _PIECE_BYTES = 64 << 20
@@ -45,13 +45,13 @@ class RunFiles:
     place: Place
 
     @classmethod
-    def at(cls, location: str) -> RunFiles:
+    def open(cls, location: str) -> RunFiles:
         """Open the place of a path or URL.
 
         Raises:
             StoreError: No library is installed that reaches it.
         """
-        return cls(place_at(location))
+        return cls(open_place(location))
 
     def leave(self, roots: Iterable[Path], *, known: Iterable[RunFile] = ()) -> tuple[RunFile, ...]:
         """Store files, and those below folders.
@@ -65,17 +65,17 @@ class RunFiles:
             StoreError: The place cannot be reached or written.
         """
         held: dict[str, set[str]] = {}
-        new = sorted(_files_of(roots) - {file.path for file in known})
-        return tuple(RunFile(path, tuple(self._left(path, held))) for path in new)
+        new = sorted(_list_files(roots) - {file.path for file in known})
+        return tuple(RunFile(path, tuple(self._upload_pieces(path, held))) for path in new)
 
-    def _left(self, path: Path, held: dict[str, set[str]]) -> Iterator[str]:
-        with storage_faults(path), path.open("rb") as file:
+    def _upload_pieces(self, path: Path, held: dict[str, set[str]]) -> Iterator[str]:
+        with explain_storage_faults(path), path.open("rb") as file:
             while data := file.read(_PIECE_BYTES):
                 piece = hashlib.sha256(data).hexdigest()
-                shelf = self.place.within(piece[:2])
+                shelf = self.place.open_subfolder(piece[:2])
                 there = held.get(piece[:2])
                 if there is None:
-                    there = held[piece[:2]] = {stored.name for stored in shelf.files()}
+                    there = held[piece[:2]] = {stored.name for stored in shelf.list_files()}
                 if piece not in there:
                     shelf.write(piece, data)
                     there.add(piece)
@@ -90,68 +90,68 @@ class RunFiles:
         """
         wanted = tuple(roots)
         for file in files:
-            if any(file.path.is_relative_to(root) for root in wanted) and not _there(file):
+            if any(file.path.is_relative_to(root) for root in wanted) and not _is_present(file):
                 self._fetch(file)
 
     def _fetch(self, file: RunFile) -> None:
         folder, name = file.path.parent, file.path.name
-        with staged(folder, names=(name,)) as stage, (stage / name).open("wb") as written:
+        with atomic_files(folder, names=(name,)) as stage, (stage / name).open("wb") as written:
             for piece in file.pieces:
-                written.write(self._piece(piece, file.path))
+                written.write(self._fetch_piece(piece, file.path))
 
-    def _piece(self, piece: str, path: Path) -> bytes:
-        shelf = self.place.within(piece[:2])
+    def _fetch_piece(self, piece: str, path: Path) -> bytes:
+        shelf = self.place.open_subfolder(piece[:2])
         try:
-            (data,) = shelf.each([piece], _whole, whole=True)
+            (data,) = shelf.map_files([piece], _check_piece, whole=True)
         except FileNotFoundError:
             data = b""
         if hashlib.sha256(data).hexdigest() != piece:
             raise StorageError(
                 f"A piece of {path} is gone, or has other bytes than were left.",
-                where=shelf.where(piece),
+                where=shelf.locate(piece),
                 fix="run again from the start: each step leaves its files anew",
             )
         return data
 
 
-def paths_in(value: object) -> Iterator[Path]:
+def iterate_paths(value: object) -> Iterator[Path]:
     """Yield every path that a result of a step holds, however deep in records, lists and dictionaries."""
     if isinstance(value, Path):
         yield value
     elif is_dataclass(value) and not isinstance(value, type):
         for field in fields(value):
-            yield from paths_in(getattr(value, field.name))
+            yield from iterate_paths(getattr(value, field.name))
     elif isinstance(value, dict):
-        yield from paths_in(list(value.values()))
+        yield from iterate_paths(list(value.values()))
     elif isinstance(value, (list, tuple)):
         for each in value:
-            yield from paths_in(each)
+            yield from iterate_paths(each)
 
 
-def together(lists: Iterable[Sequence[RunFile]]) -> tuple[RunFile, ...]:
+def merge_files(lists: Iterable[Sequence[RunFile]]) -> tuple[RunFile, ...]:
     """Put lists of files together; of one path the last one counts."""
     return tuple({file.path: file for files in lists for file in files}.values())
 
 
-def _whole(_: str, source: pa.NativeFile) -> bytes:
+def _check_piece(_: str, source: pa.NativeFile) -> bytes:
     return bytes(source.read())
 
 
-def _files_of(roots: Iterable[Path]) -> set[Path]:
+def _list_files(roots: Iterable[Path]) -> set[Path]:
     found: set[Path] = set()
     for root in roots:
         if root.is_file():
             found.add(root)
         elif root.is_dir():
-            found |= {path for path in root.rglob("*") if path.is_file() and not _unfinished(path.relative_to(root))}
+            found |= {path for path in root.rglob("*") if path.is_file() and not _is_unfinished(path.relative_to(root))}
     return found
 
 
-def _unfinished(path: Path) -> bool:
+def _is_unfinished(path: Path) -> bool:
     return any(part.startswith(".unfinished-") for part in path.parts)
 
 
-def _there(file: RunFile) -> bool:
+def _is_present(file: RunFile) -> bool:
     try:
         with file.path.open("rb") as opened:
             pieces = tuple(hashlib.sha256(data).hexdigest() for data in iter(lambda: opened.read(_PIECE_BYTES), b""))

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import polars as pl
 
-from learn.errors import DataError, storage_faults
+from learn.errors import DataError, explain_storage_faults
 from learn.traffic.records import FILE_PATTERN
 
 _BLOCK_BYTES = 8_000_000
@@ -153,13 +153,13 @@ def read_traffic(
         )
     counts = _Counts()
     paths = [destination / name for name in ("answers.parquet", "feedback.parquet")]
-    with storage_faults(destination):
+    with explain_storage_faults(destination):
         parts = destination / "parts"
         # What an interrupted reading left would be read as this one's.
         shutil.rmtree(parts, ignore_errors=True)
         parts.mkdir(parents=True)
-        for number, block in enumerate(_blocks(files, counts)):
-            _write_part(_within(_records(block, counts), since, until), parts, number)
+        for number, block in enumerate(_iterate_blocks(files, counts)):
+            _write_part(_select_period(_read_records(block, counts), since, until), parts, number)
         for path, columns in zip(paths, (_ANSWER, _FEEDBACK), strict=True):
             _gather(parts, path, columns)
     times = pl.scan_parquet(paths[0]).select(first=pl.col("time").min(), last=pl.col("time").max()).collect()
@@ -179,7 +179,7 @@ def read_traffic(
     )
 
 
-def _blocks(files: list[Path], counts: _Counts) -> Iterator[_Block]:
+def _iterate_blocks(files: list[Path], counts: _Counts) -> Iterator[_Block]:
     for file in files:
         first_line, rest = 1, b""
         with file.open("rb") as source:
@@ -192,22 +192,22 @@ def _blocks(files: list[Path], counts: _Counts) -> Iterator[_Block]:
         counts.unfinished += bool(rest.strip())
 
 
-def _records(block: _Block, counts: _Counts) -> pl.DataFrame:
+def _read_records(block: _Block, counts: _Counts) -> pl.DataFrame:
     numbers = [number for number, line in enumerate(block.lines, start=block.first_line) if line.strip()]
     lines = [line for line in block.lines if line.strip()]
     counts.lines += len(lines)
     readable: list[int] = []
-    frames = list(_parsed(lines, 0, readable))
+    frames = list(_parse_lines(lines, 0, readable))
     unreadable = sorted(set(range(len(lines))) - set(readable))
     frame = pl.concat(frames) if frames else pl.DataFrame(schema=_LINE)
-    checked = _typed(frame).with_columns(place=pl.Series(readable, dtype=pl.Int64))
+    checked = _cast_types(frame).with_columns(place=pl.Series(readable, dtype=pl.Int64))
     wrong = checked.filter(~_is_record())["place"].to_list()
     for place in sorted([*unreadable, *wrong]):
         counts.add_damaged(block.file, numbers[place], lines[place])
     return checked.filter(_is_record()).drop("place")
 
 
-def _parsed(lines: list[bytes], begin: int, readable: list[int]) -> Iterator[pl.DataFrame]:
+def _parse_lines(lines: list[bytes], begin: int, readable: list[int]) -> Iterator[pl.DataFrame]:
     """Parse lines; where one is damaged, halve until it stands alone and is left out."""
     if not lines:
         return
@@ -220,11 +220,11 @@ def _parsed(lines: list[bytes], begin: int, readable: list[int]) -> Iterator[pl.
         yield frame
     elif len(lines) > 1:
         middle = len(lines) // 2
-        yield from _parsed(lines[:middle], begin, readable)
-        yield from _parsed(lines[middle:], begin + middle, readable)
+        yield from _parse_lines(lines[:middle], begin, readable)
+        yield from _parse_lines(lines[middle:], begin + middle, readable)
 
 
-def _typed(frame: pl.DataFrame) -> pl.DataFrame:
+def _cast_types(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(
         pl.col("time").str.to_datetime("%+", strict=False, time_unit="us", time_zone="UTC"),
         pl.col("arm").fill_null("champion"),
@@ -250,13 +250,13 @@ def _is_record() -> pl.Expr:
     return (common & (answer | feedback)).fill_null(value=False)
 
 
-def _within(frame: pl.DataFrame, since: datetime | None, until: datetime | None) -> pl.DataFrame:
+def _select_period(frame: pl.DataFrame, since: datetime | None, until: datetime | None) -> pl.DataFrame:
     if since is not None:
-        frame = frame.filter(pl.col("time") >= _aware(since))
-    return frame if until is None else frame.filter(pl.col("time") < _aware(until))
+        frame = frame.filter(pl.col("time") >= _to_utc(since))
+    return frame if until is None else frame.filter(pl.col("time") < _to_utc(until))
 
 
-def _aware(moment: datetime) -> datetime:
+def _to_utc(moment: datetime) -> datetime:
     return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
 
 
@@ -272,7 +272,7 @@ def _gather(parts: Path, path: Path, columns: tuple[str, ...]) -> None:
     if found:
         pl.scan_parquet(found).sink_parquet(path)
     else:
-        schema = _typed(pl.DataFrame(schema=_LINE)).select(columns)
+        schema = _cast_types(pl.DataFrame(schema=_LINE)).select(columns)
         schema.write_parquet(path)
     for part in found:
         part.unlink()

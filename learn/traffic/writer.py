@@ -105,9 +105,9 @@ class TrafficFiles:
             with suppress(FileExistsError):
                 self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
                 self._path, self._size, self._begun = path, 0, time.monotonic()
-        self._sweep()
+        self._delete_old()
 
-    def _sweep(self) -> None:
+    def _delete_old(self) -> None:
         oldest_first = sorted(path for path in self._folder.glob(FILE_PATTERN) if path != self._path)
         sizes: dict[Path, int] = {}
         for path in oldest_first:
@@ -144,10 +144,10 @@ class TrafficSink(Protocol):
     dropped: int
     write_faults: int
 
-    def answer(self, record: AnswerRecord) -> None:
+    def write_answer(self, record: AnswerRecord) -> None:
         """Take what was answered."""
 
-    def feedback(self, record: FeedbackRecord) -> None:
+    def write_feedback(self, record: FeedbackRecord) -> None:
         """Take what a person made of it."""
 
     def close(self) -> None:
@@ -159,10 +159,10 @@ class NoTraffic:
 
     written = dropped = write_faults = 0
 
-    def answer(self, record: AnswerRecord) -> None:
+    def write_answer(self, record: AnswerRecord) -> None:
         """Drop what was answered."""
 
-    def feedback(self, record: FeedbackRecord) -> None:
+    def write_feedback(self, record: FeedbackRecord) -> None:
         """Drop what a person made of it."""
 
     def close(self) -> None:
@@ -209,7 +209,7 @@ class TrafficLog:
         self._waiting: deque[AnswerRecord | FeedbackRecord] = deque()
         self._counting = threading.Lock()
         self._stop = threading.Event()
-        self._writer = threading.Thread(target=self._work, name="learn-traffic", daemon=True)
+        self._writer = threading.Thread(target=self._run, name="learn-traffic", daemon=True)
         self._writer.start()
 
     @property
@@ -217,11 +217,11 @@ class TrafficLog:
         """Records that are not written yet."""
         return len(self._waiting)
 
-    def answer(self, record: AnswerRecord) -> None:
+    def write_answer(self, record: AnswerRecord) -> None:
         """Take what was answered; neither waits nor raises."""
         self._take(record)
 
-    def feedback(self, record: FeedbackRecord) -> None:
+    def write_feedback(self, record: FeedbackRecord) -> None:
         """Take what a person made of it; neither waits nor raises."""
         self._take(record)
 
@@ -240,13 +240,13 @@ class TrafficLog:
         with self._counting:
             self.dropped += records
 
-    def _work(self) -> None:
+    def _run(self) -> None:
         while not self._stop.wait(self._settings.flush_seconds):
-            self._guarded(self._write_waiting)
-            self._guarded(self._files.finish_old)
+            self._guard(self._write_waiting)
+            self._guard(self._files.finish_old)
             self._say_dropped()
-        self._guarded(self._write_waiting)
-        self._guarded(self._files.finish)
+        self._guard(self._write_waiting)
+        self._guard(self._files.finish)
         self._drop(len(self._waiting))
         self._waiting.clear()
         self._say_dropped(at_once=True)
@@ -254,7 +254,7 @@ class TrafficLog:
     def _write_waiting(self) -> None:
         while self._waiting:
             chunk = [self._waiting.popleft() for _ in range(min(_CHUNK_RECORDS, len(self._waiting)))]
-            lines = b"".join(self._line(record) for record in chunk)
+            lines = b"".join(self._format_line(record) for record in chunk)
             try:
                 self._files.append(lines)
             except OSError:
@@ -262,35 +262,35 @@ class TrafficLog:
                 raise
             self.written += lines.count(b"\n")
 
-    def _line(self, record: AnswerRecord | FeedbackRecord) -> bytes:
+    def _format_line(self, record: AnswerRecord | FeedbackRecord) -> bytes:
         try:
             if self._key and record.user is not None:
-                record = record.model_copy(update={"user": self._hashed(record.user)})
+                record = record.model_copy(update={"user": self._hash_user(record.user)})
             return record.model_dump_json().encode() + b"\n"
         except ValueError:  # a text that is no Unicode, say
             logger.exception("A record of the traffic cannot be written as JSON")
             self._drop(1)
             return b""
 
-    def _hashed(self, user: str) -> str:
+    def _hash_user(self, user: str) -> str:
         return hmac.digest(self._key, user.encode(), "sha256").hex()
 
-    def _guarded(self, step: Callable[[], None]) -> None:
+    def _guard(self, step: Callable[[], None]) -> None:
         try:
             step()
         except Exception as fault:
             # The service goes on whatever the disk does; what waits is tried again.
             self.write_faults += 1
-            if self._due("fault"):
+            if self._is_due("fault"):
                 logger.error("The traffic cannot be written: %s; %d records wait", fault, len(self._waiting))
 
     def _say_dropped(self, *, at_once: bool = False) -> None:
         fresh = self.dropped - self._said_dropped
-        if fresh and (self._due("dropped") or at_once):
+        if fresh and (self._is_due("dropped") or at_once):
             self._said_dropped = self.dropped
             logger.warning("%d records of the traffic were dropped", fresh)
 
-    def _due(self, what: str) -> bool:
+    def _is_due(self, what: str) -> bool:
         now = time.monotonic()
         due = now - self._said_at[what] >= _WARN_SECONDS
         if due:

@@ -12,8 +12,8 @@ import torch
 from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import LearnError
-from learn.evaluation.selection import validation_ndcg
-from learn.model.distributed import Group, Meeting, meet
+from learn.evaluation.selection import make_validation_measure
+from learn.model.distributed import Group, Rendezvous, join_group
 from learn.model.trainer import train_towers
 from tests.made_shop import content_vectors
 
@@ -35,7 +35,7 @@ def train(shop: Histories, place: Path, ways: dict[str, Any], group: Group) -> d
             destination=place / name,
             settings=settings,
             seed=0,
-            measure=validation_ndcg(shop, settings=settings.evaluation),
+            measure=make_validation_measure(shop, settings=settings.evaluation),
             group=group,
             say=_say,
         )
@@ -47,13 +47,13 @@ def _say(line: str) -> None:
     sys.stdout.write(f"{line}\n")
 
 
-def run(folder: Path, place: Path, ways: dict[str, Any], meeting: Meeting) -> None:
+def run(folder: Path, place: Path, ways: dict[str, Any], meeting: Rendezvous) -> None:
     """Train in a group; what came of it, or why nothing did, goes to files beside the folder of the weights."""
     torch.set_num_threads(1)
     said = (place.parent / f"{place.name}.log").open("w", encoding="utf-8", buffering=1)
     sys.stdout = said
     try:
-        with meet(meeting) as group:
+        with join_group(meeting) as group:
             done = train(Histories.open(folder), place, ways, group)
     except LearnError as error:
         _say(str(error))

@@ -14,8 +14,8 @@ from rich.console import Console
 from learn.config.model import TrainingSettings
 from learn.data.histories import Histories
 from learn.model.batches import TrainingWindows, pad_histories
-from learn.model.losses import recency_weights, sample_actions
-from learn.model.progress import shown
+from learn.model.losses import compute_recency_weights, sample_actions
+from learn.model.progress import with_progress
 from tests.made_shop import histories
 
 
@@ -36,7 +36,7 @@ def training_pairs(shop: Histories) -> list[tuple[int, int]]:
 def test_every_training_pair_comes_once_an_epoch_whatever_the_window(shop: Histories, max_length: int) -> None:
     windows = TrainingWindows(shop, max_length=max_length)
     seen: list[tuple[int, int]] = []
-    for batch in windows.shuffled(batch_positions=24, seed=1, epoch=2):
+    for batch in windows.iterate_shuffled(batch_positions=24, seed=1, epoch=2):
         assert batch.inputs.shape[1] <= max_length
         assert batch.inputs.numel() <= 24 or len(batch.inputs) == 1
         seen.extend(zip(batch.inputs[batch.real].tolist(), batch.targets[batch.real].tolist(), strict=True))
@@ -51,7 +51,7 @@ def test_targets_are_counted_as_the_batches_hold_them(
     windows = TrainingWindows(shop, max_length=max_length)
     targets = [item for _, item in training_pairs(shop)]
     assert (
-        windows.target_counts(items=shop.item_count).tolist()
+        windows.count_targets(items=shop.item_count).tolist()
         == np.bincount(targets, minlength=shop.item_count).tolist()
     )
     assert windows.positions == len(targets)
@@ -59,9 +59,11 @@ def test_targets_are_counted_as_the_batches_hold_them(
 
 def test_a_long_epoch_says_how_far_it_is_and_changes_no_batch(shop: Histories) -> None:
     windows, said = TrainingWindows(shop, max_length=10), io.StringIO()
-    batches = list(windows.shuffled(batch_positions=32, seed=1, epoch=1))
+    batches = list(windows.iterate_shuffled(batch_positions=32, seed=1, epoch=1))
     passed = list(
-        shown(batches, positions=windows.positions, epoch=4, console=Console(file=said, width=200), line_seconds=0.0)
+        with_progress(
+            batches, positions=windows.positions, epoch=4, console=Console(file=said, width=200), line_seconds=0.0
+        )
     )
     assert passed == batches
     last = said.getvalue().splitlines()[-1]
@@ -73,7 +75,7 @@ def test_the_order_is_the_seeds_and_the_epochs_alone(shop: Histories) -> None:
     windows = TrainingWindows(shop, max_length=10)
 
     def order(seed: int, epoch: int) -> list[int]:
-        batches = windows.shuffled(batch_positions=32, seed=seed, epoch=epoch)
+        batches = windows.iterate_shuffled(batch_positions=32, seed=seed, epoch=epoch)
         return [item for batch in batches for item in batch.inputs.flatten().tolist()]
 
     assert order(1, 1) == order(1, 1)
@@ -96,7 +98,7 @@ def test_padding_keeps_the_newest_items_in_order(data: st.DataObject, max_length
 def test_seen_pairs_are_the_window_up_to_each_position(shop: Histories) -> None:
     windows = TrainingWindows(shop, max_length=4)
     batch = windows.batch(np.arange(9))
-    rows, items = batch.seen_pairs()
+    rows, items = batch.list_seen_pairs()
     found: dict[int, list[int]] = {}
     for row, item in zip(rows.tolist(), items.tolist(), strict=True):
         found.setdefault(row, []).append(item)
@@ -131,7 +133,7 @@ def test_actions_never_show_a_target_to_its_history(shop: Histories) -> None:
 
 
 def test_newer_actions_weigh_more() -> None:
-    weights = recency_weights(40)
+    weights = compute_recency_weights(40)
     assert weights[-1] == 1.0
     assert (np.diff(weights) > 0).all()
-    assert recency_weights(1).tolist() == [1.0]
+    assert compute_recency_weights(1).tolist() == [1.0]

@@ -22,8 +22,8 @@ from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import TrainingError
 from learn.model.checkpoint import CHECKPOINT, load_towers
-from learn.model.distributed import ALONE, Meeting, Processes, meet
-from learn.model.trainer import training_key
+from learn.model.distributed import ALONE, Processes, Rendezvous, join_group
+from learn.model.trainer import compute_training_key
 from tests.alignment import one_of_many
 from tests.made_shop import histories
 
@@ -66,7 +66,7 @@ def started(shop: Histories, place: Path, ways: dict[str, Any]) -> list[ForkServ
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload([one_of_many.__name__])
     port = free_port()
-    meetings = [Meeting("127.0.0.1", port, rank, 2, ANSWER_SECONDS) for rank in range(2)]
+    meetings = [Rendezvous("127.0.0.1", port, rank, 2, ANSWER_SECONDS) for rank in range(2)]
     running = [
         context.Process(target=one_of_many.run, args=(shop.folder, place / str(meeting.rank), ways, meeting))
         for meeting in meetings
@@ -103,7 +103,7 @@ def trained(shop: Histories, tmp_path_factory: pytest.TempPathFactory) -> Traine
 
 def test_a_group_of_one_gives_the_same_bytes_as_none(shop: Histories, trained: Trained, tmp_path: Path) -> None:
     ways = {name: WAYS[name] for name in ("sampled", "paper")}
-    with meet(Meeting("127.0.0.1", free_port(), 0, 1, ANSWER_SECONDS)) as group:
+    with join_group(Rendezvous("127.0.0.1", free_port(), 0, 1, ANSWER_SECONDS)) as group:
         done = one_of_many.train(shop, tmp_path, ways, group)
     assert json.loads(json.dumps(done)) == {name: trained[1][name] for name in ways}
 
@@ -160,7 +160,10 @@ def test_a_lost_process_ends_the_others_and_the_training_goes_on(shop: Histories
 
 
 def test_processes_that_do_not_come_are_one_clear_error() -> None:
-    with pytest.raises(TrainingError, match="did not come together"), meet(Meeting("127.0.0.1", free_port(), 0, 2, 1)):
+    with (
+        pytest.raises(TrainingError, match="did not come together"),
+        join_group(Rendezvous("127.0.0.1", free_port(), 0, 2, 1)),
+    ):
         raise AssertionError
 
 
@@ -168,16 +171,16 @@ def test_a_port_that_is_taken_is_one_clear_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(TrainingError, match="did not come together") as caught:
-            meet(Meeting("127.0.0.1", port, 0, 2, 1)).__enter__()
+            join_group(Rendezvous("127.0.0.1", port, 0, 2, 1)).__enter__()
     assert str(port) in str(caught.value)
 
 
 @pytest.mark.parametrize(("rows", "size"), [(0, 2), (1, 2), (7, 3), (4, 4), (5, 4), (100, 1)])
 def test_the_parts_of_all_processes_are_all_rows(rows: int, size: int) -> None:
-    parts = [np.arange(rows)[Processes(rank, size).part(rows)] for rank in range(size)]
+    parts = [np.arange(rows)[Processes(rank, size).shard(rows)] for rank in range(size)]
     assert np.concatenate(parts).tolist() == list(range(rows))
     if size == 1:
-        assert ALONE.part(rows) == Processes(0, 1).part(rows)
+        assert ALONE.shard(rows) == Processes(0, 1).shard(rows)
 
 
 _WITHOUT = """
@@ -195,7 +198,8 @@ def test_settings_of_several_processes_are_no_part_of_what_was_trained(shop: His
     np.save(tmp_path / "content.npy", np.zeros((1, 1), np.float32))
     chosen = Settings.from_mapping({"processes": {"training": 1}})
     keys = {
-        size: training_key(shop, tmp_path / "content.npy", settings=chosen, seed=0, processes=size) for size in (1, 2)
+        size: compute_training_key(shop, tmp_path / "content.npy", settings=chosen, seed=0, processes=size)
+        for size in (1, 2)
     }
-    assert keys[1] == training_key(shop, tmp_path / "content.npy", settings=Settings(), seed=0)
+    assert keys[1] == compute_training_key(shop, tmp_path / "content.npy", settings=Settings(), seed=0)
     assert keys[2] != keys[1]

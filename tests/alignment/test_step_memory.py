@@ -11,7 +11,7 @@ import pytest
 from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.model.towers import Towers
-from learn.model.trainer import step_memory, train_towers
+from learn.model.trainer import estimate_step_memory, train_towers
 
 STATUS = Path("/proc/self/statm")
 PAGE_BYTES = 4096
@@ -76,7 +76,7 @@ def test_histories_of_800_items_train_within_the_memory_that_was_promised(tmp_pa
 def test_a_sampled_step_does_not_grow_with_the_catalogue() -> None:
     settings = Settings()
     small, large = (
-        step_memory(
+        estimate_step_memory(
             Towers(settings.towers, content_dimension=8, id_count=10),
             items=items,
             uniform=2048,

@@ -26,7 +26,7 @@ def made(**chosen: object) -> Towers:
 
 def inputs_of(towers: Towers, *, seed: int = 0) -> torch.Tensor:
     content = torch.randn(ITEMS, CONTENT, generator=torch.Generator().manual_seed(seed))
-    return towers.item_inputs(content, torch.arange(ITEMS))
+    return towers.compute_item_inputs(content, torch.arange(ITEMS))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
@@ -35,7 +35,7 @@ def test_the_user_tower_cannot_see_the_future(variant: str) -> None:
     inputs = torch.split(inputs_of(towers), towers.widths, dim=-1)[0]
     histories = inputs[[0, 1, 2, 3, 4, 5]].unsqueeze(0)
     changed = inputs[[0, 1, 2, 3, 8, 7]].unsqueeze(0)
-    before, after = towers.user_states(histories), towers.user_states(changed)
+    before, after = towers.encode_positions(histories), towers.encode_positions(changed)
     torch.testing.assert_close(before[0, :4], after[0, :4])
     assert not torch.allclose(before[0, 4], after[0, 4])
 
@@ -47,8 +47,8 @@ def test_the_user_vector_is_the_state_after_the_last_item(variant: str, blocks: 
     inputs = inputs_of(towers)
     histories = torch.stack([inputs[[0, 1, 2, 3, 4]], inputs[[5, 4, 3, 0, 0]], inputs[[7, 0, 0, 0, 0]]])
     lengths = torch.tensor([5, 3, 1])
-    own = towers.user_vectors(histories, lengths)[:, : towers.tower_dimension]
-    states = towers.user_states(histories[..., : towers.tower_dimension])
+    own = towers.encode_users(histories, lengths)[:, : towers.tower_dimension]
+    states = towers.encode_positions(histories[..., : towers.tower_dimension])
     torch.testing.assert_close(own, states[torch.arange(3), lengths - 1])
 
 
@@ -56,8 +56,8 @@ def test_the_user_vector_is_the_state_after_the_last_item(variant: str, blocks: 
 def test_an_items_vector_does_not_depend_on_its_neighbours(variant: str) -> None:
     towers = made(item_tower=variant)
     inputs = inputs_of(towers)
-    together = towers.item_vectors(inputs)
-    alone = torch.cat([towers.item_vectors(inputs[n : n + 1]) for n in range(ITEMS)])
+    together = towers.encode_items(inputs)
+    alone = torch.cat([towers.encode_items(inputs[n : n + 1]) for n in range(ITEMS)])
     torch.testing.assert_close(together, alone)
 
 
@@ -69,7 +69,7 @@ def test_permuting_the_batch_permutes_the_users(variant: str) -> None:
     lengths = torch.tensor([3, 1, 2])
     order = torch.tensor([2, 0, 1])
     torch.testing.assert_close(
-        towers.user_vectors(histories, lengths)[order], towers.user_vectors(histories[order], lengths[order])
+        towers.encode_users(histories, lengths)[order], towers.encode_users(histories[order], lengths[order])
     )
 
 
@@ -80,15 +80,15 @@ def test_padding_does_not_change_a_user(variant: str) -> None:
     short = inputs[[3, 1]].unsqueeze(0)
     padded = torch.cat([short, inputs[[8, 8, 8]].unsqueeze(0)], dim=1)
     lengths = torch.tensor([2])
-    torch.testing.assert_close(towers.user_vectors(short, lengths), towers.user_vectors(padded, lengths))
+    torch.testing.assert_close(towers.encode_users(short, lengths), towers.encode_users(padded, lengths))
 
 
 @pytest.mark.parametrize("variant", VARIANTS)
 def test_users_and_items_meet_in_one_space_of_unit_vectors(variant: str) -> None:
     towers = made(item_tower=variant, cooccurrence_rank=0, text_channel=False)
     inputs = inputs_of(towers)
-    items = towers.item_vectors(inputs)
-    users = towers.user_vectors(inputs[[0, 1, 2]].unsqueeze(0), torch.tensor([3]))
+    items = towers.encode_items(inputs)
+    users = towers.encode_users(inputs[[0, 1, 2]].unsqueeze(0), torch.tensor([3]))
     assert items.shape[-1] == users.shape[-1] == towers.dimension
     torch.testing.assert_close(items.norm(dim=-1), torch.ones(ITEMS))
     torch.testing.assert_close(users.norm(dim=-1), torch.ones(1))
@@ -99,17 +99,17 @@ def test_the_order_of_a_history_matters() -> None:
     inputs = inputs_of(towers)
     forwards, backwards = inputs[[0, 1, 2]].unsqueeze(0), inputs[[2, 1, 0]].unsqueeze(0)
     lengths = torch.tensor([3])
-    assert not torch.allclose(towers.user_vectors(forwards, lengths), towers.user_vectors(backwards, lengths))
+    assert not torch.allclose(towers.encode_users(forwards, lengths), towers.encode_users(backwards, lengths))
 
 
 def test_an_item_without_training_interactions_is_read_by_its_text_alone() -> None:
     towers = made()
     content = torch.randn(1, CONTENT).expand(2, CONTENT)
-    known, cold = towers.item_inputs(content, torch.tensor([4, -1]))
+    known, cold = towers.compute_item_inputs(content, torch.tensor([4, -1]))
     assert not torch.allclose(known, cold)
     without_table = made(id_embeddings=False)
     without_table.load_state_dict({k: v for k, v in towers.state_dict().items() if k != "id_table.weight"})
-    torch.testing.assert_close(without_table.item_inputs(content, torch.tensor([4, -1]))[0], cold)
+    torch.testing.assert_close(without_table.compute_item_inputs(content, torch.tensor([4, -1]))[0], cold)
 
 
 def test_whitened_vectors_are_centred_uncorrelated_and_of_unit_length() -> None:
@@ -143,7 +143,7 @@ def test_saved_towers_answer_the_same_and_give_the_same_bytes(tmp_path: Path) ->
     assert save_towers(load_towers(tmp_path / "a"), tmp_path / "b") == first
     inputs = inputs_of(towers)
     again = load_towers(tmp_path / "b")
-    torch.testing.assert_close(towers.item_vectors(inputs), again.item_vectors(inputs), atol=0, rtol=0)
+    torch.testing.assert_close(towers.encode_items(inputs), again.encode_items(inputs), atol=0, rtol=0)
 
 
 @pytest.mark.parametrize("damage", [WEIGHTS, SHAPE])
@@ -170,4 +170,4 @@ def test_dimension_and_heads_must_agree() -> None:
 
 def test_vectors_are_float32() -> None:
     towers = made()
-    assert towers.item_vectors(inputs_of(towers)).detach().numpy().dtype == np.float32
+    assert towers.encode_items(inputs_of(towers)).detach().numpy().dtype == np.float32

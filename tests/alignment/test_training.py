@@ -16,9 +16,9 @@ from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import TrainingError
 from learn.model.checkpoint import CHECKPOINT, load_state, load_towers
-from learn.model.scorer import TowerScorer, id_rows
+from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.summary import TrainingSummary
-from learn.model.trainer import train_towers, training_key
+from learn.model.trainer import compute_training_key, train_towers
 from tests.evaluation.made_histories import split_histories
 from tests.made_shop import content_vectors, histories
 
@@ -31,10 +31,10 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Histories:
 
 
 def hit_rate(shop: Histories) -> Callable[[TowerScorer], float]:
-    examples = shop.examples("validation")
+    examples = shop.open_examples("validation")
 
     def measure(scorer: TowerScorer) -> float:
-        scores = scorer.scores(shop, examples, slice(0, len(examples)))
+        scores = scorer.score(shop, examples, slice(0, len(examples)))
         targets = torch.tensor(examples.targets).long()
         above = (scores > scores.gather(1, targets.unsqueeze(1))).sum(dim=1)
         return float((above < 3).float().mean())
@@ -81,7 +81,7 @@ def test_the_weight_of_repeats_is_learned_from_whether_people_take_the_same_agai
     draw = np.random.default_rng(0)
     users = [draw.choice(len(CONTENT), 9, replace=False).tolist() for _ in range(60)]
     shop = split_histories(tmp_path, [[user[0]] * 9 if repeats else user for user in users], item_count=len(CONTENT))
-    settings = small(mask_seen=False, epochs=3).overridden(towers__repeat_width=64, towers__recent_items=0)
+    settings = small(mask_seen=False, epochs=3).override(towers__repeat_width=64, towers__recent_items=0)
     folder = tmp_path / "towers"
     trained(shop, folder, settings)
     towers = load_towers(folder)
@@ -206,20 +206,20 @@ def test_after_a_worse_epoch_training_goes_back_and_takes_smaller_steps(shop: Hi
 def test_the_key_changes_with_all_that_the_weights_depend_on(shop: Histories, tmp_path: Path) -> None:
     content = tmp_path / "vectors.npy"
     np.save(content, CONTENT)
-    key = training_key(shop, content, settings=small(), seed=0)
-    assert key == training_key(shop, content, settings=small(reuse=False), seed=0)
+    key = compute_training_key(shop, content, settings=small(), seed=0)
+    assert key == compute_training_key(shop, content, settings=small(reuse=False), seed=0)
     others = [
-        training_key(shop, content, settings=small(), seed=1),
-        training_key(shop, content, settings=small(weight_decay=0.5), seed=0),
+        compute_training_key(shop, content, settings=small(), seed=1),
+        compute_training_key(shop, content, settings=small(weight_decay=0.5), seed=0),
     ]
     np.save(content, CONTENT * 2)
-    others.append(training_key(shop, content, settings=small(), seed=0))
+    others.append(compute_training_key(shop, content, settings=small(), seed=0))
     assert len({key, *others}) == 4
 
 
 def test_an_item_never_seen_in_training_is_ranked_by_its_text(shop: Histories, tmp_path: Path) -> None:
     trained(shop, tmp_path, small(epochs=2))
-    ids = id_rows(shop)
+    ids = compute_id_rows(shop)
     twin = np.concatenate([CONTENT, CONTENT[:1]])
     scorer = TowerScorer(load_towers(tmp_path), content=twin, ids=np.append(ids, -1))
     likeness = scorer.item_vectors[:-1] @ scorer.item_vectors[-1]

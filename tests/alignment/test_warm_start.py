@@ -18,10 +18,10 @@ from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import BundleError
 from learn.model.checkpoint import load_towers, save_towers
-from learn.model.scorer import TowerScorer, id_rows
+from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.summary import TrainingSummary
 from learn.model.towers import Towers
-from learn.model.trainer import train_towers, training_key
+from learn.model.trainer import compute_training_key, train_towers
 from learn.model.warm_start import WarmStart, refuse_other_towers, start_from
 from tests.alignment.test_training import CONTENT, hit_rate, small
 from tests.made_shop import histories
@@ -53,8 +53,8 @@ def test_a_row_follows_its_item_and_a_new_item_stands_where_its_text_puts_it() -
     assert start.towers.id_table is not None
     assert fresh.id_table.weight[[0, 2]].equal(start.towers.id_table.weight[[2, 0]])
     content = torch.randn(4, CONTENT_WIDTH)
-    inputs = fresh.eval().item_inputs(content, torch.arange(4))
-    by_text = start.towers.eval().item_inputs(content, torch.full((4,), -1))
+    inputs = fresh.eval().compute_item_inputs(content, torch.arange(4))
+    by_text = start.towers.eval().compute_item_inputs(content, torch.full((4,), -1))
     assert inputs[[1, 3]].equal(by_text[[1, 3]])
     assert not inputs[0].equal(by_text[0])
 
@@ -150,7 +150,7 @@ def trained(
 
 
 def start_of(shop: Histories, summary: TrainingSummary) -> WarmStart:
-    rows = id_rows(shop)
+    rows = compute_id_rows(shop)
     carried = {item: int(row) for item, row in zip(shop.item_ids, rows, strict=True) if row >= 0}
     towers = load_towers(summary.folder)
     return WarmStart("yesterday", towers, summary.weights_sha256, carried, summary.temperature)
@@ -167,7 +167,7 @@ def test_the_same_start_gives_the_same_bytes(shop: Histories, yesterday: WarmSta
 def test_the_first_figure_is_that_of_the_earlier_towers(shop: Histories, yesterday: WarmStart, tmp_path: Path) -> None:
     summary = trained(shop, tmp_path, small(epochs=1), start=yesterday)
     assert [record.epoch for record in summary.curve] == [0, 1]
-    scorer = TowerScorer(yesterday.towers, content=CONTENT, ids=id_rows(shop))
+    scorer = TowerScorer(yesterday.towers, content=CONTENT, ids=compute_id_rows(shop))
     assert summary.curve[0].validation_ndcg == hit_rate(shop)(scorer)
     assert summary.curve[0].loss is None
     assert summary.parent == "yesterday"
@@ -220,7 +220,7 @@ def test_the_key_changes_with_the_weights_and_with_the_items(
     np.save(content, CONTENT)
 
     def key(start: WarmStart | None) -> str:
-        return training_key(shop, content, settings=small(), seed=0, start=start)
+        return compute_training_key(shop, content, settings=small(), seed=0, start=start)
 
     others = [
         replace(yesterday, weights_sha256="0" * 64),
@@ -275,7 +275,7 @@ def test_a_killed_warm_training_goes_on_as_if_nothing_had_happened(
 
 
 def test_towers_of_another_shape_train_nothing(shop: Histories, yesterday: WarmStart, tmp_path: Path) -> None:
-    wider = small().overridden(towers__dimension=32)
+    wider = small().override(towers__dimension=32)
     with pytest.raises(BundleError, match="dimension"):
         trained(shop, tmp_path, wider, start=yesterday)
     assert not list(tmp_path.iterdir())

@@ -28,24 +28,24 @@ def test_no_training_part_holds_a_held_out_item(whole: Histories, tmp_path: Path
     split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
     held = unseen_items(split.folder)
     assert len(held) == 4
-    assert not np.isin(split.items[split.training_mask()], held).any()
-    assert (split.popularity()[held] == 0).all()
+    assert not np.isin(split.items[split.mark_training()], held).any()
+    assert (split.count_popularity()[held] == 0).all()
 
 
 def test_test_asks_for_held_out_items_alone_and_validation_for_the_others(whole: Histories, tmp_path: Path) -> None:
     split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
     held = unseen_items(split.folder)
-    asked = whole.examples("test")
-    test, validation = split.examples("test"), split.examples("validation")
+    asked = whole.open_examples("test")
+    test, validation = split.open_examples("test"), split.open_examples("validation")
     assert len(test) == np.isin(asked.targets, held).sum() > 0
     assert np.isin(test.targets, held).all()
     assert not np.isin(validation.targets, held).any()
-    assert len(validation) == (~np.isin(whole.examples("validation").targets, held)).sum()
+    assert len(validation) == (~np.isin(whole.open_examples("validation").targets, held)).sum()
 
 
 def test_histories_are_the_old_ones_without_the_held_out_items_of_training(whole: Histories, tmp_path: Path) -> None:
     split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
-    held, test = unseen_items(split.folder), split.examples("test")
+    held, test = unseen_items(split.folder), split.open_examples("test")
     for user, start, stop, target in zip(test.users, test.starts, test.stops, test.targets, strict=True):
         items = USERS[user]
         *training, validation, last = items
@@ -71,14 +71,14 @@ def test_a_share_that_leaves_nothing_to_ask_is_refused(whole: Histories, tmp_pat
 def test_among_the_held_out_items_popularity_knows_ties_alone(whole: Histories, tmp_path: Path) -> None:
     split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
     among = AmongItems(Popularity.fit(split), torch.from_numpy(unseen_items(split.folder)))
-    ranks = rank_targets(among, split, split.examples("test"), block_users=7)
+    ranks = rank_targets(among, split, split.open_examples("test"), block_users=7)
     # Four items, all tied: the middle of 1 to 4.
     assert set(ranks.unmasked) == {2.5}
 
 
 def test_among_items_keeps_the_order_of_the_model(whole: Histories, tmp_path: Path) -> None:
     split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
-    held, test = unseen_items(split.folder), split.examples("test")
+    held, test = unseen_items(split.folder), split.open_examples("test")
     table = torch.rand(len(test), 20)
     expected = [
         1 + sum(float(row[item] > row[target]) for item in held)
@@ -105,7 +105,7 @@ def shop(tmp_path: Path) -> Histories:
 
 def test_each_user_is_asked_for_the_first_unseen_item_after_all_before_it(shop: Histories, tmp_path: Path) -> None:
     split = ask_for_unseen(shop, tmp_path / "unseen")
-    test = split.examples("test")
+    test = split.open_examples("test")
     asked = [
         (user, split.items[start:stop].tolist(), target)
         for user, start, stop, target in zip(test.users, test.starts, test.stops, test.targets, strict=True)
@@ -117,9 +117,9 @@ def test_each_user_is_asked_for_the_first_unseen_item_after_all_before_it(shop: 
 
 def test_asking_for_the_unseen_leaves_training_and_validation_as_they_were(shop: Histories, tmp_path: Path) -> None:
     split = ask_for_unseen(shop, tmp_path / "unseen")
-    assert split.popularity().tolist() == shop.popularity().tolist()
+    assert split.count_popularity().tolist() == shop.count_popularity().tolist()
     for name in ("users", "starts", "stops", "targets"):
-        before, after = (getattr(each.examples("validation"), name).tolist() for each in (shop, split))
+        before, after = (getattr(each.open_examples("validation"), name).tolist() for each in (shop, split))
         assert before == after
     assert split.user_ids == shop.user_ids
 

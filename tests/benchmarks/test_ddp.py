@@ -15,7 +15,7 @@ from learn.config.settings import Settings
 def test_two_processes_are_as_good_as_one(tmp_path: Path) -> None:
     prepare(tmp_path)
     settings = Settings.from_toml((tmp_path / "settings.toml").read_text(encoding="utf-8"))
-    settings = settings.overridden(workspace=tmp_path / "work")
+    settings = settings.override(workspace=tmp_path / "work")
     found = measure_ddp(tmp_path / "data", settings=settings, seeds=(0,))
     seed, still = found.seeds
     assert (seed.dropout, still.dropout) == (True, False)

@@ -38,7 +38,7 @@ def training_part(split: Histories, user: int) -> NDArray[np.int32]:
 def test_each_user_is_asked_with_the_same_history_for_the_same_target(tmp_path: Path) -> None:
     split = histories(tmp_path)
     rows = exported(split, tmp_path / "export")
-    for name, examples in (("valid", split.examples("validation")), ("test", split.examples("test"))):
+    for name, examples in (("valid", split.open_examples("validation")), ("test", split.open_examples("test"))):
         spans = zip(examples.users, examples.starts, examples.stops, examples.targets, strict=True)
         assert rows[name] == [(user, split.items[start:stop].tolist(), target) for user, start, stop, target in spans]
         assert len(rows[name]) == split.user_count
@@ -84,6 +84,6 @@ def test_a_new_user_is_left_out_since_there_is_nothing_to_ask_with(tmp_path: Pat
     cuts = SplitSettings(method="by_date", validation_from="2", test_from="3")
     build_histories(tmp_path, tmp_path / "histories", settings=cuts)
     split = Histories.open(tmp_path / "histories")
-    assert [split.user_ids[user] for user in split.examples("validation").users] == ["new", "old"]
+    assert [split.user_ids[user] for user in split.open_examples("validation").users] == ["new", "old"]
     asked = exported(split, tmp_path / "export")["valid"]
     assert [split.user_ids[user] for user, _, _ in asked] == ["old"]

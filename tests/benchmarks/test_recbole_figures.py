@@ -11,10 +11,10 @@ from benchmarks.recbole.processes import run_quietly
 from benchmarks.recbole.records import Epoch, Side, compare, when_reached
 from learn.config.settings import Settings
 from learn.data.histories import Histories
-from learn.evaluation.metrics import metric_values
+from learn.evaluation.metrics import compute_metric
 from learn.evaluation.ranking import rank_targets
 from learn.model.checkpoint import load_towers
-from learn.model.scorer import TowerScorer, id_rows
+from learn.model.scorer import TowerScorer, compute_id_rows
 from tests.made_shop import content_vectors, histories
 
 SMALL = Settings.from_mapping(
@@ -76,10 +76,10 @@ def ours(split: Histories, weights: Path) -> Side:
 
 
 def test_the_towers_are_judged_with_nothing_masked_as_recbole_is(ours: Side, split: Histories, weights: Path) -> None:
-    scorer = TowerScorer(load_towers(weights), content=content_vectors(), ids=id_rows(split))
-    ranks = rank_targets(scorer, split, split.examples("validation"), block_users=7)
-    assert ours.curve[-1].validation_ndcg == pytest.approx(float(metric_values(ranks.unmasked, "ndcg@10").mean()))
-    assert ours.test_users == len(split.examples("test"))
+    scorer = TowerScorer(load_towers(weights), content=content_vectors(), ids=compute_id_rows(split))
+    ranks = rank_targets(scorer, split, split.open_examples("validation"), block_users=7)
+    assert ours.curve[-1].validation_ndcg == pytest.approx(float(compute_metric(ranks.unmasked, "ndcg@10").mean()))
+    assert ours.test_users == len(split.open_examples("test"))
     assert not np.isclose(ours.test["unmasked"]["ndcg@10"], ours.test["masked"]["ndcg@10"])
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from learn.config.content import ContentSettings
-from learn.content.fingerprint import chosen, computable, settled_fingerprint
+from learn.content.fingerprint import choose_arithmetic, choose_fingerprint, list_computable_arithmetics
 from learn.content.source import resolve_encoder
 from tests.content.tiny_models import save_bert
 
@@ -22,7 +22,7 @@ def bert(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def settled(folder: Path, held: dict[str, int], missing: dict[str, int] | None = None, arithmetic: str = "auto") -> str:
     """Stores are told by the number of their vectors and of the texts they lack."""
     settings = ContentSettings.model_validate({"encoder": str(folder), "arithmetic": arithmetic})
-    return settled_fingerprint(
+    return choose_fingerprint(
         resolve_encoder(str(folder)),
         settings,
         template_version="1",
@@ -52,8 +52,8 @@ def test_a_store_in_an_arithmetic_that_this_machine_lacks_serves_while_it_lacks_
 
 def test_the_processor_decides_and_no_stop_watch(bert: Path) -> None:
     settings = ContentSettings(encoder=str(bert))
-    assert computable(settings) == (("float32", "bfloat16") if HALVES else ("float32",))
-    assert chosen(resolve_encoder(str(bert)), settings) == computable(settings)[-1]
+    assert list_computable_arithmetics(settings) == (("float32", "bfloat16") if HALVES else ("float32",))
+    assert choose_arithmetic(resolve_encoder(str(bert)), settings) == list_computable_arithmetics(settings)[-1]
 
 
 @pytest.mark.skipif(not HALVES, reason="this machine does not compute in bfloat16")
@@ -61,4 +61,4 @@ def test_an_encoder_that_does_not_bear_bfloat16_computes_in_float32(
     bert: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("learn.content.fingerprint._LEAST_COSINE", 1.1)
-    assert chosen(resolve_encoder(str(bert)), ContentSettings(encoder=str(bert))) == "float32"
+    assert choose_arithmetic(resolve_encoder(str(bert)), ContentSettings(encoder=str(bert))) == "float32"

@@ -39,7 +39,7 @@ Learn = Callable[..., Answer]
 
 @pytest.fixture
 def store(tmp_path: Path) -> ContentStore:
-    store = ContentStore.for_encoder(tmp_path / ".learn" / "content", PRINT)
+    store = ContentStore.create(tmp_path / ".learn" / "content", PRINT)
     for numbers in ((1, 2, 3), (4, 5)):
         store.write(keys_of(*numbers), vectors_of(*numbers))
     return store
@@ -71,7 +71,7 @@ def test_gc_says_first_and_does_then(learn: Learn, tmp_path: Path, store: Conten
     assert len(store) == 5
     done = learn(tmp_path, "gc", "--older-than", "0")
     assert done.status == 0, done.err
-    assert np.array_equal(store.keys(), np.sort(keys_of(2, 5)))
+    assert np.array_equal(store.read_keys(), np.sort(keys_of(2, 5)))
 
 
 def test_gc_of_a_shared_store_asks_whose_runs_use_it(learn: Learn, tmp_path: Path, store: ContentStore) -> None:

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.content.maintenance import Collected, check_store, collect_garbage, records_below
+from learn.content.maintenance import Collected, check_store, collect_garbage, find_records
 from learn.content.store import ContentStore
 from learn.errors import StoreError
 from learn.storage.places import LocalPlace
@@ -49,8 +49,8 @@ def test_what_no_run_needs_goes_and_the_rest_stays(tmp_path: Path) -> None:
     assert (foreseen.kept, foreseen.removed, foreseen.parts_before, foreseen.parts_after) == (4, 3, 3, 1)
     done = collected(tmp_path)
     assert (done.kept, done.removed, done.parts_before, done.parts_after) == (4, 3, 3, 1)
-    assert np.array_equal(store.vectors(keys_of(7, 3, 1, 6)), vectors_of(7, 3, 1, 6))
-    assert store.missing(keys_of(2, 4, 5)).tolist() == [0, 1, 2]
+    assert np.array_equal(store.read_vectors(keys_of(7, 3, 1, 6)), vectors_of(7, 3, 1, 6))
+    assert store.find_missing(keys_of(2, 4, 5)).tolist() == [0, 1, 2]
     assert [len(parts(store)), check_store(str(tmp_path / "content"))[0].damaged] == [1, ()]
     assert collected(tmp_path) == Collected(
         done.folder, kept=4, removed=0, parts_before=1, parts_after=1, freed_bytes=0
@@ -80,7 +80,7 @@ def test_parts_are_put_together_up_to_a_size(tmp_path: Path, monkeypatch: pytest
     recorded(tmp_path, "a", *range(6))
     foreseen = collected(tmp_path, dry_run=True)
     assert (collected(tmp_path).parts_after, len(parts(store)), foreseen.parts_after) == (2, 2, 2)
-    assert np.array_equal(store.vectors(keys_of(*range(6))), vectors_of(*range(6)))
+    assert np.array_equal(store.read_vectors(keys_of(*range(6))), vectors_of(*range(6)))
 
 
 @settings(deadline=None, max_examples=25)
@@ -98,11 +98,11 @@ def test_what_is_needed_reads_as_before(
         store.write(keys_of(*each), vectors_of(*each) + number)
     recorded(workspace, "a", *needed)
     known = sorted({number for each in written for number in each} & set(needed))
-    before = store.vectors(keys_of(*known))
+    before = store.read_vectors(keys_of(*known))
     done = collected(workspace)
     assert (done.kept, done.removed) == (len(known), sum(map(len, written)) - len(known))
     assert len(store) == len(known)
-    assert np.array_equal(store.vectors(keys_of(*known)).ravel(), before.ravel())
+    assert np.array_equal(store.read_vectors(keys_of(*known)).ravel(), before.ravel())
 
 
 def test_nothing_goes_when_no_run_or_a_broken_one_is_recorded(tmp_path: Path) -> None:
@@ -139,7 +139,7 @@ def test_a_run_that_begins_meanwhile_keeps_what_it_found(tmp_path: Path, monkeyp
 
     monkeypatch.setattr(LocalPlace, "write", begun_meanwhile)
     collected(tmp_path)
-    assert np.array_equal(store.vectors(keys_of(2, 1)), vectors_of(2, 1))
+    assert np.array_equal(store.read_vectors(keys_of(2, 1)), vectors_of(2, 1))
 
 
 def test_a_reader_goes_on_while_parts_are_put_together(tmp_path: Path) -> None:
@@ -149,7 +149,7 @@ def test_a_reader_goes_on_while_parts_are_put_together(tmp_path: Path) -> None:
     collected(tmp_path)
     found.refresh()
     assert found.missing.tolist() == []
-    assert np.array_equal(store.vectors(keys_of(3, 1)), vectors_of(3, 1))
+    assert np.array_equal(store.read_vectors(keys_of(3, 1)), vectors_of(3, 1))
 
 
 SCRIPT = """
@@ -179,12 +179,12 @@ def test_a_kill_in_the_middle_loses_nothing(tmp_path: Path, seconds: float) -> N
     process.send_signal(signal.SIGKILL)
     process.wait()
     needed = tuple(range(0, 300, 3))
-    assert np.array_equal(store.vectors(keys_of(*needed)), vectors_of(*needed))
+    assert np.array_equal(store.read_vectors(keys_of(*needed)), vectors_of(*needed))
     collected(tmp_path)
-    assert np.array_equal(store.keys(), np.sort(keys_of(*needed)))
+    assert np.array_equal(store.read_keys(), np.sort(keys_of(*needed)))
 
 
 def test_a_plan_in_the_making_is_a_record(tmp_path: Path) -> None:
     recorded(tmp_path, "a/.content_plan.abc.tmp", 1)
     recorded(tmp_path, "b", 1)
-    assert len(records_below([tmp_path, tmp_path / "none"])) == 2
+    assert len(find_records([tmp_path, tmp_path / "none"])) == 2

@@ -34,14 +34,14 @@ def bucket(endpoint: str, monkeypatch: pytest.MonkeyPatch, request: pytest.Fixtu
 
 def test_a_store_in_a_bucket_is_a_store(bucket: str) -> None:
     root = f"{bucket}/content"
-    store = ContentStore.for_encoder(root, PRINT)
-    assert (len(store), store.dimension, store.missing(keys_of(1, 2)).tolist()) == (0, None, [0, 1])
+    store = ContentStore.create(root, PRINT)
+    assert (len(store), store.dimension, store.find_missing(keys_of(1, 2)).tolist()) == (0, None, [0, 1])
     for numbers in ((1, 2, 3), (4, 2)):
         store.write(keys_of(*numbers), vectors_of(*numbers))
-    again = ContentStore.for_encoder(root, PRINT)
+    again = ContentStore.create(root, PRINT)
     assert again.location == store.location == f"{root}/{PRINT.folder_name}"
-    assert np.array_equal(again.vectors(keys_of(4, 1, 1, 2)), vectors_of(4, 1, 1, 2))
-    assert again.missing(keys_of(5, 2, 6)).tolist() == [0, 2]
+    assert np.array_equal(again.read_vectors(keys_of(4, 1, 1, 2)), vectors_of(4, 1, 1, 2))
+    assert again.find_missing(keys_of(5, 2, 6)).tolist() == [0, 2]
     (found,) = check_store(root)
     assert (found.encoder, found.vectors, found.parts, found.damaged) == (PRINT.name, 5, 2, ())
 
@@ -51,7 +51,7 @@ def test_several_processes_write_to_a_bucket_at_once(bucket: str, tmp_path: Path
     writers = [writer(f"{bucket}/store", tmp_path, first=first, count=8) for first in (0, 6)]
     assert [each.wait(300) for each in writers] == [0, 0]
     everything = tuple(range(15))
-    assert np.array_equal(ContentStore(f"{bucket}/store").vectors(keys_of(*everything)), vectors_of(*everything))
+    assert np.array_equal(ContentStore(f"{bucket}/store").read_vectors(keys_of(*everything)), vectors_of(*everything))
 
 
 def test_only_keys_are_fetched_to_find_what_is_missing(bucket: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -66,7 +66,7 @@ def test_only_keys_are_fetched_to_find_what_is_missing(bucket: str, monkeypatch:
         return data
 
     monkeypatch.setattr(s3fs.core.S3File, "_fetch_range", counted)
-    assert store.missing(keys_of(49, 50)).tolist() == [1]
+    assert store.find_missing(keys_of(49, 50)).tolist() == [1]
     assert 50 * 32 < sum(fetched) < 10_000
 
 
@@ -94,14 +94,14 @@ def test_garbage_goes_from_a_bucket(bucket: str, tmp_path: Path) -> None:
     np.save(tmp_path / "keys.npy", keys_of(1, 4))
     (done,) = collect_garbage(f"{bucket}/content", workspaces=[tmp_path], youngest_seconds=-60, dry_run=False)
     assert (done.kept, done.removed, done.parts_before, done.parts_after) == (2, 2, 2, 1)
-    assert np.array_equal(store.vectors(keys_of(4, 1)), vectors_of(4, 1))
+    assert np.array_equal(store.read_vectors(keys_of(4, 1)), vectors_of(4, 1))
     assert len(store) == 2
 
 
 def fault_of(place: str) -> StoreError:
     begun = time.monotonic()
     with pytest.raises(StoreError) as caught:
-        ContentStore.for_encoder(place, PRINT)
+        ContentStore.create(place, PRINT)
     assert time.monotonic() - begun < 60, "a place that cannot be reached is given up within a minute"
     return caught.value
 

@@ -106,7 +106,7 @@ def between(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stumblin
 def store(between: Stumbling, request: pytest.FixtureRequest) -> ContentStore:  # noqa: ARG001 - stands in front
     name = request.node.name.partition("[")[0].replace("_", "-")[:60].strip("-")
     boto3.client("s3").create_bucket(Bucket=name)
-    store = ContentStore.for_encoder(f"s3://{name}/content", PRINT)
+    store = ContentStore.create(f"s3://{name}/content", PRINT)
     store.write(keys_of(1, 2), vectors_of(1, 2))
     return store
 
@@ -125,7 +125,7 @@ def whole(store: ContentStore, *numbers: int) -> bool:
     return (
         found.damaged == ()
         and found.vectors == len(numbers)
-        and np.array_equal(store.vectors(keys_of(*numbers)), vectors_of(*numbers))
+        and np.array_equal(store.read_vectors(keys_of(*numbers)), vectors_of(*numbers))
     )
 
 
@@ -154,10 +154,14 @@ def test_a_server_that_does_not_answer_is_given_up(
     monkeypatch.setattr("learn.storage.places._READ_SECONDS", 1)
     s3fs.S3FileSystem.clear_instance_cache()
     boto3.client("s3").create_bucket(Bucket=f"silent-{method.lower()}")
-    store = ContentStore.for_encoder(f"s3://silent-{method.lower()}/content", PRINT)
+    store = ContentStore.create(f"s3://silent-{method.lower()}/content", PRINT)
     store.write(keys_of(1), vectors_of(1))
     between.spoil(method, silent=1_000)
-    doing = (lambda: store.write(keys_of(2), vectors_of(2))) if method == "PUT" else (lambda: store.vectors(keys_of(1)))
+    doing = (
+        (lambda: store.write(keys_of(2), vectors_of(2)))
+        if method == "PUT"
+        else (lambda: store.read_vectors(keys_of(1)))
+    )
     fault = fault_of(doing, within_seconds=40)
     assert "AWS_ENDPOINT_URL" in fault.fix
     between.over.set()
@@ -167,7 +171,7 @@ def test_a_server_that_does_not_answer_is_given_up(
 
 def test_half_an_answer_is_never_taken_for_a_vector(between: Stumbling, store: ContentStore) -> None:
     between.spoil("GET", cut=1)
-    found = ContentStore.for_encoder(store.location.rpartition("/")[0], PRINT).vectors(keys_of(1, 2))
+    found = ContentStore.create(store.location.rpartition("/")[0], PRINT).read_vectors(keys_of(1, 2))
     assert np.array_equal(found, vectors_of(1, 2)), "it was not asked again"
     assert between.cut == 0
     between.spoil()

@@ -16,14 +16,14 @@ from transformers import AutoModel, AutoTokenizer, T5Config, T5Model
 
 from learn.config.content import ContentSettings
 from learn.content.encoder import FrozenEncoder, load_encoder
-from learn.content.fingerprint import computable
+from learn.content.fingerprint import list_computable_arithmetics
 from learn.content.source import resolve_encoder
 from learn.errors import EncoderError
 from tests.content.tiny_models import BIDIRECTIONAL, DECODERS, save_shape
 
 TEXTS = ["title: bolt", "", "a", "title: hex bolt m8 brand: acme", "x " * 80, "q9", "title: nut 5", "a", "ünknown ✓"]
 Pooling = Literal["mean", "last", "cls"]
-REPEATABLE = computable(ContentSettings())
+REPEATABLE = list_computable_arithmetics(ContentSettings())
 """Arithmetics of this machine in which a vector is a function of its text alone."""
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -113,8 +113,8 @@ def test_the_instruction_stands_before_every_text(shape: str, shapes: dict[str, 
 
 def test_a_long_text_keeps_its_beginning_and_its_end_of_text(llama: Path) -> None:
     last = encoder(llama, pooling="last", max_tokens=12)
-    assert last._tokenised(["ab" * 50])[0] == [*last._tokenised(["ab" * 50 + "c"])[0][:11], 3]
-    assert len(last._tokenised(["ab" * 50])[0]) == 12
+    assert last._tokenise(["ab" * 50])[0] == [*last._tokenise(["ab" * 50 + "c"])[0][:11], 3]
+    assert len(last._tokenise(["ab" * 50])[0]) == 12
 
 
 def test_a_tokenizer_that_cuts_the_beginning_off_is_told_not_to(bert: Path, tmp_path: Path) -> None:
@@ -212,7 +212,7 @@ def test_progress_counts_every_text_token_and_filling(bert: Path, exact: bool) -
     seen: list[tuple[int, int, int]] = []
     told.encode([*TEXTS, *["a" * (30 + n % 2) for n in range(50)]], progress=lambda *counts: seen.append(counts))
     texts, tokens, padding = (sum(counts) for counts in zip(*seen, strict=True))
-    lengths = [len(ids) for ids in told._tokenised([*TEXTS, *["a" * (30 + n % 2) for n in range(50)]])]
+    lengths = [len(ids) for ids in told._tokenise([*TEXTS, *["a" * (30 + n % 2) for n in range(50)]])]
     assert (texts, tokens) == (len(lengths), sum(lengths))
     assert (padding == 0) == exact
     assert padding <= 0.05 * (tokens + padding)

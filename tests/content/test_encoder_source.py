@@ -14,7 +14,7 @@ from huggingface_hub import constants
 
 from learn.config.content import ContentSettings
 from learn.content.encoder import load_encoder
-from learn.content.fingerprint import EncoderFingerprint, arithmetics, fingerprint_encoder
+from learn.content.fingerprint import EncoderFingerprint, compute_fingerprint, list_arithmetics
 from learn.content.source import resolve_encoder
 from learn.errors import EncoderError
 from tests.content.tiny_models import save_bert
@@ -55,12 +55,12 @@ def test_the_key_knows_the_commit_and_no_moving_name(bert: Path, cache: Path) ->
     put_into(cache, bert)
     settings = ContentSettings(encoder="acme/tiny")
     by_name, by_branch, by_commit = (
-        fingerprint_encoder(resolve_encoder(f"acme/tiny{revision}"), settings, template_version="1")
+        compute_fingerprint(resolve_encoder(f"acme/tiny{revision}"), settings, template_version="1")
         for revision in ("", "@main", f"@{COMMIT}")
     )
     assert by_name == by_branch == by_commit
     put_into(cache, bert, commit="f" * 40)
-    moved = fingerprint_encoder(resolve_encoder("acme/tiny"), settings, template_version="1")
+    moved = compute_fingerprint(resolve_encoder("acme/tiny"), settings, template_version="1")
     assert moved.digest != by_name.digest
 
 
@@ -167,9 +167,9 @@ def test_a_model_that_is_trusted_by_name_runs_its_own_code(
     trusted = ContentSettings(encoder=str(odd), trust_remote_code=str(odd))
     assert load_encoder(trusted, threads=1).encode(["a"]).shape == (1, 32)
     source = resolve_encoder(str(odd), trusted=str(odd))
-    before = fingerprint_encoder(source, trusted, template_version="1")
+    before = compute_fingerprint(source, trusted, template_version="1")
     (odd / "odd.py").write_text(OWN_CODE + "\n")
-    assert fingerprint_encoder(source, trusted, template_version="1").digest != before.digest
+    assert compute_fingerprint(source, trusted, template_version="1").digest != before.digest
 
 
 @pytest.mark.parametrize(
@@ -208,19 +208,19 @@ def test_pickled_weights_are_refused(bert: Path, tmp_path: Path) -> None:
 def test_the_fingerprint_knows_every_byte_and_setting(bert: Path, tmp_path: Path) -> None:
     moved = Path(shutil.copytree(bert, tmp_path / "tiny-bert"))
     base = ContentSettings()
-    first = fingerprint_encoder(resolve_encoder(str(bert)), base, template_version="1")
-    assert first == fingerprint_encoder(resolve_encoder(str(moved)), base, template_version="1")
+    first = compute_fingerprint(resolve_encoder(str(bert)), base, template_version="1")
+    assert first == compute_fingerprint(resolve_encoder(str(moved)), base, template_version="1")
     assert first.name == "tiny-bert"
-    others = {first.digest, fingerprint_encoder(resolve_encoder(str(bert)), base, template_version="2").digest}
+    others = {first.digest, compute_fingerprint(resolve_encoder(str(bert)), base, template_version="2").digest}
     settings: list[dict[str, Any]] = [
         {"pooling": "cls"}, {"pooling": "last"}, {"max_tokens": 9}, {"arithmetic": "bfloat16"}, {"arithmetic": "int8"},
         {"layer": -2}, {"instruction": "query: "},
     ]  # fmt: skip
     for changed in map(ContentSettings.model_validate, settings):
-        others.add(fingerprint_encoder(resolve_encoder(str(bert)), changed, template_version="1").digest)
+        others.add(compute_fingerprint(resolve_encoder(str(bert)), changed, template_version="1").digest)
     tokenizer = moved / "tokenizer.json"
     tokenizer.write_text(tokenizer.read_text() + "\n")
-    others.add(fingerprint_encoder(resolve_encoder(str(moved)), base, template_version="1").digest)
+    others.add(compute_fingerprint(resolve_encoder(str(moved)), base, template_version="1").digest)
     assert len(others) == 10
 
 
@@ -235,5 +235,5 @@ def test_keys_of_earlier_vectors_hold() -> None:
 
 
 def test_only_the_choice_left_open_accepts_several_arithmetics() -> None:
-    assert arithmetics(ContentSettings()) == ("float32", "bfloat16")
-    assert arithmetics(ContentSettings(arithmetic="int8")) == ("int8",)
+    assert list_arithmetics(ContentSettings()) == ("float32", "bfloat16")
+    assert list_arithmetics(ContentSettings(arithmetic="int8")) == ("int8",)

@@ -146,7 +146,7 @@ def test_a_shard_begun_before_goes_on(tmp_path: Path, settings: ContentSettings)
     items = write_items(tmp_path / "data", titles(40))
     plan = plan_of(items, settings)
     first = encode_shard(plan, plan.shards[0])
-    parts = sorted(Path(ContentStore.for_encoder(plan.store, plan.fingerprint).location).glob("part-*"))
+    parts = sorted(Path(ContentStore.create(plan.store, plan.fingerprint).location).glob("part-*"))
     assert (first.encoded, len(parts)) == (40, 3)
     parts[1].unlink()
     assert encode_shard(plan, plan.shards[0]).encoded == 16
@@ -183,7 +183,7 @@ def test_a_run_that_encodes_nothing_loads_no_model(tmp_path: Path, settings: Con
 
 def store_content(folder: Path) -> tuple[Any, Any]:
     store = ContentStore(next((folder / "store").iterdir()))
-    return store.keys(), store.vectors(store.keys())
+    return store.read_keys(), store.read_vectors(store.read_keys())
 
 
 @pytest.mark.slow

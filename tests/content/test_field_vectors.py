@@ -12,7 +12,7 @@ from learn.config.content import ContentSettings
 from learn.config.settings import Settings
 from learn.content.encoder import load_encoder
 from learn.content.extraction import ContentSummary, collect_vectors, encode_shard, plan_extraction
-from learn.content.prompt import ItemPrompt, texts_of, weigh_fields
+from learn.content.prompt import ItemPrompt, split_fields, weigh_fields
 from learn.errors import DataError, SettingsError
 from tests.content.tiny_models import save_bert
 
@@ -97,4 +97,4 @@ def test_rows_are_unit_vectors_and_products_a_mean_over_common_fields(said: list
 
 @given(st.lists(st.text(), max_size=5), st.integers(1, 4))
 def test_any_line_gives_as_many_texts_as_an_item_has_vectors(lines: list[str], blocks: int) -> None:
-    assert len(texts_of(lines, blocks=blocks)) == len(lines) * blocks
+    assert len(split_fields(lines, blocks=blocks)) == len(lines) * blocks

@@ -123,6 +123,6 @@ def test_a_shortened_column_renders_to_the_same_line() -> None:
     prompt = ItemPrompt(ContentSettings(max_field_characters=30))
     texts = [None, "", "short", "<p>Marked &amp; up</p> " * 9, "word " * 50, "x" * 90]
     items = pl.DataFrame({"title": ["T"] * len(texts), "description": pl.Series(texts, dtype=pl.String)})
-    shorter = items.with_columns(prompt.shortened(items["description"]))
+    shorter = items.with_columns(prompt.shorten(items["description"]))
     assert prompt.render(shorter) == prompt.render(items)
     assert shorter["description"].str.len_chars().max() == 30

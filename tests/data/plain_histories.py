@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from learn.data.timestamps import timestamp_scale
+from learn.data.timestamps import detect_timestamp_scale
 
 
 def plain_histories(tables: Path, folder: Path, *, method: str) -> Path:
@@ -33,8 +33,8 @@ def plain_histories(tables: Path, folder: Path, *, method: str) -> Path:
             starts + np.bincount(user, weights=times < cut, minlength=len(users)).astype(np.int64) for cut in cuts
         )
         parts = {"validation": (second > first, first), "test": (ends > second, second)}
-        scale = timestamp_scale(float(np.median(times)))
-        said = [str(scale.moment(cut)) for cut in cuts]
+        scale = detect_timestamp_scale(float(np.median(times)))
+        said = [str(scale.to_datetime(cut)) for cut in cuts]
         described = f"training before {said[0]}, validation before {said[1]}, test from there on"
         meta = {"method": method, "described": described, "validation_from": cuts[0], "test_from": cuts[1]}
         train_stops = first

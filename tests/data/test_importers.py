@@ -20,9 +20,9 @@ from rich.console import Console
 
 from learn.config.data import DataSettings
 from learn.data.cli import cli
-from learn.data.importers.amazon import import_amazon, item_fields
+from learn.data.importers.amazon import import_amazon, read_item_fields
 from learn.data.importers.movielens import import_movielens
-from learn.data.importers.progress import watched
+from learn.data.importers.progress import open_with_progress
 from learn.data.tables import load_tables
 from learn.errors import DataError
 
@@ -275,7 +275,7 @@ FIELDS = ("title", "brand", "store", "category", "categories", "main_category", 
 @given(record=st.fixed_dictionaries({}, optional=dict.fromkeys(FIELDS, JSON) | {"description": JSON}))
 @pytest.mark.parametrize("layout", ["2014", "2018", "2023"])
 def test_no_shape_of_a_field_stops_the_import(layout: str, record: dict[str, object]) -> None:
-    fields = item_fields(record, layout)  # type: ignore[arg-type]  # a parameter is any string
+    fields = read_item_fields(record, layout)  # type: ignore[arg-type]  # a parameter is any string
     assert isinstance(fields[3], float | None)
     assert all(isinstance(text, str | None) for text in fields[:3] + fields[4:])
 
@@ -285,7 +285,7 @@ def test_progress_without_a_terminal_is_plain_lines(tmp_path: Path, monkeypatch:
     path = tmp_path / "file"
     path.write_bytes(b"x" * 3_000_000)
     shown = io.StringIO()
-    with watched(path, console=Console(file=shown)) as raw:
+    with open_with_progress(path, console=Console(file=shown)) as raw:
         while raw.read(1_000_000):
             pass
     assert "file: 1 of 3 MiB" in shown.getvalue()

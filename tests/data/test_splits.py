@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from learn.config.data import SplitSettings
 from learn.data.histories import Histories
 from learn.data.splits import build_histories
-from learn.data.timestamps import timestamp_scale
+from learn.data.timestamps import detect_timestamp_scale
 from learn.errors import DataError, SettingsError, SplitError
 
 DAY = 86_400.0
@@ -62,9 +62,9 @@ def test_by_date_shows_no_example_anything_from_after_its_cut(
         return
     cuts = {"validation": histories.split["validation_from"], "test": histories.split["test_from"]}
     times = np.asarray(histories.timestamps)
-    assert (times[histories.training_mask()] < cuts["validation"]).all()
+    assert (times[histories.mark_training()] < cuts["validation"]).all()
     for part in ("validation", "test"):
-        examples = histories.examples(part)
+        examples = histories.open_examples(part)
         for start, stop, target in zip(examples.starts, examples.stops, examples.targets, strict=True):
             assert (times[start:stop] < cuts[part]).all()
             assert times[stop] >= cuts[part]
@@ -82,7 +82,7 @@ def test_leave_one_out_asks_for_the_last_two_items_of_each_user(
         return
     assert len(histories.items) == len(rows)
     counts = np.diff(histories.offsets)
-    test, validation = histories.examples("test"), histories.examples("validation")
+    test, validation = histories.open_examples("test"), histories.open_examples("validation")
     assert len(test) == (counts >= 2).sum()
     assert len(validation) == (counts >= 3).sum()
     assert (test.stops == histories.offsets[1:][test.users] - 1).all()
@@ -102,7 +102,7 @@ def test_ties_keep_the_order_of_the_file(tmp_path: Path) -> None:
 
 def test_popularity_counts_the_training_part_alone(tmp_path: Path) -> None:
     rows = [("a", item, START + n) for n, item in enumerate(["i0", "i0", "i1", "i2", "i3"])]
-    assert built(tmp_path, rows, method="leave_one_out").popularity().tolist() == [2, 1, 0, 0, 0, 0]
+    assert built(tmp_path, rows, method="leave_one_out").count_popularity().tolist() == [2, 1, 0, 0, 0, 0]
 
 
 def test_auto_is_by_date_for_dates_and_leave_one_out_for_an_order(tmp_path: Path) -> None:
@@ -117,14 +117,14 @@ def test_a_cut_may_be_a_date_and_holds_to_the_second(tmp_path: Path) -> None:
     chosen = {"method": "by_date", "validation_from": "2024-01-04", "test_from": "2024-01-05T00:00:00"}
     histories = built(tmp_path, rows, **chosen)
     assert histories.train_stops.tolist() == [3]
-    assert histories.examples("validation").targets.tolist() == [3]
-    assert histories.examples("test").targets.tolist() == [4]
+    assert histories.open_examples("validation").targets.tolist() == [3]
+    assert histories.open_examples("test").targets.tolist() == [4]
 
 
 def test_a_new_user_has_an_empty_history(tmp_path: Path) -> None:
     rows = [("a", f"i{n % 6}", START + n * DAY) for n in range(20)] + [("z", "i0", START + 19.5 * DAY)]
     histories = built(tmp_path, rows, method="by_date")
-    test = histories.examples("test")
+    test = histories.open_examples("test")
     assert [stop - start for start, stop in zip(test.starts, test.stops, strict=True)] == [18, 0]
 
 
@@ -165,7 +165,7 @@ def test_damaged_histories_are_refused(tmp_path: Path) -> None:
     [(1.7e9, "seconds"), (1.7e12, "milliseconds"), (1.7e15, "microseconds"), (1.7e18, "nanoseconds"), (12.0, "order")],
 )
 def test_the_unit_of_a_clock_is_told_by_its_size(median: float, unit: str) -> None:
-    scale = timestamp_scale(median)
+    scale = detect_timestamp_scale(median)
     assert scale.unit == unit
     if scale.is_clock:
-        assert scale.moment(median).year == 2023
+        assert scale.to_datetime(median).year == 2023

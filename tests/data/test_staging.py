@@ -8,13 +8,13 @@ import subprocess
 import sys
 from pathlib import Path
 
-from learn.storage.atomic import staged, working_folder
+from learn.storage.atomic import atomic_files, open_working_folder
 
 _KILLED = """
 import os, signal, sys
 from pathlib import Path
-from learn.storage.atomic import staged
-with staged(Path(sys.argv[1]), names=("table",)) as stage:
+from learn.storage.atomic import atomic_files
+with atomic_files(Path(sys.argv[1]), names=("table",)) as stage:
     (stage / "table").write_text("half")
     os.kill(os.getpid(), signal.SIGKILL)
 """
@@ -29,7 +29,7 @@ def test_what_a_killed_writer_left_goes_with_the_next_writing(tmp_path: Path) ->
     assert done.returncode == -signal.SIGKILL
     (left,) = names(tmp_path)
     assert left.startswith(".unfinished-")
-    with staged(tmp_path, names=("table",)) as stage:
+    with atomic_files(tmp_path, names=("table",)) as stage:
         assert names(tmp_path) == [stage.name]
         (stage / "table").write_text("whole", encoding="utf-8")
     assert names(tmp_path) == ["table"]
@@ -39,6 +39,9 @@ def test_what_a_killed_writer_left_goes_with_the_next_writing(tmp_path: Path) ->
 def test_what_somebody_is_writing_stays(tmp_path: Path) -> None:
     ours = tmp_path / f".unfinished-another-machine-{os.getpid()}-x"
     ours.mkdir()
-    with working_folder(tmp_path, prefix=".unfinished-") as first, working_folder(tmp_path, prefix=".unfinished-"):
+    with (
+        open_working_folder(tmp_path, prefix=".unfinished-") as first,
+        open_working_folder(tmp_path, prefix=".unfinished-"),
+    ):
         assert first.is_dir()
     assert names(tmp_path) == [ours.name]

@@ -160,13 +160,13 @@ def test_a_placeholder_in_any_dress_is_one(word: str, case: Callable[[str], str]
 
 
 def test_length_counts_ideographs_twice() -> None:
-    assert _of(text_checks.reading_length, "  Oni ", "手机", "레고", "", None) == [3, 4, 4, 0, None]
+    assert _of(text_checks.measure_reading_length, "  Oni ", "手机", "레고", "", None) == [3, 4, 4, 0, None]
 
 
 def test_scripts() -> None:
     texts = ["Pokémon", "чайник USB", "スイッチ 本体", "1942 ?", "كتاب", "레고", "ქართული", None]
     expected = ["Latin", "Cyrillic", "Chinese or Japanese", "none", "Arabic", "Korean", "other", None]
-    assert _of(text_checks.main_script, *texts) == expected
+    assert _of(text_checks.detect_main_script, *texts) == expected
 
 
 @pytest.mark.parametrize(

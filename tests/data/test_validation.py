@@ -21,8 +21,8 @@ from hypothesis import strategies as st
 from learn.config.data import DataSettings, ValidationSettings
 from learn.data.tables import load_tables
 from learn.data.validation import derived_columns as check_columns
-from learn.data.validation.derived_columns import InteractionFacts, interaction_facts, repeats
-from learn.data.validation.expectations import interaction_checks
+from learn.data.validation.derived_columns import InteractionFacts, collect_interaction_facts, find_repeats
+from learn.data.validation.expectations import list_interaction_checks
 from learn.data.validation.validate import ValidationSummary, validate_tables
 from learn.errors import DataError, InvalidDataError, SettingsError, StorageError
 from tests.real_data import REAL
@@ -157,7 +157,7 @@ def test_warnings_quarantine_nothing(tmp_path: Path) -> None:
 def facts_of(rows: Rows, folder: Path, **changes: Any) -> InteractionFacts:
     tables = write(folder, sound_items(), rows)
     ids = pl.Series([f"i{n}" for n in range(40)])
-    return interaction_facts(
+    return collect_interaction_facts(
         pl.scan_parquet(tables / "interactions.parquet"),
         item_ids=ids,
         rejected_ids=ids.head(0),
@@ -182,7 +182,7 @@ def test_repeats_are_the_rows_that_an_earlier_row_tells(
 ) -> None:
     table = pl.DataFrame(keys, schema={"a": pl.String, "b": pl.String, "c": pl.Float64}, orient="row")
     scratch = tmp_path_factory.mktemp("scratch")
-    found = repeats(_with_rows(table).lazy(), ["a", "b", "c"], scratch=scratch, bucket_rows=3).sort("row").rows()
+    found = find_repeats(_with_rows(table).lazy(), ["a", "b", "c"], scratch=scratch, bucket_rows=3).sort("row").rows()
     assert found == [(n, keys.index(key)) for n, key in enumerate(keys) if None not in key and key in keys[:n]]
 
 
@@ -202,7 +202,7 @@ def test_positions_are_an_order_and_have_no_range(tmp_path: Path) -> None:
     rows = [{**row, "timestamp": float(n)} for n, row in enumerate(sound_interactions())]
     facts = facts_of(rows, tmp_path)
     assert (facts.scale.unit, facts.earliest, facts.latest) == ("order", None, None)
-    assert "timestamp_out_of_range" not in {check.name for check in interaction_checks(facts)}
+    assert "timestamp_out_of_range" not in {check.name for check in list_interaction_checks(facts)}
 
 
 def test_batches_give_the_same_as_one_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

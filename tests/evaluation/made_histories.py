@@ -22,7 +22,7 @@ class TableScorer:
     table: Tensor
     name: str = "table"
 
-    def scores(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:  # noqa: ARG002 - the protocol's
+    def score(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:  # noqa: ARG002 - the protocol's
         return self.table[rows]
 
 

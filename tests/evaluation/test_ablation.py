@@ -15,10 +15,10 @@ from learn.config.model import TowerSettings, TrainingSettings
 from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import SettingsError
-from learn.evaluation.ablation import ROWS, STEPS, TRAINED, ablation_settings, row_settings
+from learn.evaluation.ablation import ROWS, STEPS, TRAINED, choose_row_settings, read_ablation_settings
 from learn.evaluation.baselines import ContentNeighbours
 from learn.evaluation.cli import cli
-from learn.evaluation.metrics import figures
+from learn.evaluation.metrics import average_metrics
 from learn.evaluation.prepare import prepare_folder
 from learn.evaluation.ranking import rank_targets
 from tests.content.tiny_models import save_bert
@@ -140,8 +140,8 @@ def test_the_first_row_is_the_neighbours_by_content(first: tuple[Shop, Result]) 
     (histories,) = made.glob("histories-*")
     (content,) = made.glob("content-*/vectors.npy")
     opened = Histories.open(histories)
-    ranks = rank_targets(ContentNeighbours.fit(np.load(content)), opened, opened.examples("test"), block_users=64)
-    expected = figures(ranks.unmasked, (10,))
+    ranks = rank_targets(ContentNeighbours.fit(np.load(content)), opened, opened.open_examples("test"), block_users=64)
+    expected = average_metrics(ranks.unmasked, (10,))
     assert shop.figures()["test"]["none"]["unmasked"]["ndcg@10"] == pytest.approx(expected["ndcg@10"], abs=1e-6)
 
 
@@ -177,7 +177,7 @@ def test_the_same_command_again_encodes_and_trains_nothing_and_gives_the_same_by
 
 def test_a_folder_is_prepared_once_and_anew_when_its_data_change(first: tuple[Shop, Result], tmp_path: Path) -> None:
     shop, _ = first
-    settings = ablation_settings(shop.folder / "settings.toml")
+    settings = read_ablation_settings(shop.folder / "settings.toml")
     said: list[str] = []
     taken = prepare_folder(shop.folder / "data", settings=settings, say=said.append)
     made = (taken.tables / "items.parquet").stat().st_mtime_ns
@@ -195,18 +195,18 @@ def test_a_folder_is_prepared_once_and_anew_when_its_data_change(first: tuple[Sh
 def test_what_a_file_names_wins_over_the_papers_laptop_size(tmp_path: Path) -> None:
     file = tmp_path / "settings.toml"
     file.write_text('[towers]\nblocks = 3\n[split]\nmethod = "by_date"\n', encoding="utf-8")
-    given, bare = ablation_settings(file), ablation_settings()
+    given, bare = read_ablation_settings(file), read_ablation_settings()
     assert (given.towers.blocks, given.split.method) == (3, "by_date")
     assert given.towers.model_copy(update={"blocks": bare.towers.blocks}) == bare.towers
     assert given.training == bare.training
-    assert ablation_settings(file, split="leave_one_out", seed=7).split.method == "leave_one_out"
-    assert ablation_settings(file, seed=7).seed == 7
+    assert read_ablation_settings(file, split="leave_one_out", seed=7).split.method == "leave_one_out"
+    assert read_ablation_settings(file, seed=7).seed == 7
 
 
 def test_the_papers_own_file_is_followed() -> None:
     path = ROOT / "configs" / "paper.toml"
     paper = Settings.from_toml(path.read_text(encoding="utf-8"))
-    found = row_settings("shared_sequence", ablation_settings(path))
+    found = choose_row_settings("shared_sequence", read_ablation_settings(path))
     for section in ("split", "content", "towers", "training"):
         wanted, got = getattr(paper, section), getattr(found, section)
         assert wanted.model_fields_set, f"{path.name} says nothing of {section}"
@@ -214,7 +214,7 @@ def test_the_papers_own_file_is_followed() -> None:
 
 
 def test_the_laptop_size_is_the_paper_without_what_it_does_not_have() -> None:
-    settings = ablation_settings()
+    settings = read_ablation_settings()
     towers = settings.towers
     assert not any((towers.positions, towers.recent_items, towers.id_embeddings, towers.whitening))
     assert not any((towers.cooccurrence_rank, towers.text_channel, settings.training.mask_seen))
@@ -222,10 +222,10 @@ def test_the_laptop_size_is_the_paper_without_what_it_does_not_have() -> None:
 
 
 def test_settings_that_no_row_can_have_are_refused() -> None:
-    settings = ablation_settings().overridden(towers__id_embeddings=True)
-    settings = settings.overridden(towers__read_text=False)
+    settings = read_ablation_settings().override(towers__id_embeddings=True)
+    settings = settings.override(towers__read_text=False)
     with pytest.raises(SettingsError, match="read no text"):
-        row_settings("frozen", settings)
+        choose_row_settings("frozen", settings)
 
 
 @pytest.mark.parametrize(

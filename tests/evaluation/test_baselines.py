@@ -20,7 +20,7 @@ from learn.evaluation.baselines import (
     fit_baselines,
     tune_blend,
 )
-from learn.evaluation.metrics import figures
+from learn.evaluation.metrics import average_metrics
 from learn.evaluation.ranking import Scorer, rank_targets
 from tests.evaluation.made_histories import TableScorer, in_memory, split_histories
 
@@ -53,11 +53,11 @@ def all_fitted(histories: Histories) -> tuple[Scorer, ...]:
 
 def test_each_finds_what_popularity_cannot(tmp_path: Path) -> None:
     histories = made(tmp_path)
-    examples = histories.examples("test")
+    examples = histories.open_examples("test")
     quality = {}
     for scorer in all_fitted(histories):
         ranks = rank_targets(scorer, histories, examples, block_users=16)
-        quality[scorer.name] = figures(ranks.masked, (3,))["recall@3"]
+        quality[scorer.name] = average_metrics(ranks.masked, (3,))["recall@3"]
     assert tuple(quality) == SETTINGS.baselines
     floor = quality.pop("popularity")
     assert all(each > floor + 0.2 for each in quality.values()), (floor, quality)
@@ -65,11 +65,11 @@ def test_each_finds_what_popularity_cannot(tmp_path: Path) -> None:
 
 def test_what_comes_after_training_is_never_read(tmp_path: Path) -> None:
     histories = made(tmp_path)
-    training = histories.training_mask()
+    training = histories.mark_training()
     other = np.where(training, histories.items, (histories.items + 7) % ITEMS).astype(np.int32)
     changed = dataclasses.replace(histories, items=other)
     # Asked about the same histories, fitted where only validation and test items differ: the same answers.
-    examples = histories.examples("validation")
+    examples = histories.open_examples("validation")
     everything = slice(0, len(examples))
     fits = (
         Popularity.fit,
@@ -78,7 +78,7 @@ def test_what_comes_after_training_is_never_read(tmp_path: Path) -> None:
     )
     for fit in fits:
         one, two = fit(histories), fit(changed)
-        assert torch.equal(one.scores(histories, examples, everything), two.scores(histories, examples, everything))
+        assert torch.equal(one.score(histories, examples, everything), two.score(histories, examples, everything))
 
 
 def test_nothing_is_recommended_without_a_history() -> None:
@@ -90,12 +90,12 @@ def test_nothing_is_recommended_without_a_history() -> None:
         TfidfNeighbours.fit(TITLES),
         Ease.fit(histories, regularisation=1, max_items=100),
     ):
-        scores = scorer.scores(histories, examples, slice(0, 3))
+        scores = scorer.score(histories, examples, slice(0, 3))
         assert scores.shape == (3, ITEMS)
         assert scores.dtype == torch.float32
         assert torch.isneginf(scores[2]).all()
         assert scores[:2].isfinite().all()
-    assert Popularity.fit(histories).scores(histories, examples, slice(0, 3))[2].isfinite().all()
+    assert Popularity.fit(histories).score(histories, examples, slice(0, 3))[2].isfinite().all()
 
 
 def test_transitions_fade_with_distance_and_know_the_direction() -> None:
@@ -106,7 +106,7 @@ def test_transitions_fade_with_distance_and_know_the_direction() -> None:
         (1, 2): 1,
         (0, 2): 0.5,
     }
-    scores = Transitions.fit(histories, fade=0.5, backward=0.5).scores(histories, examples, slice(1, 2))
+    scores = Transitions.fit(histories, fade=0.5, backward=0.5).score(histories, examples, slice(1, 2))
     assert scores[0, [0, 2]].tolist() == [0.5, 1.0]
 
 
@@ -147,7 +147,7 @@ def test_texts_without_words_are_said(tmp_path: Path) -> None:
 
 def test_the_blend_gives_the_weight_to_the_scorer_that_knows(tmp_path: Path) -> None:
     histories = made(tmp_path)
-    examples = histories.examples("validation")
+    examples = histories.open_examples("validation")
     random = torch.Generator().manual_seed(0)
     noise = torch.randn(len(examples), ITEMS, generator=random) * 100
     knows = torch.randn(len(examples), ITEMS, generator=random) * 1e-3
@@ -157,7 +157,7 @@ def test_the_blend_gives_the_weight_to_the_scorer_that_knows(tmp_path: Path) -> 
     assert blend.weights[1] > blend.weights[0]
     assert sum(blend.weights) == pytest.approx(1)
     ranks = rank_targets(blend, histories, examples, block_users=16)
-    assert figures(ranks.masked, (1,))["recall@1"] > 0.9
+    assert average_metrics(ranks.masked, (1,))["recall@1"] > 0.9
 
 
 def test_a_blend_recommends_what_any_of_its_scorers_does() -> None:
@@ -165,11 +165,11 @@ def test_a_blend_recommends_what_any_of_its_scorers_does() -> None:
     none = [-torch.inf] * 3
     one = TableScorer(torch.tensor([[1.0, 2.0, 3.0], none, none]))
     two = TableScorer(torch.tensor([[1.0, 2.0, 3.0], [5.0, 1.0, 1.0], none]))
-    scores = Blend((one, two), (0.5, 0.5)).scores(histories, examples, slice(0, 3))
+    scores = Blend((one, two), (0.5, 0.5)).score(histories, examples, slice(0, 3))
     assert scores[0].argsort().tolist() == [0, 1, 2]
     assert scores[1].argmax() == 0
     assert torch.isneginf(scores[2]).all()
-    alone = Blend((one, two), (1.0, 0.0)).scores(histories, examples, slice(0, 3))
+    alone = Blend((one, two), (1.0, 0.0)).score(histories, examples, slice(0, 3))
     assert torch.isneginf(alone[1]).all()
 
 

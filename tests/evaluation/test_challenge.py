@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from learn.config.evaluation import GateSettings
 from learn.config.model import TowerSettings
-from learn.evaluation.gate import Rule, champion_rules, not_worse, paired_gap, slice_rule
+from learn.evaluation.gate import Rule, compare_paired, judge_champion, judge_slice, require_not_worse
 from learn.evaluation.production import ProductionModel, Standing
 from learn.model.towers import Towers
 
@@ -27,7 +27,7 @@ def columns(pairs: list[tuple[float, float]]) -> tuple[Floats, Floats]:
 
 
 def overall(own: Floats, other: Floats, **settings: float) -> Rule:
-    return not_worse(own, other, version="v", settings=RULES.model_copy(update=settings))
+    return require_not_worse(own, other, version="v", settings=RULES.model_copy(update=settings))
 
 
 # --- Overall ----------------------------------------------------------------------------------------------
@@ -57,7 +57,7 @@ def test_a_wider_margin_never_turns_a_pass_into_a_refusal(
 @given(PAIRS, st.floats(0, 1))
 def test_a_challenger_that_gains_everywhere_is_never_worse_off(pairs: list[tuple[float, float]], gain: float) -> None:
     own, other = columns(pairs)
-    before, after = (paired_gap(values, other, significance=0.05) for values in (own, own + gain))
+    before, after = (compare_paired(values, other, significance=0.05) for values in (own, own + gain))
     assert after.least >= before.least - 1e-9
 
 
@@ -92,7 +92,7 @@ def test_too_few_users_prove_nothing() -> None:
 @given(PAIRS, st.integers(1, 9))
 def test_a_slice_without_a_loss_beyond_the_bound_passes(pairs: list[tuple[float, float]], slices: int) -> None:
     own, other = columns(pairs)
-    rule = slice_rule(own, other, name="cold_items", slices=slices, settings=RULES)
+    rule = judge_slice(own, other, name="cold_items", slices=slices, settings=RULES)
     assert rule.passed or own.mean() < (1 - RULES.slice_margin) * other.mean() + 1e-9
 
 
@@ -101,7 +101,7 @@ def test_a_slice_fails_by_a_large_certain_loss_alone() -> None:
     other = draw.random(200)
 
     def rule(own: Floats, champion: Floats) -> Rule:
-        return slice_rule(own, champion, name="tail_items", slices=3, settings=RULES)
+        return judge_slice(own, champion, name="tail_items", slices=3, settings=RULES)
 
     assert not rule(other / 2, other).passed
     assert rule(other * 0.9, other).passed
@@ -120,7 +120,7 @@ def judged(standing: Standing, *, lost: bool = False) -> dict[str, Rule]:
     if lost:
         challenger[large] = 40.0
     production = ProductionModel("v", TOWERS, {}, "It has seen answers.", standing)
-    rules = champion_rules(
+    rules = judge_champion(
         challenger, champion, slices={"small": small, "large": large}, production=production, settings=GateSettings()
     )
     return {rule.name: rule for rule in rules}

@@ -10,9 +10,9 @@ import pytest
 from learn.config.evaluation import EvaluationSettings
 from learn.config.settings import Settings
 from learn.data.histories import Histories
-from learn.evaluation.selection import train_selected, tune_channels, validation_ndcg
+from learn.evaluation.selection import make_validation_measure, train_selected, tune_channels
 from learn.model.checkpoint import load_towers
-from learn.model.scorer import TowerScorer, id_rows
+from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.summary import TrainingSummary
 from learn.model.towers import Towers
 from tests.evaluation.made_histories import split_histories
@@ -49,11 +49,11 @@ def test_validation_has_the_last_word_on_a_weight_that_was_learned(tmp_path: Pat
     assert towers.repeats is not None
     # Training has seen no repeat, and learned to turn away from them; the day after is made of them.
     assert towers.repeats.weight.item() > 0
-    measure = validation_ndcg(shop, settings=EvaluationSettings(), masked=False)
-    scorer = TowerScorer(towers, content=CONTENT, ids=id_rows(shop))
+    measure = make_validation_measure(shop, settings=EvaluationSettings(), masked=False)
+    scorer = TowerScorer(towers, content=CONTENT, ids=compute_id_rows(shop))
     assert measure(scorer) == pytest.approx(summary.validation_ndcg)
     weights = [channel.weight.item() for channel in towers.channels]
-    turned = scorer.weighted([*weights[:-1], -weights[-1]])
+    turned = scorer.reweight([*weights[:-1], -weights[-1]])
     assert measure(turned) < summary.validation_ndcg - 0.1
     # An epoch is judged by what it would serve: each of them knows of the repeats.
     assert min(epoch.validation_ndcg for epoch in summary.curve) > measure(turned)
@@ -66,7 +66,7 @@ def test_a_ranking_without_the_history_leaves_the_learned_weight_alone(tmp_path:
     assert towers.repeats.weight.item() == 0
     towers.repeats.weight.data.fill_(-0.3)
     tune = tune_channels(shop, settings=EvaluationSettings(), masked=True, seed=0)
-    scorer = TowerScorer(towers, content=CONTENT, ids=id_rows(shop))
+    scorer = TowerScorer(towers, content=CONTENT, ids=compute_id_rows(shop))
     assert tune(scorer)[-1] == tune(scorer, learned_alone=True)[-1] == pytest.approx(-0.3)
 
 
@@ -74,6 +74,6 @@ def test_the_learned_weight_is_chosen_with_the_other_channels_silent(tmp_path: P
     shop = baskets_then_the_same_again(tmp_path / "shop")
     _, towers = trained(shop, tmp_path, mask_seen=False)
     tune = tune_channels(shop, settings=EvaluationSettings(), masked=False, seed=0)
-    *others, repeats = tune(TowerScorer(towers, content=CONTENT, ids=id_rows(shop)), learned_alone=True)
+    *others, repeats = tune(TowerScorer(towers, content=CONTENT, ids=compute_id_rows(shop)), learned_alone=True)
     assert others == [0.0, 0.0]
     assert repeats > 0

@@ -13,7 +13,7 @@ from learn.config.evaluation import EvaluationSettings
 from learn.data.histories import Histories
 from learn.errors import DataError, StorageError
 from learn.evaluation.baselines import Popularity, Transitions
-from learn.evaluation.evaluator import asked, evaluate, ranked
+from learn.evaluation.evaluator import count_ranked, evaluate, sample_for_ranking
 from learn.evaluation.results import Evaluation, read_ranks
 from tests.evaluation.made_histories import TableScorer, split_histories
 
@@ -57,9 +57,9 @@ def test_the_file_has_the_contracts_layout(histories: Histories, tmp_path: Path)
 
 
 def test_of_very_many_examples_the_same_ones_are_drawn_for_all(histories: Histories) -> None:
-    whole = histories.examples("test")
+    whole = histories.open_examples("test")
     few = SETTINGS.model_copy(update={"ranked_scores": 1, "ranked_users": 20})
-    part, drawn = evaluated(histories, few).parts["test"], asked(histories, "test", settings=few, seed=1)
+    part, drawn = evaluated(histories, few).parts["test"], sample_for_ranking(histories, "test", settings=few, seed=1)
     assert part.examples == len(drawn) == 20 < len(whole)
     assert part.users.tolist() == drawn.users.tolist() == sorted(set(drawn.users.tolist()))
     assert all(len(ranks) == 20 for ranks in part.ranks.values())
@@ -71,7 +71,7 @@ def test_of_very_many_examples_the_same_ones_are_drawn_for_all(histories: Histor
 )
 def test_users_are_drawn_where_users_times_items_would_cost_too_much(examples: int, items: int, count: int) -> None:
     settings = SETTINGS.model_copy(update={"ranked_scores": 2_000_000, "ranked_users": 300})
-    assert ranked(examples, items=items, settings=settings) == count
+    assert count_ranked(examples, items=items, settings=settings) == count
 
 
 def test_slices_are_figures_over_their_examples(histories: Histories) -> None:
@@ -81,7 +81,7 @@ def test_slices_are_figures_over_their_examples(histories: Histories) -> None:
     assert empty.count == 0
     assert result.to_dict()["slices"]["test"]["new_users"]["metrics"]["popularity"]["masked"]["mrr"] is None
     assert result.to_dict()["slices"]["test"]["new_users"]["intervals"]["popularity"]["masked"]["mrr"] == [None, None]
-    lengths = histories.examples("test").stops - histories.examples("test").starts
+    lengths = histories.open_examples("test").stops - histories.open_examples("test").starts
     short = lengths <= SETTINGS.short_history
     assert part.slices["short_histories"].count == short.sum() > 0
     expected = (1 / part.ranks["popularity"].masked[short]).mean()
@@ -94,10 +94,10 @@ def test_the_same_input_gives_the_same_bytes(histories: Histories) -> None:
 
 def test_a_user_without_recommendations_counts_as_a_miss(histories: Histories) -> None:
     perfect = torch.zeros(50, ITEMS)
-    perfect[torch.arange(50), torch.from_numpy(np.array(histories.examples("test").targets)).long()] = 1
+    perfect[torch.arange(50), torch.from_numpy(np.array(histories.open_examples("test").targets)).long()] = 1
     perfect[:20] = -torch.inf
     result = evaluate([TableScorer(perfect)], histories, parts=("test",), settings=SETTINGS, seed=0)
-    assert result.figure("test", "table", "unmasked", "recall@2") == 30 / 50
+    assert result.find_figure("test", "table", "unmasked", "recall@2") == 30 / 50
     assert result.parts["test"].examples == 50
 
 

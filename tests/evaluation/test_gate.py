@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from learn.config.evaluation import GateSettings
-from learn.evaluation.gate import Decision, baseline_rules
+from learn.evaluation.gate import Decision, judge_baselines
 from learn.evaluation.metrics import Difference
 from learn.evaluation.results import Evaluation, PartEvaluation
 
@@ -31,7 +31,7 @@ def found(**against: Difference) -> Evaluation:
 
 
 def decide(evaluation: Evaluation) -> Decision:
-    return Decision.of(baseline_rules(evaluation, settings=GateSettings()))
+    return Decision.from_rules(judge_baselines(evaluation, settings=GateSettings()))
 
 
 def difference(mean: float, *, p_value: float) -> Difference:

@@ -12,7 +12,7 @@ from learn.config.evaluation import EvaluationSettings
 from learn.data.histories import Histories
 from learn.data.splits import build_histories
 from learn.evaluation.baselines import Ease, Popularity, TfidfNeighbours, Transitions, tune_blend
-from learn.evaluation.metrics import figures
+from learn.evaluation.metrics import average_metrics
 from learn.evaluation.ranking import Scorer, rank_targets
 from tests.real_data import REAL
 
@@ -38,8 +38,8 @@ def scientific(tmp_path_factory: pytest.TempPathFactory) -> tuple[Histories, lis
 
 
 def measured(scorer: Scorer, histories: Histories, *, masked: bool = True) -> tuple[float, float]:
-    ranks = rank_targets(scorer, histories, histories.examples("test"), block_users=512)
-    found = figures(ranks.masked if masked else ranks.unmasked, (10,))
+    ranks = rank_targets(scorer, histories, histories.open_examples("test"), block_users=512)
+    found = average_metrics(ranks.masked if masked else ranks.unmasked, (10,))
     return found["recall@10"], found["ndcg@10"]
 
 

@@ -7,12 +7,12 @@ from hypothesis import strategies as st
 
 from learn.errors import SettingsError
 from learn.evaluation.metrics import (
+    average_metrics,
     bootstrap_interval,
     bootstrap_intervals,
-    figures,
-    metric_names,
-    metric_values,
-    paired_difference,
+    compare_paired_ranks,
+    compute_metric,
+    list_metric_names,
 )
 
 RANKS = st.lists(
@@ -30,19 +30,19 @@ RANKS = st.lists(
 )
 def test_values(metric: str, expected: list[float]) -> None:
     ranks = np.array([1, 3.5, 10, 10.5, np.inf])
-    np.testing.assert_allclose(metric_values(ranks, metric), expected)
+    np.testing.assert_allclose(compute_metric(ranks, metric), expected)
 
 
 @pytest.mark.parametrize("metric", ["recall", "recall@", "recall@0", "recall@-1", "precision@10", "mrr@10", "ndcg@x"])
 def test_an_unknown_metric_is_named(metric: str) -> None:
     with pytest.raises(SettingsError, match=metric):
-        metric_values(np.ones(1), metric)
+        compute_metric(np.ones(1), metric)
 
 
 @given(RANKS)
 def test_metrics_lie_between_0_and_1_and_grow_with_k(ranks: np.ndarray) -> None:
-    found = figures(ranks, (1, 5, 10, 50))
-    assert set(found) == set(metric_names((1, 5, 10, 50)))
+    found = average_metrics(ranks, (1, 5, 10, 50))
+    assert set(found) == set(list_metric_names((1, 5, 10, 50)))
     assert all(0 <= value <= 1 for value in found.values())
     for name in ("recall", "ndcg"):
         grown = [found[f"{name}@{k}"] for k in (1, 5, 10, 50)]
@@ -54,12 +54,12 @@ def test_metrics_lie_between_0_and_1_and_grow_with_k(ranks: np.ndarray) -> None:
 def test_the_order_of_examples_does_not_matter(ranks: np.ndarray, random: object) -> None:
     shuffled = ranks.copy()
     random.shuffle(shuffled)  # type: ignore[attr-defined]  # hypothesis gives a random.Random
-    for name, value in figures(ranks, (10,)).items():
-        assert figures(shuffled, (10,))[name] == pytest.approx(value)
+    for name, value in average_metrics(ranks, (10,)).items():
+        assert average_metrics(shuffled, (10,))[name] == pytest.approx(value)
 
 
 def test_no_examples_have_no_figures() -> None:
-    assert all(np.isnan(value) for value in figures(np.empty(0), (10,)).values())
+    assert all(np.isnan(value) for value in average_metrics(np.empty(0), (10,)).values())
     interval = bootstrap_interval(np.empty(0), samples=100, seed=0)
     assert np.isnan(interval.low)
     assert np.isnan(interval.high)
@@ -102,7 +102,7 @@ def test_chunks_of_draws_change_nothing(monkeypatch: pytest.MonkeyPatch) -> None
 
 def test_a_model_does_not_differ_from_itself() -> None:
     ranks = np.random.default_rng(0).integers(1, 100, 300).astype(np.float64)
-    found = paired_difference(ranks, ranks, "ndcg@10", samples=200, seed=0)
+    found = compare_paired_ranks(ranks, ranks, "ndcg@10", samples=200, seed=0)
     assert (found.mean, found.low, found.high, found.p_value) == (0, 0, 0, 1)
 
 
@@ -110,10 +110,10 @@ def test_a_clear_difference_is_found_and_turns_with_the_models() -> None:
     random = np.random.default_rng(1)
     better = random.integers(1, 30, 1_000).astype(np.float64)
     worse = better + 5
-    found = paired_difference(better, worse, "recall@10", samples=500, seed=0)
+    found = compare_paired_ranks(better, worse, "recall@10", samples=500, seed=0)
     assert found.low > 0
     assert found.p_value < 0.01
-    turned = paired_difference(worse, better, "recall@10", samples=500, seed=0)
+    turned = compare_paired_ranks(worse, better, "recall@10", samples=500, seed=0)
     assert turned.mean == -found.mean
     assert turned.high < 0
     assert turned.p_value == found.p_value
@@ -124,7 +124,7 @@ def test_p_values_are_uniform_where_nothing_differs() -> None:
     p_values = []
     for trial in range(200):
         one, other = random.integers(1, 40, size=(2, 150)).astype(np.float64)
-        p_values.append(paired_difference(one, other, "mrr", samples=199, seed=trial).p_value)
+        p_values.append(compare_paired_ranks(one, other, "mrr", samples=199, seed=trial).p_value)
     assert 0.01 <= np.mean(np.array(p_values) <= 0.05) <= 0.1
     assert 0.4 <= np.mean(p_values) <= 0.6
 
@@ -134,10 +134,10 @@ def test_the_test_agrees_with_the_exact_one() -> None:
     better = np.concatenate([np.full(10, 1.0), np.full(2, 99.0), np.full(50, 99.0)])
     worse = np.concatenate([np.full(10, 99.0), np.full(2, 1.0), np.full(50, 99.0)])
     exact = 2 * (1 + 12 + 66) / 2**12
-    found = paired_difference(better, worse, "recall@10", samples=20_000, seed=0)
+    found = compare_paired_ranks(better, worse, "recall@10", samples=20_000, seed=0)
     assert found.p_value == pytest.approx(exact, rel=0.1)
 
 
 def test_models_on_other_examples_are_not_paired() -> None:
     with pytest.raises(ValueError, match="3 and 2"):
-        paired_difference(np.ones(3), np.ones(2), "mrr", samples=100, seed=0)
+        compare_paired_ranks(np.ones(3), np.ones(2), "mrr", samples=100, seed=0)

@@ -18,7 +18,7 @@ from learn.errors import BundleError
 from learn.evaluation.evaluator import evaluate_run
 from learn.evaluation.production import ProductionModel
 from learn.model.checkpoint import save_towers
-from learn.model.scorer import TowerScorer, id_rows
+from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.towers import Towers
 from tests.made_shop import CONTENT, content_vectors, histories
 
@@ -35,26 +35,26 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Histories:
 def towers(shop: Histories, *, seed: int = 0) -> Towers:
     """Untrained towers whose rows of single items are loud enough to be heard, in the channel too."""
     torch.manual_seed(seed)
-    made = Towers(SHAPE, content_dimension=CONTENT, id_count=int((shop.popularity() > 0).sum())).eval()
+    made = Towers(SHAPE, content_dimension=CONTENT, id_count=int((shop.count_popularity() > 0).sum())).eval()
     made.whitening.fit(torch.from_numpy(VECTORS))
     assert made.id_table is not None
     assert made.cooccurrence is not None
     torch.nn.init.normal_(made.id_table.weight)
     with torch.no_grad():
-        made.cooccurrence.fit(shop, made.whitening(torch.from_numpy(VECTORS[id_rows(shop) >= 0])))
+        made.cooccurrence.fit(shop, made.whitening(torch.from_numpy(VECTORS[compute_id_rows(shop) >= 0])))
     for channel in made.channels:
         channel.weight.fill_(0.5)
     return made
 
 
 def rows(shop: Histories) -> dict[str, int]:
-    return {item: int(row) for item, row in zip(shop.item_ids, id_rows(shop), strict=True) if row >= 0}
+    return {item: int(row) for item, row in zip(shop.item_ids, compute_id_rows(shop), strict=True) if row >= 0}
 
 
 def test_towers_in_production_score_their_own_catalogue_as_they_did(shop: Histories) -> None:
     own = towers(shop)
-    expected = TowerScorer(own, content=VECTORS, ids=id_rows(shop))
-    scorer = ProductionModel("v", own, rows(shop)).scorer(VECTORS, item_ids=shop.item_ids)
+    expected = TowerScorer(own, content=VECTORS, ids=compute_id_rows(shop))
+    scorer = ProductionModel("v", own, rows(shop)).build_scorer(VECTORS, item_ids=shop.item_ids)
     assert scorer.name == "production"
     assert scorer.item_vectors.equal(expected.item_vectors)
 
@@ -62,8 +62,8 @@ def test_towers_in_production_score_their_own_catalogue_as_they_did(shop: Histor
 def test_a_catalogue_in_another_order_moves_the_items_alone(shop: Histories) -> None:
     order = np.random.default_rng(0).permutation(len(VECTORS))
     model = ProductionModel("v", towers(shop), rows(shop))
-    before = model.scorer(VECTORS, item_ids=shop.item_ids)
-    after = model.scorer(VECTORS[order], item_ids=[shop.item_ids[item] for item in order])
+    before = model.build_scorer(VECTORS, item_ids=shop.item_ids)
+    after = model.build_scorer(VECTORS[order], item_ids=[shop.item_ids[item] for item in order])
     assert torch.allclose(after.item_vectors, before.item_vectors[order], atol=1e-6)
 
 
@@ -71,7 +71,7 @@ def test_an_item_unknown_to_production_is_read_by_its_text_alone(shop: Histories
     own = towers(shop)
     ids = ["new", *shop.item_ids[1:]]
     model = ProductionModel("v", own, rows(shop))
-    scorer = model.scorer(VECTORS, item_ids=ids)
+    scorer = model.build_scorer(VECTORS, item_ids=ids)
     by_text = TowerScorer(own, content=VECTORS, ids=np.full(len(VECTORS), -1))
     assert torch.allclose(scorer.item_vectors[0], by_text.item_vectors[0], atol=1e-6)
     assert not torch.allclose(scorer.item_vectors[1], by_text.item_vectors[1], atol=1e-2)
@@ -80,7 +80,7 @@ def test_an_item_unknown_to_production_is_read_by_its_text_alone(shop: Histories
 
 def test_content_vectors_of_another_width_are_refused(shop: Histories) -> None:
     with pytest.raises(BundleError, match=f"reads content vectors of {CONTENT} numbers, these have 5"):
-        ProductionModel("v", towers(shop), {}).scorer(VECTORS[:, :5], item_ids=shop.item_ids)
+        ProductionModel("v", towers(shop), {}).build_scorer(VECTORS[:, :5], item_ids=shop.item_ids)
 
 
 # --- In the table of a run --------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from learn.evaluation import ranking
-from learn.evaluation.ranking import Ranks, blocks, rank_targets
+from learn.evaluation.ranking import Ranks, iterate_blocks, rank_targets
 from tests.evaluation.made_histories import TableScorer, in_memory
 
 ITEMS = 9
@@ -114,7 +114,7 @@ def test_scores_of_another_shape_are_refused() -> None:
 
 @given(st.integers(0, 500), st.integers(1, 10**9), st.integers(1, 600))
 def test_blocks_cover_everything_within_their_memory(examples: int, items: int, block_users: int) -> None:
-    found = list(blocks(examples, items, block_users=block_users))
+    found = list(iterate_blocks(examples, items, block_users=block_users))
     assert [row for rows in found for row in range(rows.start, rows.stop)] == list(range(examples))
     assert all(len(range(rows.start, rows.stop)) <= block_users for rows in found)
     assert all(

@@ -12,9 +12,9 @@ from learn.config.evaluation import EvaluationSettings
 from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.evaluation.evaluator import evaluate
-from learn.evaluation.selection import train_selected, validation_ndcg
-from learn.model.checkpoint import load_towers, weights_hash
-from learn.model.scorer import TowerScorer, id_rows
+from learn.evaluation.selection import make_validation_measure, train_selected
+from learn.model.checkpoint import hash_weights, load_towers
+from learn.model.scorer import TowerScorer, compute_id_rows
 from tests.evaluation.made_histories import TableScorer
 from tests.made_shop import content_vectors, histories
 
@@ -42,10 +42,10 @@ def small(workspace: Path, **training: object) -> Settings:
 
 
 def test_a_scorer_that_knows_gets_everything_and_one_that_errs_nothing(shop: Histories) -> None:
-    examples = shop.examples("validation").with_history()
+    examples = shop.open_examples("validation").keep_with_history()
     knowing = torch.zeros(len(examples), shop.item_count)
     knowing[torch.arange(len(examples)), torch.from_numpy(np.asarray(examples.targets)).long()] = 1.0
-    measure = validation_ndcg(shop, settings=EvaluationSettings(block_users=7))
+    measure = make_validation_measure(shop, settings=EvaluationSettings(block_users=7))
     # A target that stands in the history is masked with it and cannot be found by anybody.
     held = [
         target in shop.items[start:stop]
@@ -60,9 +60,9 @@ def test_the_figure_chosen_by_is_the_one_reported(shop: Histories, content: Path
     summary = train_selected(shop.folder, content, settings=settings)
     # The curve is the towers' alone; the channels are tuned beside the best of them and may stay silent.
     assert summary.validation_ndcg >= max(record.validation_ndcg for record in summary.curve)
-    scorer = TowerScorer(load_towers(summary.folder), content=np.load(content), ids=id_rows(shop))
+    scorer = TowerScorer(load_towers(summary.folder), content=np.load(content), ids=compute_id_rows(shop))
     reported = evaluate([scorer], shop, parts=("validation",), settings=settings.evaluation, seed=0)
-    assert reported.figure("validation", "towers", "masked", "ndcg@10") == pytest.approx(summary.validation_ndcg)
+    assert reported.find_figure("validation", "towers", "masked", "ndcg@10") == pytest.approx(summary.validation_ndcg)
 
 
 def test_a_finished_training_is_taken_and_an_equal_one_gives_equal_weights(
@@ -73,11 +73,11 @@ def test_a_finished_training_is_taken_and_an_equal_one_gives_equal_weights(
     again = train_selected(shop.folder, content, settings=small(tmp_path, reuse=False))
     assert [summary.reused for summary in (first, taken, again)] == [False, True, False]
     assert first.folder == taken.folder == again.folder
-    assert first.weights_sha256 == taken.weights_sha256 == again.weights_sha256 == weights_hash(again.folder)
+    assert first.weights_sha256 == taken.weights_sha256 == again.weights_sha256 == hash_weights(again.folder)
 
 
 def test_another_seed_is_another_training(shop: Histories, content: Path, tmp_path: Path) -> None:
     first = train_selected(shop.folder, content, settings=small(tmp_path))
-    other = train_selected(shop.folder, content, settings=small(tmp_path).overridden(seed=1))
+    other = train_selected(shop.folder, content, settings=small(tmp_path).override(seed=1))
     assert other.folder != first.folder
     assert other.weights_sha256 != first.weights_sha256

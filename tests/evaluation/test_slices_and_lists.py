@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 
 from learn.config.data import SplitSettings
 from learn.config.evaluation import EvaluationSettings
-from learn.evaluation.lists import NOTHING, centred_directions, list_figures, sample_examples, top_lists
-from learn.evaluation.slices import SLICES, slice_masks, tail_items
+from learn.evaluation.lists import NOTHING, centre_directions, list_figures, rank_lists, sample_examples
+from learn.evaluation.slices import SLICES, mark_slices, mark_tail_items
 from tests.evaluation.made_histories import TableScorer, in_memory, split_histories
 
 SETTINGS = EvaluationSettings(short_history=2, tail_share=0.3)
@@ -21,7 +21,7 @@ def test_each_slice_holds_the_examples_it_names() -> None:
     # The last item of each user is the target; the training part is what comes before.
     users = [[0, 1, 0, 1, 2], [0, 1, 2], [0, 0, 3], [4], [1, 0, 1]]
     histories, examples = in_memory(users, item_count=5)
-    masks = slice_masks(histories, examples, settings=SETTINGS)
+    masks = mark_slices(histories, examples, settings=SETTINGS)
     assert tuple(masks) == SLICES
     # Training counts: item 0 six times, item 1 four times, the others never.
     assert masks["cold_items"].tolist() == [True, True, True, True, False]
@@ -35,14 +35,14 @@ def test_users_without_anything_before_the_cut_are_new(tmp_path: Path) -> None:
     users = [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3], []]
     split = SplitSettings(method="by_date", validation_from="5", test_from="8")
     histories = split_histories(tmp_path, [*users, [4, 0]], item_count=10, split=split)
-    masks = slice_masks(histories, histories.examples("test"), settings=SETTINGS)
+    masks = mark_slices(histories, histories.open_examples("test"), settings=SETTINGS)
     assert masks["new_users"].tolist() == [False]
     assert masks["cold_items"].tolist() == [True]
 
 
 @given(st.lists(st.integers(0, 20), min_size=1, max_size=60).map(np.array), st.floats(0.01, 0.99))
 def test_the_tail_is_the_largest_that_stays_within_its_share(popularity: np.ndarray, share: float) -> None:
-    tail = tail_items(popularity, share=share)
+    tail = mark_tail_items(popularity, share=share)
     total = popularity.sum()
     assert popularity[tail].sum() <= share * total
     assert not tail[popularity == 0].any()
@@ -57,7 +57,7 @@ def test_lists_are_the_best_unseen_items() -> None:
     table = random.permuted(np.tile(np.arange(30.0), (6, 1)), axis=1).astype(np.float32)
     users = [random.integers(0, 30, size=8).tolist() for _ in range(6)]
     histories, examples = in_memory(users, item_count=30)
-    lists = top_lists(TableScorer(torch.from_numpy(table)), histories, examples, length=5, block_users=4)
+    lists = rank_lists(TableScorer(torch.from_numpy(table)), histories, examples, length=5, block_users=4)
     for row, items in enumerate(users):
         expected = [item for item in np.argsort(-table[row]).tolist() if item not in items[:-1]][:5]
         assert lists[row].tolist() == expected
@@ -66,7 +66,7 @@ def test_lists_are_the_best_unseen_items() -> None:
 def test_places_nobody_can_fill_are_left_empty() -> None:
     table = torch.tensor([[-torch.inf, 1.0, torch.nan, 2.0], [-torch.inf] * 4])
     histories, examples = in_memory([[3, 0], [1, 0]], item_count=4)
-    lists = top_lists(TableScorer(table), histories, examples, length=10, block_users=8)
+    lists = rank_lists(TableScorer(table), histories, examples, length=10, block_users=8)
     assert lists.tolist() == [[1, NOTHING, NOTHING, NOTHING], [NOTHING] * 4]
     found = list_figures(lists, histories, examples, settings=SETTINGS, content=np.eye(4, dtype=np.float32))
     assert found.filled == 1 / 8
@@ -91,7 +91,7 @@ def test_diversity_is_that_of_all_pairs() -> None:
     content = random.normal(size=(20, 6)).astype(np.float32) + 3
     lists = np.stack([random.choice(20, size=7, replace=False) for _ in range(5)])
     histories, examples = in_memory([[0, 1]] * 5, item_count=20)
-    units = centred_directions(content)
+    units = centre_directions(content)
     pairs = [[units[a] @ units[b] for place, a in enumerate(row) for b in row[place + 1 :]] for row in lists.tolist()]
     found = list_figures(lists, histories, examples, settings=SETTINGS, content=content)
     assert found.diversity == pytest.approx(1 - np.mean(pairs), abs=1e-5)

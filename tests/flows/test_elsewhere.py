@@ -48,8 +48,8 @@ def test_the_file_for_a_cluster_is_read_and_asks_for_retries() -> None:
     settings = MachineSettings.from_toml(CLUSTER.read_text(encoding="utf-8"))
     assert settings.retries > 0
     assert settings.timeout_minutes > 0
-    assert settings.of("encode").gpu == settings.of("towers").gpu == 1
-    assert settings.of("light") == Machine()
+    assert settings.find_machine("encode").gpu == settings.find_machine("towers").gpu == 1
+    assert settings.find_machine("light") == Machine()
 
 
 def test_one_machine_retries_nothing() -> None:
@@ -130,13 +130,13 @@ def imports_of_steps(flow: Path) -> list[str]:
 _WHERE = """
 import json, sys
 from pathlib import Path
-from learn.environment import settle
-settle()
+from learn.environment import configure_process
+configure_process()
 exec(sys.argv[1])
-from learn.serving.package import project_root
+from learn.serving.package import find_project_root
 ours = [module for name, module in sys.modules.items() if name.split(".")[0] in ("learn", "flows")]
 files = {str(Path(module.__file__).resolve()) for module in ours if getattr(module, "__file__", None)}
-print(json.dumps({"files": sorted(files), "root": str(project_root())}))
+print(json.dumps({"files": sorted(files), "root": str(find_project_root())}))
 """
 
 
@@ -249,7 +249,7 @@ def test_the_manifest_asks_for_what_the_file_of_machines_says(
         container = template["container"]
         assert container["image"] == IMAGE
         asked, limits = container["resources"]["requests"], container["resources"]["limits"]
-        machine = settings.of(WORK.get(step, "tables"))
+        machine = settings.find_machine(WORK.get(step, "tables"))
         assert float(asked["cpu"]) == machine.cpu
         assert asked["memory"] == f"{machine.memory_mb:.1f}M"
         assert asked["ephemeral-storage"] == f"{machine.disk_mb:.1f}M"

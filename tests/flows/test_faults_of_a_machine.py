@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.scale.small_run import Outcome, Place, prepare
-from learn.storage.atomic import write_whole
+from learn.storage.atomic import write_atomic
 
 pytestmark = pytest.mark.slow
 
@@ -56,11 +56,11 @@ def jumping(file: Path) -> Iterator[None]:
 
     def jump() -> None:
         for off_seconds in itertools.cycle(OFF_BY_SECONDS):
-            write_whole(file, str(off_seconds))
+            write_atomic(file, str(off_seconds))
             if ended.wait(JUMP_EVERY_SECONDS):
                 return
 
-    write_whole(file, "0")
+    write_atomic(file, "0")
     thread = threading.Thread(target=jump)
     thread.start()
     try:

@@ -77,7 +77,7 @@ def place(shop: Shop, tmp_path_factory: pytest.TempPathFactory) -> Workplace:
     """A bundle with its profile in it."""
     folder = tmp_path_factory.mktemp("monitor")
     scorer = shop.model.scorer
-    counts = pl.Series(shop.histories.popularity())
+    counts = pl.Series(shop.histories.count_popularity())
     bundle = write_bundle(
         folder / "bundle",
         towers=scorer.towers,

@@ -19,8 +19,8 @@ from tests.flows.made_tables import write_tables
 ROOT = Path(__file__).resolve().parents[2]
 _ASK = """
 from pathlib import Path
-from learn.environment import settle
-settle()
+from learn.environment import configure_process
+configure_process()
 from flows.retraining import retrain_on_verdict
 done = retrain_on_verdict(
     "retrain", rule="on-verdict", data=Path("shop"), promote="if-better", values={}, scratch=Path("scratch"),

@@ -9,7 +9,7 @@ import pytest
 
 # What Metaflow does: the process that carries the limit in its command starts another one for the task.
 PARENT = "import subprocess, sys; sys.exit(subprocess.run([sys.executable, '-c', sys.argv[1]]).returncode)"
-TASK = "from flows.cluster import tasks_at_once; print(tasks_at_once(40))"
+TASK = "from flows.cluster import count_parallel_tasks; print(count_parallel_tasks(40))"
 
 
 @pytest.mark.skipif(not Path("/proc/self/cmdline").exists(), reason="this system does not tell a process's command")

@@ -22,8 +22,8 @@ import pytest
 from learn.config.settings import Settings
 from learn.errors import ServingError
 from learn.evaluation.selection import train_selected
-from learn.model.checkpoint import weights_hash
-from learn.serving.parity import running_service
+from learn.model.checkpoint import hash_weights
+from learn.serving.parity import run_service
 from tests.flows.workplace import Finished, Workplace
 from tests.real_data import REAL
 
@@ -180,7 +180,7 @@ def test_nothing_half_written_is_left(first: Run) -> None:
 def test_the_built_service_answers(first: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENTOML_HOME", first.place.environment["BENTOML_HOME"])
     history = [json.loads(line)["item_id"] for line in _sample_items(first.place)[20:23]]
-    with running_service(first.artifacts["bento"]["bento_tag"]) as address, httpx.Client(base_url=address) as client:
+    with run_service(first.artifacts["bento"]["bento_tag"]) as address, httpx.Client(base_url=address) as client:
         answer = client.post("/recommend", json={"history": [*history, "unheard-of"], "k": 5})
         assert answer.status_code == 200
         body = answer.json()
@@ -195,7 +195,7 @@ def test_the_built_service_answers(first: Run, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_bento_that_is_not_there_is_one_clear_error(first: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("BENTOML_HOME", first.place.environment["BENTOML_HOME"])
-    with pytest.raises(ServingError, match="ended before it was ready"), running_service("learn_user_tower:nowhere"):
+    with pytest.raises(ServingError, match="ended before it was ready"), run_service("learn_user_tower:nowhere"):
         pass
 
 
@@ -231,7 +231,7 @@ def test_the_newest_stored_model_is_measured_beside_the_new_one_when_asked_for(f
 
 
 def test_training_anew_gives_the_same_weights(first: Run, tmp_path: Path) -> None:
-    settings = Settings.from_toml(RETRAINING).overridden(workspace=tmp_path)
+    settings = Settings.from_toml(RETRAINING).override(workspace=tmp_path)
     histories, content = Path(first.folders["histories"]), Path(first.folders["content"])
     again = train_selected(histories, content, settings=settings)
     assert not again.reused
@@ -263,7 +263,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(first: Run) ->
     resumed = ended(place, place.flow("resume"))
     assert re.search(r"Going on after epoch [123] of an interrupted training", resumed.out)
     assert resumed.artifacts["bundle"]["weights_sha256"] == first.artifacts["bundle"]["weights_sha256"]
-    assert weights_hash(Path(first.folders["towers"])) == first.artifacts["bundle"]["weights_sha256"]
+    assert hash_weights(Path(first.folders["towers"])) == first.artifacts["bundle"]["weights_sha256"]
     assert resumed.metrics_bytes == first.metrics_bytes
 
 

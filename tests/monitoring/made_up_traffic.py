@@ -14,10 +14,10 @@ import torch
 from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.data.splits import build_histories
-from learn.model.scorer import TowerScorer, id_rows
+from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.towers import Towers
 from learn.monitoring.profile import Profile, make_profile
-from learn.monitoring.requests import KnownHistories, WatchedModel, top_lists
+from learn.monitoring.requests import KnownHistories, WatchedModel, rank_known
 from learn.traffic.records import AnswerRecord, FeedbackRecord
 
 ITEMS, USERS, EACH, DAY = 150, 900, 12, 86_400.0
@@ -65,7 +65,7 @@ def make_shop(folder: Path) -> Shop:
     histories = Histories.open(split.folder)
     torch.manual_seed(0)
     content = rng.normal(size=(ITEMS, 24)).astype(np.float32)
-    ids = id_rows(histories)
+    ids = compute_id_rows(histories)
     towers = Towers(SETTINGS.towers, content_dimension=24, id_count=int((ids >= 0).sum()))
     model = WatchedModel("v1", "0" * 64, items, TowerScorer(towers, content=content, ids=ids))
     return Shop(histories, model, make_profile(histories, model, settings=SETTINGS), interactions, items)
@@ -93,7 +93,7 @@ def requests_of(shop: Shop, *, seed: int, count: int = 800) -> list[AnswerRecord
     at = rng.integers(windows[users], stops[users])
     lengths = at - starts[users]
     flat = np.concatenate([histories.items[start:stop] for start, stop in zip(starts[users], at, strict=True)])
-    lists, scores = top_lists(KnownHistories.of(flat.astype(np.int32), lengths), shop.model.scorer, k=5)
+    lists, scores = rank_known(KnownHistories.from_flat(flat.astype(np.int32), lengths), shop.model.scorer, k=5)
     ids = np.asarray(histories.item_ids)
     cut = np.cumsum(lengths)
     return [

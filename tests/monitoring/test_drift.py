@@ -14,8 +14,8 @@ import pytest
 from learn.config.operations import DriftSettings
 from learn.errors import DriftError, StorageError
 from learn.monitoring.drift import measure_drift
-from learn.monitoring.drift_tests import drifted_columns
-from learn.monitoring.samples import Window, column_samples
+from learn.monitoring.drift_tests import judge_columns
+from learn.monitoring.samples import Window, draw_column_samples
 from learn.monitoring.summary import ColumnDrift
 from tests.monitoring.made_up_shop import ITEM_COUNT, draw_window, shop_items, shop_vectors
 
@@ -24,8 +24,8 @@ MEGABYTE = 1_000_000
 
 
 def verdicts(reference: Window, current: Window, *, seed: int = 0) -> dict[str, ColumnDrift]:
-    samples = column_samples(reference, current, settings=SETTINGS, seed=seed)
-    return {column.name: column for column in drifted_columns(samples, settings=SETTINGS, seed=seed)}
+    samples = draw_column_samples(reference, current, settings=SETTINGS, seed=seed)
+    return {column.name: column for column in judge_columns(samples, settings=SETTINGS, seed=seed)}
 
 
 def drifted(reference: Window, current: Window, *, seed: int = 0) -> set[str]:

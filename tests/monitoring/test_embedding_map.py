@@ -10,7 +10,7 @@ import pytest
 
 from learn.monitoring.embedding_map import OTHER
 from learn.monitoring.embedding_map import map_embeddings as embedding_map
-from learn.monitoring.summary import telling_columns
+from learn.monitoring.summary import choose_trend_columns
 from tests.made_up_run import made_up_trend
 from tests.monitoring.made_up_traffic import Shop, make_shop
 
@@ -60,4 +60,4 @@ def test_without_vectors_or_categories_there_is_less_to_show(shop: Shop) -> None
 
 
 def test_a_trend_shows_the_columns_that_moved_most() -> None:
-    assert telling_columns(made_up_trend(), count=2) == ["item_popularity", "price"]
+    assert choose_trend_columns(made_up_trend(), count=2) == ["item_popularity", "price"]

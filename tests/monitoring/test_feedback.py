@@ -13,7 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from learn.config.operations import MonitoringSettings
-from learn.monitoring.feedback import LiveFeedback, Sums, difference, measure_feedback, rate
+from learn.monitoring.feedback import LiveFeedback, Sums, compare_rates, compute_rate, measure_feedback
 from learn.traffic.reader import read_traffic
 from learn.traffic.records import AnswerRecord, FeedbackRecord
 from tests.monitoring.made_up_traffic import NOW, write_log
@@ -175,7 +175,7 @@ def test_intervals_over_people_hold_the_truth_where_their_lists_are_alike() -> N
     for _ in range(300):
         lists = rng.integers(1, 9, 200).astype(float)
         gains = rng.binomial(lists.astype(int), rng.beta(0.4, 1.6, 200)).astype(float)
-        found = rate(_person_sums(lists, gains))
+        found = compute_rate(_person_sums(lists, gains))
         assert found is not None
         held += found.low <= 0.2 <= found.high
     assert 0.91 <= held / 300 <= 0.98
@@ -189,10 +189,10 @@ def test_equal_arms_raise_few_alarms_where_lists_of_a_person_are_alike() -> None
         for _ in range(2):
             lists = rng.integers(1, 9, 200).astype(float)
             gains = rng.binomial(lists.astype(int), rng.beta(0.4, 1.6, 200)).astype(float)
-            rates.append(rate(_person_sums(lists, gains)))
+            rates.append(compute_rate(_person_sums(lists, gains)))
         assert rates[0] is not None
         assert rates[1] is not None
-        alarms += difference(rates[0], rates[1]).p_value <= 0.05
+        alarms += compare_rates(rates[0], rates[1]).p_value <= 0.05
     assert alarms <= 27
 
 
@@ -200,28 +200,28 @@ def test_with_one_list_a_person_it_is_the_two_proportion_test() -> None:
     parts = []
     for people, hits in ((400, 80), (500, 140)):
         gains = np.repeat([1.0, 0.0], [hits, people - hits])
-        found = rate(_person_sums(np.ones(people), gains))
+        found = compute_rate(_person_sums(np.ones(people), gains))
         assert found is not None
         parts.append(found)
     share = (80 / 400, 140 / 500)
     error = math.sqrt(share[0] * (1 - share[0]) / 400 + share[1] * (1 - share[1]) / 500)
     expected = math.erfc(abs(share[1] - share[0]) / error / math.sqrt(2))
-    assert difference(parts[0], parts[1]).p_value == pytest.approx(expected, rel=0.03)
+    assert compare_rates(parts[0], parts[1]).p_value == pytest.approx(expected, rel=0.03)
 
 
 def test_a_rate_that_fell_to_nothing_is_found() -> None:
     hits = np.repeat([1.0, 0.0], [90, 210])
-    rates = [rate(_person_sums(np.ones(300), gains)) for gains in (hits, np.zeros(300))]
+    rates = [compute_rate(_person_sums(np.ones(300), gains)) for gains in (hits, np.zeros(300))]
     assert rates[0] is not None
     assert rates[1] is not None
-    assert difference(rates[0], rates[1]).p_value < 1e-6
-    assert difference(rates[1], rates[1]).p_value == 1
+    assert compare_rates(rates[0], rates[1]).p_value < 1e-6
+    assert compare_rates(rates[1], rates[1]).p_value == 1
 
 
 @given(st.lists(st.tuples(st.integers(1, 6), st.floats(0, 1)), min_size=1, max_size=30))
 def test_a_rate_lies_in_its_interval_and_both_between_0_and_1(people: list[tuple[int, float]]) -> None:
     lists = np.asarray([count for count, _ in people], dtype=float)
-    found = rate(_person_sums(lists, lists * np.asarray([share for _, share in people])))
+    found = compute_rate(_person_sums(lists, lists * np.asarray([share for _, share in people])))
     assert found is not None
     assert 0 <= found.low <= found.value + 1e-9
     assert found.value - 1e-9 <= found.high <= 1

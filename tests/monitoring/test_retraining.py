@@ -19,7 +19,7 @@ from learn.monitoring.retraining import (
     Retraining,
     RetrainState,
     Trained,
-    backoff,
+    compute_backoff,
     read_state,
     retrain,
     write_state,
@@ -120,7 +120,7 @@ def test_a_damaged_state_is_one_clear_error(tmp_path: Path, text: str) -> None:
 @given(st.integers(0, 10_000), st.floats(0, 1_000), st.floats(0, 1_000))
 def test_the_wait_grows_with_failures_up_to_its_bound(failures: int, hours: float, most: float) -> None:
     settings = MonitoringSettings(retrain_backoff_hours=hours, retrain_backoff_most_hours=most)
-    waits = [backoff(count, settings) for count in (0, failures, failures + 1)]
+    waits = [compute_backoff(count, settings) for count in (0, failures, failures + 1)]
     assert waits == sorted(waits)
     assert waits[0] == timedelta(0)
     assert waits[-1] <= timedelta(hours=most)

@@ -16,9 +16,9 @@ from learn.data.histories import Histories
 from learn.data.splits import build_histories
 from learn.errors import DataError, DriftError
 from learn.model.checkpoint import save_towers
-from learn.model.scorer import TowerScorer, id_rows
+from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.towers import Towers
-from learn.monitoring.drift import newest_window, run_drift, training_window
+from learn.monitoring.drift import build_newest_window, build_training_window, run_drift
 from learn.monitoring.summary import DriftSummary
 from tests.content.tiny_models import save_bert
 
@@ -45,7 +45,7 @@ class Ran:
             current=current,
             scratch=scratch,
             report=scratch / "drift.html",
-            settings=self.settings.overridden(drift__on_drift=on_drift),
+            settings=self.settings.override(drift__on_drift=on_drift),
         )
 
 
@@ -87,7 +87,7 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
     content = collect_vectors(plan, [encode_shard(plan, shard) for shard in plan.shards], destination=folder).path
     torch.manual_seed(0)
     width = np.load(content, mmap_mode="r").shape[1]
-    towers = Towers(settings.towers, content_dimension=width, id_count=int((id_rows(histories) >= 0).sum()))
+    towers = Towers(settings.towers, content_dimension=width, id_count=int((compute_id_rows(histories) >= 0).sum()))
     save_towers(towers, folder / "towers")
     return Ran(folder, histories, content, folder / "towers", settings)
 
@@ -95,10 +95,12 @@ def ran(tmp_path_factory: pytest.TempPathFactory) -> Ran:
 def test_the_windows_are_the_training_part_and_what_came_last(ran: Ran) -> None:
     vectors = np.load(ran.content)
     width = vectors.shape[1]
-    towers = Towers(ran.settings.towers, content_dimension=width, id_count=int((id_rows(ran.histories) >= 0).sum()))
-    scorer = TowerScorer(towers, content=vectors, ids=id_rows(ran.histories))
-    reference = training_window(ran.histories, titles(), scorer, settings=ran.settings)
-    newest = newest_window(ran.histories, titles(), scorer, settings=ran.settings)
+    towers = Towers(
+        ran.settings.towers, content_dimension=width, id_count=int((compute_id_rows(ran.histories) >= 0).sum())
+    )
+    scorer = TowerScorer(towers, content=vectors, ids=compute_id_rows(ran.histories))
+    reference = build_training_window(ran.histories, titles(), scorer, settings=ran.settings)
+    newest = build_newest_window(ran.histories, titles(), scorer, settings=ran.settings)
     cuts = ran.histories.split
     assert reference.interactions["timestamp"].max() < cuts["validation_from"]
     assert newest.interactions["timestamp"].min() >= cuts["test_from"]
@@ -112,7 +114,7 @@ def test_the_windows_are_the_training_part_and_what_came_last(ran: Ran) -> None:
 
 
 def test_held_out_items_say_nothing_of_activity(ran: Ran, tmp_path: Path) -> None:
-    settings = ran.settings.overridden(split__method="leave_one_out")
+    settings = ran.settings.override(split__method="leave_one_out")
     split = build_histories(ran.folder / "tables", tmp_path / "histories", settings=settings.split)
     held_out = Ran(ran.folder, Histories.open(split.folder), ran.content, ran.towers, settings)
     found = {column.name: column.status for column in held_out.drift(scratch=tmp_path).columns}

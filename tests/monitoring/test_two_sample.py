@@ -13,8 +13,8 @@ from learn.monitoring.drift_tests import (
     compare_counts,
     compare_numbers,
     compare_vectors,
-    enough_permutations,
-    holm,
+    correct_holm,
+    count_permutations,
 )
 
 PERMUTATIONS = 999
@@ -73,18 +73,18 @@ def test_the_windows_can_change_places_and_bins_their_order(counts: list[tuple[i
 
 @given(st.lists(st.floats(0, 1), max_size=20))
 def test_holm_keeps_the_order_and_never_shrinks(p_values: list[float]) -> None:
-    adjusted = holm(p_values)
+    adjusted = correct_holm(p_values)
     assert all(p <= corrected <= 1 for p, corrected in zip(p_values, adjusted, strict=True))
     order = np.argsort(p_values, kind="stable")
     assert np.all(np.diff(np.asarray(adjusted)[order]) >= 0)
 
 
 def test_holm_by_hand() -> None:
-    assert holm([0.01, 0.04, 0.03]) == pytest.approx((0.03, 0.06, 0.06))
+    assert correct_holm([0.01, 0.04, 0.03]) == pytest.approx((0.03, 0.06, 0.06))
 
 
 def test_the_smallest_p_value_can_pass_the_correction() -> None:
-    permutations = enough_permutations(100, tests=30, significance=0.01)
+    permutations = count_permutations(100, tests=30, significance=0.01)
     assert 30 / (permutations + 1) < 0.01
 
 

@@ -13,9 +13,9 @@ import pytest
 from learn.config.settings import Settings
 from learn.errors import DriftError, SettingsError
 from learn.monitoring.profile import read_profile, write_profile
-from learn.monitoring.verdict import Watched
+from learn.monitoring.verdict import MonitorResult
+from learn.monitoring.watch import choose_source, parse_window_begin, read_source
 from learn.monitoring.watch import monitor as watch
-from learn.monitoring.watch import one_source, read_source, window_begin
 from learn.traffic.records import AnswerRecord, FeedbackRecord
 from tests.monitoring.made_up_traffic import (
     SETTINGS,
@@ -30,12 +30,12 @@ from tests.monitoring.made_up_traffic import (
 
 def watched(
     shop: Shop, folder: Path, *records: AnswerRecord | FeedbackRecord, settings: Settings = SETTINGS, **window: str
-) -> Watched:
+) -> MonitorResult:
     read = read_source(write_log(folder / "log", *records), folder / "read", settings=settings, **window)
     return watch(read, shop.profile, shop.model, run_id="7", reports=folder / "reports", settings=settings)
 
 
-def rules(found: Watched) -> set[str]:
+def rules(found: MonitorResult) -> set[str]:
     return {reason.rule for reason in found.verdict.reasons}
 
 
@@ -49,9 +49,9 @@ def table_folder(folder: Path, items: pl.DataFrame, interactions: pl.DataFrame) 
 def test_exactly_one_source_must_be_named() -> None:
     for named in (("", ""), ("log", "table")):
         with pytest.raises(SettingsError, match="Name one folder"):
-            one_source(*named)
+            choose_source(*named)
     with pytest.raises(SettingsError, match="one begin"):
-        window_begin("2026-01-01", days=3)
+        parse_window_begin("2026-01-01", days=3)
 
 
 def test_a_moment_that_is_none_is_refused(shop: Shop, tmp_path: Path) -> None:

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from numpy.typing import NDArray
 
 from learn.errors import DriftError
-from learn.monitoring.samples import Window, history_window, positions_from, table_window
+from learn.monitoring.samples import Window, build_history_window, build_table_window, find_positions
 
 ITEMS = pl.DataFrame({"item_id": ["a", "b", "c"], "title": ["red mug", "blue mug", "lamp"]})
 
@@ -33,12 +33,12 @@ def test_vectors_of_another_catalogue_are_refused() -> None:
 def test_tables_without_a_common_item_are_refused() -> None:
     table = pl.DataFrame({"user_id": ["u"], "item_id": ["z"], "timestamp": [1.0]})
     with pytest.raises(DriftError, match="None of the interactions"):
-        table_window("current", interactions=table, items=ITEMS)
+        build_table_window("current", interactions=table, items=ITEMS)
 
 
 def test_a_table_window_numbers_the_items_and_leaves_unknown_ones_out() -> None:
     table = pl.DataFrame({"user_id": ["u", "v", "v"], "item_id": ["c", "z", "a"], "timestamp": [1.0, 2.0, 3.0]})
-    window = table_window("current", interactions=table, items=ITEMS)
+    window = build_table_window("current", interactions=table, items=ITEMS)
     assert window.interactions["item"].to_list() == [2, 0]
     assert window.interactions.columns == ["item", "user", "timestamp"]
 
@@ -49,10 +49,12 @@ def test_two_windows_part_every_history_at_the_moment(histories: list[list[int]]
     times = np.asarray([time for history in histories for time in sorted(history)], dtype=np.float64)
     offsets = np.concatenate([[0], np.cumsum([len(history) for history in histories])]).astype(np.int64)
     indices = (np.arange(len(times)) % 3).astype(np.int32)
-    cut = positions_from(moment, offsets=offsets, timestamps=times)
+    cut = find_positions(moment, offsets=offsets, timestamps=times)
 
     def window(starts: NDArray[np.int64], stops: NDArray[np.int64]) -> pl.DataFrame:
-        made = history_window("w", starts=starts, stops=stops, item_indices=indices, timestamps=times, items=ITEMS)
+        made = build_history_window(
+            "w", starts=starts, stops=stops, item_indices=indices, timestamps=times, items=ITEMS
+        )
         return made.interactions
 
     before, after = window(offsets[:-1], cut), window(cut, offsets[1:])

@@ -53,7 +53,7 @@ def made_up_parts(settings: TowerSettings | None = None, *, item_count: int = IT
     shape = settings or TowerSettings(dimension=16, max_history=12)
     towers = Towers(shape, content_dimension=CONTENT_DIMENSION, id_count=item_count).eval()
     content = torch.from_numpy(draw.standard_normal((item_count, CONTENT_DIMENSION), dtype=np.float32))
-    inputs = towers.item_inputs(content, torch.arange(item_count))
+    inputs = towers.compute_item_inputs(content, torch.arange(item_count))
     items = pl.DataFrame(
         {
             "item_id": [item_id(row) for row in range(item_count)],
@@ -72,7 +72,7 @@ def made_up_parts(settings: TowerSettings | None = None, *, item_count: int = IT
         towers=towers,
         items=items,
         item_inputs=inputs.numpy(),
-        item_vectors=towers.item_vectors(inputs).numpy(),
+        item_vectors=towers.encode_items(inputs).numpy(),
         manifest=manifest,
     )
 

@@ -10,8 +10,8 @@ import torch
 
 from learn.config.settings import Settings
 from learn.content.encoder import load_encoder
-from learn.content.fingerprint import fingerprint_encoder
-from learn.content.prompt import ItemPrompt, rows_of, texts_of
+from learn.content.fingerprint import compute_fingerprint
+from learn.content.prompt import ItemPrompt, join_fields, split_fields
 from learn.content.source import resolve_encoder
 from learn.model.towers import Towers
 from learn.registry.bundle import Manifest
@@ -50,9 +50,9 @@ def readable_parts(
         }
     )
     prompt, source = ItemPrompt(settings.content), resolve_encoder(str(encoder))
-    texts = texts_of(prompt.render(items), blocks=prompt.blocks)
+    texts = split_fields(prompt.render(items), blocks=prompt.blocks)
     vectors = load_encoder(settings.content, source=source, threads=1).encode(texts)
-    content = torch.from_numpy(rows_of(vectors, texts, blocks=prompt.blocks))
+    content = torch.from_numpy(join_fields(vectors, texts, blocks=prompt.blocks))
     torch.manual_seed(seed)
     towers = Towers(settings.towers, content_dimension=content.shape[1], id_count=TRAINED).eval()
     towers.whitening.fit(content)
@@ -64,12 +64,12 @@ def readable_parts(
     # The text decides, so that what is close can be told from the titles.
     towers.text.weight.fill_(20.0)
     rows = torch.tensor([row if row < TRAINED else -1 for row in range(count)])
-    inputs = towers.item_inputs(content, rows)
-    fingerprint = fingerprint_encoder(source, settings.content, template_version=prompt.template_version)
+    inputs = towers.compute_item_inputs(content, rows)
+    fingerprint = compute_fingerprint(source, settings.content, template_version=prompt.template_version)
     return BundleParts(
         towers=towers,
         items=items,
         item_inputs=inputs.numpy(),
-        item_vectors=towers.item_vectors(inputs).numpy(),
+        item_vectors=towers.encode_items(inputs).numpy(),
         manifest=Manifest(data_version=data_version, encoder_fingerprint=fingerprint.digest, settings=settings),
     )

@@ -97,7 +97,7 @@ def test_what_needs_a_key_is_let_in_with_any_right_one(keys_for: str, keyed: set
 def test_keys_come_from_a_file_too(tmp_path: Path) -> None:
     path = tmp_path / "keys"
     path.write_text(f"{KEY}\n\n {OTHER} \n")
-    keys = ApiKeys.of({"LEARN_SERVING_KEYS_FILE": str(path)})
+    keys = ApiKeys.from_environment({"LEARN_SERVING_KEYS_FILE": str(path)})
     assert keys.holds(KEY.encode())
     assert keys.holds(OTHER.encode())
     assert not keys.holds(b"")
@@ -106,9 +106,9 @@ def test_keys_come_from_a_file_too(tmp_path: Path) -> None:
 
 def test_wrong_keys_stop_the_start_and_are_not_shown(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="shorter than 16") as caught:
-        ApiKeys.of({"LEARN_SERVING_KEYS": f"{KEY},shorty"})
+        ApiKeys.from_environment({"LEARN_SERVING_KEYS": f"{KEY},shorty"})
     assert "shorty" not in str(caught.value)
     with pytest.raises(SettingsError, match="cannot be read"):
-        ApiKeys.of({"LEARN_SERVING_KEYS_FILE": str(tmp_path / "nowhere")})
+        ApiKeys.from_environment({"LEARN_SERVING_KEYS_FILE": str(tmp_path / "nowhere")})
     with pytest.raises(SettingsError, match="there is none"):
         KeyGuard(Handler(), {"LEARN_OPERATIONS_KEYS_FOR": "all"})

@@ -9,7 +9,7 @@ import pytest
 from learn.config.settings import Settings
 from learn.errors import BundleError
 from learn.registry.bundle import read_bundle
-from learn.retrieval import AnnIndex, Candidates, StackedRows, build_index, measured_recall, rank, rank_exactly
+from learn.retrieval import AnnIndex, AppendableMatrix, Candidates, build_index, measure_recall, rank, rank_exactly
 from learn.serving.recommender import Recommender
 from tests.serving.made_up_model import BundleParts, item_id
 
@@ -29,19 +29,19 @@ def index(tmp_path_factory: pytest.TempPathFactory) -> AnnIndex:
 
 
 def test_the_graph_finds_almost_all_of_the_best(index: AnnIndex) -> None:
-    assert measured_recall(index, VECTORS, QUERIES) > 0.98
+    assert measure_recall(index, VECTORS, QUERIES) > 0.98
 
 
 @pytest.mark.parametrize("share", [None, 0.5, 0.02])
 def test_filters_hold_and_k_come_back(share: float | None, index: AnnIndex) -> None:
-    stacked = StackedRows(VECTORS, ADDED)
+    stacked = AppendableMatrix(VECTORS, ADDED)
     seen = np.array([3, 9, COUNT + 1])
     rows = None if share is None else np.flatnonzero(np.random.default_rng(1).random(len(stacked)) < share)
     rows = None if rows is None else rows[~np.isin(rows, seen)]
     found = wanted = 0
     for query in QUERIES:
-        hits = rank(stacked, query, Candidates(rows, seen), index).best(10)
-        exact = rank_exactly(stacked, query, Candidates(rows, seen)).best(10)
+        hits = rank(stacked, query, Candidates(rows, seen), index).select_best(10)
+        exact = rank_exactly(stacked, query, Candidates(rows, seen)).select_best(10)
         assert len(hits.rows) == 10
         assert not np.isin(hits.rows, seen).any()
         assert rows is None or np.isin(hits.rows, rows).all()
@@ -51,19 +51,19 @@ def test_filters_hold_and_k_come_back(share: float | None, index: AnnIndex) -> N
 
 
 def test_what_the_graph_does_not_hold_is_found_too(index: AnnIndex) -> None:
-    stacked = StackedRows(VECTORS, ADDED)
+    stacked = AppendableMatrix(VECTORS, ADDED)
     for place, vector in enumerate(ADDED):
-        best = rank(stacked, vector * 10, Candidates(None, NOBODY), index).best(1)
-        exact = rank_exactly(stacked, vector * 10, Candidates(None, NOBODY)).best(1)
+        best = rank(stacked, vector * 10, Candidates(None, NOBODY), index).select_best(1)
+        exact = rank_exactly(stacked, vector * 10, Candidates(None, NOBODY)).select_best(1)
         assert best.rows.tolist() == exact.rows.tolist()
         assert best.rows[0] in (COUNT + place, exact.rows[0])
 
 
 def test_few_items_are_ranked_whole(index: AnnIndex) -> None:
     rows = np.array([1, 7, 100])
-    stacked = StackedRows.of(VECTORS)
-    assert set(rank(stacked, QUERIES[0], Candidates(rows, NOBODY), index).best(10).rows) == {1, 7, 100}
-    assert len(rank(stacked, QUERIES[0], Candidates(None, NOBODY), index).best(COUNT + 9).rows) == COUNT
+    stacked = AppendableMatrix.from_rows(VECTORS)
+    assert set(rank(stacked, QUERIES[0], Candidates(rows, NOBODY), index).select_best(10).rows) == {1, 7, 100}
+    assert len(rank(stacked, QUERIES[0], Candidates(None, NOBODY), index).select_best(COUNT + 9).rows) == COUNT
 
 
 def large_parts(parts: BundleParts) -> BundleParts:

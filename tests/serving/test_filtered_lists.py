@@ -135,7 +135,7 @@ def test_several_caps_all_hold(recommender: Recommender, bundle: Bundle) -> None
 
 
 def likeness(recommender: Recommender, answer: Recommendation) -> float:
-    vectors, _ = recommender.item_vectors(ids(answer))
+    vectors, _ = recommender.encode_items(ids(answer))
     units = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     cosines = units @ units.T
     return float(cosines[np.triu_indices(len(units), 1)].mean())
@@ -179,7 +179,7 @@ def test_a_filter_that_does_not_fit_is_refused_by_name(
 
 
 def test_similar_items_are_the_nearest_by_cosine(recommender: Recommender, bundle: Bundle) -> None:
-    answer = recommender.similar_items(item_id(9), k=5)
+    answer = recommender.find_similar_items(item_id(9), k=5)
     units = bundle.item_vectors / np.linalg.norm(bundle.item_vectors, axis=1, keepdims=True)
     cosines = units @ units[9]
     cosines[9] = -np.inf
@@ -189,20 +189,20 @@ def test_similar_items_are_the_nearest_by_cosine(recommender: Recommender, bundl
 
 def test_similar_items_keep_to_the_filters(recommender: Recommender, bundle: Bundle) -> None:
     filters = Filters(include_only=Selection(columns={"brand": AnyOf(("brand 2",))}))
-    answer = recommender.similar_items(item_id(9), k=ITEM_COUNT, filters=filters)
+    answer = recommender.find_similar_items(item_id(9), k=ITEM_COUNT, filters=filters)
     assert set(ids(answer)) == set(bundle.items.filter(pl.col("brand") == "brand 2")["item_id"]) - {item_id(9)}
 
 
 def test_an_unknown_item_has_no_similar_ones(recommender: Recommender) -> None:
     with pytest.raises(KeyError):
-        recommender.similar_items("?", k=3)
+        recommender.find_similar_items("?", k=3)
 
 
 def test_vectors_are_what_the_scores_are_made_of(recommender: Recommender) -> None:
-    user, unknown = recommender.user_vector([*HISTORY, "?"])
-    items, missing = recommender.item_vectors([item_id(40), "!", item_id(41), item_id(40)])
+    user, unknown = recommender.encode_user([*HISTORY, "?"])
+    items, missing = recommender.encode_items([item_id(40), "!", item_id(41), item_id(40)])
     assert (unknown, missing) == (("?",), ("!",))
     assert user is not None
     scores = {item.item_id: item.score for item in recommender.recommend(HISTORY, k=ITEM_COUNT).items}
     np.testing.assert_allclose(items @ user, [scores[item_id(row)] for row in (40, 41, 40)], atol=1e-6)
-    assert recommender.user_vector(["?"])[0] is None
+    assert recommender.encode_user(["?"])[0] is None

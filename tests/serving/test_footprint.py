@@ -9,7 +9,7 @@ import pytest
 from learn.config.evaluation import GateSettings
 from learn.registry.bundle import Bundle, GateDecision, read_bundle, record_decision
 from learn.registry.store import store_bundle
-from learn.serving.release import Footprint, footprint_rules, measure_footprint
+from learn.serving.release import Footprint, judge_footprint, measure_footprint
 from tests.serving.made_up_model import BundleParts, made_up_histories
 
 
@@ -30,7 +30,7 @@ def test_a_bundle_is_weighed_with_all_its_files(bundle: Bundle) -> None:
 )
 def test_a_budget_holds_up_to_its_last_byte(found: Footprint, passed: dict[str, bool]) -> None:
     budgets = GateSettings(max_bundle_bytes=1_000, max_latency_milliseconds=5.0)
-    rules = {rule.name: rule for rule in footprint_rules(found, settings=budgets)}
+    rules = {rule.name: rule for rule in judge_footprint(found, settings=budgets)}
     assert {name: rule.passed for name, rule in rules.items()} == passed
     assert all(("within the budget" in rule.said) is rule.passed for rule in rules.values())
 

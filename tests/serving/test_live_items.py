@@ -56,7 +56,7 @@ def test_a_new_item_is_recommended_at_once_to_users_who_chose_items_like_it(
     assert recommended(recommender, ["new"])[0] == "i5"
     to_others = [recommended(recommender, [f"i{row}"], k=3) for row in range(20, 60)]
     assert sum("new" in found for found in to_others) < 10
-    assert recommender.similar_items("i5", k=1).items[0].title == NEW_TITLE
+    assert recommender.find_similar_items("i5", k=1).items[0].title == NEW_TITLE
 
 
 def test_a_new_item_is_read_as_an_item_that_was_never_trained_on(
@@ -64,7 +64,7 @@ def test_a_new_item_is_read_as_an_item_that_was_never_trained_on(
 ) -> None:
     live, recommender = started(tmp_path, readable_bundle)
     live.upsert([ItemPatch("twin", {"title": title_of(TRAINED + 2)}), ItemPatch("half", {"title": title_of(3)})])
-    found, _ = recommender.item_vectors(["twin", "half"])
+    found, _ = recommender.encode_items(["twin", "half"])
     np.testing.assert_allclose(found[0], readable.item_vectors[TRAINED + 2], atol=1e-3)
     assert not np.allclose(found[1], readable.item_vectors[3], atol=1e-2)
 
@@ -73,12 +73,12 @@ def test_a_new_item_of_a_model_with_field_vectors_is_read_field_by_field(tmp_pat
     parts = readable_parts(tmp_path / "encoder", field_vectors=("title", "brand"))
     live, recommender = started(tmp_path / "state", read_bundle(parts.write(tmp_path / "bundle")))
     live.upsert([ItemPatch("twin", {"title": title_of(TRAINED + 2)}), NEW])
-    found, _ = recommender.item_vectors(["twin"])
+    found, _ = recommender.encode_items(["twin"])
     np.testing.assert_allclose(found[0], parts.item_vectors[TRAINED + 2], atol=1e-3)
     assert recommended(recommender, ["i5"])[0] == "new"
     with pytest.raises(RequestError, match="some text to read"):
         live.upsert([ItemPatch("mute", {"shelf": "s1"})])
-    free_text = live.encoder_of(recommender).encode(["a text of a visitor", "one\x1fwith\x1fmany\x1fseparators"])
+    free_text = live.find_encoder(recommender).encode(["a text of a visitor", "one\x1fwith\x1fmany\x1fseparators"])
     np.testing.assert_allclose(np.linalg.norm(free_text, axis=1), 1, atol=1e-5)
 
 
@@ -107,7 +107,7 @@ def test_a_later_model_takes_up_the_items_with_its_own_towers(
     live.attach(new)
     assert recommended(new, ["i5"])[0] == "new"
     assert "i8" not in new.catalogue.rows
-    assert not np.allclose(new.item_vectors(["new"])[0], old.item_vectors(["new"])[0])
+    assert not np.allclose(new.encode_items(["new"])[0], old.encode_items(["new"])[0])
     live.upsert([ItemPatch("newer", {"title": title_of(6)})])
     assert {"newer", "new"} <= old.catalogue.rows.keys() & new.catalogue.rows.keys()
 
@@ -123,15 +123,15 @@ def test_a_later_model_with_another_encoder_reads_the_items_anew(readable_bundle
 
 def test_a_change_that_is_not_in_the_text_keeps_the_vector(readable_bundle: Bundle, tmp_path: Path) -> None:
     live, recommender = started(tmp_path, readable_bundle)
-    before, _ = recommender.item_vectors(["i7"])
+    before, _ = recommender.encode_items(["i7"])
     live.upsert([ItemPatch("i7", {"shelf": "s9", "in_stock": True})])
-    np.testing.assert_array_equal(recommender.item_vectors(["i7"])[0], before)
+    np.testing.assert_array_equal(recommender.encode_items(["i7"])[0], before)
     in_stock = Filters(include_only=Selection(columns={"in_stock": AnyOf((True,))}))
     assert [item.item_id for item in recommender.recommend(["i1"], k=5, filters=in_stock).items] == ["i7"]
     live.upsert([ItemPatch("i7", {"title": title_of(50)})])
-    assert not np.allclose(recommender.item_vectors(["i7"])[0], before)
+    assert not np.allclose(recommender.encode_items(["i7"])[0], before)
     live.upsert([ItemPatch("i7", {"title": title_of(7)})])
-    np.testing.assert_array_equal(recommender.item_vectors(["i7"])[0], before)
+    np.testing.assert_array_equal(recommender.encode_items(["i7"])[0], before)
     assert len(recommender.catalogue) == COUNT
     assert recommended(recommender, [], k=COUNT).count("i7") == 1
 
@@ -161,7 +161,7 @@ def test_a_wrong_item_is_refused_and_nothing_is_changed(
     with pytest.raises(RequestError, match=said):
         live.upsert([NEW, patch])
     assert "new" not in recommender.catalogue.rows
-    assert ItemStore(tmp_path).all_patches() == []
+    assert ItemStore(tmp_path).read_all_patches() == []
 
 
 def test_another_encoder_in_the_place_of_the_bundles_is_refused(readable: BundleParts, tmp_path: Path) -> None:
@@ -193,7 +193,7 @@ def test_many_threads_may_change_and_ask_at_once(readable_bundle: Bundle, tmp_pa
 
     def work(number: int) -> None:
         live.upsert([ItemPatch(f"n{number}", {"title": f"{title_of(number)} a"})])
-        live.encoder_of(recommender).encode([title_of(number)])
+        live.find_encoder(recommender).encode([title_of(number)])
         for _ in range(20):
             assert len(recommended(recommender, [f"n{number}", "i3"], k=10)) == 10
         if number % 2:

@@ -9,7 +9,7 @@ import bentoml
 import pytest
 
 from learn.errors import RequestError
-from learn.serving.answers import named
+from learn.serving.answers import name_field
 from learn.serving.observability import JsonLines, is_about_a_fault
 
 
@@ -44,7 +44,7 @@ class ConflictError(bentoml.exceptions.BentoMLException):
         (ValueError("a fault of ours"), True),
         (bentoml.exceptions.BentoMLException("a fault of ours"), True),
         (ConflictError("theirs"), False),
-        (named(RequestError("what they sent", where="k")), False),
+        (name_field(RequestError("what they sent", where="k")), False),
     ],
 )
 def test_what_clients_get_wrong_is_not_logged(fault: BaseException | None, kept: bool) -> None:

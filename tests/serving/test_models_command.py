@@ -15,7 +15,7 @@ from learn.config.settings import Settings
 from learn.errors import BundleError
 from learn.registry.bundle import GateDecision
 from learn.registry.cli import models
-from learn.registry.promotion import whoami
+from learn.registry.promotion import describe_author
 from learn.registry.store import load_stored, store_bundle
 from tests.serving.made_up_model import made_up_parts
 
@@ -25,7 +25,7 @@ NAME = "commanded"
 @pytest.fixture(scope="module")
 def versions(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
     parts = made_up_parts(item_count=8)
-    settings = Settings().overridden(training__epochs=3, seed=7)
+    settings = Settings().override(training__epochs=3, seed=7)
     made: list[str] = []
     for n in range(2):
         manifest = parts.manifest.model_copy(
@@ -67,7 +67,7 @@ def test_a_model_goes_up_and_back_and_the_list_says_so(versions: list[str]) -> N
     learn("promote", second, "--reason", "better")
     assert f"champion: {second} -> {first}" in learn("rollback", "--reason", "worse", "--by", "TrainFlow/9").output
     shown = learn("show", "champion").output
-    assert whoami() in shown
+    assert describe_author() in shown
     assert "rollback by TrainFlow/9: worse" in shown
 
 

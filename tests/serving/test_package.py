@@ -7,15 +7,15 @@ import pytest
 
 from learn.errors import ServingError
 from learn.registry.store import store_bundle
-from learn.serving.package import build_bento, project_root, serve_command
-from learn.serving.parity import running_service
+from learn.serving.package import build_bento, find_project_root, serve_command
+from learn.serving.parity import run_service
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_the_root_is_found_from_anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    assert project_root() == ROOT
+    assert find_project_root() == ROOT
 
 
 def test_a_missing_recipe_is_named(tmp_path: Path) -> None:
@@ -56,6 +56,6 @@ def test_a_temporary_folder_may_lie_in_a_hidden_one(
 
 @pytest.mark.slow
 def test_a_service_that_does_not_start_says_why() -> None:
-    with pytest.raises(ServingError, match="ended before it was ready") as caught, running_service("nobody:latest"):
+    with pytest.raises(ServingError, match="ended before it was ready") as caught, run_service("nobody:latest"):
         pass
     assert "nobody" in caught.value.what

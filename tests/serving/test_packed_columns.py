@@ -4,7 +4,7 @@ import polars as pl
 
 from learn.config.content import ContentSettings
 from learn.content.prompt import ItemPrompt
-from learn.serving.release import packed_columns
+from learn.serving.release import select_packed_columns
 
 
 def test_a_bundle_holds_all_columns_but_the_prose_that_nobody_reads() -> None:
@@ -21,7 +21,7 @@ def test_a_bundle_holds_all_columns_but_the_prose_that_nobody_reads() -> None:
         }
     )
     prompt = ItemPrompt(ContentSettings(max_field_characters=50))
-    packed = packed_columns(items, prompt=prompt)
+    packed = select_packed_columns(items, prompt=prompt)
     assert packed.columns == ["item_id", "title", "brand", "price", "colours", "description"]
     assert packed.drop("description").equals(items.drop("description", "reviews"))
     assert all(len(text) <= 50 for text in packed["description"])

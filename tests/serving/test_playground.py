@@ -17,7 +17,13 @@ from starlette.testclient import TestClient
 from learn.registry.bundle import Bundle, read_bundle
 from learn.serving.catalogue import ItemChange
 from learn.serving.playground import pages
-from learn.serving.playground.answers import Lookups, catalogue_summary, described_items, explained_items, found_items
+from learn.serving.playground.answers import (
+    Lookups,
+    answer_catalogue,
+    answer_describe_items,
+    answer_explain,
+    answer_search_items,
+)
 from learn.serving.playground.schemas import (
     CatalogueRequest,
     ColumnSummary,
@@ -42,7 +48,7 @@ def recommender(parts: BundleParts, tmp_path_factory: pytest.TempPathFactory) ->
 
 
 def search(recommender: Recommender, query: str, limit: int = 10) -> list[str]:
-    answer = found_items(recommender, Lookups(), SearchItemsRequest(query=query, limit=limit))
+    answer = answer_search_items(recommender, Lookups(), SearchItemsRequest(query=query, limit=limit))
     assert answer.found >= len(answer.items)
     return [item.item_id for item in answer.items]
 
@@ -61,7 +67,7 @@ def test_every_script_is_searched_and_ids_are_too(recommender: Recommender) -> N
 
 
 def test_without_a_word_the_most_popular_items_are_found(recommender: Recommender) -> None:
-    answer = found_items(recommender, Lookups(), SearchItemsRequest(query="  ", limit=3))
+    answer = answer_search_items(recommender, Lookups(), SearchItemsRequest(query="  ", limit=3))
     assert [item.item_id for item in answer.items] == [item_id(0), item_id(1), item_id(2)]
     assert answer.found == ITEM_COUNT
 
@@ -70,7 +76,7 @@ def test_without_a_word_the_most_popular_items_are_found(recommender: Recommende
 @given(words=st.lists(st.sampled_from(["made", "UP", "thing", "1", "29", "é", "item", "(", ".*"]), max_size=4))
 def test_a_search_finds_what_reading_every_title_finds(words: list[str], bundle: Bundle) -> None:
     recommender = Recommender(bundle)
-    answer = found_items(recommender, Lookups(), SearchItemsRequest(query=" ".join(words), limit=100))
+    answer = answer_search_items(recommender, Lookups(), SearchItemsRequest(query=" ".join(words), limit=100))
     read = [
         item["item_id"]
         for item in bundle.items.iter_rows(named=True)
@@ -86,18 +92,18 @@ def test_a_search_finds_what_reading_every_title_finds(words: list[str], bundle:
 def test_items_that_come_and_go_are_found_at_once(bundle: Bundle) -> None:
     recommender, lookups = Recommender(bundle), Lookups()
     asked = SearchItemsRequest(query="zeppelin")
-    assert found_items(recommender, lookups, asked).found == 0
+    assert answer_search_items(recommender, lookups, asked).found == 0
     row = recommender.catalogue.vectors.take(np.array([3]))[0]
     read = recommender.catalogue.inputs.take(np.array([3]))[0]
     recommender.change_items([ItemChange("new", {"title": "Zeppelin", "brand": "Luft"}, read, row)])
-    assert [item.columns for item in found_items(recommender, lookups, asked).items] == [{"brand": "Luft"}]
+    assert [item.columns for item in answer_search_items(recommender, lookups, asked).items] == [{"brand": "Luft"}]
     recommender.change_items([ItemChange("new", None)])
-    assert found_items(recommender, lookups, asked).found == 0
+    assert answer_search_items(recommender, lookups, asked).found == 0
 
 
 def test_items_are_described_by_what_they_hold(bundle: Bundle) -> None:
     asked = DescribeItemsRequest(item_ids=[item_id(0), "nobody", item_id(3), item_id(0)])
-    answer = described_items(Recommender(bundle), Lookups(), asked)
+    answer = answer_describe_items(Recommender(bundle), Lookups(), asked)
     first, second = answer.items
     assert (first.item_id, first.title, second.title) == (item_id(0), None, "Made-up thing 3")
     assert "brand" not in first.columns
@@ -108,7 +114,7 @@ def test_items_are_described_by_what_they_hold(bundle: Bundle) -> None:
 
 
 def columns_of(recommender: Recommender, *, values: int) -> dict[str, ColumnSummary]:
-    answer = catalogue_summary(recommender, Lookups(), CatalogueRequest(values=values), max_k=100)
+    answer = answer_catalogue(recommender, Lookups(), CatalogueRequest(values=values), max_k=100)
     return {column.name: column for column in answer.columns}
 
 
@@ -138,7 +144,7 @@ def test_counts_are_those_that_a_filter_leaves(bundle: Bundle) -> None:
 def test_a_recommendation_is_explained_by_the_nearest_of_the_history(bundle: Bundle) -> None:
     history = [item_id(row) for row in (5, 17, 40, 17, 5)]
     asked = ExplainRequest(history=["nobody", *history], item_ids=[item_id(90), "nothing", item_id(40)], nearest=2)
-    answer = explained_items(Recommender(bundle), asked)
+    answer = answer_explain(Recommender(bundle), asked)
     assert [each.item_id for each in answer.explanations] == [item_id(90), item_id(40)]
     units = bundle.item_vectors / np.linalg.norm(bundle.item_vectors, axis=1, keepdims=True)
     expected = sorted({row: float(units[row] @ units[90]) for row in (5, 17, 40)}.items(), key=lambda found: -found[1])
@@ -154,17 +160,17 @@ def test_an_item_does_not_explain_itself_and_what_is_not_read_explains_nothing(b
     longest = bundle.towers.settings.max_history
     history = [item_id(200), *(item_id(row) for row in range(longest))]
     asked = ExplainRequest(history=history, item_ids=[item_id(3), item_id(200)], nearest=10)
-    answer = explained_items(recommender, asked)
+    answer = answer_explain(recommender, asked)
     assert answer.history_read == longest
     near = [{found.item_id for found in each.nearest} for each in answer.explanations]
     assert item_id(3) not in near[0]
     assert item_id(200) not in near[0] | near[1]
-    assert explained_items(recommender, ExplainRequest(history=[], item_ids=[item_id(3)])).explanations[0].nearest == []
+    assert answer_explain(recommender, ExplainRequest(history=[], item_ids=[item_id(3)])).explanations[0].nearest == []
 
 
 @pytest.fixture(scope="module")
 def client() -> Iterator[TestClient]:
-    with TestClient(pages.page_app()) as client:
+    with TestClient(pages.build_page_app()) as client:
         yield client
 
 
@@ -180,7 +186,7 @@ def test_a_page_names_only_files_that_are_there_and_no_inline_code(path: str, cl
 
 def test_every_module_is_there_and_every_file_is_sent(client: TestClient) -> None:
     folder = Path(pages.__file__).parent / "page"
-    files = pages.page_files()
+    files = pages.read_page_files()
     assert {file.name for file in folder.iterdir()} <= set(files)
     for name, content in files.items():
         reply = client.get(f"/playground/{name}")
@@ -202,7 +208,7 @@ def test_bentomls_own_files_are_closed(client: TestClient) -> None:
 
 
 def test_no_page_holds_an_address_elsewhere() -> None:
-    own = {name: text.decode() for name, text in pages.page_files().items() if not name.startswith("swagger")}
+    own = {name: text.decode() for name, text in pages.read_page_files().items() if not name.startswith("swagger")}
     found = {name: re.findall(r"https?://[^\s\"'<>]+", text) for name, text in own.items()}
     assert {address for addresses in found.values() for address in addresses} == {"http://www.w3.org/2000/svg"}
     assert not any(

@@ -16,7 +16,7 @@ from playwright.sync_api import Browser, Route, expect, sync_playwright
 
 from learn.registry.store import store_bundle
 from learn.serving.package import build_bento
-from learn.serving.parity import running_service
+from learn.serving.parity import run_service
 from tests.serving.made_up_model import BundleParts, item_id
 from tests.serving.playground_page import PATIENCE_MILLISECONDS, add, found, opened, results, settled, tab_to
 
@@ -38,7 +38,7 @@ def address(parts: BundleParts, tmp_path_factory: pytest.TempPathFactory) -> Ite
     awkward = replace(parts, items=parts.items.with_columns(title=pl.Series(titles)))
     folder = awkward.write(tmp_path_factory.mktemp("awkward") / "bundle")
     bento = build_bento(ROOT, model_tag=store_bundle(folder, name="learn_playground"))
-    with running_service(bento, start_seconds=_START_SECONDS) as address:
+    with run_service(bento, start_seconds=_START_SECONDS) as address:
         yield address
 
 
@@ -312,7 +312,7 @@ def locked_address(parts: BundleParts, tmp_path_factory: pytest.TempPathFactory)
     folder = parts.write(tmp_path_factory.mktemp("locked") / "bundle")
     bento = build_bento(ROOT, model_tag=store_bundle(folder, name="learn_locked_playground"))
     wants_keys = {"LEARN_OPERATIONS_KEYS_FOR": "all", "LEARN_SERVING_KEYS": "the-right-key-of-this-shop"}
-    with running_service(bento, start_seconds=_START_SECONDS, environment=wants_keys) as address:
+    with run_service(bento, start_seconds=_START_SECONDS, environment=wants_keys) as address:
         yield address
 
 

@@ -9,12 +9,12 @@ from typing import Any
 import polars as pl
 import pytest
 
-from flows.models import production_model, resolve_production
+from flows.models import read_production_model, resolve_production
 from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import BundleError
 from learn.registry.bundle import read_bundle
-from learn.registry.earlier import answers_seen, check_production, newest_production, read_production
+from learn.registry.earlier import check_production, find_newest_production, find_seen_answers, read_production
 from learn.registry.store import store_bundle
 from tests.serving.made_up_model import BundleParts, item_id, made_up_parts
 from tests.serving.test_start_bundle import SETTINGS, split, tables, written
@@ -48,27 +48,27 @@ def shop_split(folder: Path, **options: str) -> tuple[Path, Path]:
 
 
 def named(model_name: str) -> Settings:
-    return SETTINGS.overridden(serving__model_name=model_name)
+    return SETTINGS.override(serving__model_name=model_name)
 
 
 def test_the_newest_of_the_served_models_name_is_in_production(parts: BundleParts, tmp_path: Path) -> None:
     for name in ("first", "second"):
         store_bundle(written(parts, tmp_path / name, data_version=name), name="served")
     store_bundle(written(parts, tmp_path / "other", data_version="other"), name="another")
-    found = newest_production(named("served"))
+    found = find_newest_production(named("served"))
     assert found is not None
     assert read_bundle(found.folder).manifest.data_version == "second"
     assert found.version == read_bundle(tmp_path / "second").version
 
 
 def test_a_store_without_that_name_has_none() -> None:
-    assert newest_production(named("nobody-ever")) is None
+    assert find_newest_production(named("nobody-ever")) is None
 
 
 def test_none_is_no_production(capsys: pytest.CaptureFixture[str]) -> None:
     assert resolve_production("none", settings=SETTINGS) is None
     assert capsys.readouterr().out.count("\n") == 1
-    assert production_model(None, Path(), tables=Path()) is None
+    assert read_production_model(None, Path(), tables=Path()) is None
 
 
 def test_latest_says_what_it_took_or_why_it_took_nothing(
@@ -88,7 +88,7 @@ def test_a_bundle_that_is_named_must_fit(parts: BundleParts, tmp_path: Path) -> 
     fit = written(parts, tmp_path / "fit")
     assert resolve_production(str(fit), settings=SETTINGS) == check_production(fit, settings=SETTINGS)
     with pytest.raises(BundleError, match=r"`content\.max_tokens` is 64 here and 256 there"):
-        resolve_production(str(fit), settings=SETTINGS.overridden(content__max_tokens=64))
+        resolve_production(str(fit), settings=SETTINGS.override(content__max_tokens=64))
     with pytest.raises(BundleError, match="does not hold `nobody:latest`"):
         resolve_production("nobody:latest", settings=SETTINGS)
 
@@ -140,7 +140,7 @@ def test_by_date_the_cuts_tell(
 ) -> None:
     _, histories = shop_split(tmp_path)
     earlier = read_bundle(bundle(parts, tmp_path, validation_from=cuts[0], test_from=cuts[1]))
-    found = answers_seen(earlier, Histories.open(histories))
+    found = find_seen_answers(earlier, Histories.open(histories))
     assert said in found.said
     assert bool(found.said) == bool(said)
     assert found.standing == standing
@@ -149,20 +149,23 @@ def test_by_date_the_cuts_tell(
 def test_another_way_to_split_may_have_shown_it_answers(parts: BundleParts, tmp_path: Path) -> None:
     _, histories = shop_split(tmp_path, method="leave_one_out", validation_from="")
     earlier = read_bundle(bundle(parts, tmp_path, validation_from=1.0, test_from=2.0))
-    assert "a split `by_date`, this run splits `leave_one_out`" in answers_seen(earlier, Histories.open(histories)).said
+    assert (
+        "a split `by_date`, this run splits `leave_one_out`"
+        in find_seen_answers(earlier, Histories.open(histories)).said
+    )
 
 
 @pytest.mark.parametrize("recorded", [{}, {"method": "leave_one_out", "described": ""}])
 def test_without_dates_the_counts_tell(parts: BundleParts, tmp_path: Path, recorded: dict[str, str]) -> None:
     _, histories = shop_split(tmp_path, method="leave_one_out", validation_from="")
     now = Histories.open(histories)
-    counts = [*now.popularity().tolist(), *[0] * (len(parts.items) - TRAINED)]
+    counts = [*now.count_popularity().tolist(), *[0] * (len(parts.items) - TRAINED)]
     same = parts.items.with_columns(training_interactions=pl.Series(counts))
     known = replace(parts, items=same)
-    assert answers_seen(read_bundle(written(known, tmp_path / "same", split=recorded)), now).said == ""
+    assert find_seen_answers(read_bundle(written(known, tmp_path / "same", split=recorded)), now).said == ""
     counts[5], counts[6] = counts[5] + 3, 0
     more = replace(parts, items=same.with_columns(training_interactions=pl.Series(counts)))
     assert (
         "at least 3 interactions"
-        in answers_seen(read_bundle(written(more, tmp_path / "more", split=recorded)), now).said
+        in find_seen_answers(read_bundle(written(more, tmp_path / "more", split=recorded)), now).said
     )

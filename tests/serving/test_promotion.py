@@ -13,8 +13,8 @@ import bentoml
 import pytest
 
 from learn.errors import BundleError, ServingError
-from learn.registry.aliases import aliases_path, read_aliases
-from learn.registry.promotion import promote, promote_challenger, roll_back, whoami, withdraw
+from learn.registry.aliases import find_aliases_path, read_aliases
+from learn.registry.promotion import describe_author, promote, promote_challenger, roll_back, withdraw
 from learn.registry.store import find_stored, list_stored, load_stored, store_bundle
 from tests.serving.made_up_model import BundleParts, made_up_parts
 
@@ -66,9 +66,9 @@ def test_a_promoted_model_is_the_champion_and_the_change_is_written_down(shop: s
 
 def test_promoting_the_champion_again_changes_nothing(shop: str, versions: list[str]) -> None:
     promote(shop, versions[0], reason="first", by=BY)
-    before = aliases_path().read_bytes()
+    before = find_aliases_path().read_bytes()
     assert promote(shop, versions[0], reason="again", by=BY) is None
-    assert aliases_path().read_bytes() == before
+    assert find_aliases_path().read_bytes() == before
 
 
 def test_rollbacks_go_back_one_champion_after_the_other(shop: str, versions: list[str]) -> None:
@@ -90,7 +90,7 @@ def test_a_challenger_stands_beside_the_champion_until_it_is_promoted(shop: str,
     with pytest.raises(ServingError, match="is the champion itself"):
         promote_challenger(shop, versions[0], share=0.1, shadow=False, reason="try", by=BY)
     promote_challenger(shop, versions[1], share=0.1, shadow=False, reason="try", by=BY)
-    assert read_aliases(shop).alias_of(versions[1]) == "challenger"
+    assert read_aliases(shop).find_alias(versions[1]) == "challenger"
     assert find_stored(shop, "challenger").version == versions[1]
     promote(shop, versions[1], reason="it won", by=BY)
     assert read_aliases(shop).challenger is None
@@ -161,7 +161,7 @@ def test_a_name_from_outside_never_becomes_a_path(wanted: str, shop: str, versio
 
 def test_a_file_that_is_damaged_is_refused_and_kept(shop: str, versions: list[str]) -> None:
     promote(shop, versions[0], reason="first", by=BY)
-    path = aliases_path()
+    path = find_aliases_path()
     whole = path.read_bytes()
     try:
         for broken in (whole[:-20], b"", b"[]", json.dumps({"format": 2, "models": {}}).encode()):
@@ -182,7 +182,7 @@ def test_no_change_of_many_at_once_is_lost(shop: str, versions: list[str]) -> No
     history = read_aliases(shop).history
     assert all(later.before == earlier.after for earlier, later in pairwise(history))
     assert history[-1].after == read_aliases(shop).champion
-    assert not [file for file in aliases_path().parent.iterdir() if file.name.startswith(".")]
+    assert not [file for file in find_aliases_path().parent.iterdir() if file.name.startswith(".")]
 
 
 def test_an_unreadable_bundle_is_listed_with_what_is_wrong(shop: str, versions: list[str]) -> None:
@@ -195,6 +195,6 @@ def test_an_unreadable_bundle_is_listed_with_what_is_wrong(shop: str, versions: 
 
 
 def test_who_it_was_is_a_user_at_a_machine() -> None:
-    user, _, host = whoami().partition("@")
+    user, _, host = describe_author().partition("@")
     assert user
     assert host

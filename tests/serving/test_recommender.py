@@ -6,7 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from learn.registry.bundle import Bundle
-from learn.serving.parity import compare, offline_top_k
+from learn.serving.parity import compare, rank_offline
 from learn.serving.recommender import Recommender
 from tests.serving.made_up_model import ITEM_COUNT, item_id, made_up_histories
 
@@ -23,7 +23,7 @@ def test_one_user_at_a_time_gives_the_offline_ranking(
     exclude_seen: bool, bundle: Bundle, recommender: Recommender
 ) -> None:
     histories = made_up_histories(200)
-    expected = offline_top_k(bundle, histories, exclude_seen=exclude_seen)
+    expected = rank_offline(bundle, histories, exclude_seen=exclude_seen)
     served = [
         [item.item_id for item in recommender.recommend(history, k=10, exclude_seen=exclude_seen).items]
         for history in histories
@@ -36,16 +36,16 @@ def test_one_user_at_a_time_gives_the_offline_ranking(
 def test_the_offline_ranking_is_the_towers_own(bundle: Bundle) -> None:
     history = [item_id(3), item_id(250), item_id(3)]
     rows = np.array([3, 250, 3])
-    user, _ = Recommender(bundle).user_vector(history)
+    user, _ = Recommender(bundle).encode_user(history)
     assert user is not None
     scores = bundle.item_vectors.astype(np.float64) @ user
     scores[rows] = -np.inf
-    assert offline_top_k(bundle, [history], k=5) == [[item_id(row) for row in np.argsort(-scores)[:5]]]
+    assert rank_offline(bundle, [history], k=5) == [[item_id(row) for row in np.argsort(-scores)[:5]]]
 
 
 def test_a_wrong_order_is_found(bundle: Bundle) -> None:
     histories = made_up_histories(3)
-    expected = offline_top_k(bundle, histories)
+    expected = rank_offline(bundle, histories)
     served = [expected[0], expected[1][::-1], [*expected[2][:9], histories[2][0]]]
     result = compare(bundle, histories, expected=expected, served=served)
     assert (result.users, result.identical, result.tied, result.different) == (3, 1, 0, 2)

@@ -9,7 +9,7 @@ from click.testing import CliRunner, Result
 
 from learn.config.settings import Settings
 from learn.registry.cli import models
-from learn.registry.reproduction import Repetition, settings_text
+from learn.registry.reproduction import Repetition, write_settings_text
 from learn.registry.store import store_bundle
 from tests.serving.made_up_model import BundleParts, made_up_parts
 from tests.serving.test_start_bundle import SETTINGS, written
@@ -29,12 +29,12 @@ def reproduced(small: BundleParts, folder: Path, monkeypatch: pytest.MonkeyPatch
 
 
 def test_the_settings_are_those_of_the_manifest_but_for_where_things_lie(tmp_path: Path) -> None:
-    settings = Settings().overridden(
+    settings = Settings().override(
         seed=7, workspace="far/away", drift__on_drift="fail", monitoring__recent_days=5, training__epochs=3
     )
-    read = Settings.from_toml(settings_text(settings, scratch=tmp_path))
+    read = Settings.from_toml(write_settings_text(settings, scratch=tmp_path))
     assert (read.workspace, read.reports) == (tmp_path / "workspace", tmp_path / "reports")
-    back = read.overridden(workspace="far/away", reports="reports", drift__on_drift="fail", data__push=True)
+    back = read.override(workspace="far/away", reports="reports", drift__on_drift="fail", data__push=True)
     assert back == settings
 
 

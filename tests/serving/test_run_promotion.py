@@ -8,7 +8,7 @@ from pathlib import Path
 import bentoml
 import pytest
 
-from flows.models import find_opponents, presence_rule, promote_rule
+from flows.models import find_opponents, promote_rule, require_opponent
 from learn.config.settings import Settings
 from learn.errors import BundleError, SettingsError
 from learn.evaluation.gate import Decision, Rule
@@ -19,8 +19,8 @@ from learn.registry.summary import Champion
 from tests.serving.made_up_model import BundleParts, made_up_parts
 from tests.serving.test_start_bundle import SETTINGS, written
 
-FIT = Decision.of([Rule("overall", True, "It is not worse.")])
-UNFIT = Decision.of([Rule("overall", False, "It may be worse."), Rule("slice_cold_items", False, "A loss.")])
+FIT = Decision.from_rules([Rule("overall", True, "It is not worse.")])
+UNFIT = Decision.from_rules([Rule("overall", False, "It may be worse."), Rule("slice_cold_items", False, "A loss.")])
 BY = "TrainFlow/17"
 
 
@@ -44,7 +44,7 @@ def version_of(tag: str) -> str:
 
 
 def named(name: str) -> Settings:
-    return SETTINGS.overridden(serving__model_name=name)
+    return SETTINGS.override(serving__model_name=name)
 
 
 # --- Promotion --------------------------------------------------------------------------------------------
@@ -109,7 +109,7 @@ def test_without_a_champion_there_is_nothing_to_be_held_against(shop: str, capsy
     champion, beside = find_opponents("", promote="if-better", settings=named(shop))
     assert (champion, beside) == (Champion(None), None)
     assert "nobody has promoted" in capsys.readouterr().out
-    rule = presence_rule(champion)
+    rule = require_opponent(champion)
     assert rule is not None
     assert rule.passed
 
@@ -121,11 +121,11 @@ def test_the_champion_stands_beside_unless_another_is_named(shop: str, small: Bu
     assert champion.version == version_of(tags[0])
     assert beside is not None
     assert beside == champion.bundle
-    assert presence_rule(champion) is None
+    assert require_opponent(champion) is None
     assert find_opponents(tags[0], promote="if-better", settings=named(shop))[0].bundle is not None
     for other in ("none", tags[1]):
         champion, _ = find_opponents(other, promote="never", settings=named(shop))
-        rule = presence_rule(champion)
+        rule = require_opponent(champion)
         assert rule is not None
         assert not rule.passed
         with pytest.raises(BundleError, match="names another opponent"):
@@ -142,7 +142,7 @@ def test_a_champion_that_cannot_be_compared_with_stops_if_better_alone(
     champion, beside = find_opponents("", promote="always", settings=named(shop))
     assert beside is None
     assert "is not compared with" in capsys.readouterr().out
-    rule = presence_rule(champion)
+    rule = require_opponent(champion)
     assert rule is not None
     assert "reads other content vectors" in rule.said
 

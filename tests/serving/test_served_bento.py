@@ -18,7 +18,7 @@ from learn.errors import ServingError
 from learn.registry.bundle import Bundle, read_bundle
 from learn.registry.store import store_bundle
 from learn.serving.package import build_bento
-from learn.serving.parity import check_parity, compare, offline_top_k, running_service, served_top_k
+from learn.serving.parity import check_parity, compare, rank_offline, request_lists, run_service
 from tests.serving.bad_requests import BAD_BODIES, BROKEN_BODIES, any_bytes, content_types
 from tests.serving.made_up_model import ITEM_COUNT, made_up_histories
 from tests.serving.readable_model import readable_parts
@@ -31,14 +31,14 @@ NAME = "learn_user_tower"
 
 @pytest.fixture(scope="session")
 def client(bento_tag: str) -> Iterator[httpx.Client]:
-    with running_service(bento_tag) as address, httpx.Client(base_url=address, timeout=30) as client:
+    with run_service(bento_tag) as address, httpx.Client(base_url=address, timeout=30) as client:
         yield client
 
 
 _SERVING = """
 import sys, time
-from learn.serving.parity import running_service
-with running_service(sys.argv[1]) as address:
+from learn.serving.parity import run_service
+with run_service(sys.argv[1]) as address:
     print(address, flush=True)
     time.sleep(300)
 """
@@ -90,8 +90,8 @@ def test_it_answers_what_the_offline_ranking_says(bento_tag: str, bundle_folder:
 
 def test_a_wrong_expectation_is_found(client: httpx.Client, bundle: Bundle) -> None:
     users = made_up_histories(2)
-    served = served_top_k(str(client.base_url), users, k=10, model_version=bundle.version)
-    result = compare(bundle, users, expected=[["item 0/é"] * 10, offline_top_k(bundle, users)[1]], served=served)
+    served = request_lists(str(client.base_url), users, k=10, model_version=bundle.version)
+    result = compare(bundle, users, expected=[["item 0/é"] * 10, rank_offline(bundle, users)[1]], served=served)
     assert (result.identical, result.different) == (1, 1)
     assert len(result.examples[0].served) == 10
 
@@ -99,7 +99,7 @@ def test_a_wrong_expectation_is_found(client: httpx.Client, bundle: Bundle) -> N
 def test_a_bento_of_another_bundle_is_found(client: httpx.Client, another_bundle_folder: Path) -> None:
     other = read_bundle(another_bundle_folder).version
     with pytest.raises(ServingError, match="serves bundle"):
-        served_top_k(str(client.base_url), made_up_histories(1), k=10, model_version=other)
+        request_lists(str(client.base_url), made_up_histories(1), k=10, model_version=other)
 
 
 def test_bad_requests_get_a_4xx_over_http(client: httpx.Client) -> None:
@@ -144,7 +144,7 @@ def test_the_documented_client_works_as_it_stands(tmp_path: Path) -> None:
     program = next(block for block in page.split("```python\n")[1:] if "SyncHTTPClient" in block).split("```")[0]
     assert "http://127.0.0.1:3000" in program
     key = "a-key-of-the-tests"
-    with running_service(tag, environment={"LEARN_SERVING_KEYS": key}) as address:
+    with run_service(tag, environment={"LEARN_SERVING_KEYS": key}) as address:
         program = program.replace("http://127.0.0.1:3000", address).replace("ONE OF THE KEYS", key)
         shown = program + "\nprint(answer, alike, vectors)"
         command = [sys.executable, "-c", shown]

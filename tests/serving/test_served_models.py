@@ -17,11 +17,11 @@ import pytest
 
 from learn.config.operations import DeploymentSettings
 from learn.errors import BundleError
-from learn.registry.aliases import aliases_path
+from learn.registry.aliases import find_aliases_path
 from learn.registry.bundle import Bundle, read_bundle
 from learn.registry.promotion import promote, promote_challenger, roll_back, withdraw
 from learn.registry.store import load_stored, store_bundle
-from learn.serving.deployment import Deployment, Served, user_draw
+from learn.serving.deployment import Deployment, ServedModel, draw_user
 from learn.serving.recommender import Recommender
 from tests.serving.made_up_model import item_id, made_up_parts
 
@@ -84,13 +84,13 @@ def await_that(true: Callable[[], bool]) -> bool:
 def test_the_champion_is_served_and_followed_by_itself(shop: str, versions: list[str]) -> None:
     promote(shop, versions[0], **WHO)
     with deployed(shop, settings=DeploymentSettings(poll_seconds=0.02)) as deployment:
-        assert deployment.for_user("u").version == versions[0]
+        assert deployment.choose_model("u").version == versions[0]
         promote(shop, versions[1], **WHO)
         assert await_that(lambda: deployment.swaps == 1)
-        served = deployment.for_user(None)
+        served = deployment.choose_model(None)
         assert (served.version, served.arm, served.recommender.version) == (versions[1], "champion", versions[1])
         roll_back(shop, **WHO)
-        assert await_that(lambda: deployment.for_user(None).version == versions[0])
+        assert await_that(lambda: deployment.choose_model(None).version == versions[0])
 
 
 def test_where_nobody_promoted_any_the_packed_model_serves_until_somebody_does(
@@ -176,14 +176,14 @@ def test_a_model_that_cannot_be_built_is_refused(shop: str, versions: list[str])
 @pytest.mark.parametrize("content", [b"", b"{", b'{"format":1,"models":{"x":{"champion":"../../etc"}}}'])
 def test_a_damaged_file_of_aliases_changes_nothing(content: bytes, shop: str, versions: list[str]) -> None:
     promote(shop, versions[0], **WHO)
-    whole = aliases_path().read_bytes()
+    whole = find_aliases_path().read_bytes()
     with deployed(shop) as deployment:
         try:
-            aliases_path().write_bytes(content)
+            find_aliases_path().write_bytes(content)
             deployment.refresh()
             assert (deployment.champion.version, deployment.refused) == (versions[0], 1)
         finally:
-            aliases_path().write_bytes(whole)
+            find_aliases_path().write_bytes(whole)
 
 
 def test_the_challenger_gets_its_share_and_everyone_keeps_their_model(shop: str, versions: list[str]) -> None:
@@ -191,27 +191,27 @@ def test_the_challenger_gets_its_share_and_everyone_keeps_their_model(shop: str,
     promote_challenger(shop, versions[1], share=0.2, shadow=False, **WHO)
     users = [f"user {n}" for n in range(4_000)]
     with deployed(shop) as deployment:
-        first = {user: deployment.for_user(user) for user in users}
+        first = {user: deployment.choose_model(user) for user in users}
         drawn = {user for user, served in first.items() if served.arm == "challenger"}
         assert {served.version for served in first.values()} == set(versions[:2])
         assert 0.17 < len(drawn) / len(users) < 0.23
-        assert deployment.for_user(None).arm == "champion"
+        assert deployment.choose_model(None).arm == "champion"
         # The log says what was planned, so that the monitor can tell whether people were split so.
         assert {served.challenger_share for served in first.values()} == {0.2}
         promote_challenger(shop, versions[1], share=0.5, shadow=False, **WHO)
         deployment.refresh()
-        assert drawn < {user for user in users if deployment.for_user(user).arm == "challenger"}
+        assert drawn < {user for user in users if deployment.choose_model(user).arm == "challenger"}
         assert deployment.swaps == 0
-        assert deployment.for_user("somebody").challenger_share == 0.5
+        assert deployment.choose_model("somebody").challenger_share == 0.5
         withdraw(shop, **WHO)
         deployment.refresh()
-        assert deployment.for_user("somebody").challenger_share is None
-        assert Counter(deployment.for_user(user).version for user in users) == {versions[0]: len(users)}
+        assert deployment.choose_model("somebody").challenger_share is None
+        assert Counter(deployment.choose_model(user).version for user in users) == {versions[0]: len(users)}
 
 
 def test_another_experiment_draws_other_users() -> None:
     users = [f"user {n}" for n in range(4_000)]
-    first, second = ({user for user in users if user_draw(user, experiment=name) < 0.5} for name in ("a", "b"))
+    first, second = ({user for user in users if draw_user(user, experiment=name) < 0.5} for name in ("a", "b"))
     assert 0.45 < len(first & second) / len(first) < 0.55
 
 
@@ -237,7 +237,7 @@ def test_a_damaged_challenger_leaves_everyone_with_the_champion(shop: str, versi
     promote_challenger(shop, versions[1], share=1, shadow=False, **WHO)
     damage(shop, versions[1])
     with deployed(shop) as deployment:
-        assert (deployment.for_user("u").version, deployment.refused) == (versions[0], 1)
+        assert (deployment.choose_model("u").version, deployment.refused) == (versions[0], 1)
 
 
 def test_the_shadow_answers_elsewhere_and_is_never_shown(shop: str, versions: list[str]) -> None:
@@ -245,13 +245,13 @@ def test_the_shadow_answers_elsewhere_and_is_never_shown(shop: str, versions: li
     promote_challenger(shop, versions[1], share=1, shadow=True, **WHO)
     answered: list[tuple[str, str, str]] = []
 
-    def answer(served: Served[Recommender]) -> None:
+    def answer(served: ServedModel[Recommender]) -> None:
         served.recommender.recommend([item_id(1)], k=3)
         answered.append((served.version, served.arm, threading.current_thread().name))
 
     with deployed(shop) as deployment:
-        assert deployment.for_user("u").version == versions[0]
-        assert all(deployment.in_shadow(user, answer) for user in ("u", None))
+        assert deployment.choose_model("u").version == versions[0]
+        assert all(deployment.answer_in_shadow(user, answer) for user in ("u", None))
     assert answered == [(versions[1], "shadow", "learn-shadow")] * 2
 
 
@@ -260,12 +260,12 @@ def test_a_shadow_that_cannot_keep_up_or_fails_is_counted_and_holds_nobody_up(sh
     promote_challenger(shop, versions[1], share=1, shadow=True, **WHO)
     slow = threading.Event()
 
-    def fail(_: Served[Recommender]) -> None:
+    def fail(_: ServedModel[Recommender]) -> None:
         slow.wait()
         raise RuntimeError("the challenger cannot")
 
     with deployed(shop, settings=DeploymentSettings(poll_seconds=3_600, shadow_queue=2)) as deployment:
-        taken = [deployment.in_shadow("u", fail) for _ in range(10)]
+        taken = [deployment.answer_in_shadow("u", fail) for _ in range(10)]
         slow.set()
         deployment.close()
         assert 2 <= sum(taken) <= 3
@@ -288,7 +288,7 @@ def test_swaps_under_load_fail_no_request_and_keep_no_old_model(shop: str, versi
     def read(deployment: Deployment[Recommender]) -> None:
         while not stop.is_set():
             try:
-                served = deployment.for_user("u")
+                served = deployment.choose_model("u")
                 found = served.recommender.recommend([item_id(1), item_id(2)], k=5)
                 if served.version != served.recommender.version or len(found.items) != 5:
                     wrong.append(served.version)

@@ -15,7 +15,7 @@ import pytest
 from learn.registry.bundle import Bundle
 from learn.registry.promotion import promote, promote_challenger
 from learn.registry.store import store_bundle
-from learn.serving.parity import running_service
+from learn.serving.parity import run_service
 from tests.serving.made_up_model import item_id, made_up_histories
 
 pytestmark = pytest.mark.slow
@@ -49,7 +49,7 @@ def test_models_are_swapped_under_load_and_no_request_fails(
             assert time.monotonic() < deadline, seen[-4:]
             time.sleep(0.05)
 
-    with running_service(bento_tag, environment=environment) as address, ThreadPoolExecutor(2) as pool:
+    with run_service(bento_tag, environment=environment) as address, ThreadPoolExecutor(2) as pool:
         jobs = [pool.submit(ask, address) for _ in range(2)]
         try:
             await_answer(bundle.version, "champion")
@@ -78,7 +78,7 @@ def test_models_are_swapped_under_load_and_no_request_fails(
 def test_every_answer_is_in_the_log_after_a_normal_stop(bento_tag: str, tmp_path: Path) -> None:
     environment = {"LEARN_TRAFFIC_FOLDER": str(tmp_path), "LEARN_TRAFFIC_FLUSH_SECONDS": "3600"}
     with (
-        running_service(bento_tag, environment=environment) as address,
+        run_service(bento_tag, environment=environment) as address,
         httpx.Client(base_url=address, timeout=30, trust_env=False) as client,
     ):
         names = [
@@ -95,7 +95,7 @@ def test_every_answer_is_in_the_log_after_a_normal_stop(bento_tag: str, tmp_path
 
 def test_too_much_at_a_time_is_shed_and_the_service_goes_on(bento_tag: str) -> None:
     environment = {"LEARN_OPERATIONS_MAX_REQUESTS": "2", "LEARN_OPERATIONS_LOG_FORMAT": "json"}
-    with running_service(bento_tag, environment=environment) as address:
+    with run_service(bento_tag, environment=environment) as address:
         limits = httpx.Limits(max_connections=None)
         with httpx.Client(base_url=address, timeout=30, trust_env=False, limits=limits) as client:
             body = {"requests": [{**BODY, "k": 100}] * 50}
@@ -114,12 +114,12 @@ def test_too_much_at_a_time_is_shed_and_the_service_goes_on(bento_tag: str) -> N
 
 def test_changes_are_closed_without_a_key_and_open_with_one(bento_tag: str) -> None:
     body = {"item_ids": [item_id(7)]}
-    with running_service(bento_tag) as address:
+    with run_service(bento_tag) as address:
         refused = httpx.post(f"{address}/delete_items", json=body, trust_env=False)
         assert refused.status_code == 403
         assert "LEARN_SERVING_KEYS" in refused.json()["error"]
     key = "a-key-of-the-tests"
-    with running_service(bento_tag, environment={"LEARN_SERVING_KEYS": key}) as address:
+    with run_service(bento_tag, environment={"LEARN_SERVING_KEYS": key}) as address:
         assert httpx.post(f"{address}/delete_items", json=body, trust_env=False).status_code == 401
         taken = httpx.post(f"{address}/delete_items", json=body, headers={"X-API-Key": key}, trust_env=False)
         assert taken.json()["changed"] == 1

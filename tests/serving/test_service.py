@@ -20,7 +20,7 @@ from starlette.testclient import TestClient
 from learn.registry.bundle import Bundle
 from learn.registry.store import store_bundle
 from learn.serving.middleware import MAX_BODY_BYTES
-from learn.serving.parity import offline_top_k
+from learn.serving.parity import rank_offline
 from tests.serving.bad_requests import BAD_BODIES, BROKEN_BODIES, any_bytes, bad_bodies, content_types
 from tests.serving.generated_requests import KNOWN, Page
 from tests.serving.made_up_model import ITEM_COUNT, item_id, made_up_histories
@@ -65,7 +65,7 @@ def ids(answer: dict[str, Any]) -> list[str]:
 
 def test_it_answers_what_the_offline_ranking_says(client: TestClient, bundle: Bundle) -> None:
     histories = made_up_histories(20)
-    for history, expected in zip(histories, offline_top_k(bundle, histories), strict=True):
+    for history, expected in zip(histories, rank_offline(bundle, histories), strict=True):
         answer = recommend(client, {"history": history})
         assert [item["item_id"] for item in answer["items"]] == expected
         assert answer["model_version"] == bundle.version

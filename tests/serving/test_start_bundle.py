@@ -11,7 +11,7 @@ import pytest
 
 from learn.config.data import SplitSettings
 from learn.config.settings import Settings
-from learn.content.fingerprint import fingerprint_encoder
+from learn.content.fingerprint import compute_fingerprint
 from learn.content.prompt import ItemPrompt
 from learn.content.source import resolve_encoder
 from learn.data.splits import build_histories
@@ -27,7 +27,7 @@ def written(parts: BundleParts, folder: Path, **manifest: Any) -> Path:
     """The made-up bundle, as if the default encoder had read its items."""
     content = SETTINGS.content
     prompt = ItemPrompt(content)
-    fingerprint = fingerprint_encoder(
+    fingerprint = compute_fingerprint(
         resolve_encoder(content.encoder), content, template_version=prompt.template_version
     )
     filled = {"encoder_fingerprint": fingerprint.digest, "settings": SETTINGS} | manifest
@@ -90,13 +90,13 @@ def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
 
 def test_other_towers_are_refused_with_what_to_set(folder: Path) -> None:
     with pytest.raises(BundleError, match=r"`towers\.dimension` is 32 here and 16 there") as caught:
-        check_start(folder, settings=SETTINGS.overridden(towers__dimension=32))
+        check_start(folder, settings=SETTINGS.override(towers__dimension=32))
     assert caught.value.fix.startswith("set `towers.dimension` = 16 as the bundle has")
 
 
 def test_another_reading_of_the_items_is_refused_with_what_differs(folder: Path) -> None:
     with pytest.raises(BundleError, match=r"`content\.max_tokens` is 64 here and 256 there"):
-        check_start(folder, settings=SETTINGS.overridden(content__max_tokens=64))
+        check_start(folder, settings=SETTINGS.override(content__max_tokens=64))
 
 
 def test_another_encoder_under_the_same_name_is_refused(parts: BundleParts, tmp_path: Path) -> None:

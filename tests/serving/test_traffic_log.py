@@ -69,9 +69,9 @@ def await_that(true: Callable[[], bool]) -> bool:
 def test_what_was_logged_is_read_back_in_order(tmp_path: Path) -> None:
     feedback = FeedbackRecord(time=NOW, recommendation_id="r1", item_id="c", event="clicked")
     with logging_to(tmp_path / "deep" / "traffic") as log:
-        log.answer(answer("r1"))
-        log.feedback(feedback)
-        log.answer(answer("r2", user=None))
+        log.write_answer(answer("r1"))
+        log.write_feedback(feedback)
+        log.write_answer(answer("r2", user=None))
     assert read(tmp_path / "deep" / "traffic") == [answer("r1"), feedback, answer("r2", user=None)]
     assert (log.written, log.dropped, log.waiting) == (3, 0, 0)
     (name,) = [file.name for file in files(tmp_path / "deep" / "traffic")]
@@ -80,7 +80,7 @@ def test_what_was_logged_is_read_back_in_order(tmp_path: Path) -> None:
 
 def test_records_reach_the_file_while_the_service_runs(tmp_path: Path) -> None:
     with logging_to(tmp_path) as log:
-        log.answer(answer())
+        log.write_answer(answer())
         assert await_that(lambda: log.written == 1)
         assert read(tmp_path) == [answer()]
 
@@ -90,7 +90,7 @@ def test_nothing_is_dropped_at_a_normal_stop_whatever_waits(tmp_path: Path) -> N
 
         def write(part: int) -> None:
             for n in range(500):
-                log.answer(answer(f"{part}-{n}"))
+                log.write_answer(answer(f"{part}-{n}"))
 
         threads = [threading.Thread(target=write, args=(part,)) for part in range(4)]
         for thread in threads:
@@ -106,7 +106,7 @@ def test_nothing_is_dropped_at_a_normal_stop_whatever_waits(tmp_path: Path) -> N
 def test_a_full_queue_drops_counts_and_warns_once(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with logging_to(tmp_path, flush_seconds=3_600, queue_records=10) as log:
         for n in range(25):
-            log.answer(answer(str(n)))
+            log.write_answer(answer(str(n)))
     assert [record.recommendation_id for record in read(tmp_path)] == [str(n) for n in range(10)]
     assert log.dropped == 15
     assert caplog.text.count("15 records of the traffic were dropped") == 1
@@ -115,7 +115,7 @@ def test_a_full_queue_drops_counts_and_warns_once(tmp_path: Path, caplog: pytest
 def test_what_comes_after_the_end_is_counted(tmp_path: Path) -> None:
     with logging_to(tmp_path) as log:
         pass
-    log.answer(answer())
+    log.write_answer(answer())
     assert (log.written, log.dropped) == (0, 1)
     assert not files(tmp_path)
 
@@ -123,7 +123,7 @@ def test_what_comes_after_the_end_is_counted(tmp_path: Path) -> None:
 def test_a_file_is_finished_by_size_and_lines_are_whole(tmp_path: Path) -> None:
     with logging_to(tmp_path, rotate_bytes=4_096) as log:
         for n in range(300):
-            log.answer(answer(str(n)))
+            log.write_answer(answer(str(n)))
             if n % 10 == 0:
                 assert await_that(lambda: not log.waiting)
     found = files(tmp_path)
@@ -134,10 +134,10 @@ def test_a_file_is_finished_by_size_and_lines_are_whole(tmp_path: Path) -> None:
 
 def test_a_file_is_finished_by_age(tmp_path: Path) -> None:
     with logging_to(tmp_path, rotate_seconds=0.05) as log:
-        log.answer(answer("1"))
+        log.write_answer(answer("1"))
         assert await_that(lambda: log.written == 1)
         time.sleep(0.2)
-        log.answer(answer("2"))
+        log.write_answer(answer("2"))
     assert [file.read_bytes().count(b"\n") for file in files(tmp_path)] == [1, 1]
 
 
@@ -148,7 +148,7 @@ def test_the_oldest_files_are_deleted_by_size_and_by_age_and_others_never(tmp_pa
     os.utime(ancient, (0, 0))
     (tmp_path / "notes.txt").write_bytes(b"x" * 10_000)
     with logging_to(tmp_path, keep_bytes=2_500, keep_days=30) as log:
-        log.answer(answer())
+        log.write_answer(answer())
     assert [file.name[8:16] for file in files(tmp_path) if file.name.endswith("-7-1.jsonl")] == ["20310103", "20310104"]
     assert (tmp_path / "notes.txt").exists()
     assert log.written == 1
@@ -156,9 +156,9 @@ def test_the_oldest_files_are_deleted_by_size_and_by_age_and_others_never(tmp_pa
 
 def test_user_ids_are_hashed_with_the_key_and_stay_the_same(tmp_path: Path) -> None:
     with logging_to(tmp_path, user_key="secret") as log:
-        log.answer(answer("1"))
-        log.feedback(FeedbackRecord(time=NOW, recommendation_id="1", user="anna", item_id="c", event="bought"))
-        log.answer(answer("2", user=None))
+        log.write_answer(answer("1"))
+        log.write_feedback(FeedbackRecord(time=NOW, recommendation_id="1", user="anna", item_id="c", event="bought"))
+        log.write_answer(answer("2", user=None))
     expected = hmac.new(b"secret", b"anna", hashlib.sha256).hexdigest()
     assert [record.user for record in read(tmp_path)] == [expected, expected, None]
     assert b"anna" not in b"".join(file.read_bytes() for file in files(tmp_path))
@@ -181,7 +181,7 @@ def test_a_full_disk_is_counted_and_nothing_is_lost_once_there_is_room(
     monkeypatch.setattr(os, "write", half)
     with logging_to(tmp_path) as log:
         for n in range(100):
-            log.answer(answer(str(n)))
+            log.write_answer(answer(str(n)))
         assert await_that(lambda: log.write_faults > 3)
         assert log.waiting == 100
         full.clear()
@@ -194,7 +194,7 @@ def test_a_full_disk_is_counted_and_nothing_is_lost_once_there_is_room(
 def test_a_disk_that_is_really_full_ends_with_a_count_and_whole_lines(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", kilobytes=256) as disk, logging_to(disk / "traffic") as log:
         for n in range(5_000):
-            log.answer(answer(str(n)))
+            log.write_answer(answer(str(n)))
         log.close()
         assert log.write_faults
         assert log.written + log.dropped == 5_000
@@ -214,7 +214,7 @@ def test_any_text_stays_on_its_line(texts: list[str], tmp_path_factory: pytest.T
     folder = tmp_path_factory.mktemp("texts")
     with logging_to(folder) as log:
         for text in texts:
-            log.answer(answer(text, user=text))
+            log.write_answer(answer(text, user=text))
     lines = b"".join(file.read_bytes() for file in files(folder)).split(b"\n")[:-1]
     assert [RECORDS.validate_json(line) for line in lines] == [answer(text, user=text) for text in texts]
 
@@ -222,7 +222,7 @@ def test_any_text_stays_on_its_line(texts: list[str], tmp_path_factory: pytest.T
 def test_a_text_that_is_no_unicode_costs_its_own_record_alone(tmp_path: Path) -> None:
     broken = answer("ok").model_copy(update={"recommendation_id": "\ud800"})
     with logging_to(tmp_path) as log:
-        log.answer(broken)
-        log.answer(answer("next"))
+        log.write_answer(broken)
+        log.write_answer(answer("next"))
     assert [record.recommendation_id for record in read(tmp_path)] == ["next"]
     assert (log.written, log.dropped) == (1, 1)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.retraining import known_model, retrain_on_verdict, retrain_rule
+from flows.retraining import find_known_model, retrain_on_verdict, retrain_rule
 from learn.config.data import DataSettings
 from learn.config.settings import Settings
 from learn.data.versions.snapshot import record_version
@@ -52,16 +52,16 @@ def test_data_and_settings_that_a_stored_model_was_made_of_are_known(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     data = write_tables(tmp_path / "data")
-    settings = Settings().overridden(serving__model_name="retrained", seed=3)
-    assert known_model(data, settings=settings) == ""
+    settings = Settings().override(serving__model_name="retrained", seed=3)
+    assert find_known_model(data, settings=settings) == ""
     version = record_version(data, root=tmp_path, settings=DataSettings()).version
     parts = made_up_parts(item_count=8)
     manifest = parts.manifest.model_copy(
-        update={"data_version": version, "settings": settings.overridden(workspace="elsewhere"), "run_id": "17"}
+        update={"data_version": version, "settings": settings.override(workspace="elsewhere"), "run_id": "17"}
     )
     store_bundle(type(parts)(**(vars(parts) | {"manifest": manifest})).write(tmp_path / "bundle"), name="retrained")
-    assert "Run 17 has trained" in known_model(data, settings=settings)
-    assert known_model(data, settings=settings.overridden(seed=4)) == ""
+    assert "Run 17 has trained" in find_known_model(data, settings=settings)
+    assert find_known_model(data, settings=settings.override(seed=4)) == ""
     with (data / "interactions.csv").open("a", encoding="utf-8") as file:
         file.write("u0,i0,2024-09-01\n")
-    assert known_model(data, settings=settings) == ""
+    assert find_known_model(data, settings=settings) == ""

@@ -21,9 +21,9 @@ from typing import Literal
 import pyarrow as pa
 from rich.console import Console
 
-from learn.data.formats import bad_line, json_object, numbered_lines
-from learn.data.importers.progress import watched
-from learn.data.importers.summary import ImportSummary, RowWriter, keep_known, staged_import
+from learn.data.formats import explain_bad_line, iterate_lines, parse_json_object
+from learn.data.importers.progress import open_with_progress
+from learn.data.importers.summary import ImportSummary, RowWriter, keep_known, open_import_folder
 from learn.data.tables import ITEMS_FILE
 from learn.errors import DataError
 
@@ -34,14 +34,14 @@ _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
 _PRICE = re.compile(r"\$?\s*([0-9][0-9,]*(?:\.[0-9]+)?)")
 
 
-def review_layout(record: Record) -> Layout | None:
+def detect_review_layout(record: Record) -> Layout | None:
     """Tell the layout of a review; 2014 and 2018 are alike and answer ``2018``."""
     if "parent_asin" in record and "user_id" in record:
         return "2023"
     return "2018" if "reviewerID" in record and "asin" in record else None
 
 
-def metadata_layout(record: Record) -> Layout | None:
+def detect_metadata_layout(record: Record) -> Layout | None:
     """Tell the layout of an item's metadata."""
     if "parent_asin" in record:
         return "2023"
@@ -51,14 +51,14 @@ def metadata_layout(record: Record) -> Layout | None:
     return "2014" if "categories" in record or "related" in record or "imUrl" in record else "2018"
 
 
-def metadata_object(line: bytes, *, literals: bool) -> Record:
+def parse_metadata(line: bytes, *, literals: bool) -> Record:
     """Read a line of a metadata file; where ``literals`` is true a Python literal is read too.
 
     Raises:
         ValueError: The line is neither.
     """
     try:
-        return json_object(line)
+        return parse_json_object(line)
     except ValueError:
         if not literals:
             raise
@@ -71,73 +71,78 @@ def metadata_object(line: bytes, *, literals: bool) -> Record:
     raise ValueError("a line must hold one record, `{…}`")
 
 
-def interaction(record: Record, layout: Layout) -> tuple[str | None, str | None, float | None, float | None]:
+def read_interaction(record: Record, layout: Layout) -> tuple[str | None, str | None, float | None, float | None]:
     """Return user id, item id, timestamp (Unix seconds) and rating of a review; what is missing is null."""
     if layout == "2023":
-        milliseconds = _number(record.get("timestamp"))
+        milliseconds = _read_number(record.get("timestamp"))
         seconds = None if milliseconds is None else milliseconds / 1_000
-        return _id(record.get("user_id")), _id(record.get("parent_asin")), seconds, _number(record.get("rating"))
+        return (
+            _read_id(record.get("user_id")),
+            _read_id(record.get("parent_asin")),
+            seconds,
+            _read_number(record.get("rating")),
+        )
     return (
-        _id(record.get("reviewerID")),
-        _id(record.get("asin")),
-        _number(record.get("unixReviewTime")),
-        _number(record.get("overall")),
+        _read_id(record.get("reviewerID")),
+        _read_id(record.get("asin")),
+        _read_number(record.get("unixReviewTime")),
+        _read_number(record.get("overall")),
     )
 
 
-def item_id(record: Record, layout: Layout) -> str | None:
+def read_item_id(record: Record, layout: Layout) -> str | None:
     """Return the id of an item's metadata."""
-    return _id(record.get("parent_asin" if layout == "2023" else "asin"))
+    return _read_id(record.get("parent_asin" if layout == "2023" else "asin"))
 
 
-def item_fields(
+def read_item_fields(
     record: Record, layout: Layout
 ) -> tuple[str | None, str | None, str | None, float | None, str | None, str | None]:
     """Return title, brand, category, price, attributes (the bullet points) and description, without markup."""
     brand = record.get("store" if layout == "2023" else "brand")
     bullets = record.get("features" if layout == "2023" else "feature")
     return (
-        _text(record.get("title")),
-        _text(brand),
-        _joined(_categories(record, layout), separator=", "),
-        _price(record.get("price")),
-        _joined(_values(bullets), separator="; "),
-        _joined(_values(record.get("description")), separator=" "),
+        _read_text(record.get("title")),
+        _read_text(brand),
+        _join_values(_read_categories(record, layout), separator=", "),
+        _read_price(record.get("price")),
+        _join_values(_list_values(bullets), separator="; "),
+        _join_values(_list_values(record.get("description")), separator=" "),
     )
 
 
-def _categories(record: Record, layout: Layout) -> list[object]:
+def _read_categories(record: Record, layout: Layout) -> list[object]:
     if layout == "2014":
-        paths = _values(record.get("categories"))
-        return _values(paths[0]) if paths else []
+        paths = _list_values(record.get("categories"))
+        return _list_values(paths[0]) if paths else []
     if layout == "2018":
-        return _values(record.get("category")) or _values(record.get("main_cat"))
-    path = _values(record.get("categories"))
+        return _list_values(record.get("category")) or _list_values(record.get("main_cat"))
+    path = _list_values(record.get("categories"))
     main = record.get("main_category")
     return path if main is None or main in path else [main, *path]
 
 
-def _values(value: object) -> list[object]:
+def _list_values(value: object) -> list[object]:
     if value is None:
         return []
     return value if isinstance(value, list) else [value]
 
 
-def _joined(values: Iterable[object], *, separator: str) -> str | None:
-    return separator.join(text for value in values if (text := _text(value))) or None
+def _join_values(values: Iterable[object], *, separator: str) -> str | None:
+    return separator.join(text for value in values if (text := _read_text(value))) or None
 
 
-def _text(value: object) -> str | None:
+def _read_text(value: object) -> str | None:
     if value is None or isinstance(value, (list, dict)):
         return None
     return " ".join(html.unescape(_TAG.sub(" ", str(value))).split()) or None
 
 
-def _id(value: object) -> str | None:
+def _read_id(value: object) -> str | None:
     return None if value is None else str(value)
 
 
-def _number(value: object) -> float | None:
+def _read_number(value: object) -> float | None:
     if isinstance(value, bool) or not isinstance(value, (int, float, str)):
         return None
     try:
@@ -147,11 +152,11 @@ def _number(value: object) -> float | None:
     return number if math.isfinite(number) else None
 
 
-def _price(value: object) -> float | None:
+def _read_price(value: object) -> float | None:
     if isinstance(value, str):
         match = _PRICE.fullmatch(value.strip())
         return float(match[1].replace(",", "")) if match else None
-    return _number(value)
+    return _read_number(value)
 
 
 _INTERACTION_TYPES: dict[str, pa.DataType] = {
@@ -215,7 +220,7 @@ def import_amazon(
         StorageError: The disk is full or ``out`` cannot be written.
     """
     console = console or Console(stderr=True)
-    with staged_import(out) as stage:
+    with open_import_folder(out) as stage:
         unfiltered = stage / "reviews.parquet"
         seen = _read_reviews(reviews, unfiltered, layout=layout, rating_at_least=rating_at_least, console=console)
         wanted = None if keep_unreviewed else seen.item_ids
@@ -241,8 +246,8 @@ def _read_reviews(
     low_ratings = 0
     expected = None if layout == "auto" else "2023" if layout == "2023" else "2018"
     with RowWriter(target, pa.schema(_INTERACTION_TYPES)) as writer:
-        for found, record in _records(path, json_object, review_layout, expected, console):
-            row = interaction(record, found)
+        for found, record in _iterate_records(path, parse_json_object, detect_review_layout, expected, console):
+            row = read_interaction(record, found)
             rating = row[3]
             if rating_at_least is not None and (rating is None or rating < rating_at_least):
                 low_ratings += 1
@@ -255,15 +260,17 @@ def _read_reviews(
 
 def _read_metadata(path: Path, target: Path, *, layout: str, wanted: set[str] | None, console: Console) -> _Metadata:
     def parse(line: bytes) -> Record:
-        return metadata_object(line, literals=layout in {"auto", "2014"})
+        return parse_metadata(line, literals=layout in {"auto", "2014"})
 
     written: set[str] = set()
     unused: set[str] = set()
     repeated = unnamed = 0
     found: Layout = "2018"
     with RowWriter(target, pa.schema(_ITEM_TYPES)) as writer:
-        for found, record in _records(path, parse, metadata_layout, None if layout == "auto" else layout, console):
-            name = item_id(record, found)
+        for found, record in _iterate_records(
+            path, parse, detect_metadata_layout, None if layout == "auto" else layout, console
+        ):
+            name = read_item_id(record, found)
             if name is None:
                 unnamed += 1
             elif name in written or name in unused:
@@ -272,11 +279,11 @@ def _read_metadata(path: Path, target: Path, *, layout: str, wanted: set[str] | 
                 unused.add(name)
             else:
                 written.add(name)
-                writer.write((name, *item_fields(record, found)))
+                writer.write((name, *read_item_fields(record, found)))
     return _Metadata(layout=found, items=len(written), repeated=repeated, unnamed=unnamed, unused=len(unused))
 
 
-def _records(
+def _iterate_records(
     path: Path,
     parse: Callable[[bytes], Record],
     tell: Callable[[Record], Layout | None],
@@ -285,20 +292,20 @@ def _records(
 ) -> Iterator[tuple[Layout, Record]]:
     """Yield each record with the file's layout, which its first record tells."""
     layout: Layout | None = None
-    with watched(path, console=console) as raw:
-        for number, line in numbered_lines(path, raw=raw):
+    with open_with_progress(path, console=console) as raw:
+        for number, line in iterate_lines(path, raw=raw):
             try:
                 record = parse(line)
             except ValueError as fault:
-                raise bad_line(path, number, line, str(fault)) from fault
+                raise explain_bad_line(path, number, line, str(fault)) from fault
             if layout is None:
-                layout = _checked(tell(record), expected, record, path)
+                layout = _check_layout(tell(record), expected, record, path)
             yield layout, record
     if layout is None:
         raise DataError("The file holds no record.", where=path, fix="copy or download it again")
 
 
-def _checked(found: Layout | None, expected: str | None, record: Record, path: Path) -> Layout:
+def _check_layout(found: Layout | None, expected: str | None, record: Record, path: Path) -> Layout:
     if found is None:
         fields = ", ".join(f"`{name}`" for name in list(record)[:12])
         raise DataError(

@@ -11,16 +11,16 @@ import pyarrow.parquet as pq
 from rich.console import Console
 
 from learn.data.formats import (
-    bad_line,
-    delimited_to_parquet,
-    engine_faults,
-    numbered_lines,
+    convert_delimited,
+    explain_bad_line,
+    explain_unreadable,
+    iterate_lines,
+    list_engine_faults,
+    parse_table_name,
     raise_engine_fault,
-    table_file,
-    unreadable,
 )
-from learn.data.importers.progress import watched
-from learn.data.importers.summary import ImportSummary, RowWriter, keep_known, staged_import
+from learn.data.importers.progress import open_with_progress
+from learn.data.importers.summary import ImportSummary, RowWriter, keep_known, open_import_folder
 from learn.data.tables import ITEMS_FILE
 from learn.errors import DataError
 
@@ -54,19 +54,19 @@ def import_movielens(
         StorageError: The disk is full or ``out`` cannot be written.
     """
     console = console or Console(stderr=True)
-    ending = _layout(source)
-    with staged_import(out) as stage:
+    ending = _detect_layout(source)
+    with open_import_folder(out) as stage:
         movies = _read(source / f"movies{ending}", _MOVIES, stage, console)
         ratings = _read(source / f"ratings{ending}", _RATINGS, stage, console)
         tags_file = source / f"tags{ending}"
         tags = _read(tags_file, _TAGS, stage, console) if tags_file.exists() else None
         try:
             return _write(stage, out, movies, ratings, tags, ending, rating_at_least, keep_unrated)
-        except engine_faults() as fault:
-            raise_engine_fault(fault, unreadable(fault, source))
+        except list_engine_faults() as fault:
+            raise_engine_fault(fault, explain_unreadable(fault, source))
 
 
-def _layout(source: Path) -> str:
+def _detect_layout(source: Path) -> str:
     for ending in (".dat", ".csv"):
         if (source / f"movies{ending}").is_file() and (source / f"ratings{ending}").is_file():
             return ending
@@ -81,10 +81,10 @@ def _layout(source: Path) -> str:
 def _read(path: Path, names: Sequence[str], stage: Path, console: Console) -> pl.LazyFrame:
     copy = stage / f"{path.stem}.text.parquet"
     if path.suffix == ".dat":
-        _dat_to_parquet(path, copy, names, console)
+        _convert_dat(path, copy, names, console)
     else:
         console.print(f"reading {path.name}", highlight=False)
-        delimited_to_parquet(table_file(path), copy)
+        convert_delimited(parse_table_name(path), copy)
     table = pl.scan_parquet(copy, glob=False)
     missing = [name for name in names if name not in table.collect_schema().names()]
     if missing:
@@ -94,18 +94,18 @@ def _read(path: Path, names: Sequence[str], stage: Path, console: Console) -> pl
     return table
 
 
-def _dat_to_parquet(path: Path, target: Path, names: Sequence[str], console: Console) -> None:
+def _convert_dat(path: Path, target: Path, names: Sequence[str], console: Console) -> None:
     schema = pa.schema([(name, pa.string()) for name in names])
-    with watched(path, console=console) as raw, RowWriter(target, schema) as writer:
-        for number, line in numbered_lines(path, raw=raw):
-            fields = _decoded(line).rstrip("\r\n").split("::")
+    with open_with_progress(path, console=console) as raw, RowWriter(target, schema) as writer:
+        for number, line in iterate_lines(path, raw=raw):
+            fields = _decode_line(line).rstrip("\r\n").split("::")
             if len(fields) != len(names):
                 reason = f"it has {len(fields)} fields instead of {len(names)}"
-                raise bad_line(path, number, line, reason)
+                raise explain_bad_line(path, number, line, reason)
             writer.write(fields)
 
 
-def _decoded(line: bytes) -> str:
+def _decode_line(line: bytes) -> str:
     # 1M is Latin-1, 10M is UTF-8; an accented Latin-1 title is practically never valid UTF-8.
     try:
         return line.decode("utf-8")
@@ -124,29 +124,29 @@ def _write(
     keep_unrated: bool,
 ) -> ImportSummary:
     kept = stage / "ratings.kept.parquet"
-    _interactions(ratings, rating_at_least).sink_parquet(kept, engine="streaming")
+    _build_interactions(ratings, rating_at_least).sink_parquet(kept, engine="streaming")
     interactions = pl.scan_parquet(kept, glob=False)
     unique = movies.unique("movieId", keep="first", maintain_order=True)
-    items = _items(unique, tags)
+    items = _build_items(unique, tags)
     if not keep_unrated:
         items = items.join(interactions.select("item_id").unique(), on="item_id", how="semi", maintain_order="left")
     items.sink_parquet(stage / ITEMS_FILE, engine="streaming")
     known = keep_known(kept, stage)
     item_count = pq.read_metadata(stage / ITEMS_FILE).num_rows
-    unique_count = _rows(unique)
+    unique_count = _count_rows(unique)
     return ImportSummary(
         folder=out,
         layout="MovieLens " + ("1M" if ending == ".dat" else "25M/32M"),
         items=item_count,
         interactions=known,
-        repeated_items=_rows(movies) - unique_count,
+        repeated_items=_count_rows(movies) - unique_count,
         unused_items=unique_count - item_count,
-        low_ratings=_rows(ratings) - _rows(interactions),
-        unknown_items=_rows(interactions) - known,
+        low_ratings=_count_rows(ratings) - _count_rows(interactions),
+        unknown_items=_count_rows(interactions) - known,
     )
 
 
-def _interactions(ratings: pl.LazyFrame, rating_at_least: float | None) -> pl.LazyFrame:
+def _build_interactions(ratings: pl.LazyFrame, rating_at_least: float | None) -> pl.LazyFrame:
     # What is no number becomes null here, and validation quarantines it with its reason.
     table = ratings.select(
         user_id="userId",
@@ -157,7 +157,7 @@ def _interactions(ratings: pl.LazyFrame, rating_at_least: float | None) -> pl.La
     return table if rating_at_least is None else table.filter(pl.col("rating") >= rating_at_least)
 
 
-def _items(movies: pl.LazyFrame, tags: pl.LazyFrame | None) -> pl.LazyFrame:
+def _build_items(movies: pl.LazyFrame, tags: pl.LazyFrame | None) -> pl.LazyFrame:
     genres = pl.col("genres").str.replace_all("|", ", ", literal=True)
     no_genres = pl.col("genres").str.starts_with("(no genres")
     items = movies.select(item_id="movieId", title="title", category=pl.when(~no_genres).then(genres))
@@ -170,5 +170,5 @@ def _items(movies: pl.LazyFrame, tags: pl.LazyFrame | None) -> pl.LazyFrame:
     return items.join(keywords, on="item_id", how="left", maintain_order="left")
 
 
-def _rows(table: pl.LazyFrame) -> int:
+def _count_rows(table: pl.LazyFrame) -> int:
     return int(table.select(pl.len()).collect(engine="streaming").item())

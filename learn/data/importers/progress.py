@@ -76,7 +76,7 @@ class _Lines(_Watched):
 
 
 @contextmanager
-def watched(path: Path, *, console: Console) -> Iterator[BinaryIO]:
+def open_with_progress(path: Path, *, console: Console) -> Iterator[BinaryIO]:
     """Open a file for reading and show how much of it is read, at what rate, and the time left.
 
     Raises:

@@ -15,10 +15,10 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from learn.data.formats import engine_faults, raise_engine_fault, unreadable
+from learn.data.formats import explain_unreadable, list_engine_faults, raise_engine_fault
 from learn.data.tables import INTERACTIONS_FILE, ITEMS_FILE
 from learn.errors import DataError
-from learn.storage import staged
+from learn.storage import atomic_files
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class ImportSummary:
 
 
 @contextmanager
-def staged_import(out: Path) -> Iterator[Path]:
+def open_import_folder(out: Path) -> Iterator[Path]:
     """Lend a folder in ``out`` to write the two tables in; they appear there together or not at all.
 
     Raises:
@@ -68,7 +68,7 @@ def staged_import(out: Path) -> Iterator[Path]:
             where=out,
             fix="give an empty folder",
         )
-    with staged(out, names=(ITEMS_FILE, INTERACTIONS_FILE)) as stage:
+    with atomic_files(out, names=(ITEMS_FILE, INTERACTIONS_FILE)) as stage:
         yield stage
 
 
@@ -83,8 +83,8 @@ def keep_known(interactions: Path, stage: Path) -> int:
     table = pl.scan_parquet(interactions, glob=False).join(known, on="item_id", how="semi", maintain_order="left")
     try:
         table.sink_parquet(target, engine="streaming")
-    except engine_faults() as fault:
-        raise_engine_fault(fault, unreadable(fault, interactions))
+    except list_engine_faults() as fault:
+        raise_engine_fault(fault, explain_unreadable(fault, interactions))
     rows = pq.read_metadata(target).num_rows
     if rows == 0:
         raise DataError(
@@ -124,8 +124,8 @@ class RowWriter:
     ) -> None:
         try:
             if kind is None:
-                self._to_arrow()
-                self._to_file()
+                self._flush_to_arrow()
+                self._flush_to_file()
         finally:
             self._writer.close()
 
@@ -135,11 +135,11 @@ class RowWriter:
         self._text += sum(len(value) for value in row if isinstance(value, str))
         self.written += 1
         if len(self._rows) >= _ROWS_PER_BATCH or self._text >= _TEXT_PER_BATCH:
-            self._to_arrow()
+            self._flush_to_arrow()
         if self._batch_bytes >= _ROW_GROUP_BYTES:
-            self._to_file()
+            self._flush_to_file()
 
-    def _to_arrow(self) -> None:
+    def _flush_to_arrow(self) -> None:
         if self._rows:
             columns = [
                 pa.array(values, field.type)
@@ -150,7 +150,7 @@ class RowWriter:
             self._batch_bytes += batch.nbytes
             self._rows, self._text = [], 0
 
-    def _to_file(self) -> None:
+    def _flush_to_file(self) -> None:
         if self._batches:
             table = pa.Table.from_batches(self._batches, self._schema)
             self._writer.write_table(table, row_group_size=table.num_rows)

@@ -17,16 +17,16 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.config import ValidationSettings
-from learn.data.order_statistics import median
-from learn.data.out_of_core import BUCKET_ROWS, in_buckets
-from learn.data.timestamps import TimestampScale, timestamp_scale
+from learn.data.order_statistics import compute_median
+from learn.data.out_of_core import BUCKET_ROWS, iterate_buckets
+from learn.data.timestamps import TimestampScale, detect_timestamp_scale
 from learn.data.validation import text as text_checks
 
 BATCH_ROWS = 1_000_000
 """Rows checked at a time: a batch of interactions, as Polars and as pandas, stays below half a gigabyte."""
 
 
-def batches(table: pl.LazyFrame) -> Iterator[pl.DataFrame]:
+def iterate_batches(table: pl.LazyFrame) -> Iterator[pl.DataFrame]:
     """Read a table in batches of :data:`BATCH_ROWS`; a table without rows gives nothing."""
     offset = 0
     while (batch := table.slice(offset, BATCH_ROWS).collect()).height:
@@ -34,7 +34,9 @@ def batches(table: pl.LazyFrame) -> Iterator[pl.DataFrame]:
         offset += batch.height
 
 
-def repeats(table: pl.LazyFrame, keys: Sequence[str], *, scratch: Path, bucket_rows: int = BUCKET_ROWS) -> pl.DataFrame:
+def find_repeats(
+    table: pl.LazyFrame, keys: Sequence[str], *, scratch: Path, bucket_rows: int = BUCKET_ROWS
+) -> pl.DataFrame:
     """Find the rows whose keys a lower row has too; rows with a null key are left out.
 
     Args:
@@ -53,7 +55,7 @@ def repeats(table: pl.LazyFrame, keys: Sequence[str], *, scratch: Path, bucket_r
     hashes = whole.select("row", pl.struct(keys).hash().alias("hash")).with_columns(bucket=pl.col("hash") % buckets)
     met = [
         bucket.filter(pl.col("hash").is_duplicated())["row"]
-        for _, bucket in in_buckets(hashes, scratch / "hashes", where="tables")
+        for _, bucket in iterate_buckets(hashes, scratch / "hashes", where="tables")
     ]
     suspects = pl.concat(met) if met else pl.Series("row", [], dtype=pl.Int64)
     return (
@@ -64,12 +66,12 @@ def repeats(table: pl.LazyFrame, keys: Sequence[str], *, scratch: Path, bucket_r
     )
 
 
-def without_rows(table: pl.LazyFrame, rows: pl.Series) -> pl.LazyFrame:
+def drop_rows(table: pl.LazyFrame, rows: pl.Series) -> pl.LazyFrame:
     """Leave out the rows of these numbers, keeping the order of the others."""
     return table.filter(~pl.col("row").is_in(rows.implode()))
 
 
-def present(column: str) -> pl.Expr:
+def blank_to_null(column: str) -> pl.Expr:
     """Return a text column with blank texts as null."""
     return pl.when(pl.col(column).str.contains(r"\S")).then(pl.col(column)).alias(column)
 
@@ -94,12 +96,12 @@ class ItemFacts:
     text_columns: tuple[str, ...]
 
 
-def item_facts(items: pl.LazyFrame, *, scratch: Path) -> ItemFacts:
+def collect_item_facts(items: pl.LazyFrame, *, scratch: Path) -> ItemFacts:
     """Look at all items once; ``scratch`` is a folder for what does not fit memory."""
     schema = items.collect_schema()
     texts = tuple(name for name, kind in schema.items() if kind == pl.String and name != "item_id")
     scripts = (
-        items.select(script=text_checks.main_script(present("title")))
+        items.select(script=text_checks.detect_main_script(blank_to_null("title")))
         .filter(pl.col("script") != text_checks.NO_SCRIPT)
         .group_by("script")
         .len()
@@ -108,30 +110,30 @@ def item_facts(items: pl.LazyFrame, *, scratch: Path) -> ItemFacts:
         .collect(engine="streaming")["script"]
     )
     return ItemFacts(
-        repeated_ids=repeats(items.with_columns(present("item_id")), ["item_id"], scratch=scratch),
-        repeated_texts=_repeated_texts(items, texts, scratch=scratch),
+        repeated_ids=find_repeats(items.with_columns(blank_to_null("item_id")), ["item_id"], scratch=scratch),
+        repeated_texts=_find_repeated_texts(items, texts, scratch=scratch),
         script=scripts[0] if scripts.len() else text_checks.NO_SCRIPT,
         text_columns=texts,
     )
 
 
-def _repeated_texts(items: pl.LazyFrame, texts: Sequence[str], *, scratch: Path) -> pl.DataFrame:
+def _find_repeated_texts(items: pl.LazyFrame, texts: Sequence[str], *, scratch: Path) -> pl.DataFrame:
     titled = items.filter(pl.col("title").str.contains(r"\S"))
-    return repeats(titled.with_columns(pl.col(texts).fill_null("")), texts, scratch=scratch)
+    return find_repeats(titled.with_columns(pl.col(texts).fill_null("")), texts, scratch=scratch)
 
 
-def item_check_columns(batch: pl.DataFrame, facts: ItemFacts, settings: ValidationSettings) -> pl.DataFrame:
-    """Derive the columns that :func:`item_checks` names; one row each of the batch's."""
+def derive_item_columns(batch: pl.DataFrame, facts: ItemFacts, settings: ValidationSettings) -> pl.DataFrame:
+    """Derive the columns that :func:`list_item_checks` names; one row each of the batch's."""
     title = pl.col("title")
     return (
-        batch.with_columns(present("item_id"), present("title"))
+        batch.with_columns(blank_to_null("item_id"), blank_to_null("title"))
         .join(facts.repeated_texts.rename({"first_row": "same_text_as"}), on="row", how="left", maintain_order="left")
         .select(
             "row",
             "item_id",
             "title",
             "same_text_as",
-            title_characters=text_checks.reading_length(title),
+            title_characters=text_checks.measure_reading_length(title),
             title_is_markup=text_checks.is_markup(title).fill_null(value=False),
             title_is_mojibake=text_checks.is_mojibake(title).fill_null(value=False),
             title_has_stray_mark=text_checks.has_stray_mark(title).fill_null(value=False),
@@ -139,7 +141,7 @@ def item_check_columns(batch: pl.DataFrame, facts: ItemFacts, settings: Validati
                 title, placeholders=settings.placeholders, starts=settings.placeholder_starts
             ).fill_null(value=False),
             text_characters=pl.sum_horizontal(pl.col(facts.text_columns).str.len_chars().cast(pl.Int64)),
-            script=text_checks.main_script(title),
+            script=text_checks.detect_main_script(title),
         )
     )
 
@@ -168,7 +170,7 @@ class InteractionFacts:
     rejected_ids: pl.Series
 
 
-def interaction_facts(
+def collect_interaction_facts(
     interactions: pl.LazyFrame,
     *,
     item_ids: pl.Series,
@@ -188,25 +190,27 @@ def interaction_facts(
     Raises:
         SettingsError: ``earliest`` or ``latest`` is no date.
     """
-    middle = median(partial(_finite_timestamps, interactions))
-    scale = timestamp_scale(middle or 0.0, declared=settings.timestamps)
-    earliest, latest = _bounds(scale, settings) if scale.is_clock else (None, None)
+    middle = compute_median(partial(_iterate_finite_timestamps, interactions))
+    scale = detect_timestamp_scale(middle or 0.0, declared=settings.timestamps)
+    earliest, latest = _compute_bounds(scale, settings) if scale.is_clock else (None, None)
     names = interactions.collect_schema().names()
     keys = [name for name in ("user_id", "item_id", "timestamp", "event") if name in names]
     known = interactions.filter(pl.col("timestamp").is_finite())
     if "event" in keys:
         known = known.with_columns(pl.col("event").cast(pl.String).fill_null(""))
-    repeated = repeats(known.with_columns(present("user_id"), present("item_id")), keys, scratch=scratch)
+    repeated = find_repeats(
+        known.with_columns(blank_to_null("user_id"), blank_to_null("item_id")), keys, scratch=scratch
+    )
     return InteractionFacts(scale, earliest, latest, repeated, item_ids, rejected_ids)
 
 
-def _finite_timestamps(interactions: pl.LazyFrame) -> Iterator[NDArray[np.float64]]:
-    for batch in batches(interactions.select("timestamp")):
+def _iterate_finite_timestamps(interactions: pl.LazyFrame) -> Iterator[NDArray[np.float64]]:
+    for batch in iterate_batches(interactions.select("timestamp")):
         timestamps = batch["timestamp"].drop_nulls().to_numpy()
         yield timestamps[np.isfinite(timestamps)]
 
 
-def _bounds(scale: TimestampScale, settings: ValidationSettings) -> tuple[float, float]:
+def _compute_bounds(scale: TimestampScale, settings: ValidationSettings) -> tuple[float, float]:
     earliest = scale.parse(settings.earliest, setting="validation.earliest")
     if not settings.latest:
         return earliest, (datetime.now(tz=UTC) + timedelta(days=1)).timestamp() * scale.per_second
@@ -215,12 +219,12 @@ def _bounds(scale: TimestampScale, settings: ValidationSettings) -> tuple[float,
     return earliest, latest + (86_400 * scale.per_second - 1 if is_whole_day else 0)
 
 
-def interaction_check_columns(batch: pl.DataFrame, facts: InteractionFacts) -> pl.DataFrame:
-    """Derive the columns that :func:`learn.data.validation.expectations.interaction_checks` names."""
+def derive_interaction_columns(batch: pl.DataFrame, facts: InteractionFacts) -> pl.DataFrame:
+    """Derive the columns that :func:`learn.data.validation.expectations.list_interaction_checks` names."""
     item = pl.col("item_id")
     moment = pl.col("timestamp")
     return (
-        batch.with_columns(present("user_id"), present("item_id"))
+        batch.with_columns(blank_to_null("user_id"), blank_to_null("item_id"))
         .join(facts.repeated.rename({"first_row": "told_in_row"}), on="row", how="left", maintain_order="left")
         .select(
             "row",

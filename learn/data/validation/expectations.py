@@ -54,7 +54,7 @@ class Check:
     severity: Severity = "error"
     allowed_share: float = 0.0
 
-    def expectation(self) -> ColumnMapExpectation:
+    def make_expectation(self) -> ColumnMapExpectation:
         """Make the expectation: a fresh one each time, since a suite marks it as its own."""
         return self.kind(
             **self.arguments,
@@ -64,27 +64,31 @@ class Check:
         )
 
 
-def item_checks(settings: ValidationSettings, *, script: str) -> tuple[Check, ...]:
-    """Return the suite of the items, over :func:`learn.data.validation.derived_columns.item_check_columns`."""
+def list_item_checks(settings: ValidationSettings, *, script: str) -> tuple[Check, ...]:
+    """Return the suite of the items, over :func:`learn.data.validation.derived_columns.derive_item_columns`."""
     return (
-        _present("item_id_missing", "Has an id", "item_id"),
-        _present("title_missing", "Has a title", "title"),
-        _between(
+        _require_present("item_id_missing", "Has an id", "item_id"),
+        _require_present("title_missing", "Has a title", "title"),
+        _require_between(
             "title_too_short",
             f"Title has {settings.min_title_characters} characters or more",
             "title_characters",
             smallest=settings.min_title_characters,
         ),
-        _never("title_placeholder", "Title is a name, not a placeholder or a note", "title_is_placeholder"),
-        _never("title_markup", "Title is text, not a piece of a web page", "title_is_markup"),
-        _never("title_mojibake", "Title's letters are whole, not broken by a wrong encoding", "title_is_mojibake"),
-        _between(
+        _require_never("title_placeholder", "Title is a name, not a placeholder or a note", "title_is_placeholder"),
+        _require_never("title_markup", "Title is text, not a piece of a web page", "title_is_markup"),
+        _require_never(
+            "title_mojibake", "Title's letters are whole, not broken by a wrong encoding", "title_is_mojibake"
+        ),
+        _require_between(
             "text_too_long",
             f"All text together has {settings.max_text_characters:,} characters at most",
             "text_characters",
             largest=settings.max_text_characters,
         ),
-        _never("title_stray_mark", "Title holds no stray Â of a wrong encoding", "title_has_stray_mark", "warning"),
+        _require_never(
+            "title_stray_mark", "Title holds no stray Â of a wrong encoding", "title_has_stray_mark", "warning"
+        ),
         Check(
             "text_duplicate",
             f"Text differs from other items' ({settings.max_duplicate_text_share * 100:.0f} % may share one)",
@@ -104,32 +108,34 @@ def item_checks(settings: ValidationSettings, *, script: str) -> tuple[Check, ..
     )
 
 
-def interaction_checks(facts: InteractionFacts) -> tuple[Check, ...]:
-    """Return the suite of the interactions, over :func:`interaction_check_columns`."""
+def list_interaction_checks(facts: InteractionFacts) -> tuple[Check, ...]:
+    """Return the suite of the interactions, over :func:`derive_interaction_columns`."""
     checks = [
-        _present("user_id_missing", "Has a user id", "user_id"),
-        _present("item_id_missing", "Has an item id", "item_id"),
-        _always("item_unknown", "Item is in the items table", "item_is_known"),
-        _present("timestamp_unreadable", "Timestamp is a number or a date", "timestamp"),
+        _require_present("user_id_missing", "Has a user id", "user_id"),
+        _require_present("item_id_missing", "Has an item id", "item_id"),
+        _require_always("item_unknown", "Item is in the items table", "item_is_known"),
+        _require_present("timestamp_unreadable", "Timestamp is a number or a date", "timestamp"),
         Check(
             "interaction_duplicate",
             "Is told once (same user, item, timestamp and event)",
             ExpectColumnValuesToBeNull,
             {"column": "told_in_row"},
         ),
-        _always(ITEM_QUARANTINED, "Item passed its own checks", "item_is_valid"),
+        _require_always(ITEM_QUARANTINED, "Item passed its own checks", "item_is_valid"),
     ]
     if facts.earliest is not None and facts.latest is not None:
-        title = f"Timestamp lies between {facts.scale.moment(facts.earliest):%Y-%m-%d} and "
-        title += f"{facts.scale.moment(facts.latest):%Y-%m-%d}"
+        title = f"Timestamp lies between {facts.scale.to_datetime(facts.earliest):%Y-%m-%d} and "
+        title += f"{facts.scale.to_datetime(facts.latest):%Y-%m-%d}"
         checks.insert(
             4,
-            _between("timestamp_out_of_range", title, "timestamp", smallest=facts.earliest, largest=facts.latest),
+            _require_between(
+                "timestamp_out_of_range", title, "timestamp", smallest=facts.earliest, largest=facts.latest
+            ),
         )
     return tuple(checks)
 
 
-def table_checks(*, max_quarantined_share: float) -> tuple[Check, ...]:
+def list_table_checks(*, max_quarantined_share: float) -> tuple[Check, ...]:
     """Return the suite over both tables as wholes, in the order in which a failure stops the run.
 
     It runs over one row, whose columns are those of :class:`learn.data.validation.validate.TableFacts` for each table:
@@ -137,37 +143,37 @@ def table_checks(*, max_quarantined_share: float) -> tuple[Check, ...]:
     """
     share = f"At most {max_quarantined_share * 100:.1f} % of the rows are quarantined"
     return (
-        _between("items.empty", "The table has rows", "items.rows", smallest=1),
-        _between("items.repeated_id", "Every id stands once", "items.repeated_ids", largest=0),
-        _between("items.too_many", share, "items.share", largest=max_quarantined_share),
-        _between("items.none_valid", "Some rows are valid", "items.valid", smallest=1),
-        _between("interactions.empty", "The table has rows", "interactions.rows", smallest=1),
-        _between("interactions.too_many", share, "interactions.share", largest=max_quarantined_share),
-        _between("interactions.none_valid", "Some rows are valid", "interactions.valid", smallest=1),
-        _between("interactions.no_pair", "Some user has two", "interactions.users_with_two", smallest=1),
+        _require_between("items.empty", "The table has rows", "items.rows", smallest=1),
+        _require_between("items.repeated_id", "Every id stands once", "items.repeated_ids", largest=0),
+        _require_between("items.too_many", share, "items.share", largest=max_quarantined_share),
+        _require_between("items.none_valid", "Some rows are valid", "items.valid", smallest=1),
+        _require_between("interactions.empty", "The table has rows", "interactions.rows", smallest=1),
+        _require_between("interactions.too_many", share, "interactions.share", largest=max_quarantined_share),
+        _require_between("interactions.none_valid", "Some rows are valid", "interactions.valid", smallest=1),
+        _require_between("interactions.no_pair", "Some user has two", "interactions.users_with_two", smallest=1),
     )
 
 
-def _present(name: str, title: str, column: str) -> Check:
+def _require_present(name: str, title: str, column: str) -> Check:
     return Check(name, title, ExpectColumnValuesToNotBeNull, {"column": column})
 
 
-def _always(name: str, title: str, column: str, severity: Severity = "error") -> Check:
+def _require_always(name: str, title: str, column: str, severity: Severity = "error") -> Check:
     return Check(name, title, ExpectColumnValuesToBeInSet, {"column": column, "value_set": [True]}, severity)
 
 
-def _never(name: str, title: str, column: str, severity: Severity = "error") -> Check:
+def _require_never(name: str, title: str, column: str, severity: Severity = "error") -> Check:
     return Check(name, title, ExpectColumnValuesToBeInSet, {"column": column, "value_set": [False]}, severity)
 
 
-def _between(
+def _require_between(
     name: str, title: str, column: str, *, smallest: float | None = None, largest: float | None = None
 ) -> Check:
     arguments = {"column": column, "min_value": smallest, "max_value": largest}
     return Check(name, title, ExpectColumnValuesToBeBetween, arguments)
 
 
-def failing_rows(frame: pl.DataFrame, checks: Sequence[Check]) -> dict[str, NDArray[np.int64]]:
+def find_failing_rows(frame: pl.DataFrame, checks: Sequence[Check]) -> dict[str, NDArray[np.int64]]:
     """Run a suite over one batch.
 
     Args:
@@ -185,17 +191,17 @@ def failing_rows(frame: pl.DataFrame, checks: Sequence[Check]) -> dict[str, NDAr
     pandas = frame.drop("row").to_pandas()
     pandas.index = frame["row"].to_pandas()
     pandas.index.name = None
-    result = _checkpoint(checks).run(batch_parameters={"dataframe": pandas})
+    result = _build_checkpoint(checks).run(batch_parameters={"dataframe": pandas})
     (validation,) = result.run_results.values()
-    return dict(_named_rows(one) for one in validation.results)
+    return dict(_read_failing_rows(one) for one in validation.results)
 
 
-def _checkpoint(checks: Sequence[Check]) -> gx.Checkpoint:
+def _build_checkpoint(checks: Sequence[Check]) -> gx.Checkpoint:
     # A context of its own for each batch: a context keeps every result it ever made.
     context = gx.get_context(mode="ephemeral")
     context.variables.progress_bars = ProgressBarsConfig(globally=False)
     asset = context.data_sources.add_pandas("tables").add_dataframe_asset("table")
-    suite = context.suites.add(gx.ExpectationSuite(name="suite", expectations=[c.expectation() for c in checks]))
+    suite = context.suites.add(gx.ExpectationSuite(name="suite", expectations=[c.make_expectation() for c in checks]))
     definition = context.validation_definitions.add(
         gx.ValidationDefinition(name="batch", data=asset.add_batch_definition_whole_dataframe("batch"), suite=suite)
     )
@@ -208,7 +214,7 @@ def _checkpoint(checks: Sequence[Check]) -> gx.Checkpoint:
     )
 
 
-def _named_rows(one: ExpectationValidationResult) -> tuple[str, NDArray[np.int64]]:
+def _read_failing_rows(one: ExpectationValidationResult) -> tuple[str, NDArray[np.int64]]:
     configuration = one.expectation_config or ExpectationConfiguration(type="unknown", kwargs={})
     name = str((configuration.meta or {}).get("check"))
     if "unexpected_index_list" not in one.result:

@@ -9,11 +9,11 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from learn.data.formats import engine_faults, raise_engine_fault
-from learn.data.validation.derived_columns import without_rows
+from learn.data.formats import list_engine_faults, raise_engine_fault
+from learn.data.validation.derived_columns import drop_rows
 from learn.data.validation.summary import Example
-from learn.errors import DataError, storage_faults
-from learn.storage import staged
+from learn.errors import DataError, explain_storage_faults
+from learn.storage import atomic_files
 
 QUARANTINE = "quarantine.parquet"
 EXAMPLES = 5
@@ -22,7 +22,7 @@ EXAMPLES = 5
 _SHOWN_CHARACTERS = 160
 
 
-def examples(
+def collect_examples(
     name: str, table: pl.LazyFrame, failing: Mapping[str, NDArray[np.int64]]
 ) -> dict[str, tuple[Example, ...]]:
     """Fetch the first few failing rows of each check.
@@ -35,20 +35,22 @@ def examples(
     first = {reason: np.sort(rows)[:EXAMPLES].tolist() for reason, rows in failing.items()}
     wanted = pl.Series(sorted({row for rows in first.values() for row in rows}), dtype=pl.Int64)
     fetched = table.filter(pl.col("row").is_in(wanted.implode())).collect(engine="streaming")
-    made = {int(record["row"]): _example(name, record) for record in fetched.iter_rows(named=True)}
+    made = {int(record["row"]): _build_example(name, record) for record in fetched.iter_rows(named=True)}
     return {reason: tuple(made[row] for row in rows) for reason, rows in first.items()}
 
 
-def _example(name: str, record: Mapping[str, object]) -> Example:
+def _build_example(name: str, record: Mapping[str, object]) -> Example:
     if name == "items":
         title = record["title"]
-        return Example(int(str(record["row"])), _text(record["item_id"]), "no title" if title is None else _cut(title))
+        return Example(
+            int(str(record["row"])), _format_value(record["item_id"]), "no title" if title is None else _cut(title)
+        )
     timestamp = record.get("timestamp_text") or record["timestamp"]
-    key = f"{_text(record['user_id'])} / {_text(record['item_id'])}"
+    key = f"{_format_value(record['user_id'])} / {_format_value(record['item_id'])}"
     return Example(int(str(record["row"])), key, f"timestamp {_cut(timestamp)}")
 
 
-def _text(value: object) -> str:
+def _format_value(value: object) -> str:
     return "none" if value is None else _cut(value)
 
 
@@ -57,7 +59,7 @@ def _cut(value: object) -> str:
     return text if len(text) <= _SHOWN_CHARACTERS else f"{text[:_SHOWN_CHARACTERS]}…"
 
 
-def quarantine_rows(name: str, table: pl.LazyFrame, failures: pl.DataFrame) -> pl.LazyFrame:
+def build_quarantine_rows(name: str, table: pl.LazyFrame, failures: pl.DataFrame) -> pl.LazyFrame:
     """Make the quarantine's rows of one table.
 
     Returns:
@@ -86,8 +88,8 @@ def write_quarantine(parts: list[pl.LazyFrame], path: Path) -> None:
     Raises:
         StorageError: The disk is full or closed.
     """
-    with staged(path.parent, names=(path.name,)) as stage:
-        _sink(pl.concat(parts), stage / path.name)
+    with atomic_files(path.parent, names=(path.name,)) as stage:
+        _write_parquet(pl.concat(parts), stage / path.name)
 
 
 def write_valid(
@@ -97,22 +99,22 @@ def write_valid(
 
     Args:
         tables: By name, all rows and the numbers of those that failed.
-        quarantine: What :func:`quarantine_rows` made of each.
+        quarantine: What :func:`build_quarantine_rows` made of each.
         destination: The folder.
 
     Raises:
         StorageError: The disk is full or closed.
     """
-    with staged(destination, names=tuple(f"{name}.parquet" for name in (*tables, "quarantine"))) as stage:
+    with atomic_files(destination, names=tuple(f"{name}.parquet" for name in (*tables, "quarantine"))) as stage:
         for name, (table, failed) in tables.items():
-            _sink(without_rows(table, failed).drop("timestamp_text", strict=False), stage / f"{name}.parquet")
-        _sink(pl.concat(quarantine), stage / QUARANTINE)
+            _write_parquet(drop_rows(table, failed).drop("timestamp_text", strict=False), stage / f"{name}.parquet")
+        _write_parquet(pl.concat(quarantine), stage / QUARANTINE)
 
 
-def _sink(rows: pl.LazyFrame, path: Path) -> None:
+def _write_parquet(rows: pl.LazyFrame, path: Path) -> None:
     try:
         rows.sink_parquet(path)
-    except engine_faults() as fault:
+    except list_engine_faults() as fault:
         raise_engine_fault(fault, DataError(f"The rows cannot be written: {fault}.", where=path.parent))
 
 
@@ -122,6 +124,6 @@ def leave_nothing(destination: Path) -> None:
     Raises:
         StorageError: The folder is closed.
     """
-    with storage_faults(destination):
+    with explain_storage_faults(destination):
         for name in ("items.parquet", "interactions.parquet", QUARANTINE):
             (destination / name).unlink(missing_ok=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from learn.data.validation.summary import CheckSummary, TableSummary, ValidationSummary
-from learn.storage import staged
+from learn.storage import atomic_files
 
 
 def write_report(summary: ValidationSummary, *, stopped: str | None = None) -> None:
@@ -19,12 +19,12 @@ def write_report(summary: ValidationSummary, *, stopped: str | None = None) -> N
         StorageError: The disk is full or closed.
     """
     path = summary.report
-    html = _environment().get_template("validation.html.jinja").render(summary=summary, stopped=stopped)
-    with staged(path.parent, names=(path.name,)) as stage:
+    html = _build_environment().get_template("validation.html.jinja").render(summary=summary, stopped=stopped)
+    with atomic_files(path.parent, names=(path.name,)) as stage:
         (stage / path.name).write_text(html, encoding="utf-8", errors="replace")
 
 
-def _environment() -> Environment:
+def _build_environment() -> Environment:
     environment = Environment(
         loader=PackageLoader("learn.data.validation", "."),
         autoescape=True,
@@ -32,7 +32,7 @@ def _environment() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters.update(count=_count, percent=_percent, verdict=_verdict, by_weight=_by_weight)
+    environment.filters.update(count=_count, percent=_format_percent, verdict=_choose_badge, by_weight=_sort_by_weight)
     return environment
 
 
@@ -40,13 +40,13 @@ def _count(number: int) -> str:
     return f"{number:,}"
 
 
-def _percent(share: float) -> str:
+def _format_percent(share: float) -> str:
     if 0 < share < 1e-4:
         return "< 0.01\u00a0%"
     return f"{share * 100:.{2 if share < 0.1 else 1}f}\u00a0%"
 
 
-def _verdict(check: CheckSummary) -> str:
+def _choose_badge(check: CheckSummary) -> str:
     """Return the class and word of a check's badge."""
     if check.failing == 0:
         return "good"
@@ -55,6 +55,6 @@ def _verdict(check: CheckSummary) -> str:
     return "note" if check.passed else "warn"
 
 
-def _by_weight(table: TableSummary) -> list[CheckSummary]:
+def _sort_by_weight(table: TableSummary) -> list[CheckSummary]:
     rank = {"bad": 0, "warn": 1, "note": 2, "good": 3}
-    return sorted(table.checks, key=lambda check: (rank[_verdict(check)], -check.failing))
+    return sorted(table.checks, key=lambda check: (rank[_choose_badge(check)], -check.failing))

@@ -101,19 +101,19 @@ def is_placeholder(text: pl.Expr, *, placeholders: Sequence[str], starts: Sequen
         placeholders: Whole titles; case, punctuation at the ends and doubled spaces do not matter.
         starts: First words that make a note of any title (``thrown away-rusty``); whole words only.
     """
-    core = _core(text)
-    known = pl.Series(placeholders, dtype=pl.String).to_frame("text").select(_core(pl.col("text"))).to_series()
+    core = _strip_marks(text)
+    known = pl.Series(placeholders, dtype=pl.String).to_frame("text").select(_strip_marks(pl.col("text"))).to_series()
     found = core.is_in(known.implode()) | (core == "")
     if starts:
         found |= core.str.contains(rf"(?i)^(?:{'|'.join(map(re.escape, starts))})(?:[^\p{{L}}\p{{N}}]|$)")
     return found
 
 
-def _core(text: pl.Expr) -> pl.Expr:
+def _strip_marks(text: pl.Expr) -> pl.Expr:
     return text.str.to_lowercase().str.replace_all(_ENDS, "").str.replace_all(r"\s+", " ")
 
 
-def reading_length(text: pl.Expr) -> pl.Expr:
+def measure_reading_length(text: pl.Expr) -> pl.Expr:
     """Count characters, space at the ends apart; a Chinese, Japanese or Korean one is half a word and counts twice."""
     stripped = text.str.strip_chars()
     wide = stripped.str.count_matches(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Hangul}]")
@@ -136,7 +136,7 @@ _SCRIPTS = {
 }
 
 
-def main_script(text: pl.Expr) -> pl.Expr:
+def detect_main_script(text: pl.Expr) -> pl.Expr:
     """Name the script most letters of a text belong to; ``none`` without letters, ``other`` for rarer scripts."""
     letters = text.str.count_matches(r"\p{L}")
     counts = [text.str.count_matches(pattern) for pattern in _SCRIPTS.values()]

@@ -23,34 +23,34 @@ from numpy.typing import NDArray
 from learn.config import ValidationSettings
 from learn.data.validation.derived_columns import (
     ItemFacts,
-    batches,
-    interaction_check_columns,
-    interaction_facts,
-    item_check_columns,
-    item_facts,
-    present,
-    without_rows,
+    blank_to_null,
+    collect_interaction_facts,
+    collect_item_facts,
+    derive_interaction_columns,
+    derive_item_columns,
+    drop_rows,
+    iterate_batches,
 )
 from learn.data.validation.expectations import (
     ITEM_QUARANTINED,
     Check,
-    failing_rows,
-    interaction_checks,
-    item_checks,
-    table_checks,
+    find_failing_rows,
+    list_interaction_checks,
+    list_item_checks,
+    list_table_checks,
 )
 from learn.data.validation.quarantine import (
     QUARANTINE,
-    examples,
+    build_quarantine_rows,
+    collect_examples,
     leave_nothing,
-    quarantine_rows,
     write_quarantine,
     write_valid,
 )
 from learn.data.validation.report import write_report
 from learn.data.validation.summary import CheckSummary, Example, TableSummary, ValidationSummary
-from learn.errors import DataError, InvalidDataError, SettingsError, storage_faults
-from learn.storage import working_folder
+from learn.errors import DataError, InvalidDataError, SettingsError, explain_storage_faults
+from learn.storage import open_working_folder
 
 Failing = Mapping[str, NDArray[np.int64]]
 
@@ -88,9 +88,9 @@ def check_table(
     """
     rows = 0
     found: dict[str, list[NDArray[np.int64]]] = {check.name: [] for check in checks}
-    for batch in batches(table):
+    for batch in iterate_batches(table):
         rows += batch.height
-        for reason, failed in failing_rows(columns(batch), checks).items():
+        for reason, failed in find_failing_rows(columns(batch), checks).items():
             found[reason].append(failed)
     failing = {reason: np.concatenate([np.zeros(0, np.int64), *parts]) for reason, parts in found.items()}
     failures = pl.concat(
@@ -98,12 +98,14 @@ def check_table(
         for check in checks
         if check.severity == "error"
     )
-    shown = examples(name, table, {reason: failed for reason, failed in failing.items() if len(failed)})
-    results = tuple(_result(check, failing, rows, shown) for check in checks)
-    return CheckedTable(table, failures, _table_summary(name, rows, failures, results))
+    shown = collect_examples(name, table, {reason: failed for reason, failed in failing.items() if len(failed)})
+    results = tuple(_summarise_check(check, failing, rows, shown) for check in checks)
+    return CheckedTable(table, failures, _summarise_table(name, rows, failures, results))
 
 
-def _result(check: Check, failing: Failing, rows: int, shown: Mapping[str, tuple[Example, ...]]) -> CheckSummary:
+def _summarise_check(
+    check: Check, failing: Failing, rows: int, shown: Mapping[str, tuple[Example, ...]]
+) -> CheckSummary:
     count = len(failing[check.name])
     return CheckSummary(
         name=check.name,
@@ -116,7 +118,7 @@ def _result(check: Check, failing: Failing, rows: int, shown: Mapping[str, tuple
     )
 
 
-def _table_summary(name: str, rows: int, failures: pl.DataFrame, checks: tuple[CheckSummary, ...]) -> TableSummary:
+def _summarise_table(name: str, rows: int, failures: pl.DataFrame, checks: tuple[CheckSummary, ...]) -> TableSummary:
     quarantined = failures["row"].n_unique()
     own = failures.filter(pl.col("reason") != ITEM_QUARANTINED)["row"].n_unique()
     return TableSummary(
@@ -164,32 +166,34 @@ def judge(
         settings: Thresholds.
     """
     judged = {
-        "items": TableFacts(*_counts(items.summary), repeated_ids=facts.repeated_ids.height),
-        "interactions": TableFacts(*_counts(interactions.summary), users_with_two=_users_with_two(interactions)),
+        "items": TableFacts(*_count_quarantined(items.summary), repeated_ids=facts.repeated_ids.height),
+        "interactions": TableFacts(
+            *_count_quarantined(interactions.summary), users_with_two=_count_users_with_two(interactions)
+        ),
     }
     named = {f"{table}.{fact}": [value] for table, one in judged.items() for fact, value in asdict(one).items()}
-    checks = table_checks(max_quarantined_share=settings.max_quarantined_share)
-    failed = failing_rows(pl.DataFrame({"row": [0], **named}), checks)
+    checks = list_table_checks(max_quarantined_share=settings.max_quarantined_share)
+    failed = find_failing_rows(pl.DataFrame({"row": [0], **named}), checks)
     first = next((check.name for check in checks if len(failed[check.name])), None)
     if first is None:
         return None
     table, check = first.split(".")
     summary = items.summary if table == "items" else interactions.summary
-    what = _repeated_id(items.table, facts) if check == "repeated_id" else _said(check, summary)
+    what = _describe_repeated_id(items.table, facts) if check == "repeated_id" else _explain_stop(check, summary)
     return InvalidDataError(what, where=sources[table], fix=_fix(check, summary, report))
 
 
-def _counts(summary: TableSummary) -> tuple[int, int, float]:
+def _count_quarantined(summary: TableSummary) -> tuple[int, int, float]:
     return summary.rows, summary.valid, summary.share
 
 
-def _users_with_two(interactions: CheckedTable) -> int:
-    kept = without_rows(interactions.table, interactions.quarantined)
+def _count_users_with_two(interactions: CheckedTable) -> int:
+    kept = drop_rows(interactions.table, interactions.quarantined)
     counts = kept.group_by("user_id").agg(rows=pl.len())
     return int(counts.filter(pl.col("rows") >= 2).select(pl.len()).collect(engine="streaming").item())
 
 
-def _repeated_id(items: pl.LazyFrame, facts: ItemFacts) -> str:
+def _describe_repeated_id(items: pl.LazyFrame, facts: ItemFacts) -> str:
     repeated = facts.repeated_ids.sort("row")
     row, first = repeated.row(0)
     item_id = items.filter(pl.col("row") == row).select("item_id").collect().item()
@@ -197,40 +201,40 @@ def _repeated_id(items: pl.LazyFrame, facts: ItemFacts) -> str:
     return f"Two items have the id `{item_id}`: rows {first:,} and {row:,} (counted from 0).{others}"
 
 
-def _said(check: str, summary: TableSummary) -> str:
+def _explain_stop(check: str, summary: TableSummary) -> str:
     if check == "empty":
         return f"The table of {summary.name} has no rows."
     if check == "no_pair":
         said = "There is no user with two interactions: nothing can be learned from what follows what."
-        return said if summary.quarantined == 0 else f"{said} {_worst(summary)}"
+        return said if summary.quarantined == 0 else f"{said} {_describe_worst(summary)}"
     own = summary.quarantined - summary.followed
     counts = f"{own:,} of {summary.rows:,} rows of the {summary.name} failed their checks ({summary.share * 100:.1f} %)"
     if check == "none_valid":
         followed = f", the other {summary.followed:,} belong to items that failed" if summary.followed else ""
-        return f"No row is valid: {counts}{followed}. {_worst(summary)}"
-    return f"{counts}, more than are allowed. {_worst(summary)}"
+        return f"No row is valid: {counts}{followed}. {_describe_worst(summary)}"
+    return f"{counts}, more than are allowed. {_describe_worst(summary)}"
 
 
-def _worst(summary: TableSummary) -> str:
-    worst = _failed_most(summary)
+def _describe_worst(summary: TableSummary) -> str:
+    worst = _list_worst_checks(summary)
     if not worst:
         return ""
-    listed = "; ".join(f"`{check.name}` ({check.title}): {_rows(check.failing)}" for check in worst)
-    shown = "".join(f"\n  row {one.row:,}, {one.key}: {one.shown}" for one in _three_rows(worst))
+    listed = "; ".join(f"`{check.name}` ({check.title}): {_format_rows(check.failing)}" for check in worst)
+    shown = "".join(f"\n  row {one.row:,}, {one.key}: {one.shown}" for one in _choose_three_rows(worst))
     return f"Worst: {listed}. For example (rows counted from 0):{shown}"
 
 
-def _rows(count: int) -> str:
+def _format_rows(count: int) -> str:
     return f"{count:,} row" if count == 1 else f"{count:,} rows"
 
 
-def _failed_most(summary: TableSummary) -> list[CheckSummary]:
+def _list_worst_checks(summary: TableSummary) -> list[CheckSummary]:
     errors = [check for check in summary.checks if check.severity == "error" and check.failing]
     own = [check for check in errors if check.name != ITEM_QUARANTINED]
     return sorted(own or errors, key=lambda check: -check.failing)[:_WORST]
 
 
-def _three_rows(checks: list[CheckSummary]) -> list[Example]:
+def _choose_three_rows(checks: list[CheckSummary]) -> list[Example]:
     # One row of each check before the second of any: three of one kind show less.
     turns = zip_longest(*(check.examples for check in checks))
     return list(dict.fromkeys(example for turn in turns for example in turn if example is not None))[:3]
@@ -244,7 +248,7 @@ def _fix(check: str, summary: TableSummary, report: Path) -> str:
     fix = f"open {report}, mend the rows"
     if check == "too_many":
         fix += ", or raise `validation.max_quarantined_share` if this many are to be left out"
-    if any(one.name == "timestamp_out_of_range" for one in _failed_most(summary)):
+    if any(one.name == "timestamp_out_of_range" for one in _list_worst_checks(summary)):
         fix += '; if the timestamps are no dates, set `validation.timestamps = "order"`'
     return fix
 
@@ -283,8 +287,8 @@ def validate_tables(
             "The tables would be overwritten by their own valid rows.", where=destination, fix="name another folder"
         )
     # Beside the tables, where there is room for tables.
-    with storage_faults(tables), working_folder(tables, prefix=".unfinished-") as scratch:
-        facts = item_facts(raw_items, scratch=scratch)
+    with explain_storage_faults(tables), open_working_folder(tables, prefix=".unfinished-") as scratch:
+        facts = collect_item_facts(raw_items, scratch=scratch)
         items = _check_items(raw_items, facts, settings)
         interactions, unit = _check_interactions(raw_interactions, items, settings, scratch=scratch)
     named = dict(zip(_TABLES, sources or [tables / f"{name}.parquet" for name in _TABLES], strict=True))
@@ -312,23 +316,23 @@ def _scan(tables: Path, name: str) -> pl.LazyFrame:
 
 
 def _check_items(table: pl.LazyFrame, facts: ItemFacts, settings: ValidationSettings) -> CheckedTable:
-    checks = item_checks(settings, script=facts.script)
-    return check_table("items", table, checks, lambda batch: item_check_columns(batch, facts, settings))
+    checks = list_item_checks(settings, script=facts.script)
+    return check_table("items", table, checks, lambda batch: derive_item_columns(batch, facts, settings))
 
 
 def _check_interactions(
     table: pl.LazyFrame, items: CheckedTable, settings: ValidationSettings, *, scratch: Path
 ) -> tuple[CheckedTable, str]:
-    ids = items.table.select("row", present("item_id")).drop_nulls().collect()
-    facts = interaction_facts(
+    ids = items.table.select("row", blank_to_null("item_id")).drop_nulls().collect()
+    facts = collect_interaction_facts(
         table,
         item_ids=ids["item_id"],
         rejected_ids=ids.filter(pl.col("row").is_in(items.quarantined.implode()))["item_id"],
         settings=settings,
         scratch=scratch,
     )
-    checks = interaction_checks(facts)
-    checked = check_table("interactions", table, checks, lambda batch: interaction_check_columns(batch, facts))
+    checks = list_interaction_checks(facts)
+    checked = check_table("interactions", table, checks, lambda batch: derive_interaction_columns(batch, facts))
     return checked, facts.scale.unit
 
 
@@ -337,7 +341,7 @@ def _write(
 ) -> None:
     write_report(summary, stopped=None if stop is None else str(stop))
     both = {"items": items, "interactions": interactions}
-    quarantine = [quarantine_rows(name, one.table, one.failures) for name, one in both.items()]
+    quarantine = [build_quarantine_rows(name, one.table, one.failures) for name, one in both.items()]
     if stop is None:
         write_valid({name: (one.table, one.quarantined) for name, one in both.items()}, quarantine, summary.folder)
     else:

@@ -21,7 +21,7 @@ from dvc_data.hashfile.cache import DiskError
 from dvc_objects.errors import ObjectDBError
 from scmrepo.exceptions import SCMError as GitError
 
-from learn.errors import LearnError, StorageError, VersionError, storage_faults
+from learn.errors import LearnError, StorageError, VersionError, explain_storage_faults
 
 # DVC's own types are unknown to the type checker: a repository passes as Any.
 Repository = Any
@@ -45,7 +45,7 @@ class _Listener(logging.Handler):
 
 
 @contextmanager
-def listened() -> Iterator[list[BaseException]]:
+def collect_dvc_faults() -> Iterator[list[BaseException]]:
     """Silence DVC and collect the exceptions that it swallows while it copies files."""
     # DVC's bars and messages obey the level of its loggers; LEARN says in its own words what was recorded, and two
     # bars at once cannot be read. The one logger that tells why a copy failed is heard, not shown.
@@ -66,7 +66,7 @@ def listened() -> Iterator[list[BaseException]]:
 
 
 @contextmanager
-def opened_repository(root: Path, *, wait_seconds: float, remote: str = "") -> Iterator[Repository]:
+def open_repository(root: Path, *, wait_seconds: float, remote: str = "") -> Iterator[Repository]:
     """The DVC repository around a folder, locked for this process; made where there is none.
 
     Args:
@@ -79,15 +79,15 @@ def opened_repository(root: Path, *, wait_seconds: float, remote: str = "") -> I
         StorageError: The disk is full or closed for writing.
     """
     with ExitStack() as stack:
-        stack.enter_context(explained(root))
-        stack.enter_context(listened())
-        repository = stack.enter_context(_opened(root.resolve(), remote))
+        stack.enter_context(explain_dvc_faults(root))
+        stack.enter_context(collect_dvc_faults())
+        repository = stack.enter_context(_open_existing(root.resolve(), remote))
         _lock(stack, repository, wait_seconds)
         yield repository
 
 
 @contextmanager
-def explained(where: Path) -> Iterator[None]:
+def explain_dvc_faults(where: Path) -> Iterator[None]:
     """Turn what DVC raises into errors of LEARN's tree.
 
     Raises:
@@ -95,34 +95,34 @@ def explained(where: Path) -> Iterator[None]:
         StorageError: The disk is full or closed for writing.
     """
     try:
-        with storage_faults(where):
+        with explain_storage_faults(where):
             yield
     except (DvcException, ObjectDBError, IgnoreInCollectedDirError, GitError) as fault:
-        what = f"DVC refused: {reason(fault)}"
+        what = f"DVC refused: {describe_fault(fault)}"
         raise VersionError(what, where=where, fix="run `dvc status` there and mend what it names") from fault
     except DiskError as fault:
-        what = f"DVC's own notes cannot be written: {reason(fault)}"
+        what = f"DVC's own notes cannot be written: {describe_fault(fault)}"
         fix = "free some disk space, or point DVC_SITE_CACHE_DIR at another folder"
         raise StorageError(what, where=where, fix=fix) from fault
     except OSError as fault:
-        what = f"A file could not be read or written: {reason(fault)}"
+        what = f"A file could not be read or written: {describe_fault(fault)}"
         fix = "see that no other program changes the folder just now, and run again"
         raise VersionError(what, where=fault.filename or where, fix=fix) from fault
 
 
-def reason(fault: BaseException) -> str:
+def describe_fault(fault: BaseException) -> str:
     """An exception in one line, its cause included."""
     parts = [str(part).strip() for part in (fault, fault.__cause__) if part is not None]
     said = " - ".join(part for part in parts if part) or type(fault).__name__
     return " ".join(said.split())
 
 
-def _opened(root: Path, remote: str) -> Repository:
+def _open_existing(root: Path, remote: str) -> Repository:
     try:
         top = Repo.find_root(str(root))
     except NotDvcRepoError:
         root.mkdir(parents=True, exist_ok=True)
-        return _made(root, remote)
+        return _create_repository(root, remote)
     try:
         return Repo(top)
     except SCMError:
@@ -130,7 +130,7 @@ def _opened(root: Path, remote: str) -> Repository:
         return Repo(top, config={"core": {"no_scm": True}})
 
 
-def _made(root: Path, remote: str) -> Repository:
+def _create_repository(root: Path, remote: str) -> Repository:
     try:
         made = Repo.init(str(root), subdir=True)
     except DvcException:
@@ -162,7 +162,7 @@ def _lock(stack: ExitStack, repository: Repository, wait_seconds: float) -> None
             return
 
 
-def top_of(repository: Repository) -> Path:
+def find_top(repository: Repository) -> Path:
     """The repository's top folder."""
     return Path(repository.root_dir).resolve()
 
@@ -172,12 +172,12 @@ def has_git(repository: Repository) -> bool:
     return not isinstance(repository.scm, NoSCM) and not repository.scm.no_commits
 
 
-def head_of(repository: Repository) -> str | None:
+def find_head(repository: Repository) -> str | None:
     """The commit that is checked out; None without git or commits."""
     return str(repository.scm.get_rev()) if has_git(repository) else None
 
 
-def resolved_revision(repository: Repository, name: str) -> str | None:
+def resolve_revision(repository: Repository, name: str) -> str | None:
     """The full commit hash behind a branch, tag or short hash; None where there is none."""
     if not has_git(repository):
         return None
@@ -187,7 +187,7 @@ def resolved_revision(repository: Repository, name: str) -> str | None:
         return None
 
 
-def version_at(repository: Repository, revision: str, pointer: Path) -> str | None:
+def read_version_at(repository: Repository, revision: str, pointer: Path) -> str | None:
     """The data version that a pointer file held in a git revision; None where there was no such pointer."""
     files = repository.scm.get_fs(revision)
     path = f"/{pointer.relative_to(Path(repository.scm.root_dir).resolve()).as_posix()}"
@@ -200,7 +200,7 @@ def version_at(repository: Repository, revision: str, pointer: Path) -> str | No
     return pointed if isinstance(pointed, str) else None
 
 
-def history_of(repository: Repository, pointer: Path, *, most: int = 10) -> list[tuple[str, str, str]]:
+def read_pointer_history(repository: Repository, pointer: Path, *, most: int = 10) -> list[tuple[str, str, str]]:
     """What a pointer has held: (commit, day, data version), newest first."""
     if not has_git(repository):
         return []
@@ -208,12 +208,12 @@ def history_of(repository: Repository, pointer: Path, *, most: int = 10) -> list
     held = []
     for entry in repository.scm.dulwich.repo.get_walker(paths=[path], max_entries=most):
         commit = entry.commit.id.decode()
-        version = version_at(repository, commit, pointer)
+        version = read_version_at(repository, commit, pointer)
         if version:
             held.append((commit, time.strftime("%Y-%m-%d", time.gmtime(entry.commit.commit_time)), version))
     return held
 
 
-def raised_by(faults: list[BaseException], otherwise: LearnError) -> BaseException:
+def find_disk_fault(faults: list[BaseException], otherwise: LearnError) -> BaseException:
     """The fault of the disk among those that were swallowed, else a given error."""
     return next((fault for fault in faults if isinstance(fault, OSError) and fault.errno in _DISK), otherwise)

@@ -18,12 +18,12 @@ from dvc_objects.errors import ObjectFormatError
 
 from learn.data.versions.repository import (
     Repository,
-    history_of,
-    listened,
-    raised_by,
-    reason,
-    resolved_revision,
-    version_at,
+    collect_dvc_faults,
+    describe_fault,
+    find_disk_fault,
+    read_pointer_history,
+    read_version_at,
+    resolve_revision,
 )
 from learn.errors import VersionError
 
@@ -46,41 +46,41 @@ class FoundVersion:
     pointer: Path
 
 
-def resolved(repository: Repository, name: str, *, folder: Path, pointers: list[Path]) -> FoundVersion:
+def resolve_version(repository: Repository, name: str, *, folder: Path, pointers: list[Path]) -> FoundVersion:
     """Tell which data version a git revision or a (shortened) hash means.
 
     Raises:
         VersionError: None, or more than one.
     """
-    revision = resolved_revision(repository, name)
+    revision = resolve_revision(repository, name)
     for pointer in pointers if revision else ():
-        version = version_at(repository, str(revision), pointer)
+        version = read_version_at(repository, str(revision), pointer)
         if version is not None:
             return FoundVersion(version, revision, pointer)
-    candidates = _candidates(repository, name, pointers)
+    candidates = _list_candidates(repository, name, pointers)
     if len(candidates) == 1:
-        return FoundVersion(candidates[0], None, _owner(repository, candidates[0], pointers))
+        return FoundVersion(candidates[0], None, _find_owner(repository, candidates[0], pointers))
     if candidates:
         fix = f"give more of the hash: {', '.join(candidates)}"
         raise VersionError(f"`{name}` is the beginning of {len(candidates)} data versions.", where=folder, fix=fix)
     what = f"There is no data version `{name}`."
     if revision:
         what = f"Git revision `{name}` is there, but names no data version of this folder."
-    raise VersionError(what, where=folder, fix=_known(repository, pointers))
+    raise VersionError(what, where=folder, fix=_describe_known(repository, pointers))
 
 
-def fetched(repository: Repository, version: str, *, folder: Path, pointers: list[Path]) -> Tree:
+def fetch_version(repository: Repository, version: str, *, folder: Path, pointers: list[Path]) -> Tree:
     """Have all files of a version in the cache, from there or from the first remote that holds them.
 
     Raises:
         VersionError: Neither the cache nor any remote has them all.
     """
     wanted = HashInfo(repository.cache.local.hash_name, version)
-    tree = _complete(repository, wanted)
+    tree = _find_complete_tree(repository, wanted)
     failures = []
-    for remote in () if tree is not None else _remotes(repository):
+    for remote in () if tree is not None else _list_remotes(repository):
         failure = _fetch(repository, wanted, remote)
-        tree = _complete(repository, wanted)
+        tree = _find_complete_tree(repository, wanted)
         if tree is not None:
             break
         failures.append(f"{remote}: {failure}")
@@ -88,17 +88,17 @@ def fetched(repository: Repository, version: str, *, folder: Path, pointers: lis
         return tree
     asked = "; ".join(failures) or "no DVC remote is set"
     what = f"The files of data version `{version}` are not in the cache, and could not be fetched ({asked})."
-    raise VersionError(what, where=folder, fix=_known(repository, pointers))
+    raise VersionError(what, where=folder, fix=_describe_known(repository, pointers))
 
 
-def materialised(repository: Repository, tree: Tree, parent: Path) -> Path:
+def lay_out_version(repository: Repository, tree: Tree, parent: Path) -> Path:
     """Lay a version's files out in a folder named by its hash; a complete folder is used as it is.
 
     Raises:
         VersionError: The cache holds other bytes than the version's.
     """
     target = parent / str(tree.hash_info.value).removesuffix(".dir")
-    if target.is_dir() and not _differing(target, tree):
+    if target.is_dir() and not _list_differing(target, tree):
         return target
     unfinished = target.with_name(f"{target.name}.partial")
     shutil.rmtree(unfinished, ignore_errors=True)
@@ -115,34 +115,34 @@ def materialised(repository: Repository, tree: Tree, parent: Path) -> Path:
 def _lay_out(repository: Repository, tree: Tree, folder: Path) -> None:
     cache = repository.cache.local
     folder.mkdir()
-    with listened() as faults:
+    with collect_dvc_faults() as faults:
         try:
             checkout(str(folder), repository.fs, tree, cache, force=True, quiet=True)
         except (CheckoutError, LinkError) as fault:
-            what = f"The files of the data version could not be copied out of the cache: {reason(fault)}"
-            raise raised_by(
+            what = f"The files of the data version could not be copied out of the cache: {describe_fault(fault)}"
+            raise find_disk_fault(
                 faults, VersionError(what, where=cache.path, fix="run `dvc fetch` and try again")
             ) from fault
-    differing = _differing(folder, tree)
+    differing = _list_differing(folder, tree)
     if differing:
         what = f"The cache is damaged: `{differing[0]}` has other bytes than its version."
         fix = "remove DVC's cache folder and run again; the remote's copy is then fetched"
         raise VersionError(what, where=cache.path, fix=fix)
 
 
-def _differing(folder: Path, tree: Tree) -> list[str]:
+def _list_differing(folder: Path, tree: Tree) -> list[str]:
     """Names that are missing, too many, or have other bytes than the version's."""
     wanted = {"/".join(key): str(oid.value) for key, _, oid in tree}
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    return sorted(set(wanted) ^ there) or [name for name in sorted(wanted) if _md5(folder / name) != wanted[name]]
+    return sorted(set(wanted) ^ there) or [name for name in sorted(wanted) if _hash_file(folder / name) != wanted[name]]
 
 
-def _md5(path: Path) -> str:
+def _hash_file(path: Path) -> str:
     with path.open("rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
 
 
-def _complete(repository: Repository, wanted: HashInfo) -> Tree | None:
+def _find_complete_tree(repository: Repository, wanted: HashInfo) -> Tree | None:
     """The version's tree when the cache holds every file of it."""
     cache = repository.cache.local
     try:
@@ -153,7 +153,7 @@ def _complete(repository: Repository, wanted: HashInfo) -> Tree | None:
     return tree
 
 
-def _remotes(repository: Repository) -> list[str]:
+def _list_remotes(repository: Repository) -> list[str]:
     """Names of all remotes, the default one first."""
     default = repository.config["core"].get("remote")
     return sorted(repository.config["remote"], key=lambda name: (name != default, name))
@@ -161,7 +161,7 @@ def _remotes(repository: Repository) -> list[str]:
 
 def _fetch(repository: Repository, wanted: HashInfo, remote: str) -> str:
     """Bring what a remote has of a version into the cache; say why not, where it cannot."""
-    with listened() as faults:
+    with collect_dvc_faults() as faults:
         try:
             repository.cloud.pull({wanted}, remote=remote)
             tree = Tree.load(repository.cache.local, wanted)
@@ -171,13 +171,13 @@ def _fetch(repository: Repository, wanted: HashInfo, remote: str) -> str:
         except OSError as fault:
             if fault.filename and str(fault.filename).startswith(repository.cache.local.path):
                 raise
-            return reason(fault)
+            return describe_fault(fault)
         except Exception as fault:  # a remote may be of any kind, and so may what it raises
-            return reason(fault)
-    return reason(faults[0]) if faults else "does not hold all of it"
+            return describe_fault(fault)
+    return describe_fault(faults[0]) if faults else "does not hold all of it"
 
 
-def _candidates(repository: Repository, name: str, pointers: list[Path]) -> list[str]:
+def _list_candidates(repository: Repository, name: str, pointers: list[Path]) -> list[str]:
     """The data versions that a (shortened) hash may mean, by the cache, the pointers' history and the remotes."""
     shape = _HASH.fullmatch(name)
     if shape is None:
@@ -185,22 +185,24 @@ def _candidates(repository: Repository, name: str, pointers: list[Path]) -> list
     prefix = shape.group(1).lower()
     if len(prefix) == 32:
         return [f"{prefix}.dir"]
-    held = {version for pointer in pointers for _, _, version in history_of(repository, pointer, most=1_000)}
-    near = {version for version in held if version.startswith(prefix)} | _listed(repository.cache.local, prefix)
+    held = {version for pointer in pointers for _, _, version in read_pointer_history(repository, pointer, most=1_000)}
+    near = {version for version in held if version.startswith(prefix)} | _list_versions(repository.cache.local, prefix)
     if not near:
-        with listened():
-            near = {version for remote in _remotes(repository) for version in _offered(repository, remote, prefix)}
+        with collect_dvc_faults():
+            near = {
+                version for remote in _list_remotes(repository) for version in _list_offered(repository, remote, prefix)
+            }
     return sorted(near)
 
 
-def _offered(repository: Repository, remote: str, prefix: str) -> set[str]:
+def _list_offered(repository: Repository, remote: str, prefix: str) -> set[str]:
     try:
-        return _listed(repository.cloud.get_remote_odb(remote), prefix)
+        return _list_versions(repository.cloud.get_remote_odb(remote), prefix)
     except Exception:  # a remote that cannot be asked offers nothing; the error that follows names it
         return set()
 
 
-def _listed(store: Any, prefix: str) -> set[str]:
+def _list_versions(store: Any, prefix: str) -> set[str]:
     """The data versions in a cache or remote whose hash begins so; two digits are one folder there."""
     try:
         paths = store.fs.ls(store.fs.join(store.path, prefix[:2]), detail=False)
@@ -210,19 +212,19 @@ def _listed(store: Any, prefix: str) -> set[str]:
     return {name for name in names if name.startswith(prefix) and name.endswith(".dir")}
 
 
-def _owner(repository: Repository, version: str, pointers: list[Path]) -> Path:
+def _find_owner(repository: Repository, version: str, pointers: list[Path]) -> Path:
     """The pointer that has held a version; the likeliest one where none has."""
     for pointer in pointers:
-        if any(held == version for _, _, held in history_of(repository, pointer, most=1_000)):
+        if any(held == version for _, _, held in read_pointer_history(repository, pointer, most=1_000)):
             return pointer
     return next((pointer for pointer in pointers if pointer.exists()), pointers[0])
 
 
-def _known(repository: Repository, pointers: list[Path]) -> str:
+def _describe_known(repository: Repository, pointers: list[Path]) -> str:
     lines = [
         f"{version} ({day}, git revision {commit[:8]})"
         for pointer in pointers
-        for commit, day, version in history_of(repository, pointer, most=_LISTED)
+        for commit, day, version in read_pointer_history(repository, pointer, most=_LISTED)
     ]
     cached = sorted(Path(repository.cache.local.path).glob("*/*.dir"), key=os.path.getmtime, reverse=True)
     lines += [f"{path.parent.name}{path.name} (in the cache)" for path in cached[:_LISTED]]

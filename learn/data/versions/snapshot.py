@@ -21,15 +21,15 @@ from dvc_data.hashfile.transfer import transfer
 from learn.config import DataSettings
 from learn.data.versions.repository import (
     Repository,
-    head_of,
-    listened,
-    opened_repository,
-    raised_by,
-    reason,
-    top_of,
-    version_at,
+    collect_dvc_faults,
+    describe_fault,
+    find_disk_fault,
+    find_head,
+    find_top,
+    open_repository,
+    read_version_at,
 )
-from learn.data.versions.restore import fetched, materialised, resolved
+from learn.data.versions.restore import fetch_version, lay_out_version, resolve_version
 from learn.errors import DataError, VersionError
 
 OUTSIDE = "datasets"
@@ -109,24 +109,24 @@ def record_version(folder: Path, *, root: Path, settings: DataSettings, remote: 
         StorageError: The disk is full or closed for writing.
     """
     live = folder.resolve()
-    if not live.exists() and not _beside(live).exists():
+    if not live.exists() and not _name_pointer_beside(live).exists():
         # Asked before a repository is made: a misspelt name shall leave nothing behind.
-        raise _missing(folder)
-    with opened_repository(root, wait_seconds=settings.lock_wait_seconds, remote=remote) as repository:
+        raise _explain_missing_folder(folder)
+    with open_repository(root, wait_seconds=settings.lock_wait_seconds, remote=remote) as repository:
         if not live.exists():
             _pull(repository, folder, live)
-        _check_folder(folder, live, top_of(repository))
-        output = _recorded(repository, live)
-        pushed_to = _pushed(repository, output, settings)
+        _check_folder(folder, live, find_top(repository))
+        output = _record_folder(repository, live)
+        pushed_to = _push_output(repository, output, settings)
         pointer, version = Path(output.stage.path), str(output.hash_info.value)
-        revision = head_of(repository)
+        revision = find_head(repository)
         return DataVersion(
             version=version,
             folder=folder.absolute(),
             size_bytes=int(output.meta.size or 0),
             files=int(output.meta.nfiles or 0),
             git_revision=revision,
-            git_dirty=revision is not None and version_at(repository, revision, pointer) != version,
+            git_dirty=revision is not None and read_version_at(repository, revision, pointer) != version,
             pushed_to=pushed_to,
             pointer=pointer,
         )
@@ -156,34 +156,34 @@ def restore_version(
         VersionError: There is no such version, or its files cannot be fetched.
         StorageError: The disk is full or closed for writing.
     """
-    with opened_repository(root, wait_seconds=settings.lock_wait_seconds, remote=remote) as repository:
+    with open_repository(root, wait_seconds=settings.lock_wait_seconds, remote=remote) as repository:
         live = folder.resolve()
-        pointers = _pointers(repository, live)
-        found = resolved(repository, version, folder=folder, pointers=pointers)
-        tree = fetched(repository, found.version, folder=folder, pointers=pointers)
-        target = materialised(repository, tree, destination or root.resolve() / ".learn" / "data")
-        revision = found.revision or head_of(repository)
+        pointers = _list_pointers(repository, live)
+        found = resolve_version(repository, version, folder=folder, pointers=pointers)
+        tree = fetch_version(repository, found.version, folder=folder, pointers=pointers)
+        target = lay_out_version(repository, tree, destination or root.resolve() / ".learn" / "data")
+        revision = found.revision or find_head(repository)
         return DataVersion(
             version=found.version,
             folder=target,
             size_bytes=sum(path.stat().st_size for path in target.rglob("*") if path.is_file()),
             files=len(tree),
             git_revision=revision,
-            git_dirty=revision is not None and version_at(repository, revision, found.pointer) != found.version,
+            git_dirty=revision is not None and read_version_at(repository, revision, found.pointer) != found.version,
             pushed_to=None,
             pointer=found.pointer,
         )
 
 
-def _pointers(repository: Repository, live: Path) -> list[Path]:
+def _list_pointers(repository: Repository, live: Path) -> list[Path]:
     """Where the pointer to a folder may be, the likeliest first."""
-    outside, _ = _outside(repository, live)
-    return [_beside(live), outside] if live.is_relative_to(top_of(repository)) else [outside]
+    outside, _ = _find_outside_pointer(repository, live)
+    return [_name_pointer_beside(live), outside] if live.is_relative_to(find_top(repository)) else [outside]
 
 
-def _outside(repository: Repository, live: Path) -> tuple[Path, str]:
+def _find_outside_pointer(repository: Repository, live: Path) -> tuple[Path, str]:
     """Pointer and source of a folder that is not tracked where it lies; two of one name get two pointers."""
-    top = top_of(repository)
+    top = find_top(repository)
     source = Path(os.path.relpath(live, top)).as_posix()
     plain = top / OUTSIDE / f"{live.name}.dvc"
     if _is_free(repository, plain, source):
@@ -191,7 +191,7 @@ def _outside(repository: Repository, live: Path) -> tuple[Path, str]:
     return plain.with_name(f"{live.name}-{hashlib.sha256(source.encode()).hexdigest()[:6]}.dvc"), source
 
 
-def _beside(live: Path) -> Path:
+def _name_pointer_beside(live: Path) -> Path:
     return live.with_name(f"{live.name}.dvc")
 
 
@@ -204,19 +204,19 @@ def _is_free(repository: Repository, pointer: Path, source: str) -> bool:
 
 
 def _pull(repository: Repository, folder: Path, live: Path) -> None:
-    pointer = _beside(live)
-    if not (live.is_relative_to(top_of(repository)) and pointer.exists()):
-        raise _missing(folder)
-    with listened() as faults:
+    pointer = _name_pointer_beside(live)
+    if not (live.is_relative_to(find_top(repository)) and pointer.exists()):
+        raise _explain_missing_folder(folder)
+    with collect_dvc_faults() as faults:
         try:
             repository.pull(targets=[str(pointer)])
         except Exception as fault:  # a remote may be of any kind, and so may what it raises
-            what = f"The data folder is missing, and its version could not be pulled: {reason(fault)}"
+            what = f"The data folder is missing, and its version could not be pulled: {describe_fault(fault)}"
             fix = f"see that the remote can be reached (`dvc pull {pointer.name}`), or give another folder to --data"
-            raise raised_by([fault, *faults], VersionError(what, where=pointer, fix=fix)) from fault
+            raise find_disk_fault([fault, *faults], VersionError(what, where=pointer, fix=fix)) from fault
 
 
-def _missing(folder: Path) -> DataError:
+def _explain_missing_folder(folder: Path) -> DataError:
     return DataError("There is no such data folder.", where=folder, fix="give --data the folder of your tables")
 
 
@@ -239,22 +239,22 @@ def _check_folder(folder: Path, live: Path, top: Path) -> None:
             )
 
 
-def _recorded(repository: Repository, live: Path) -> Any:
-    if live.is_relative_to(top_of(repository)):
-        output = _added(repository, live)
+def _record_folder(repository: Repository, live: Path) -> Any:
+    if live.is_relative_to(find_top(repository)):
+        output = _add_in_place(repository, live)
         if output is not None:
             return output
-    return _copied(repository, live)
+    return _add_by_copy(repository, live)
 
 
-def _added(repository: Repository, live: Path) -> Any | None:
+def _add_in_place(repository: Repository, live: Path) -> Any | None:
     """``dvc add``; None where DVC does not track this folder where it lies."""
-    pointer = _beside(live)
+    pointer = _name_pointer_beside(live)
     before = pointer.read_bytes() if pointer.exists() else None
     known = load_file(repository, str(pointer)).stage.outs[0] if before else None
     if known is not None and not known.status():
         return known
-    with listened() as faults:
+    with collect_dvc_faults() as faults:
         try:
             (stage,) = repository.add(str(live))
         except _NOT_ADDABLE:
@@ -263,26 +263,26 @@ def _added(repository: Repository, live: Path) -> Any | None:
         if output.changed_cache():
             # DVC logs a failed copy and goes on; a pointer to what no cache holds would be a lie.
             _put_back(pointer, before)
-            raise raised_by(faults, _uncopied(live))
-    if known is not None and known.hash_info != output.hash_info and _remote_inside(repository, output.remote):
+            raise find_disk_fault(faults, _explain_uncopied(live))
+    if known is not None and known.hash_info != output.hash_info and _is_remote_inside(repository, output.remote):
         # The sample's own remote is for the sample alone: what replaced it goes where other data goes.
         output.remote = None
         stage.dump()
     return output
 
 
-def _copied(repository: Repository, live: Path) -> Any:
+def _add_by_copy(repository: Repository, live: Path) -> Any:
     """What ``dvc add`` does, for a folder that stays where it is: its files go into the cache, once."""
-    pointer, source = _outside(repository, live)
+    pointer, source = _find_outside_pointer(repository, live)
     cache = repository.cache.local
     staging, meta, tree = build(cache, str(live), repository.fs, cache.hash_name)
-    stage = _stage(repository, pointer)
+    stage = _load_stage(repository, pointer)
     output = stage.outs[0]
     if output.hash_info == tree.hash_info and not output.changed_cache():
         return output
-    with listened() as faults:
+    with collect_dvc_faults() as faults:
         if transfer(staging, cache, {tree.hash_info}, hardlink=False, shallow=False).failed:
-            raise raised_by(faults, _uncopied(live))
+            raise find_disk_fault(faults, _explain_uncopied(live))
     output.hash_info, output.meta, output.obj = tree.hash_info, meta, tree
     stage.meta = {"source": source}
     with repository.scm_context():
@@ -291,7 +291,7 @@ def _copied(repository: Repository, live: Path) -> Any:
     return output
 
 
-def _stage(repository: Repository, pointer: Path) -> Any:
+def _load_stage(repository: Repository, pointer: Path) -> Any:
     if pointer.exists():
         return load_file(repository, str(pointer)).stage
     pointer.parent.mkdir(exist_ok=True)
@@ -306,28 +306,28 @@ def _put_back(pointer: Path, before: bytes | None) -> None:
         pointer.write_bytes(before)
 
 
-def _uncopied(live: Path) -> VersionError:
+def _explain_uncopied(live: Path) -> VersionError:
     fix = "see that no other program writes to the folder just now, and run again"
     return VersionError("Not all files of the data folder could be copied into DVC's cache.", where=live, fix=fix)
 
 
-def _remote_inside(repository: Repository, name: str | None) -> bool:
+def _is_remote_inside(repository: Repository, name: str | None) -> bool:
     """Whether a remote is a folder of the repository itself, as the sample's is."""
     if name is None:
         return False
     url = str(repository.config["remote"].get(name, {}).get("url", ""))
-    return "://" not in url and Path(url).resolve().is_relative_to(top_of(repository))
+    return "://" not in url and Path(url).resolve().is_relative_to(find_top(repository))
 
 
-def _pushed(repository: Repository, output: Any, settings: DataSettings) -> str | None:
+def _push_output(repository: Repository, output: Any, settings: DataSettings) -> str | None:
     name = output.remote or repository.config["core"].get("remote")
-    if not settings.push or name is None or _remote_inside(repository, name):
+    if not settings.push or name is None or _is_remote_inside(repository, name):
         return None
-    with listened() as faults:
+    with collect_dvc_faults() as faults:
         try:
             repository.push(targets=[output.stage.path])
         except Exception as fault:  # a remote may be of any kind, and so may what it raises
-            said = reason(faults[0] if faults else fault)
+            said = describe_fault(faults[0] if faults else fault)
             what = f"The data version is recorded on this machine, but could not be pushed to `{name}`: {said}"
             fix = f"mend the remote (`dvc push {Path(output.stage.path).name}` tries it), or set `data.push = false`"
             raise VersionError(what, where=output.stage.path, fix=fix) from fault

@@ -47,7 +47,7 @@ from learn.serving.recommender import Recommender
 _Rows = NDArray[np.int64]
 
 
-def nearest_items(
+def find_nearest_items(
     catalogue: Catalogue, rows: Sequence[int], history: Sequence[int], *, nearest: int
 ) -> list[list[tuple[int, float]]]:
     """Return the nearest rows of a history, with their cosines, for each of some items.
@@ -62,7 +62,7 @@ def nearest_items(
     # The newest first, so that of equally near items the newer one is named.
     different = np.array(list(dict.fromkeys(reversed(history))), dtype=np.int64)
     explained = np.array(rows, dtype=np.int64)
-    cosines = _units(catalogue, explained) @ _units(catalogue, different).T  # (i, h)
+    cosines = _read_unit_vectors(catalogue, explained) @ _read_unit_vectors(catalogue, different).T  # (i, h)
     order = np.argsort(-cosines, axis=1, kind="stable")  # (i, h)
     return [
         [(int(different[place]), float(cosines[at, place])) for place in order[at] if different[place] != row][:nearest]
@@ -70,7 +70,7 @@ def nearest_items(
     ]
 
 
-def _units(catalogue: Catalogue, rows: _Rows) -> NDArray[np.float32]:
+def _read_unit_vectors(catalogue: Catalogue, rows: _Rows) -> NDArray[np.float32]:
     lengths = np.maximum(catalogue.lengths[rows], np.finfo(np.float32).tiny)
     return (catalogue.vectors.take(rows) / lengths[:, None]).astype(np.float32, copy=False)
 
@@ -112,22 +112,22 @@ class CatalogueLookup:
             query: Words.
             limit: Items wanted.
         """
-        words = sorted(set(_folded(pl.Series([query]))[0].split()), key=len, reverse=True)
+        words = sorted(set(_fold_text(pl.Series([query]))[0].split()), key=len, reverse=True)
         found = self._texts
         # The longest word leaves the fewest, and each further one is looked for in those alone.
         for word in words:
             found = found.filter(pl.col("text").str.contains(word, literal=True))
         if words:
-            start = " ".join(_folded(pl.Series([query]))[0].split())
+            start = " ".join(_fold_text(pl.Series([query]))[0].split())
             found = found.with_columns(
                 exact=pl.col("id") == start,
                 begins=pl.col("id").str.starts_with(start) | pl.col("title").str.starts_with(start),
             ).sort("exact", "begins", descending=True, maintain_order=True)
         return Found(found["row"].head(limit).to_list(), len(found))
 
-    def cells(self, row: int) -> dict[str, str | bool | int | float | list[str]]:
+    def read_cells(self, row: int) -> dict[str, str | bool | int | float | list[str]]:
         """Return what one item holds in the columns that can be filtered by."""
-        cells = ((name, self._cell(name, row)) for name in self.catalogue.columns)
+        cells = ((name, self._read_cell(name, row)) for name in self.catalogue.columns)
         return {name: cell for name, cell in cells if cell is not None}
 
     @cached_property
@@ -138,8 +138,8 @@ class CatalogueLookup:
     @cached_property
     def _texts(self) -> pl.DataFrame:
         rows = self.live_rows
-        ids = _folded(pl.Series(self.catalogue.ids, dtype=pl.String).gather(rows))
-        titles = _folded(pl.Series(self.catalogue.titles, dtype=pl.String).gather(rows).fill_null(""))
+        ids = _fold_text(pl.Series(self.catalogue.ids, dtype=pl.String).gather(rows))
+        titles = _fold_text(pl.Series(self.catalogue.titles, dtype=pl.String).gather(rows).fill_null(""))
         # A line between them: no word holds one, so none is found across the two.
         return pl.DataFrame({"row": rows, "id": ids, "title": titles}).with_columns(
             text=pl.concat_str("id", "title", separator=_BETWEEN)
@@ -153,7 +153,7 @@ class CatalogueLookup:
             if isinstance(column, LabelColumn)
         }
 
-    def _cell(self, name: str, row: int) -> Cell:
+    def _read_cell(self, name: str, row: int) -> Cell:
         column = self.catalogue.columns[name]
         if isinstance(column, NumberColumn):
             number = float(column.numbers[row])
@@ -173,7 +173,7 @@ class Lookups:
     def __init__(self) -> None:
         self._newest: CatalogueLookup | None = None
 
-    def of(self, catalogue: Catalogue) -> CatalogueLookup:
+    def find_lookup(self, catalogue: Catalogue) -> CatalogueLookup:
         """Return the lookup of a catalogue."""
         newest = self._newest
         if newest is None or newest.catalogue is not catalogue:
@@ -181,20 +181,20 @@ class Lookups:
         return newest
 
 
-def known_rows(catalogue: Catalogue, item_ids: Sequence[str]) -> tuple[dict[str, int], list[str]]:
+def find_known_rows(catalogue: Catalogue, item_ids: Sequence[str]) -> tuple[dict[str, int], list[str]]:
     """Return the rows of the known ones of some items, and the unknown ids; each once, in their order."""
     wanted = dict.fromkeys(item_ids)
     known = {item_id: catalogue.rows[item_id] for item_id in wanted if item_id in catalogue.rows}
     return known, [item_id for item_id in wanted if item_id not in known]
 
 
-def _folded(texts: pl.Series) -> pl.Series:
+def _fold_text(texts: pl.Series) -> pl.Series:
     """Return texts without case and accents; polars does it without holding up the event loop's thread."""
     plain = texts.str.normalize("NFKD").str.replace_all(r"\p{Mn}", "").str.to_lowercase()
     return plain.str.replace_all(r"\s+", " ")
 
 
-def summarised(columns: Mapping[str, Column], rows: _Rows, *, values: int) -> list[ColumnSummary]:
+def summarise_columns(columns: Mapping[str, Column], rows: _Rows, *, values: int) -> list[ColumnSummary]:
     """Describe the columns of a catalogue.
 
     Args:
@@ -206,13 +206,15 @@ def summarised(columns: Mapping[str, Column], rows: _Rows, *, values: int) -> li
         One a column that holds anything, in their order.
     """
     found = [
-        _numbers(name, column, rows) if isinstance(column, NumberColumn) else _labels(name, column, rows, most=values)
+        _summarise_numbers(name, column, rows)
+        if isinstance(column, NumberColumn)
+        else _summarise_labels(name, column, rows, most=values)
         for name, column in columns.items()
     ]
     return [summary for summary in found if summary.items]
 
 
-def _numbers(name: str, column: NumberColumn, rows: _Rows) -> ColumnSummary:
+def _summarise_numbers(name: str, column: NumberColumn, rows: _Rows) -> ColumnSummary:
     numbers = column.numbers[rows]  # (r,)
     held = numbers[np.isfinite(numbers)]
     return ColumnSummary(
@@ -226,7 +228,7 @@ def _numbers(name: str, column: NumberColumn, rows: _Rows) -> ColumnSummary:
     )
 
 
-def _labels(name: str, column: LabelColumn, rows: _Rows, *, most: int) -> ColumnSummary:
+def _summarise_labels(name: str, column: LabelColumn, rows: _Rows, *, most: int) -> ColumnSummary:
     counts = np.bincount(column.codes[rows], minlength=len(column.keys) + 1)  # (c + 1,)
     if column.kind == "list":
         items = {value: int(counts[list(codes)].sum()) for value, codes in column.codes_of.items()}
@@ -236,7 +238,7 @@ def _labels(name: str, column: LabelColumn, rows: _Rows, *, most: int) -> Column
         # One code a value: a column of a million different texts is not walked through in Python.
         distinct = int(np.count_nonzero(counts[1:]))
         wanted = np.argsort(-counts[1:], kind="stable")[:most] + 1
-        names = _named(column, {int(code) for code in wanted})
+        names = _name_codes(column, {int(code) for code in wanted})
         common = [(names[int(code)], int(counts[code])) for code in wanted]
     return ColumnSummary(
         name=name,
@@ -249,54 +251,56 @@ def _labels(name: str, column: LabelColumn, rows: _Rows, *, most: int) -> Column
     )
 
 
-def _named(column: LabelColumn, codes: set[int]) -> dict[int, str | bool]:
+def _name_codes(column: LabelColumn, codes: set[int]) -> dict[int, str | bool]:
     return {code: key for key, code in column.keys.items() if code in codes and not isinstance(key, tuple)}
 
 
-def found_items(recommender: Recommender, lookups: Lookups, request: SearchItemsRequest) -> SearchItemsResponse:
+def answer_search_items(recommender: Recommender, lookups: Lookups, request: SearchItemsRequest) -> SearchItemsResponse:
     """Answer `search_items`."""
-    lookup = lookups.of(recommender.catalogue)
+    lookup = lookups.find_lookup(recommender.catalogue)
     found = lookup.search(request.query, limit=request.limit)
     return SearchItemsResponse(
-        items=[_described(lookup, row) for row in found.rows],
+        items=[_describe_item(lookup, row) for row in found.rows],
         found=found.count,
         model_version=recommender.version,
     )
 
 
-def described_items(recommender: Recommender, lookups: Lookups, request: DescribeItemsRequest) -> DescribeItemsResponse:
+def answer_describe_items(
+    recommender: Recommender, lookups: Lookups, request: DescribeItemsRequest
+) -> DescribeItemsResponse:
     """Answer `describe_items`."""
-    lookup = lookups.of(recommender.catalogue)
-    known, unknown = known_rows(lookup.catalogue, request.item_ids)
+    lookup = lookups.find_lookup(recommender.catalogue)
+    known, unknown = find_known_rows(lookup.catalogue, request.item_ids)
     return DescribeItemsResponse(
-        items=[_described(lookup, row) for row in known.values()],
+        items=[_describe_item(lookup, row) for row in known.values()],
         unknown_items=unknown,
         model_version=recommender.version,
     )
 
 
-def catalogue_summary(
+def answer_catalogue(
     recommender: Recommender, lookups: Lookups, request: CatalogueRequest, *, max_k: int
 ) -> CatalogueResponse:
     """Answer `catalogue`."""
-    lookup = lookups.of(recommender.catalogue)
+    lookup = lookups.find_lookup(recommender.catalogue)
     return CatalogueResponse(
         items=len(lookup.catalogue),
-        columns=summarised(lookup.catalogue.columns, lookup.live_rows, values=request.values),
+        columns=summarise_columns(lookup.catalogue.columns, lookup.live_rows, values=request.values),
         max_k=max_k,
         model_version=recommender.version,
     )
 
 
-def explained_items(recommender: Recommender, request: ExplainRequest) -> ExplainResponse:
+def answer_explain(recommender: Recommender, request: ExplainRequest) -> ExplainResponse:
     """Answer `explain`."""
     catalogue = recommender.catalogue
-    known, unknown = known_rows(catalogue, request.item_ids)
+    known, unknown = find_known_rows(catalogue, request.item_ids)
     rows = [catalogue.rows[item_id] for item_id in request.history if item_id in catalogue.rows]
     # What the user tower does not read explains nothing.
     read = rows[-recommender.bundle.towers.settings.max_history :]
-    found = nearest_items(catalogue, list(known.values()), read, nearest=request.nearest)
-    missing = known_rows(catalogue, request.history)[1]
+    found = find_nearest_items(catalogue, list(known.values()), read, nearest=request.nearest)
+    missing = find_known_rows(catalogue, request.history)[1]
     return ExplainResponse(
         explanations=[
             Explanation(
@@ -314,6 +318,6 @@ def explained_items(recommender: Recommender, request: ExplainRequest) -> Explai
     )
 
 
-def _described(lookup: CatalogueLookup, row: int) -> DescribedItem:
+def _describe_item(lookup: CatalogueLookup, row: int) -> DescribedItem:
     catalogue = lookup.catalogue
-    return DescribedItem(item_id=catalogue.ids[row], title=catalogue.titles[row], columns=lookup.cells(row))
+    return DescribedItem(item_id=catalogue.ids[row], title=catalogue.titles[row], columns=lookup.read_cells(row))

@@ -47,54 +47,54 @@ _KINDS = {
 }
 
 
-def page_app() -> Starlette:
+def build_page_app() -> Starlette:
     """Return the application that answers the pages, and nothing else, below the service's root."""
     return Starlette(
         routes=[
-            Route("/", _playground),
-            Route("/api", _api),
-            Route("/playground/{name}", _asset),
+            Route("/", _answer_playground),
+            Route("/api", _answer_api),
+            Route("/playground/{name}", _answer_asset),
             # BentoML opens the files of its own page by the request's path; nothing here needs them.
-            Route("/static_content/{name:path}", _closed),
+            Route("/static_content/{name:path}", _answer_closed),
         ],
-        lifespan=_with_files,
+        lifespan=_load_files,
     )
 
 
-def page_files() -> dict[str, bytes]:
+def read_page_files() -> dict[str, bytes]:
     """Read every file that the pages consist of, by name."""
     own = Path(__file__).parent / "page"
     swagger = Path(bentoml.__file__).parent / "_internal" / "server" / "static_content"
-    return {name: (folder / name).read_bytes() for folder, name in _places(own, swagger)}
+    return {name: (folder / name).read_bytes() for folder, name in _list_places(own, swagger)}
 
 
-def _places(own: Path, swagger: Path) -> list[tuple[Path, str]]:
+def _list_places(own: Path, swagger: Path) -> list[tuple[Path, str]]:
     return [*((own, name) for name in _OWN_FILES), *((swagger, name) for name in _SWAGGER_FILES)]
 
 
 @asynccontextmanager
-async def _with_files(app: Starlette) -> AsyncIterator[None]:
-    app.state.files = page_files()
+async def _load_files(app: Starlette) -> AsyncIterator[None]:
+    app.state.files = read_page_files()
     yield
 
 
-async def _playground(request: Request) -> Response:
-    return _sent(request, _PLAYGROUND)
+async def _answer_playground(request: Request) -> Response:
+    return _send_file(request, _PLAYGROUND)
 
 
-async def _api(request: Request) -> Response:
-    return _sent(request, _API)
+async def _answer_api(request: Request) -> Response:
+    return _send_file(request, _API)
 
 
-async def _asset(request: Request) -> Response:
-    return _sent(request, str(request.path_params["name"]))
+async def _answer_asset(request: Request) -> Response:
+    return _send_file(request, str(request.path_params["name"]))
 
 
-async def _closed(_: Request) -> Response:
+async def _answer_closed(_: Request) -> Response:
     raise HTTPException(404)
 
 
-def _sent(request: Request, name: str) -> Response:
+def _send_file(request: Request, name: str) -> Response:
     files: Mapping[str, bytes] = request.app.state.files
     if name not in files:
         raise HTTPException(404)
