@@ -99,11 +99,11 @@ def _choose_port(control_task: str | None) -> int:
     return _FIRST_PORT + int.from_bytes(hashlib.sha256(attempt.encode()).digest()[:4]) % _PORTS
 
 
-PACKAGED = ["../learn", "../flows", "../bentofile.yaml"]
+PACKAGED = ["../learn", "../flows"]
 """What travels in the code package, seen from the folder of the flows."""
 
-SUFFIXES = [".py", ".jinja", ".yaml", ".typed", ".html", ".css", ".js", ".svg"]
-"""Files of it that are read at run time: code, templates, the playground's page, the recipe of the bento."""
+SUFFIXES = [".py", ".pyi", ".jinja", ".yaml", ".toml", ".typed", ".html", ".css", ".js", ".svg"]
+"""Files of it that are read at run time: code, public names, templates, presets, the playground, the bento's recipe."""
 
 
 class Sized(FlowMutator):

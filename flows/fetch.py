@@ -1,6 +1,6 @@
-"""Run :func:`flows.runs.main`."""
+"""Name the command that took the place of ``python -m flows.fetch``."""
 
-from flows.runs import main
+import sys
 
 if __name__ == "__main__":
-    main()
+    sys.exit("`python -m flows.fetch` is now `learn runs fetch`.")

@@ -165,9 +165,10 @@ def refuse_seen_windows(start: StartBundle | None, histories: Path, *, tables: P
     """
     if start is None:
         return
-    from learn.registry import earlier as start_bundle
 
-    start_bundle.refuse_seen_windows(start, histories, tables=tables)
+    from learn.registry import refuse_seen_windows as refuse
+
+    refuse(start, histories, tables=tables)
 
 
 def start_weights(start: StartBundle | None, *, tables: Path) -> WarmStart | None:
@@ -197,15 +198,14 @@ def resolve_production(name: str, *, settings: Settings) -> ProductionBundle | N
     if name == "none":
         print("Production: no model is compared with.")
         return None
-    from learn.registry import earlier as production
 
     if name != "latest":
-        found = production.check_production(find_bundle_folder(name, option="--production"), settings=settings)
+        found = check_production(find_bundle_folder(name, option="--production"), settings=settings)
         print(f"Production: bundle {found.version} is evaluated beside the new towers.")
         return found
     stored = settings.serving.model_name
     try:
-        newest = production.find_newest_production(settings)
+        newest = find_newest_production(settings)
     except BundleError as fault:
         print(f"Production: the newest `{stored}` is not compared with. {fault.what}")
         return None

@@ -95,12 +95,11 @@ class MonitorFlow(FlowSpec):
         """Compare, judge, and write the report and the verdict."""
         from flows.models import read_monitored_model
         from flows.runs import monitor_trend
-        from learn.monitoring import monitor as watch
-        from learn.monitoring import read_profile
+        from learn.monitoring import monitor, read_profile
         from learn.report import show_monitor
 
         model = read_monitored_model(self.bundle)
-        self.watched = watch(
+        self.watched = monitor(
             self.read_traffic,
             read_profile(self.profile, weights_sha256=model.weights_sha256),
             model,

@@ -1,23 +1,25 @@
-"""What earlier runs of a flow found, through Metaflow's client: drift as a course instead of one reading.
+"""What earlier runs found, through Metaflow's client, and the command ``learn runs``."""
 
-Bring the reports and the bundle of a run home that handed its files on: python -m flows.runs RUN --to FOLDER.
-"""
-
-# the environment must be settled before the libraries that read it are imported
 from __future__ import annotations
 
-import argparse
+import json
+import os
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
+import click
+
 from flows.models import find_finished_task
-from learn.environment import configure_process
-from learn.errors import BundleError, LearnError
+from learn.errors import BundleError
 from learn.monitoring import DriftSummary, MonitorResult, TrendPoint
 from learn.storage import RunFile, RunFiles
+
+_FLOW_FILE = Path(__file__).with_name("train_flow.py")
+_FLOW = "TrainFlow"
 
 _LOOKED_AT = 3
 """Runs looked at for each one wanted: some failed, or came to no comparison."""
@@ -79,9 +81,6 @@ def _iterate_points(
             yield point
 
 
-configure_process()
-
-
 def fetch_run(run_id: str, *, to: Path) -> list[Path]:
     """Fetch a train run's reports and bundle into a folder.
 
@@ -116,20 +115,107 @@ def fetch_run(run_id: str, *, to: Path) -> list[Path]:
     return [to / name for name in roots]
 
 
-def main(words: Sequence[str] | None = None) -> int:
-    """Fetch; the exit status is 1 where that cannot be done."""
-    parser = argparse.ArgumentParser(prog="python -m flows.runs", description=__doc__)
-    parser.add_argument("run", help="id of a finished train run")
-    parser.add_argument("--to", type=Path, default=Path(), help="folder for `reports` and `bundle` (here)")
-    options = parser.parse_args(words)
+@dataclass(frozen=True)
+class RunRow:
+    """One training run, as ``learn runs list`` shows it.
+
+    Attributes:
+        run: Metaflow's id.
+        begun: Local date and time.
+        outcome: ``finished``, ``failed`` or ``unfinished``.
+        data_version: Of the data it read; empty where the run did not come to its end, as all that follows.
+        recall: Recall@10 of the towers on test, history masked.
+        ndcg: NDCG@10 of the same.
+        fit: The gate's word.
+        bento: Tag of the service.
+    """
+
+    run: str
+    begun: str
+    outcome: str
+    data_version: str = ""
+    recall: float | None = None
+    ndcg: float | None = None
+    fit: bool | None = None
+    bento: str = ""
+
+
+def list_runs(*, last: int) -> list[RunRow]:
+    """Return the newest training runs of every user, the newest first; none where nothing ever ran here."""
+    from metaflow.client.core import Flow
+    from metaflow.exception import MetaflowNotFound
+
     try:
-        found = fetch_run(options.run, to=options.to.absolute())
-    except LearnError as error:
-        print(f"{error.headline}\n{error}", file=sys.stderr)
-        return 1
-    print("\n".join(str(folder) for folder in found))
-    return 0
+        flow = Flow(_FLOW, _namespace_check=False)  # type: ignore[no-untyped-call]  # Metaflow types it not
+        return [_read_row(run) for run in islice(flow.runs(), last)]
+    except MetaflowNotFound:
+        return []
 
 
-if __name__ == "__main__":
-    sys.exit(main())
+def _read_row(run: Any) -> RunRow:
+    outcome = "finished" if run.successful else "failed" if run.finished else "unfinished"
+    row = RunRow(run.id, f"{run.created_at:%Y-%m-%d %H:%M}", outcome)
+    if not run.successful:
+        return row
+    data = run["end"].task.data
+    towers = data.metrics["test"]["towers"]["masked"]
+    return RunRow(
+        row.run,
+        row.begun,
+        outcome,
+        data.data_version["version"],
+        towers["recall@10"],
+        towers["ndcg@10"],
+        data.decision["fit"],
+        data.bento["bento_tag"],
+    )
+
+
+@click.group()
+def runs() -> None:
+    """List, show, resume and fetch training runs."""
+
+
+@runs.command("list")
+@click.option("--last", type=click.IntRange(min=1), default=10, show_default=True, help="Runs to show.")
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+def list_command(last: int, as_json: bool) -> None:
+    """Show the newest training runs."""
+    rows = list_runs(last=last)
+    if as_json:
+        click.echo(json.dumps([asdict(row) for row in rows], indent=2))
+    elif not rows:
+        click.echo("No training ran here yet; `learn train` starts one.")
+    for row in () if as_json else rows:
+        figures = "" if row.ndcg is None else f"  NDCG@10 {row.ndcg:.4f}  Recall@10 {row.recall:.4f}"
+        fit = {None: "", True: "  fit to serve", False: "  not fit to serve"}[row.fit]
+        click.echo(f"{row.run}  {row.begun}  {row.outcome:<10}  {row.data_version[:12]:<12}{figures}{fit}")
+
+
+@runs.command("show")
+@click.argument("run")
+def show_command(run: str) -> None:
+    """Print the result of a finished run as JSON: data, figures, decision, bundle and service."""
+    data = find_finished_task(run.removeprefix(f"{_FLOW}/"), where=f"run {run}").data
+    names = ("data_version", "validation", "content", "metrics", "drift", "decision", "bundle", "bento")
+    found = {name: getattr(data, name) for name in names} | {"reports": str(data.reports)}
+    click.echo(json.dumps(found, indent=2))
+
+
+@runs.command("resume")
+@click.argument("run", default="")
+@click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- METAFLOW WORDS]")
+def resume_command(run: str, words: tuple[str, ...]) -> None:
+    """Go on with a run that failed or was stopped: the newest one if none is named."""
+    origin = ["--origin-run-id", run.removeprefix(f"{_FLOW}/")] if run else []
+    command = [sys.executable, str(_FLOW_FILE), "--no-pylint", "resume", *origin, *words]
+    os.execv(command[0], command)  # noqa: S606 - no shell, and a list of words of our own
+
+
+@runs.command("fetch")
+@click.argument("run")
+@click.option("--to", type=click.Path(path_type=Path), default=Path(), help="Folder for `reports` and `bundle`; here.")
+def fetch_command(run: str, to: Path) -> None:
+    """Bring home the reports and the bundle of a run that ran on other machines."""
+    for folder in fetch_run(run, to=to.absolute()):
+        click.echo(str(folder))

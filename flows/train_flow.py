@@ -276,8 +276,7 @@ class TrainFlow(FlowSpec):
     def compare_windows(self) -> None:
         """Drift: the newest window, or a second folder, against training; and the profile for what comes later."""
         from flows.runs import read_training_trend
-        from learn.monitoring import map_embeddings as embedding_map
-        from learn.monitoring import read_profile, run_drift, write_run_profile
+        from learn.monitoring import map_embeddings, read_profile, run_drift, write_run_profile
         from learn.report import show_drift
 
         self.profile = write_run_profile(
@@ -305,7 +304,7 @@ class TrainFlow(FlowSpec):
             self.drift_summary,
             settings=self.settings,
             trend=read_training_trend(self.drift_summary, current=current, last=self.settings.monitoring.trend_runs),
-            places=embedding_map(profile, seed=self.settings.seed),
+            places=map_embeddings(profile, seed=self.settings.seed),
         )
         self.next(self.package)
 

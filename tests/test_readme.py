@@ -14,12 +14,8 @@ from pathlib import Path
 import click
 import pytest
 
+from learn.cli import learn
 from learn.config.settings import Settings
-from learn.content.cli import content as content_command
-from learn.data.cli import cli as data_command
-from learn.data.sample.shop import main as sample_command
-from learn.registry.cli import models as models_command
-from learn.serving.cli import cli as serving_command
 
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -60,10 +56,14 @@ def flow_options(flow: str) -> set[str]:
     return set(re.findall(r"^\s+(--[a-z-]+)", shown, re.MULTILINE))
 
 
+@cache
 def options_of(command: click.Command) -> set[str]:
-    own = {name for parameter in command.params for name in parameter.opts} | {"--help"}
-    inner = command.commands.values() if isinstance(command, click.Group) else ()
-    return own.union(*(options_of(each) for each in inner))
+    own = {name for parameter in command.params for name in parameter.opts} | {"-h", "--help"}
+    if not isinstance(command, click.Group):
+        return own
+    context = click.Context(command)
+    inner = [command.get_command(context, name) for name in command.list_commands(context)]
+    return own.union(*(options_of(each) for each in inner if each is not None))
 
 
 def headings(page: Path) -> set[str]:
@@ -102,38 +102,38 @@ def test_commands_of_the_flow_know_their_options(page: Path) -> None:
         assert not unknown, f"{page.name}: {unknown}"
 
 
-@every_page
-def test_commands_of_the_importers_know_their_options(page: Path) -> None:
-    for program, command in (("-m learn.data ", data_command), ("-m learn.data.sample.shop", sample_command)):
-        for words in commands(page, program):
-            known = options_of(command)
-            assert {word for word in words if word.startswith("--")} <= known, f"{page.name}: {words}"
-            if isinstance(command, click.Group):
-                importers = command.commands["import"]
-                assert words[0] == "import", f"{page.name}: {words}"
-                assert isinstance(importers, click.Group)
-                assert words[1] in {*importers.commands, "--help", "…"}, f"{page.name}: {words}"
+def find_command(words: list[str]) -> click.Command:
+    """Return the command that words of ``learn`` lead to; the words end with it, or its own arguments follow."""
+    command: click.Command = learn
+    for word in words:
+        if not isinstance(command, click.Group):
+            break
+        if word.startswith("-") or word == "…":
+            continue
+        found = command.get_command(click.Context(command), word)
+        # The name of a model stands before the command: `learn models --name shop list`.
+        if found is not None:
+            command = found
+    return command
 
 
 @every_page
-def test_commands_around_models_and_vectors_know_their_options(page: Path) -> None:
-    for words in commands(page, "-m learn.serving "):
-        asked = serving_command.commands[words[0]]
-        assert {word for word in words if word.startswith("--")} <= options_of(asked), f"{page.name}: {words}"
-    rooms = {"models": models_command, "content": content_command}
-    for _, block in blocks(page):
-        for line in block.splitlines():
-            if line.startswith("learn "):
-                room, *words = shlex.split(line, comments=True)[1:]
-                asked = rooms[room].commands[words[0]]
-                assert {word for word in words if word.startswith("--")} <= options_of(asked), f"{page.name}: {line}"
+def test_commands_of_learn_know_their_words_and_options(page: Path) -> None:
+    lines = [line for _, block in blocks(page) for line in block.replace("\\\n", " ").splitlines()]
+    for line in [*lines, *spans(page)]:
+        if not re.match(r"learn [a-z]+", line):
+            continue
+        words = shlex.split(line, comments=True)[1:]
+        words = words[: words.index("--")] if "--" in words else words
+        command = find_command(words)
+        assert command is not learn, f"{page.name}: {line}"
+        unknown = {word.partition("=")[0] for word in words if re.match(r"--?[a-z]", word)} - options_of(learn)
+        assert not unknown, f"{page.name}: {line}"
 
 
 @every_page
 def test_options_named_in_the_text_exist(page: Path) -> None:
-    own = (data_command, sample_command, serving_command, models_command, content_command)
-    of_flows = (flow_options(flow) for flow in _FLOWS)
-    known = {"--config"}.union(_FOREIGN_OPTIONS, *of_flows, *(options_of(command) for command in own))
+    known = {"--config"}.union(_FOREIGN_OPTIONS, options_of(learn), *(flow_options(flow) for flow in _FLOWS))
     for span in spans(page):
         if span.startswith("--"):
             assert span.split()[0] in known, f"{page.name} names {span}"
@@ -184,12 +184,21 @@ def test_the_readme_names_every_step_of_the_flow() -> None:
     assert [step for row in rows for step in _SPAN.findall(row)] == steps
 
 
-def test_the_importers_answer_on_the_command_line() -> None:
-    shown = subprocess.run(
-        [sys.executable, "-m", "learn.data", "import", "--help"], cwd=ROOT, capture_output=True, text=True, check=True
-    ).stdout
-    assert "amazon" in shown
-    assert "movielens" in shown
+OLD_SPELLINGS = {
+    "learn.data": "learn data",
+    "learn.data.sample": "learn data sample",
+    "learn.evaluation": "learn evaluate",
+    "learn.serving": "learn export",
+    "flows.fetch": "learn runs fetch",
+}
+
+
+@pytest.mark.parametrize("old", OLD_SPELLINGS)
+def test_an_old_spelling_names_the_new_one(old: str) -> None:
+    done = subprocess.run([sys.executable, "-m", old], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (1, f"`python -m {old}` is now `{OLD_SPELLINGS[old]}`.")
+    words = OLD_SPELLINGS[old].split()[1:]
+    assert find_command(words).name == words[-1]
 
 
 def stands_in_code(dotted: str) -> bool:

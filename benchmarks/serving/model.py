@@ -10,7 +10,6 @@ import numpy as np
 import polars as pl
 import torch
 
-from benchmarks.quality.provenance import ROOT
 from learn.config import Settings
 from learn.model import Towers
 from learn.registry import Manifest, store_bundle, write_bundle
@@ -52,7 +51,7 @@ def served_models(workspace: Path) -> ServedModels:
     folders = (_bundle(workspace / "first", seed=0), _bundle(workspace / "second", seed=1))
     first, second = (store_bundle(folder, name=NAME) for folder in folders)
     versions = (first.partition(":")[2], second.partition(":")[2])
-    return ServedModels(build_bento(ROOT, model_tag=first), folders, versions)
+    return ServedModels(build_bento(model_tag=first), folders, versions)
 
 
 @torch.inference_mode()

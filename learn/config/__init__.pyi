@@ -26,12 +26,14 @@ from .operations import (
     TrafficSettings,
 )
 from .settings import PlaceSettings, Settings
+from .sources import PRESETS, add_settings_options, merge_settings_text, read_settings
 
 __all__ = [
     "API_KEYS",
     "API_KEYS_FILE",
     "DEPLOYMENT_PREFIX",
     "OPERATIONS_PREFIX",
+    "PRESETS",
     "SERVING_PREFIX",
     "TRAFFIC_KEY",
     "TRAFFIC_PREFIX",
@@ -56,8 +58,11 @@ __all__ = [
     "TrainingSettings",
     "ValidationSettings",
     "Work",
+    "add_settings_options",
+    "merge_settings_text",
     "read_deployment_settings",
     "read_operations_settings",
     "read_serving_settings",
+    "read_settings",
     "read_traffic_settings",
 ]

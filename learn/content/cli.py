@@ -13,19 +13,14 @@ from rich.filesize import decimal
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
-from learn.config import Settings
+from learn.config import Settings, add_settings_options, read_settings
 from learn.content.maintenance import Advance, Collected, EncoderCheck, check_store, collect_garbage, measure_bytes
 from learn.content.store import REPAIR
-from learn.errors import StoreError, explain_storage_faults
+from learn.errors import StoreError
 
 _DAY_SECONDS = 86_400
 
 _store = click.option("--store", metavar="PLACE", help="Folder or URL of the store; the settings' own if not given.")
-_settings = click.option(
-    "--settings",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    help="TOML file of settings, as runs read it; the defaults if not given.",
-)
 
 
 @click.group()
@@ -35,10 +30,10 @@ def content() -> None:
 
 @content.command()
 @_store
-@_settings
-def check(store: str | None, settings: Path | None) -> None:
+@add_settings_options
+def check(store: str | None, configs: Sequence[Path], assignments: Sequence[str]) -> None:
     """Read every part of the store against its checksum; exit status 1 where one is damaged."""
-    place = store or _read(settings).content_store
+    place = store or read_settings(configs, assignments).content_store
     with _open_bar("Checking", measure_bytes(place)) as advance:
         found = check_store(place, advance=advance)
     _show(("Encoder", "Vectors", "Parts", "Size", "Damaged"), [_check_row(each) for each in found])
@@ -53,7 +48,7 @@ def check(store: str | None, settings: Path | None) -> None:
 
 @content.command()
 @_store
-@_settings
+@add_settings_options
 @click.option(
     "--runs",
     "workspaces",
@@ -70,12 +65,19 @@ def check(store: str | None, settings: Path | None) -> None:
     help="Leave alone what was written in the last so many days.",
 )
 @click.option("--dry-run", is_flag=True, help="Only say what would be done.")
-def gc(store: str | None, settings: Path | None, workspaces: Sequence[Path], days: float, dry_run: bool) -> None:
+def gc(
+    store: str | None,
+    configs: Sequence[Path],
+    assignments: Sequence[str],
+    workspaces: Sequence[Path],
+    days: float,
+    dry_run: bool,
+) -> None:
     """Remove the vectors that no recorded run needs, and put small parts together.
 
     A run is recorded as long as its folder below the workspace is there: remove `.learn/runs/RUN` to forget a run.
     """
-    read = _read(settings)
+    read = read_settings(configs, assignments)
     place = store or read.content_store
     needed_by = list(workspaces) or [_find_workspace(place, read)]
     done = collect_garbage(place, workspaces=needed_by, youngest_seconds=days * _DAY_SECONDS, dry_run=dry_run)
@@ -96,13 +98,6 @@ def _find_workspace(place: str, settings: Settings) -> Path:
             fix="name every workspace that uses it: `learn content gc --runs FOLDER --runs FOLDER`",
         )
     return workspace
-
-
-def _read(path: Path | None) -> Settings:
-    if path is None:
-        return Settings()
-    with explain_storage_faults(path):
-        return Settings.from_toml(path.read_text(encoding="utf-8"), where=str(path))
 
 
 def _check_row(found: EncoderCheck) -> tuple[str, ...]:

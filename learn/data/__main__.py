@@ -1,6 +1,6 @@
-"""Run :mod:`learn.data.cli`."""
+"""Name the command that took the place of ``python -m learn.data``."""
 
-from learn.data.cli import cli
+import sys
 
 if __name__ == "__main__":
-    cli()
+    sys.exit("`python -m learn.data` is now `learn data`.")

@@ -1,16 +1,13 @@
-"""``python -m learn.data``: bring data of others into the contract's tables."""
+"""``learn data``: import public data sets, and write the sample."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
 import click
 
 from learn.data.importers.summary import ImportSummary
-from learn.errors import LearnError
 
 _LEFT_OUT = {
     "repeated_items": "further records of an item already seen (the first was kept)",
@@ -22,12 +19,12 @@ _LEFT_OUT = {
 _PATH = click.Path(path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def cli() -> None:
-    """Prepare data for LEARN."""
+@click.group()
+def data() -> None:
+    """Import public data sets, or write the sample."""
 
 
-@cli.group("import")
+@data.group("import")
 def import_group() -> None:
     """Turn the raw files of a public data set into items.parquet and interactions.parquet."""
 
@@ -60,11 +57,11 @@ def amazon(
     """
     from learn.data.importers.amazon import import_amazon
 
-    with _show_errors_plainly():
-        summary = import_amazon(
+    _say(
+        import_amazon(
             reviews, metadata, out, layout=layout, rating_at_least=rating_at_least, keep_unreviewed=keep_unreviewed
         )
-        _say(summary)
+    )
 
 
 @import_group.command("movielens")
@@ -76,17 +73,18 @@ def movielens(source: Path, out: Path, rating_at_least: float | None, keep_unrat
     """Import MovieLens: genres become the category, tags the keywords."""
     from learn.data.importers.movielens import import_movielens
 
-    with _show_errors_plainly():
-        _say(import_movielens(source, out, rating_at_least=rating_at_least, keep_unrated=keep_unrated))
+    _say(import_movielens(source, out, rating_at_least=rating_at_least, keep_unrated=keep_unrated))
 
 
-@contextmanager
-def _show_errors_plainly() -> Iterator[None]:
-    try:
-        yield
-    except LearnError as fault:
-        click.echo(f"{fault.headline}\n{fault}", err=True)
-        raise SystemExit(1) from fault
+@data.command("sample")
+@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
+@click.option("--seed", type=int, default=7, show_default=True, help="Another seed is another shop.")
+def write_sample(out: Path, seed: int) -> None:
+    """Write the sample's two tables, the same bytes from the same seed."""
+    from learn.data.sample.shop import make_sample
+
+    make_sample(out, seed=seed)
+    click.echo(f"The sample (seed {seed}) is in {out}.\nnext: learn train --data {out}")
 
 
 def _say(summary: ImportSummary) -> None:
@@ -95,8 +93,4 @@ def _say(summary: ImportSummary) -> None:
         count = getattr(summary, name)
         if count:
             click.echo(f"left out: {count:,} {meaning}")
-    click.echo(f"next: python flows/train_flow.py run --data {summary.folder}")
-
-
-if __name__ == "__main__":
-    cli(prog_name="python -m learn.data")
+    click.echo(f"next: learn train --data {summary.folder}")

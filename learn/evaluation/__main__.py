@@ -1,6 +1,6 @@
-"""Run :mod:`learn.evaluation.cli`."""
+"""Name the command that took the place of ``python -m learn.evaluation``."""
 
-from learn.evaluation.cli import cli
+import sys
 
 if __name__ == "__main__":
-    cli()
+    sys.exit("`python -m learn.evaluation` is now `learn evaluate`.")

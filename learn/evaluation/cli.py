@@ -1,4 +1,4 @@
-"""``python -m learn.evaluation``: experiments on a data folder, outside of a run."""
+"""``learn evaluate``: experiments on a data folder, outside of a run."""
 
 from __future__ import annotations
 
@@ -6,18 +6,17 @@ from pathlib import Path
 
 import click
 
-from learn.environment import configure_process
-from learn.errors import DataError, LearnError, explain_storage_faults
+from learn.errors import DataError, explain_storage_faults
 
 _PATH = click.Path(path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def cli() -> None:
+@click.group()
+def evaluate() -> None:
     """Compare models on your own data."""
 
 
-@cli.command("ablation")
+@evaluate.command("ablation")
 @click.option("--data", type=_PATH, required=True, help="Folder of `items` and `interactions`.")
 @click.option(
     "--config",
@@ -34,13 +33,8 @@ def ablation(data: Path, config: Path | None, split: str, seed: int | None, out:
     The rows: frozen vectors without any alignment, the paper's item towers (c), (b) and (a), and the default settings.
     What an earlier call encoded or trained is taken as it is.
     """
-    configure_process()
-    try:
-        with explain_storage_faults(Path.cwd()):
-            _run_ablation(data, config, split=split, seed=seed, out=out)
-    except LearnError as fault:
-        click.echo(f"{fault.headline}\n{fault}", err=True)
-        raise SystemExit(1) from fault
+    with explain_storage_faults(Path.cwd()):
+        _run_ablation(data, config, split=split, seed=seed, out=out)
 
 
 def _run_ablation(data: Path, config: Path | None, *, split: str, seed: int | None, out: Path | None) -> None:
@@ -64,7 +58,3 @@ def _require_place(folder: Path) -> None:
     taken = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
     if taken is not None:
         raise DataError("The results cannot be written: this is a file, not a folder.", where=taken, fix="give --out")
-
-
-if __name__ == "__main__":
-    cli(prog_name="python -m learn.evaluation")

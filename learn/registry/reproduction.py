@@ -20,9 +20,9 @@ from learn.errors import BundleError, TrainingError
 from learn.registry.bundle import Bundle, read_bundle, read_manifest
 from learn.registry.earlier import explain_other_content
 from learn.registry.store import find_stored
-from learn.serving import find_project_root
 
-_FLOW = Path("flows") / "train_flow.py"
+_TRAIN = (sys.executable, "-m", "learn", "train")
+"""The command that trains: this room knows no flow."""
 
 
 @dataclass(frozen=True)
@@ -83,19 +83,9 @@ def reproduce(name: str, wanted: str, *, data: Path, root: Path, scratch: Path) 
     settings = scratch / "settings.toml"
     settings.write_text(write_settings_text(manifest.settings, scratch=scratch), encoding="utf-8")
     run_id = scratch / "run_id"
-    command = [
-        sys.executable,
-        str(find_project_root() / _FLOW),
-        "--no-pylint",
-        "--config",
-        "settings",
-        str(settings),
-        "run",
-    ]
-    command += ["--data", str(data), "--data-version", manifest.data_version, "--production", "none", *started]
-    done = subprocess.run(
-        [*command, "--run-id-file", str(run_id)], cwd=root, env=_build_environment(scratch), check=False
-    )
+    command = [*_TRAIN, "--config", str(settings), "--data", str(data), "--data-version", manifest.data_version]
+    command += ["--production", "none", *started, "--", "--run-id-file", str(run_id)]
+    done = subprocess.run(command, cwd=root, env=_build_environment(scratch), check=False)
     if done.returncode:
         raise TrainingError(
             f"The training of {bundle.version} could not be repeated: the run above ended with {done.returncode}.",

@@ -25,10 +25,7 @@ from learn.monitoring import (
     Rates,
     TrendPoint,
 )
-from learn.report import drift_figures as drift_pictures
-from learn.report import evaluation_figures as evaluation_pictures
-from learn.report import run_figures as monitor_pictures
-from learn.report import run_figures as pictures
+from learn.report import drift_figures, evaluation_figures, run_figures
 from learn.report.pages import draw_both_widths, write_page
 from learn.report.results import AgainstProduction, RunResult
 
@@ -56,7 +53,7 @@ def show_validation(card: Any, summary: ValidationSummary) -> None:
     ]
     card.append(Markdown("# Data and quarantine"))
     card.append(Table(rows, headers=["table", "rows", "valid", "quarantined", "quarantined with their item"]))
-    card.append(Image.from_matplotlib(pictures.draw_quarantine(tables)))
+    card.append(Image.from_matplotlib(run_figures.draw_quarantine(tables)))
     if examples:
         card.append(Markdown("## Examples"))
         card.append(Table(examples, headers=["table", "expected", "key", "found"]))
@@ -66,7 +63,7 @@ def show_training(card: Any, training: TrainingSummary) -> None:
     """Fill the card of the training step."""
     card.append(Markdown("# Towers"))
     card.append(Markdown(f"{_describe_training(training)} Weights: sha256 `{training.weights_sha256}`."))
-    card.append(Image.from_matplotlib(pictures.draw_training_curve(training)))
+    card.append(Image.from_matplotlib(run_figures.draw_training_curve(training)))
 
 
 def show_evaluation(card: Any, metrics: dict[str, Any]) -> None:
@@ -77,10 +74,10 @@ def show_evaluation(card: Any, metrics: dict[str, Any]) -> None:
         card.append(Markdown(f"{production.sentence} {production.caveat}".rstrip()))
     for masking in ("masked", "unmasked"):
         card.append(Markdown(f"## History {masking}"))
-        for draw in evaluation_pictures.BY_MASKING:
+        for draw in evaluation_figures.BY_MASKING:
             card.append(Image.from_matplotlib(draw(metrics, masking=masking)))
     card.append(Markdown("## The lists themselves"))
-    card.append(Image.from_matplotlib(evaluation_pictures.draw_lists(metrics)))
+    card.append(Image.from_matplotlib(evaluation_figures.draw_lists(metrics)))
 
 
 def show_drift(
@@ -102,18 +99,18 @@ def show_drift(
     """
     card.append(Markdown("# Drift"))
     card.append(Markdown(summary.sentence))
-    card.append(Image.from_matplotlib(pictures.draw_drift(summary, floor=settings.drift.min_effect)))
+    card.append(Image.from_matplotlib(run_figures.draw_drift(summary, floor=settings.drift.min_effect)))
     show_trend(card, trend, settings=settings)
     if places is not None:
         card.append(Markdown("## Where items and users lie"))
-        card.append(Image.from_matplotlib(drift_pictures.draw_embedding_map(places)))
+        card.append(Image.from_matplotlib(drift_figures.draw_embedding_map(places)))
 
 
 def show_trend(card: Any, trend: Sequence[TrendPoint], *, settings: Settings) -> None:
     """Show the drift of the last runs on a card; of a first run there is nothing to show."""
     if len(trend) > 1:
         card.append(Markdown(f"## The last {len(trend)} runs"))
-        card.append(Image.from_matplotlib(drift_pictures.draw_drift_trend(trend, floor=settings.drift.min_effect)))
+        card.append(Image.from_matplotlib(drift_figures.draw_drift_trend(trend, floor=settings.drift.min_effect)))
 
 
 def write_index(result: RunResult, page: Path, *, settings: Settings) -> Path:
@@ -134,13 +131,13 @@ def write_index(result: RunResult, page: Path, *, settings: Settings) -> Path:
         threshold=settings.validation.max_quarantined_share,
         trained=_describe_training(result.training),
         metrics={
-            masking: draw_both_widths(partial(evaluation_pictures.draw_metrics, result.metrics, masking=masking))
+            masking: draw_both_widths(partial(evaluation_figures.draw_metrics, result.metrics, masking=masking))
             for masking in ("masked", "unmasked")
         },
-        slices=draw_both_widths(partial(evaluation_pictures.draw_slices, result.metrics)),
-        curve=draw_both_widths(partial(pictures.draw_training_curve, result.training)),
-        quarantine=draw_both_widths(partial(pictures.draw_quarantine, tables)),
-        drift=draw_both_widths(partial(pictures.draw_drift, result.drift, floor=floor)),
+        slices=draw_both_widths(partial(evaluation_figures.draw_slices, result.metrics)),
+        curve=draw_both_widths(partial(run_figures.draw_training_curve, result.training)),
+        quarantine=draw_both_widths(partial(run_figures.draw_quarantine, tables)),
+        drift=draw_both_widths(partial(run_figures.draw_drift, result.drift, floor=floor)),
     )
 
 
@@ -179,7 +176,7 @@ def show_monitor(card: Any, watched: MonitorResult, *, settings: Settings, trend
     card.append(Table(facts, headers=["traffic", traffic.name]))
     if any(column.effect is not None for column in findings.columns):
         card.append(Markdown("## Against the reference profile"))
-        picture = monitor_pictures.draw_live_drift(findings.columns, floor=settings.drift.min_effect)
+        picture = run_figures.draw_live_drift(findings.columns, floor=settings.drift.min_effect)
         card.append(Image.from_matplotlib(picture))
     show_trend(card, trend, settings=settings)
     if findings.feedback is not None:
@@ -188,7 +185,7 @@ def show_monitor(card: Any, watched: MonitorResult, *, settings: Settings, trend
 
 def _show_feedback(card: Any, feedback: LiveFeedback) -> None:
     card.append(Markdown("## What people made of the answers"))
-    card.append(Image.from_matplotlib(monitor_pictures.draw_live_days(feedback)))
+    card.append(Image.from_matplotlib(run_figures.draw_live_days(feedback)))
     headers = ["model", f"hit rate@{feedback.k}", f"Recall@{feedback.k}", f"NDCG@{feedback.k}", "lists"]
     card.append(Table([_build_row(each) for each in feedback.by_version], headers=headers))
     for found in feedback.comparisons:

@@ -14,7 +14,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 from matplotlib.figure import Figure
 
 from learn.data import SplitSummary
-from learn.report import evaluation_figures as evaluation_pictures
+from learn.report import evaluation_figures
 from learn.report.drawing import render_svg
 from learn.report.results import AgainstProduction
 from learn.storage import write_atomic
@@ -69,18 +69,18 @@ def write_evaluation_page(metrics: dict[str, Any], page: Path, *, run_id: str, s
         metrics=metrics,
         production=AgainstProduction.from_metrics(metrics),
         cutoffs=[(k, place) for place, k in enumerate(metrics["recall_curves"]["cutoffs"]) if k in _TABLED_CUTOFFS],
-        order={masking: evaluation_pictures.sort_by_quality(metrics["test"], masking) for masking in _MASKINGS},
+        order={masking: evaluation_figures.sort_by_quality(metrics["test"], masking) for masking in _MASKINGS},
         pictures={masking: _draw_pictures(metrics, masking) for masking in _MASKINGS},
-        lists=draw_both_widths(partial(evaluation_pictures.draw_lists, metrics)),
+        lists=draw_both_widths(partial(evaluation_figures.draw_lists, metrics)),
     )
 
 
 def _draw_pictures(metrics: dict[str, Any], masking: str) -> dict[str, dict[str, str]]:
     return {
-        "quality": draw_both_widths(partial(evaluation_pictures.draw_metrics, metrics, masking=masking)),
-        "differences": draw_both_widths(partial(evaluation_pictures.draw_differences, metrics, masking=masking)),
-        "curves": draw_both_widths(partial(evaluation_pictures.draw_recall_curves, metrics, masking=masking)),
+        "quality": draw_both_widths(partial(evaluation_figures.draw_metrics, metrics, masking=masking)),
+        "differences": draw_both_widths(partial(evaluation_figures.draw_differences, metrics, masking=masking)),
+        "curves": draw_both_widths(partial(evaluation_figures.draw_recall_curves, metrics, masking=masking)),
         "slices": draw_both_widths(
-            partial(evaluation_pictures.draw_slices, metrics, masking=masking, best=_BEST_IN_SLICES)
+            partial(evaluation_figures.draw_slices, metrics, masking=masking, best=_BEST_IN_SLICES)
         ),
     }

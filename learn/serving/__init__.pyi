@@ -1,6 +1,6 @@
 from .answers import ServedList, build_answer, build_query, recommend_alone
 from .deployment import ServedModel
-from .package import build_bento, find_project_root
+from .package import build_bento
 from .parity import check_parity, run_service
 from .recommender import Query, Recommender, RequestBatcher
 from .release import release_run
@@ -17,7 +17,6 @@ __all__ = [
     "build_bento",
     "build_query",
     "check_parity",
-    "find_project_root",
     "recommend_alone",
     "release_run",
     "run_service",

@@ -1,6 +1,6 @@
-"""Run :mod:`learn.serving.cli`."""
+"""Name the command that took the place of ``python -m learn.serving``."""
 
-from learn.serving.cli import cli
+import sys
 
 if __name__ == "__main__":
-    cli()
+    sys.exit("`python -m learn.serving` is now `learn export`.")

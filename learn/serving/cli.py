@@ -1,4 +1,4 @@
-"""``python -m learn.serving``: what a bundle answers, without a service."""
+"""``learn export``: what a bundle answers, without a service."""
 
 from __future__ import annotations
 
@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING
 import click
 
 from learn.config import ServingSettings
-from learn.environment import configure_process
-from learn.errors import LearnError
 
 if TYPE_CHECKING:
     from learn.registry import Bundle
@@ -18,12 +16,7 @@ if TYPE_CHECKING:
 _PATH = click.Path(path_type=Path)
 
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
-def cli() -> None:
-    """Use a bundle without a service."""
-
-
-@cli.command("export")
+@click.command("export")
 @click.option(
     "--bundle",
     "wanted",
@@ -41,14 +34,9 @@ def cli() -> None:
 )
 def export_users(wanted: str, users: Path, out: Path, k: int, name: str) -> None:
     """Write user vectors, item vectors and the list of every user to Parquet."""
-    configure_process()
-    try:
-        from learn.serving.exporter import export
+    from learn.serving.exporter import export
 
-        done = export(_read_wanted_bundle(wanted, name=name), users, out, k=k)
-    except LearnError as fault:
-        click.echo(f"{fault.headline}\n{fault}", err=True)
-        raise SystemExit(1) from fault
+    done = export(_read_wanted_bundle(wanted, name=name), users, out, k=k)
     click.echo(f"Bundle {done.model_version}: {done.users:,} users, {done.items:,} items, lists of {k}, in {out}")
     if done.fallbacks:
         click.echo(f"Of {done.fallbacks:,} users no item is known: their lists are the most popular items.")
@@ -61,7 +49,3 @@ def _read_wanted_bundle(wanted: str, *, name: str) -> Bundle:
 
     folder = Path(wanted)
     return read_bundle(folder if folder.is_dir() else find_stored(name, wanted).folder)
-
-
-if __name__ == "__main__":
-    cli(prog_name="python -m learn.serving")

@@ -1,4 +1,4 @@
-"""Building the bento from ``bentofile.yaml``."""
+"""Building the bento: the package that runs, by the recipe ``bentofile.yaml`` beside this file."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from learn.environment import configure_process
 from learn.errors import ServingError, explain_storage_faults
 from learn.storage import open_working_folder
 
-BENTOFILE = "bentofile.yaml"
+_RECIPE = Path(__file__).with_name("bentofile.yaml")
 
 _PACKAGE = "learn"
 _BUILD_SECONDS = 300
@@ -30,41 +30,22 @@ def serve_command(tag: str) -> str:
     return f"bentoml serve {tag} --host 127.0.0.1"
 
 
-def find_project_root() -> Path:
-    """Return the folder that holds ``bentofile.yaml``: above this package, or above the working directory.
-
-    Raises:
-        ServingError: There is none.
-    """
-    package = Path(learn.__file__).resolve().parent
-    for folder in (package.parent, Path.cwd(), *Path.cwd().parents):
-        if (folder / BENTOFILE).is_file():
-            return folder
-    raise ServingError(
-        f"No `{BENTOFILE}` is found above the package or the working directory.",
-        where=Path.cwd(),
-        fix="run from a checkout of the project",
-    )
-
-
-def build_bento(root: Path, *, model_tag: str) -> str:
+def build_bento(*, model_tag: str) -> str:
     """Build a bento of the service and one stored model, and put it into BentoML's store.
 
-    The code packed is the package that runs, not whatever lies in the working directory; nothing else of
-    ``root`` but ``bentofile.yaml`` is read.
+    The code packed is the package that runs, not whatever lies in the working directory.
 
     Args:
-        root: Folder that holds ``bentofile.yaml``.
         model_tag: Tag of the model in BentoML's store; its name becomes the bento's.
 
     Returns:
         The bento's tag.
 
     Raises:
-        ServingError: ``bentofile.yaml`` is missing or wrong, or BentoML cannot build.
+        ServingError: The recipe is damaged, or BentoML cannot build.
         StorageError: The disk is full or closed.
     """
-    recipe = _build_recipe(root / BENTOFILE, model_tag=model_tag)
+    recipe = _build_recipe(_RECIPE, model_tag=model_tag)
     configure_process()
     temporary = Path(tempfile.gettempdir())
     with open_working_folder(temporary, prefix="learn-bento-") as context, explain_storage_faults(context):
@@ -72,7 +53,7 @@ def build_bento(root: Path, *, model_tag: str) -> str:
         shutil.copytree(
             Path(learn.__file__).resolve().parent, context / _PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
         )
-        (context / BENTOFILE).write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
+        (context / _RECIPE.name).write_text(yaml.safe_dump(recipe, sort_keys=False), encoding="utf-8")
         return _build(context)
 
 
@@ -83,7 +64,7 @@ def _build_recipe(bentofile: Path, *, model_tag: str) -> dict[str, Any]:
         alias = model["alias"]
     except FileNotFoundError as fault:
         raise ServingError(
-            "The bento's recipe is missing.", where=bentofile, fix="run from a checkout of the project"
+            "The bento's recipe is missing.", where=bentofile, fix="install the project again"
         ) from fault
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as fault:
         raise ServingError(
@@ -96,7 +77,7 @@ def _build_recipe(bentofile: Path, *, model_tag: str) -> dict[str, Any]:
 def _build(context: Path) -> str:
     # A process of its own, because BentoML changes the working directory and the import path while it builds.
     # The recipe is named: one that BentoML looks for itself it refuses wherever a folder above begins with a dot.
-    recipe = ("--bentofile", str(context / BENTOFILE))
+    recipe = ("--bentofile", str(context / _RECIPE.name))
     command = [sys.executable, "-m", "bentoml", "build", str(context), *recipe, "--output", "tag"]
     try:
         done = subprocess.run(command, cwd=context, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False)

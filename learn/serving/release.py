@@ -36,7 +36,7 @@ from learn.registry import (
 )
 from learn.retrieval import select_top_k
 from learn.serving.catalogue import is_prose
-from learn.serving.package import build_bento, find_project_root, serve_command
+from learn.serving.package import build_bento, serve_command
 from learn.serving.parity import ParityResult, check_parity
 from learn.serving.recommender import Recommender
 
@@ -210,7 +210,7 @@ def release_towers(
     footprint = measure_footprint(bundle, histories=users, k=_K)
     record_decision(destination, _to_gate_decision(decide(footprint)))
     model_tag = store_bundle(destination, name=settings.model_name)
-    bento_tag = build_bento(find_project_root(), model_tag=model_tag)
+    bento_tag = build_bento(model_tag=model_tag)
     parity = check_parity(bento_tag, destination, users=users, k=_K, expected=expected)
     _refuse_difference(parity, bento_tag)
     return ReleaseSummary(

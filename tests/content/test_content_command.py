@@ -77,7 +77,7 @@ def test_gc_says_first_and_does_then(learn: Learn, tmp_path: Path, store: Conten
 def test_gc_of_a_shared_store_asks_whose_runs_use_it(learn: Learn, tmp_path: Path, store: ContentStore) -> None:
     (tmp_path / "settings.toml").write_text(f'[content]\nstore = "{store.location}/.."\n')
     (tmp_path / "elsewhere").mkdir()
-    refused = learn(tmp_path / "elsewhere", "gc", "--settings", str(tmp_path / "settings.toml"))
+    refused = learn(tmp_path / "elsewhere", "gc", "--config", str(tmp_path / "settings.toml"))
     assert refused.status == 1
     assert "--runs FOLDER" in refused.err
     none = learn(tmp_path / "elsewhere", "gc", "--store", str(tmp_path / ".learn" / "content"), "--runs", ".")

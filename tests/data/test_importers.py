@@ -18,8 +18,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from rich.console import Console
 
+from learn.cli import learn
 from learn.config.data import DataSettings
-from learn.data.cli import cli
 from learn.data.importers.amazon import import_amazon, read_item_fields
 from learn.data.importers.movielens import import_movielens
 from learn.data.importers.progress import open_with_progress
@@ -102,7 +102,7 @@ def imported(folder: Path) -> tuple[pl.DataFrame, pl.DataFrame]:
 
 
 def run(*arguments: str | Path) -> Result:
-    return CliRunner().invoke(cli, ["import", *map(str, arguments)])
+    return CliRunner().invoke(learn, ["data", "import", *map(str, arguments)])
 
 
 # Bad input.

@@ -13,7 +13,8 @@ import numpy.typing as npt
 import pytest
 from click.testing import CliRunner
 
-from learn.data.sample.shop import DIRTY, USERS, main, make_sample
+from learn.cli import learn
+from learn.data.sample.shop import DIRTY, USERS, make_sample
 from learn.data.sample.words import DEPARTMENTS, STYLES
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def unpacked(path: Path) -> str:
 
 
 def test_the_same_seed_is_the_same_bytes(folder: Path, tmp_path: Path) -> None:
-    done = CliRunner().invoke(main, ["--out", str(tmp_path / "again")])
+    done = CliRunner().invoke(learn, ["data", "sample", "--out", str(tmp_path / "again")])
     assert done.exit_code == 0, done.output
     make_sample(tmp_path / "other", seed=8)
     for path in folder.iterdir():

@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from click.testing import CliRunner, Result
 
+from learn.cli import learn
 from learn.config.model import TowerSettings, TrainingSettings
 from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import SettingsError
 from learn.evaluation.ablation import ROWS, STEPS, TRAINED, choose_row_settings, read_ablation_settings
 from learn.evaluation.baselines import ContentNeighbours
-from learn.evaluation.cli import cli
 from learn.evaluation.metrics import average_metrics
 from learn.evaluation.prepare import prepare_folder
 from learn.evaluation.ranking import rank_targets
@@ -55,7 +55,7 @@ class Shop:
 
     def ablation(self, *options: str) -> Result:
         words = ["--data", str(self.folder / "data"), "--config", str(self.folder / "settings.toml")]
-        return CliRunner().invoke(cli, ["ablation", *words, "--out", str(self.results), *options])
+        return CliRunner().invoke(learn, ["evaluate", "ablation", *words, "--out", str(self.results), *options])
 
     def figures(self) -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.results / "ablation.json").read_text(encoding="utf-8"))

@@ -8,7 +8,7 @@ import pytest
 
 from learn.registry.bundle import Bundle, read_bundle
 from learn.registry.store import store_bundle
-from learn.serving.package import build_bento, find_project_root
+from learn.serving.package import build_bento
 from tests.serving.made_up_model import BundleParts, made_up_parts
 
 
@@ -45,4 +45,4 @@ def another_bundle_folder(parts: BundleParts, tmp_path_factory: pytest.TempPathF
 
 @pytest.fixture(scope="session")
 def bento_tag(bundle_folder: Path) -> str:
-    return build_bento(find_project_root(), model_tag=store_bundle(bundle_folder, name="learn_user_tower"))
+    return build_bento(model_tag=store_bundle(bundle_folder, name="learn_user_tower"))

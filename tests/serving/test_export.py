@@ -13,6 +13,7 @@ import pytest
 from click.testing import CliRunner
 from rich.console import Console
 
+from learn.cli import learn
 from learn.errors import DataError
 from learn.registry.bundle import Bundle
 from learn.registry.promotion import promote
@@ -20,7 +21,6 @@ from learn.registry.store import store_bundle
 from learn.serving import exporter as export_room
 from learn.serving import exporter as export_users
 from learn.serving import recommender
-from learn.serving.cli import cli
 from learn.serving.exporter import export
 from learn.serving.recommender import Recommender
 from tests.serving.made_up_model import item_id, made_up_histories
@@ -176,7 +176,7 @@ def test_the_command_takes_a_folder_or_an_alias(
     promote("exported", bundle.version, reason="a test", by="a test")
     for n, wanted in enumerate((str(bundle_folder), "champion", bundle.version[:6])):
         words = ["export", "--bundle", wanted, "--users", str(users), "--out", str(tmp_path / str(n)), "--k", "3"]
-        done = CliRunner().invoke(cli, [*words, "--name", "exported"])
+        done = CliRunner().invoke(learn, [*words, "--name", "exported"])
         assert done.exit_code == 0, done.output
         assert f"Bundle {bundle.version}: 62 users" in done.output
         assert "Of 1 users no item is known" in done.output
@@ -192,7 +192,7 @@ def test_a_mistake_is_told_in_words(
 ) -> None:
     options = {"--bundle": str(bundle_folder), "--users": str(users), "--out": str(tmp_path / "out")} | change
     words = [word for option in options.items() for word in option]
-    done = CliRunner().invoke(cli, ["export", *words, "--name", "not_there"])
+    done = CliRunner().invoke(learn, ["export", *words, "--name", "not_there"])
     assert done.exit_code == 1
     assert said in done.output
     assert not (tmp_path / "out").exists()

@@ -37,7 +37,7 @@ def address(parts: BundleParts, tmp_path_factory: pytest.TempPathFactory) -> Ite
     titles = [AWKWARD.get(row, title) for row, title in enumerate(parts.items["title"])]
     awkward = replace(parts, items=parts.items.with_columns(title=pl.Series(titles)))
     folder = awkward.write(tmp_path_factory.mktemp("awkward") / "bundle")
-    bento = build_bento(ROOT, model_tag=store_bundle(folder, name="learn_playground"))
+    bento = build_bento(model_tag=store_bundle(folder, name="learn_playground"))
     with run_service(bento, start_seconds=_START_SECONDS) as address:
         yield address
 
@@ -310,7 +310,7 @@ def test_the_api_page_asks_nobody_else(browser: Browser, address: str) -> None:
 @pytest.fixture(scope="module")
 def locked_address(parts: BundleParts, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     folder = parts.write(tmp_path_factory.mktemp("locked") / "bundle")
-    bento = build_bento(ROOT, model_tag=store_bundle(folder, name="learn_locked_playground"))
+    bento = build_bento(model_tag=store_bundle(folder, name="learn_locked_playground"))
     wants_keys = {"LEARN_OPERATIONS_KEYS_FOR": "all", "LEARN_SERVING_KEYS": "the-right-key-of-this-shop"}
     with run_service(bento, start_seconds=_START_SECONDS, environment=wants_keys) as address:
         yield address

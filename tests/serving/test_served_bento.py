@@ -139,7 +139,7 @@ def test_it_counts_for_prometheus(client: httpx.Client, bundle: Bundle) -> None:
 def test_the_documented_client_works_as_it_stands(tmp_path: Path) -> None:
     """With an encoder, so that the new item of the page can be read."""
     parts = readable_parts(tmp_path / "encoder")
-    tag = build_bento(ROOT, model_tag=store_bundle(parts.write(tmp_path / "bundle"), name="readable"))
+    tag = build_bento(model_tag=store_bundle(parts.write(tmp_path / "bundle"), name="readable"))
     page = (ROOT / "docs" / "serving.md").read_text(encoding="utf-8")
     program = next(block for block in page.split("```python\n")[1:] if "SyncHTTPClient" in block).split("```")[0]
     assert "http://127.0.0.1:3000" in program

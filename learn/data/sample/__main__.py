@@ -1,6 +1,6 @@
-"""Run :mod:`learn.data.sample.shop`."""
+"""Name the command that took the place of ``python -m learn.data.sample``."""
 
-from learn.data.sample.shop import main
+import sys
 
 if __name__ == "__main__":
-    main()
+    sys.exit("`python -m learn.data.sample` is now `learn data sample`.")

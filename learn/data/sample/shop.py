@@ -1,6 +1,6 @@
 """The sample: a made-up shop of 1,008 items and a year of 3,000 users, the same bytes from the same seed.
 
-    python -m learn.data.sample.shop --out DIR [--seed N]
+    learn data sample --out DIR [--seed N]
 
 Text and order both carry signal. A person follows one interest at a time, and within it buys along the
 department's chain (after a tent its groundsheet, then the sleeping mat of the same series); interests
@@ -22,10 +22,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
 
-import click
-
 from learn.data.sample.words import COLOURS, DEPARTMENTS, STYLES
-from learn.errors import LearnError
 from learn.storage import atomic_files
 
 USERS = 3_000
@@ -313,19 +310,3 @@ def _add_dirty_rows(draw: _Draw, clean: list[_Row]) -> list[_Row]:
     draw_rows(DIRTY.blank_user, user_id="")
     draw_rows(DIRTY.duplicate)
     return [row for at, row in enumerate(clean) for row in ([row, soiled[at]] if at in soiled else [row])]
-
-
-@click.command()
-@click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
-@click.option("--seed", type=int, default=7, show_default=True, help="Another seed is another shop.")
-def main(out: Path, seed: int) -> None:
-    """Write the sample's two tables, the same bytes from the same seed."""
-    try:
-        make_sample(out, seed=seed)
-    except LearnError as fault:
-        raise click.ClickException(f"{fault.headline}. {fault}") from fault
-    click.echo(f"The sample (seed {seed}) is in {out}.")
-
-
-if __name__ == "__main__":
-    main()
