@@ -13,6 +13,7 @@ import tempfile
 import tomllib
 from collections.abc import Callable
 from pathlib import Path
+from types import CodeType
 from typing import Any, TypeVar
 
 from metaflow.exception import MetaflowException
@@ -103,17 +104,23 @@ def parse_machines(text: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
-def transfers_files(*reads: str) -> Callable[[_Step], _Step]:
+_DESTINATIONS = frozenset({"reports", "scratch"})
+"""Folders that steps write to: what lies in them is named by the artifacts, not by the folder."""
+
+
+def transfers_files(*folders: str) -> Callable[[_Step], _Step]:
     """Wrap a step so that it finds the files it reads and leaves those it has made.
 
-    Before it the files are fetched that the named artifacts of the steps before it speak of; after it those are left
+    Before it the files are downloaded that the artifacts speak of which its body names; after it those are uploaded
     that its own artifacts speak of, and the reports. Which file lies where travels as the artifact ``handed``.
 
     Args:
-        reads: Names of artifacts; one that a step before has not set is passed over.
+        folders: Those of ``reports`` and ``scratch`` that the step reads as a whole.
     """
 
     def decorate(body: _Step) -> _Step:
+        reads = list_artifact_names(body) | set(folders)
+
         @functools.wraps(body)
         def wrapped(flow: Any, *inputs: Any) -> None:
             before = list(inputs[0]) if inputs else [flow]
@@ -128,17 +135,32 @@ def transfers_files(*reads: str) -> Callable[[_Step], _Step]:
     return decorate
 
 
+def list_artifact_names(body: Callable[..., None]) -> set[str]:
+    """Return every attribute that a step's body names, those of its inner functions too, but the destinations.
+
+    A step hands its artifacts to the rooms by name, so none that it reads is missing. A name that is no artifact costs
+    one look-up.
+    """
+    code: list[CodeType] = [body.__code__]
+    names: set[str] = set()
+    while code:
+        part = code.pop()
+        names |= set(part.co_names)
+        code += [each for each in part.co_consts if isinstance(each, CodeType)]
+    return names - _DESTINATIONS
+
+
 def _read_location(flow: Any) -> str:
     settings = getattr(flow, "settings", None)
     return "" if settings is None else str(settings.places.run_files)
 
 
-def _download(flow: Any, before: list[Any], reads: tuple[str, ...]) -> None:
+def _download(flow: Any, before: list[Any], reads: set[str]) -> None:
     from learn.storage import RunFiles, iterate_paths, merge_files
 
     # Set before a join merges what its branches hold, which differs.
     flow.handed = merge_files(getattr(each, "handed", ()) for each in before)
-    wanted = [getattr(each, name, None) for each in before for name in reads]
+    wanted = [getattr(each, name, None) for each in before for name in sorted(reads)]
     RunFiles.open(_read_location(before[0])).fetch(flow.handed, roots=iterate_paths(wanted))
 
 

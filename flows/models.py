@@ -198,6 +198,7 @@ def resolve_production(name: str, *, settings: Settings) -> ProductionBundle | N
     if name == "none":
         print("Production: no model is compared with.")
         return None
+    from learn.registry import check_production, find_newest_production
 
     if name != "latest":
         found = check_production(find_bundle_folder(name, option="--production"), settings=settings)

@@ -8,6 +8,7 @@ or vectors.
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -110,7 +111,7 @@ class TrainFlow(FlowSpec):
     @card(type="blank")
     @step
     @show_errors_plainly
-    @transfers_files("version")
+    @transfers_files()
     def validate(self) -> None:
         """Validate: every row goes on, or to quarantine with its reasons."""
         from learn.data import prepare_tables
@@ -127,7 +128,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @show_errors_plainly
-    @transfers_files("validation_summary", "start_bundle")
+    @transfers_files()
     def histories(self) -> None:
         """Split, and turn interactions into flat integer histories."""
         from flows.models import refuse_seen_windows
@@ -141,7 +142,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @show_errors_plainly
-    @transfers_files("validation_summary")
+    @transfers_files()
     def plan(self) -> None:
         """Find the items whose text no vector exists for, and share them out by work."""
         from learn.content import plan_extraction
@@ -158,7 +159,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @show_errors_plainly
-    @transfers_files("input")
+    @transfers_files()
     def encode(self) -> None:
         """Encode one shard with the frozen encoder, into the content store."""
         from flows.cluster import count_parallel_tasks
@@ -169,14 +170,18 @@ class TrainFlow(FlowSpec):
 
     @step
     @show_errors_plainly
-    @transfers_files("extraction")
+    @transfers_files()
     def gather(self, inputs: list[TrainFlow]) -> None:
         """Gather the content vectors of all items, in item order."""
         from learn.content import collect_vectors
+        from learn.model import RunInputs
 
         self.merge_artifacts(inputs, exclude=["encoded"])
         results = [shard.encoded for shard in inputs]
         self.content_summary = collect_vectors(self.extraction, results, destination=self.scratch / "content")
+        self.inputs = RunInputs(
+            self.settings, self.validation_summary.folder, self.split_summary.folder, self.content_summary.path
+        )
         self.next(self.share_training)
 
     @step
@@ -198,7 +203,7 @@ class TrainFlow(FlowSpec):
     @parallel
     @step
     @show_errors_plainly
-    @transfers_files("validation_summary", "split_summary", "content_summary", "start_bundle")
+    @transfers_files()
     def train_together(self) -> None:
         """Align, as one of several processes: each takes its share of every batch."""
         from flows.cluster import join_training_group
@@ -207,9 +212,7 @@ class TrainFlow(FlowSpec):
 
         with join_training_group(settings=self.settings.processes) as group:
             self.trained_together = train_selected(
-                self.split_summary.folder,
-                self.content_summary.path,
-                settings=self.settings,
+                self.inputs,
                 start=start_weights(self.start_bundle, tables=self.validation_summary.folder),
                 group=group,
             )
@@ -227,18 +230,19 @@ class TrainFlow(FlowSpec):
     @card(type="blank")
     @step
     @show_errors_plainly
-    @transfers_files("validation_summary", "split_summary", "content_summary", "start_bundle", "trained_together")
+    @transfers_files()
     def towers(self) -> None:
         """Align: train both towers, unless several processes have; keep the epoch that is best on validation."""
         from flows.models import start_weights
         from learn.evaluation import train_selected
+        from learn.model import encode_catalogue
         from learn.report import show_training
 
         self.training = self.trained_together or train_selected(
-            self.split_summary.folder,
-            self.content_summary.path,
-            settings=self.settings,
-            start=start_weights(self.start_bundle, tables=self.validation_summary.folder),
+            self.inputs, start=start_weights(self.start_bundle, tables=self.inputs.tables)
+        )
+        self.inputs = encode_catalogue(
+            replace(self.inputs, training=self.training), destination=self.scratch / "catalogue"
         )
         show_training(current.card, self.training)
         self.next(self.evaluate, self.compare_windows)
@@ -246,22 +250,17 @@ class TrainFlow(FlowSpec):
     @card(type="blank")
     @step
     @show_errors_plainly
-    @transfers_files("validation_summary", "split_summary", "content_summary", "training", "production_bundle")
+    @transfers_files()
     def evaluate(self) -> None:
         """Evaluate: full ranking of the towers beside the baselines, with intervals and slices."""
         from flows.models import read_production_model
         from learn.evaluation import evaluate_run
         from learn.report import show_evaluation, write_evaluation_page
 
-        histories, tables = self.split_summary.folder, self.validation_summary.folder
         self.metrics, self.quality_rules = evaluate_run(
-            histories,
-            tables=tables,
-            content=self.content_summary.path,
-            towers=self.training.folder,
+            self.inputs,
             report=self.reports / "metrics.json",
-            settings=self.settings,
-            production=read_production_model(self.production_bundle, histories, tables=tables),
+            production=read_production_model(self.production_bundle, self.inputs.histories, tables=self.inputs.tables),
             champion=self.champion.opponent,
         )
         page = self.reports / "evaluation.html"
@@ -272,31 +271,19 @@ class TrainFlow(FlowSpec):
     @card(type="blank")
     @step
     @show_errors_plainly
-    @transfers_files("validation_summary", "split_summary", "content_summary", "training")
+    @transfers_files()
     def compare_windows(self) -> None:
         """Drift: the newest window, or a second folder, against training; and the profile for what comes later."""
         from flows.runs import read_training_trend
         from learn.monitoring import map_embeddings, read_profile, run_drift, write_run_profile
         from learn.report import show_drift
 
-        self.profile = write_run_profile(
-            self.split_summary.folder,
-            tables=self.validation_summary.folder,
-            content=self.content_summary.path,
-            towers=self.training,
-            destination=self.scratch / "profile",
-            settings=self.settings,
-        )
-
+        self.profile = write_run_profile(self.inputs, destination=self.scratch / "profile")
         self.drift_summary = run_drift(
-            self.split_summary.folder,
-            tables=self.validation_summary.folder,
-            content=self.content_summary.path,
-            towers=self.training.folder,
+            self.inputs,
             current=Path(self.current_data) if self.current_data else None,
             scratch=self.scratch,
             report=self.reports / "drift.html",
-            settings=self.settings,
         )
         profile = read_profile(self.profile, weights_sha256=self.training.weights_sha256)
         show_drift(
@@ -310,7 +297,7 @@ class TrainFlow(FlowSpec):
 
     @step
     @show_errors_plainly
-    @transfers_files("validation_summary", "split_summary", "content_summary", "training", "profile")
+    @transfers_files()
     def package(self, inputs: list[TrainFlow]) -> None:
         """Package: bundle, model store, bento; the built service must answer as the offline ranking."""
         from flows.models import require_opponent
@@ -326,15 +313,12 @@ class TrainFlow(FlowSpec):
             judge_drift(self.drift_summary, settings=self.settings.gate),
         ]
         self.release, self.gate = release_run(
-            self.split_summary.folder,
-            tables=self.validation_summary.folder,
+            self.inputs,
             content=self.content_summary,
-            training=self.training,
             version=self.version,
             metrics=self.metrics,
             run_id=current.run_id,
             destination=self.scratch / "bundle",
-            settings=self.settings,
             rules=[rule for rule in rules if rule is not None],
             champion=self.champion.opponent,
             profile=self.profile,

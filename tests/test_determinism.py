@@ -23,6 +23,7 @@ from pathlib import Path
 from learn.config import Settings
 from learn.content import collect_vectors, encode_shard, plan_extraction
 from learn.evaluation.selection import train_selected
+from learn.model.inputs import RunInputs
 
 shop, encoder, place, shards, order = Path(sys.argv[1]), sys.argv[2], Path(sys.argv[3]), int(sys.argv[4]), sys.argv[5]
 place.mkdir()
@@ -44,7 +45,7 @@ assert len(plan.shards) == shards, len(plan.shards)
 work = list(plan.shards)[::-1] if order == "backwards" else list(plan.shards)
 done = {shard: encode_shard(plan, shard) for shard in work}
 content = collect_vectors(plan, [done[shard] for shard in plan.shards], destination=place / "content")
-trained = train_selected(shop / "histories", content.path, settings=settings)
+trained = train_selected(RunInputs(settings, shop / "tables", shop / "histories", content.path))
 assert not trained.reused
 print(content.path)
 print(trained.folder / "towers.safetensors")

@@ -26,7 +26,15 @@ from learn.config import EvaluationSettings
 from learn.data import Histories, Part
 from learn.errors import LearnError
 from learn.evaluation import Blend, Evaluation, Scorer, evaluate, fit_baselines, mark_slices, train_selected
-from learn.model import TowerScorer, TrainingSummary, choose_loss, compute_id_rows, computes_in_bfloat16, load_towers
+from learn.model import (
+    RunInputs,
+    TowerScorer,
+    TrainingSummary,
+    choose_loss,
+    compute_id_rows,
+    computes_in_bfloat16,
+    load_towers,
+)
 
 _PARTS: tuple[Part, ...] = ("validation", "test")
 # Of the resamples and of the draw of lists: the same for every model.
@@ -96,7 +104,7 @@ def _towers(job: Job, data: Path, workspace: Path, folder: Path) -> Found:
     prepared = prepare_case(CASES[job.case], data=data, workspace=workspace, content=job.settings.content)
     histories = prepared.histories
     settings = job.settings.model_copy(update={"workspace": folder, "seed": job.seed})
-    training = train_selected(histories.folder, prepared.content_path, settings=settings)
+    training = train_selected(RunInputs(settings, histories.folder, histories.folder, prepared.content_path))
     memory = peak_memory_bytes()
     scorer = TowerScorer(load_towers(training.folder), content=prepared.content, ids=compute_id_rows(histories))
     cold = CASES[job.case].cold

@@ -10,7 +10,7 @@ import json
 import multiprocessing
 import socket
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from multiprocessing.queues import SimpleQueue
 from pathlib import Path
 
@@ -26,7 +26,6 @@ from learn.errors import TrainingError
 from learn.evaluation import (
     Difference,
     Interval,
-    PreparedFolder,
     Ranks,
     bootstrap_intervals,
     compare_paired_ranks,
@@ -35,7 +34,7 @@ from learn.evaluation import (
     rank_targets,
     train_selected,
 )
-from learn.model import Rendezvous, TowerScorer, TrainingSummary, compute_id_rows, join_group, load_towers
+from learn.model import Rendezvous, RunInputs, TowerScorer, TrainingSummary, compute_id_rows, join_group, load_towers
 
 SEEDS = (0, 1, 2)
 PROCESSES = 2
@@ -146,10 +145,10 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the sampl
     )
 
 
-def _one_seed(prepared: PreparedFolder, settings: Settings, seed: int, processes: int) -> SeedResult:
+def _one_seed(prepared: RunInputs, settings: Settings, seed: int, processes: int) -> SeedResult:
     chosen = settings.model_copy(update={"seed": seed})
-    histories = Histories.open(prepared.split.folder)
-    alone = train_selected(histories.folder, prepared.content, settings=chosen)
+    histories = prepared.open_histories()
+    alone = train_selected(replace(prepared, settings=chosen))
     together = _trained_together(prepared, chosen, processes)
     ranks = [_ranks(histories, prepared.content, each.folder, chosen).masked for each in (alone, together)]
     samples = chosen.evaluation.bootstrap_samples
@@ -167,7 +166,7 @@ def _one_seed(prepared: PreparedFolder, settings: Settings, seed: int, processes
     )
 
 
-def _trained_together(prepared: PreparedFolder, settings: Settings, processes: int) -> TrainingSummary:
+def _trained_together(prepared: RunInputs, settings: Settings, processes: int) -> TrainingSummary:
     context = multiprocessing.get_context("spawn")
     port = _free_port()
     meetings = [Rendezvous("127.0.0.1", port, rank, processes, _ANSWER_SECONDS) for rank in range(processes)]
@@ -188,14 +187,14 @@ def _trained_together(prepared: PreparedFolder, settings: Settings, processes: i
 
 
 def _train(
-    prepared: PreparedFolder,
+    prepared: RunInputs,
     settings: Settings,
     meeting: Rendezvous,
     told: SimpleQueue[TrainingSummary] | None,
 ) -> None:
     torch.set_num_threads(1)
     with join_group(meeting) as group:
-        summary = train_selected(prepared.split.folder, prepared.content, settings=settings, group=group)
+        summary = train_selected(replace(prepared, settings=settings), group=group)
     if told is not None:
         told.put(summary)
 

@@ -10,14 +10,14 @@ import torch
 from learn.config import Settings
 from learn.data import Histories
 from learn.evaluation import train_selected
-from learn.model import EpochRecord, Towers, TrainingSummary, compute_id_rows, save_towers
+from learn.model import EpochRecord, RunInputs, Towers, TrainingSummary, compute_id_rows, save_towers
 
 
 def towers_at_hand(folder: Path, *, settings: Settings) -> TrainingSummary:
     """Return the training of a size, whose weights what comes after reads; its cost hangs on no weight."""
     histories, content = folder / "histories", folder / "content" / "vectors.npy"
     if list(folder.glob("training/*/training.json")):
-        return train_selected(histories, content, settings=settings)
+        return train_selected(RunInputs(settings, folder / "valid", histories, content))
     return _untrained(Histories.open(histories), content, folder / "untrained", settings=settings)
 
 

@@ -13,11 +13,15 @@ import argparse  # noqa: E402  # the libraries read the environment when they ar
 import json  # noqa: E402  # as above
 import time  # noqa: E402  # as above
 from collections.abc import Callable  # noqa: E402  # as above
-from dataclasses import asdict, dataclass  # noqa: E402  # as above
+from dataclasses import asdict, dataclass, replace  # noqa: E402  # as above
 from pathlib import Path  # noqa: E402  # as above
+from typing import TYPE_CHECKING  # noqa: E402  # as above
 
 from benchmarks.quality.provenance import peak_memory_bytes  # noqa: E402  # as above
 from learn.config import Settings  # noqa: E402  # as above
+
+if TYPE_CHECKING:
+    from learn.model import RunInputs
 
 ENCODER = "encoder"
 """Folder of the tiny encoder, beside those of the sizes."""
@@ -109,11 +113,17 @@ def content(folder: Path) -> tuple[str, list[Path]]:
     return f"{found.items:,} items, {found.dimension} numbers each", [folder / "store", folder / "content"]
 
 
+def _inputs(folder: Path) -> RunInputs:
+    from learn.model import RunInputs
+
+    return RunInputs(settings_of(folder), folder / "valid", folder / "histories", folder / "content" / "vectors.npy")
+
+
 def towers(folder: Path) -> tuple[str, list[Path]]:
     """Train the towers for one epoch and measure them on validation."""
     from learn.evaluation import train_selected
 
-    found = train_selected(folder / "histories", folder / "content" / "vectors.npy", settings=settings_of(folder))
+    found = train_selected(_inputs(folder))
     said = f"{found.parameters:,} weights, validation NDCG@10 {found.validation_ndcg:.4f}"
     return said, [found.folder]
 
@@ -122,39 +132,24 @@ def evaluate(folder: Path) -> tuple[str, list[Path]]:
     """Rank the targets of validation and test among all items."""
     from benchmarks.scale.towers_at_hand import towers_at_hand
     from learn.evaluation import evaluate_run
+    from learn.model import encode_catalogue
 
-    settings = settings_of(folder)
-    evaluate_run(
-        folder / "histories",
-        tables=folder / "valid",
-        content=folder / "content" / "vectors.npy",
-        towers=towers_at_hand(folder, settings=settings).folder,
-        report=folder / "reports" / "metrics.json",
-        settings=settings,
-    )
+    inputs = replace(_inputs(folder), training=towers_at_hand(folder, settings=settings_of(folder)))
+    inputs = encode_catalogue(inputs, destination=folder / "catalogue")
+    evaluate_run(inputs, report=folder / "reports" / "metrics.json")
     return "popularity beside the towers", [folder / "reports"]
 
 
 def compare_windows(folder: Path) -> tuple[str, list[Path]]:
     """Write the reference profile and hold the newest window against training."""
     from benchmarks.scale.towers_at_hand import towers_at_hand
+    from learn.model import encode_catalogue
     from learn.monitoring import run_drift, write_run_profile
 
-    settings = settings_of(folder)
-    trained = towers_at_hand(folder, settings=settings)
-    read = {"tables": folder / "valid", "content": folder / "content" / "vectors.npy"}
-    profile = write_run_profile(
-        folder / "histories", **read, towers=trained, destination=folder / "profile", settings=settings
-    )
-    run_drift(
-        folder / "histories",
-        **read,
-        towers=trained.folder,
-        current=None,
-        scratch=folder / "scratch",
-        report=folder / "reports" / "drift.html",
-        settings=settings,
-    )
+    inputs = replace(_inputs(folder), training=towers_at_hand(folder, settings=settings_of(folder)))
+    inputs = encode_catalogue(inputs, destination=folder / "catalogue")
+    profile = write_run_profile(inputs, destination=folder / "profile")
+    run_drift(inputs, current=None, scratch=folder / "scratch", report=folder / "reports" / "drift.html")
     return "the newest window", [profile]
 
 

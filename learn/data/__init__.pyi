@@ -4,7 +4,7 @@ from .order_statistics import compute_median
 from .out_of_core import BUCKET_ROWS
 from .prepared import prepare_tables
 from .sample.shop import make_sample
-from .splits import SplitSummary, build_histories
+from .splits import SplitSummary, build_histories, summarise_split
 from .tables import TablesSummary, load_interactions, load_tables, require_tables
 from .timestamps import TimestampScale, detect_timestamp_scale
 from .validation.summary import CheckSummary, TableSummary, ValidationSummary
@@ -37,5 +37,6 @@ __all__ = [
     "record_version",
     "require_tables",
     "restore_version",
+    "summarise_split",
     "validate_tables",
 ]

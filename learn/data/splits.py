@@ -175,7 +175,7 @@ def build_histories(tables: Path, destination: Path, *, settings: SplitSettings)
         parts = _split(offsets, items, timestamps, settings)
         _check_parts(parts, offsets, where=tables)
         _write_parts(scratch, parts, item_count=len(item_ids))
-    return _summarise(Histories.open(destination), parts)
+    return summarise_split(Histories.open(destination))
 
 
 def _split(
@@ -297,15 +297,16 @@ def _write_parts(folder: Path, parts: _Parts, *, item_count: int) -> None:
     (folder / "histories.json").write_text(json.dumps(meta, indent=2), encoding="utf-8")
 
 
-def _summarise(histories: Histories, parts: _Parts) -> SplitSummary:
+def summarise_split(histories: Histories) -> SplitSummary:
+    """Summarise what a split wrote."""
     return SplitSummary(
         folder=histories.folder,
-        method=parts.meta["method"],
-        described=parts.meta["described"],
+        method=str(histories.split["method"]),
+        described=str(histories.split["described"]),
         users=histories.user_count,
         items=histories.item_count,
         interactions=len(histories.items),
         training_interactions=int((histories.train_stops - histories.offsets[:-1]).sum()),
-        validation_examples=len(parts.validation),
-        test_examples=len(parts.test),
+        validation_examples=len(histories.open_examples("validation")),
+        test_examples=len(histories.open_examples("test")),
     )

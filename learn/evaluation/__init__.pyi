@@ -12,7 +12,7 @@ from .metrics import (
     compute_metric,
     list_metric_names,
 )
-from .prepare import PreparedFolder, prepare_folder
+from .prepare import prepare_folder
 from .production import ProductionModel, Standing
 from .ranking import Ranks, Scorer, rank_targets
 from .results import Evaluation, Masking
@@ -27,7 +27,6 @@ __all__ = [
     "Evaluation",
     "Interval",
     "Masking",
-    "PreparedFolder",
     "ProductionModel",
     "Ranks",
     "Rule",

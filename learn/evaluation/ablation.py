@@ -20,10 +20,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from learn.config import Settings, TowerSettings, TrainingSettings
-from learn.data import Histories, Part, SplitSummary
+from learn.data import Part, SplitSummary, summarise_split
 from learn.errors import SettingsError
 from learn.evaluation.baselines import ContentNeighbours
 from learn.evaluation.evaluator import evaluate
@@ -180,13 +178,12 @@ def run_ablation(data: Path, *, settings: Settings, say: Say) -> Ablation:
     """
     chosen = {name: choose_row_settings(name, settings) for name in TRAINED}
     prepared = prepare_folder(data, settings=settings, say=say)
-    split, content = prepared.split, prepared.content
-    histories, vectors = Histories.open(split.folder), np.load(content, mmap_mode="r")
+    histories, vectors = prepared.open_histories(), prepared.open_content()
     scorers: list[Scorer] = [dataclasses.replace(ContentNeighbours.fit(vectors), name=NONE)]
     trainings = {}
     for name in TRAINED:
         say(f"Row {ROWS[name]}:")
-        training = train_selected(split.folder, content, settings=chosen[name])
+        training = train_selected(dataclasses.replace(prepared, settings=chosen[name]))
         say(_name_training(training))
         trainings[name] = training
         scorers.append(
@@ -195,7 +192,7 @@ def run_ablation(data: Path, *, settings: Settings, say: Say) -> Ablation:
     found = evaluate(
         scorers, histories, parts=(PART,), settings=settings.evaluation, seed=settings.seed, content=vectors
     )
-    return Ablation(split, settings, trainings, found, _compare_rows(found, settings))
+    return Ablation(summarise_split(histories), settings, trainings, found, _compare_rows(found, settings))
 
 
 def _name_training(training: TrainingSummary) -> str:

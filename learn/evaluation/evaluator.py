@@ -13,7 +13,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import polars as pl
 from numpy.typing import NDArray
 
 from learn.config import EvaluationSettings, Settings
@@ -42,7 +41,7 @@ from learn.evaluation.results import (
     select_ranks,
 )
 from learn.evaluation.slices import mark_slices
-from learn.model import TowerScorer, compute_id_rows, load_towers
+from learn.model import RunInputs
 
 
 def sample_for_ranking(histories: Histories, part: Part, *, settings: EvaluationSettings, seed: int) -> Examples:
@@ -192,25 +191,17 @@ def _compare_models(
 
 
 def evaluate_run(
-    histories_folder: Path,
+    inputs: RunInputs,
     *,
-    tables: Path,
-    content: Path,
-    towers: Path,
     report: Path,
-    settings: Settings,
     production: ProductionModel | None = None,
     champion: str | None = None,
 ) -> tuple[dict[str, Any], tuple[Rule, ...]]:
     """Measure the towers of a run and the baselines on validation and test, and write ``metrics.json``.
 
     Args:
-        histories_folder: What the split wrote.
-        tables: Folder of the valid tables.
-        content: ``vectors.npy`` in item order.
-        towers: Folder of the trained weights.
+        inputs: The trained run; sections ``evaluation`` and ``gate`` of its settings and the seed are read.
         report: ``metrics.json`` to write; every model's ranks go beside it as ``ranks.parquet``.
-        settings: Sections ``evaluation`` and ``gate`` and the seed are read.
         production: The model in production, to be measured beside them.
         champion: Version of the champion: the towers are held against ``production`` where that is the champion.
 
@@ -221,10 +212,9 @@ def evaluate_run(
         BundleError: The towers cannot be read, or those in production read other content vectors.
         StorageError: The disk is full or closed.
     """
-    histories = Histories.open(histories_folder)
-    vectors = np.load(content, mmap_mode="r")
-    titles = pl.read_parquet(tables / "items.parquet", columns=["title"])["title"].to_list()
-    scorers = [TowerScorer(load_towers(towers), content=vectors, ids=compute_id_rows(histories))]
+    settings, histories, vectors = inputs.settings, inputs.open_histories(), inputs.open_content()
+    titles = inputs.read_items()["title"].to_list()
+    scorers = [inputs.open_scorer()]
     if production is not None:
         scorers.append(production.build_scorer(vectors, item_ids=histories.item_ids))
     chosen = settings.evaluation

@@ -10,13 +10,13 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 
 from learn.config import Section, Settings
 from learn.content import collect_vectors, encode_shard, plan_extraction
-from learn.data import SplitSummary, build_histories, find_table, load_tables
+from learn.data import build_histories, find_table, load_tables
 from learn.errors import explain_storage_faults
+from learn.model import RunInputs
 
 Say = Callable[[str], object]
 """Receives what is being done, a line at a time."""
@@ -27,22 +27,7 @@ _KEY_DIGITS = 16
 _READY = "ready"
 
 
-@dataclass(frozen=True)
-class PreparedFolder:
-    """What models are fitted on.
-
-    Attributes:
-        tables: Folder of the valid tables.
-        split: The histories.
-        content: ``vectors.npy``, (items, dimension) float32 in item order.
-    """
-
-    tables: Path
-    split: SplitSummary
-    content: Path
-
-
-def prepare_folder(data: Path, *, settings: Settings, say: Say) -> PreparedFolder:
+def prepare_folder(data: Path, *, settings: Settings, say: Say) -> RunInputs:
     """Load, validate, split and encode a data folder; tables and vectors that an earlier call made are taken.
 
     Args:
@@ -62,7 +47,8 @@ def prepare_folder(data: Path, *, settings: Settings, say: Say) -> PreparedFolde
     folder = tables.parent
     split = build_histories(tables, folder / f"histories-{_hash_section(settings.split)}", settings=settings.split)
     say(f"Split: {split.described}.")
-    return PreparedFolder(tables, split, _prepare_content(tables, folder, settings=settings, say=say))
+    content = _prepare_content(tables, folder, settings=settings, say=say)
+    return RunInputs(settings, tables, split.folder, content)
 
 
 def _prepare_tables(data: Path, *, settings: Settings) -> Path:

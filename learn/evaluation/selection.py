@@ -20,19 +20,27 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from learn.config import EvaluationSettings, Settings
+from learn.config import EvaluationSettings
 from learn.data import Examples, Histories
 from learn.evaluation.lists import sample_examples
 from learn.evaluation.metrics import compute_metric
 from learn.evaluation.ranking import Scorer, flatten_histories, iterate_blocks, iterate_tiles, rank_block, rank_targets
-from learn.model import ALONE, Group, TowerScorer, TrainingSummary, WarmStart, compute_training_key, train_towers
+from learn.model import (
+    ALONE,
+    Group,
+    RunInputs,
+    TowerScorer,
+    TrainingSummary,
+    WarmStart,
+    compute_training_key,
+    train_towers,
+)
 
 # Spread of a channel's scores as a share of the spread of the towers'; the quality is flat around the best.
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.2)
@@ -214,20 +222,11 @@ def make_validation_measure(
     return measure
 
 
-def train_selected(
-    histories_folder: Path,
-    content: Path,
-    *,
-    settings: Settings,
-    start: WarmStart | None = None,
-    group: Group = ALONE,
-) -> TrainingSummary:
+def train_selected(inputs: RunInputs, *, start: WarmStart | None = None, group: Group = ALONE) -> TrainingSummary:
     """Train the towers of a run, or take those of an earlier run over the same input.
 
     Args:
-        histories_folder: What the split wrote.
-        content: ``vectors.npy`` in item order.
-        settings: All settings; the weights go to ``training/<key>`` in the workspace.
+        inputs: Histories, content vectors and settings; the weights go to ``training/<key>`` in the workspace.
         start: Earlier weights to begin with.
         group: The processes that share every batch; each of them calls this.
 
@@ -237,15 +236,15 @@ def train_selected(
             lost.
         StorageError: The disk is full or closed.
     """
-    histories = Histories.open(histories_folder)
+    histories, settings = inputs.open_histories(), inputs.settings
     # Judged as it is trained: where repeats are to be learned, they must count.
     masked = settings.training.mask_seen
     key = compute_training_key(
-        histories, content, settings=settings, seed=settings.seed, start=start, processes=group.size
+        histories, inputs.content, settings=settings, seed=settings.seed, start=start, processes=group.size
     )
     return train_towers(
         histories,
-        np.load(content, mmap_mode="r"),
+        inputs.open_content(),
         destination=settings.workspace.absolute() / "training" / key,
         settings=settings,
         seed=settings.seed,

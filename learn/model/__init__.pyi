@@ -3,6 +3,7 @@ from .channels import count_transitions
 from .checkpoint import SHAPE, WEIGHTS, hash_weights, load_towers, save_towers
 from .devices import computes_in_bfloat16
 from .distributed import ALONE, Group, Rendezvous, join_group
+from .inputs import RunInputs, encode_catalogue
 from .losses import choose_loss
 from .scorer import TowerScorer, compute_id_rows
 from .summary import EpochRecord, TrainingSummary
@@ -18,6 +19,7 @@ __all__ = [
     "EpochRecord",
     "Group",
     "Rendezvous",
+    "RunInputs",
     "TowerScorer",
     "Towers",
     "TrainingSummary",
@@ -28,6 +30,7 @@ __all__ = [
     "compute_training_key",
     "computes_in_bfloat16",
     "count_transitions",
+    "encode_catalogue",
     "hash_weights",
     "join_group",
     "load_towers",

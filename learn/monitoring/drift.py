@@ -21,7 +21,7 @@ from learn.content import collect_vectors, encode_shard, plan_extraction
 from learn.data import Histories, compute_median, detect_timestamp_scale, iterate_pieces, load_tables
 from learn.errors import DriftError
 from learn.evaluation import Rule
-from learn.model import TowerScorer, TrainingSummary, compute_id_rows, load_towers
+from learn.model import RunInputs, TowerScorer, compute_id_rows
 from learn.monitoring.evidently import run_report
 from learn.monitoring.profile import make_profile, write_profile
 from learn.monitoring.requests import WatchedModel
@@ -82,36 +82,21 @@ def measure_drift(
 _Long = NDArray[np.int64]
 
 
-def run_drift(
-    histories_folder: Path,
-    *,
-    tables: Path,
-    content: Path,
-    towers: Path,
-    current: Path | None,
-    scratch: Path,
-    report: Path,
-    settings: Settings,
-) -> DriftSummary:
+def run_drift(inputs: RunInputs, *, current: Path | None, scratch: Path, report: Path) -> DriftSummary:
     """Hold the newest traffic of a run against its training window.
 
     Args:
-        histories_folder: What the split wrote.
-        tables: Folder of the valid tables.
-        content: ``vectors.npy`` in item order.
-        towers: Folder of the trained weights.
+        inputs: The trained run.
         current: Folder of newer traffic; None: the newest window of the split.
         scratch: Folder for what is made of ``current``.
         report: The HTML file to write.
-        settings: All settings.
 
     Raises:
         DriftError: Drift was found and ``on_drift`` is ``fail``, or a window is empty.
         DataError: The tables of ``current`` cannot be read.
     """
-    histories = Histories.open(histories_folder)
-    items = pl.read_parquet(tables / "items.parquet").drop("row")
-    scorer = TowerScorer(load_towers(towers), content=np.load(content, mmap_mode="r"), ids=compute_id_rows(histories))
+    settings, histories, scorer = inputs.settings, inputs.open_histories(), inputs.open_scorer()
+    items = inputs.read_items().drop("row")
     reference = build_training_window(histories, items, scorer, settings=settings)
     newest = (
         build_newest_window(histories, items, scorer, settings=settings)
@@ -124,24 +109,12 @@ def run_drift(
     return found
 
 
-def write_run_profile(
-    histories_folder: Path,
-    *,
-    tables: Path,
-    content: Path,
-    towers: TrainingSummary,
-    destination: Path,
-    settings: Settings,
-) -> Path:
+def write_run_profile(inputs: RunInputs, *, destination: Path) -> Path:
     """Write the reference profile of the towers of a run, which later traffic is held against.
 
     Args:
-        histories_folder: What the split wrote.
-        tables: Folder of the valid tables.
-        content: ``vectors.npy`` in item order.
-        towers: The trained towers.
+        inputs: The trained run.
         destination: Folder of the profile.
-        settings: All settings.
 
     Returns:
         ``destination``.
@@ -149,14 +122,10 @@ def write_run_profile(
     Raises:
         StorageError: The disk is full or closed.
     """
-    histories = Histories.open(histories_folder)
-    items = pl.read_parquet(tables / "items.parquet").drop("row")
-    scorer = TowerScorer(
-        load_towers(towers.folder), content=np.load(content, mmap_mode="r"), ids=compute_id_rows(histories)
-    )
     # The bundle's version is made of more than the towers; whoever reads the profile knows it by the weights.
-    model = WatchedModel("", towers.weights_sha256, items, scorer)
-    return write_profile(destination, make_profile(histories, model, settings=settings))
+    weights = inputs.require_training().weights_sha256
+    model = WatchedModel("", weights, inputs.read_items().drop("row"), inputs.open_scorer())
+    return write_profile(destination, make_profile(inputs.open_histories(), model, settings=inputs.settings))
 
 
 def build_training_window(

@@ -18,12 +18,12 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from learn.config import GateSettings, ServingSettings, Settings
+from learn.config import GateSettings, ServingSettings
 from learn.content import ContentSummary, ItemPrompt
 from learn.data import DataVersion, Examples, Histories
 from learn.errors import ServingError
 from learn.evaluation import Decision, Rule
-from learn.model import TowerScorer, TrainingSummary, compute_id_rows, load_towers
+from learn.model import RunInputs, TowerScorer
 from learn.registry import (
     Bundle,
     GateDecision,
@@ -105,16 +105,13 @@ _QUERIES = 200
 
 
 def release_run(
-    histories_folder: Path,
+    inputs: RunInputs,
     *,
-    tables: Path,
     content: ContentSummary,
-    training: TrainingSummary,
     version: DataVersion,
     metrics: dict[str, Any],
     run_id: str,
     destination: Path,
-    settings: Settings,
     rules: Sequence[Rule] = (),
     champion: str | None = None,
     profile: Path | None = None,
@@ -132,16 +129,15 @@ def release_run(
         What was packed, and the gate's decision. The bundle's manifest has it without parity, which only the built
         service can show; where that fails, the run does.
     """
-    histories = Histories.open(histories_folder)
-    vectors = np.load(content.path, mmap_mode="r")
+    settings, training, histories = inputs.settings, inputs.require_training(), inputs.open_histories()
 
     def decide(footprint: Footprint) -> Decision:
         return Decision.from_rules((*rules, *judge_footprint(footprint, settings=settings.gate)), champion=champion)
 
     release = release_towers(
-        TowerScorer(load_towers(training.folder), content=vectors, ids=compute_id_rows(histories)),
+        inputs.open_scorer(),
         histories=histories,
-        items=pl.read_parquet(tables / "items.parquet"),
+        items=inputs.read_items(),
         manifest=Manifest(
             data_version=version.version,
             encoder_fingerprint=content.fingerprint.digest,

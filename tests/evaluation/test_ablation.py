@@ -187,7 +187,7 @@ def test_a_folder_is_prepared_once_and_anew_when_its_data_change(first: tuple[Sh
     interactions.write_text("".join(line for line in lines if not line.startswith("u7,")), encoding="utf-8")
     changed = prepare_folder(tmp_path / "data", settings=settings, say=said.append)
     assert changed.tables != taken.tables
-    assert (changed.split.users, taken.split.users) == (USERS - 1, USERS)
+    assert [each.open_histories().user_count for each in (changed, taken)] == [USERS - 1, USERS]
     assert (taken.tables / "items.parquet").stat().st_mtime_ns == made
     assert sum("0 texts to encode" in line for line in said) == 2
 

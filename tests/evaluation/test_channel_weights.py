@@ -12,6 +12,7 @@ from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.evaluation.selection import make_validation_measure, train_selected, tune_channels
 from learn.model.checkpoint import load_towers
+from learn.model.inputs import RunInputs
 from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.summary import TrainingSummary
 from learn.model.towers import Towers
@@ -39,7 +40,7 @@ def trained(shop: Histories, folder: Path, *, mask_seen: bool) -> tuple[Training
             "training": {"epochs": 4, "patience": 4, "learning_rate": 1e-2, "mask_seen": mask_seen},
         }
     )
-    summary = train_selected(shop.folder, content, settings=settings)
+    summary = train_selected(RunInputs(settings, shop.folder, shop.folder, content))
     return summary, load_towers(summary.folder)
 
 

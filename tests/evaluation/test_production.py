@@ -18,9 +18,11 @@ from learn.errors import BundleError
 from learn.evaluation.evaluator import evaluate_run
 from learn.evaluation.production import ProductionModel
 from learn.model.checkpoint import save_towers
+from learn.model.inputs import RunInputs, encode_catalogue
 from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.towers import Towers
 from tests.made_shop import CONTENT, content_vectors, histories
+from tests.synthetic_training import synthetic_training
 
 VECTORS = content_vectors()
 SHAPE = TowerSettings(dimension=16, max_history=8, cooccurrence_rank=4)
@@ -89,16 +91,10 @@ def test_content_vectors_of_another_width_are_refused(shop: Histories) -> None:
 def evaluated(shop: Histories, folder: Path, *, production: ProductionModel | None) -> dict[str, Any]:
     folder.mkdir(exist_ok=True)
     np.save(folder / "vectors.npy", VECTORS)
-    save_towers(towers(shop), folder / "towers")
-    metrics, _ = evaluate_run(
-        shop.folder,
-        tables=shop.folder.parent / "tables",
-        content=folder / "vectors.npy",
-        towers=folder / "towers",
-        report=folder / "metrics.json",
-        settings=SETTINGS,
-        production=production,
-    )
+    training = synthetic_training(folder / "towers", weights_sha256=save_towers(towers(shop), folder / "towers"))
+    inputs = RunInputs(SETTINGS, shop.folder.parent / "tables", shop.folder, folder / "vectors.npy", training)
+    inputs = encode_catalogue(inputs, destination=folder / "catalogue")
+    metrics, _ = evaluate_run(inputs, report=folder / "metrics.json", production=production)
     assert metrics == json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
     return metrics
 

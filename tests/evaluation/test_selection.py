@@ -14,6 +14,7 @@ from learn.data.histories import Histories
 from learn.evaluation.evaluator import evaluate
 from learn.evaluation.selection import make_validation_measure, train_selected
 from learn.model.checkpoint import hash_weights, load_towers
+from learn.model.inputs import RunInputs
 from learn.model.scorer import TowerScorer, compute_id_rows
 from tests.evaluation.made_histories import TableScorer
 from tests.made_shop import content_vectors, histories
@@ -57,7 +58,7 @@ def test_a_scorer_that_knows_gets_everything_and_one_that_errs_nothing(shop: His
 
 def test_the_figure_chosen_by_is_the_one_reported(shop: Histories, content: Path, tmp_path: Path) -> None:
     settings = small(tmp_path)
-    summary = train_selected(shop.folder, content, settings=settings)
+    summary = train_selected(RunInputs(settings, shop.folder, shop.folder, content))
     # The curve is the towers' alone; the channels are tuned beside the best of them and may stay silent.
     assert summary.validation_ndcg >= max(record.validation_ndcg for record in summary.curve)
     scorer = TowerScorer(load_towers(summary.folder), content=np.load(content), ids=compute_id_rows(shop))
@@ -68,16 +69,16 @@ def test_the_figure_chosen_by_is_the_one_reported(shop: Histories, content: Path
 def test_a_finished_training_is_taken_and_an_equal_one_gives_equal_weights(
     shop: Histories, content: Path, tmp_path: Path
 ) -> None:
-    first = train_selected(shop.folder, content, settings=small(tmp_path))
-    taken = train_selected(shop.folder, content, settings=small(tmp_path))
-    again = train_selected(shop.folder, content, settings=small(tmp_path, reuse=False))
+    first = train_selected(RunInputs(small(tmp_path), shop.folder, shop.folder, content))
+    taken = train_selected(RunInputs(small(tmp_path), shop.folder, shop.folder, content))
+    again = train_selected(RunInputs(small(tmp_path, reuse=False), shop.folder, shop.folder, content))
     assert [summary.reused for summary in (first, taken, again)] == [False, True, False]
     assert first.folder == taken.folder == again.folder
     assert first.weights_sha256 == taken.weights_sha256 == again.weights_sha256 == hash_weights(again.folder)
 
 
 def test_another_seed_is_another_training(shop: Histories, content: Path, tmp_path: Path) -> None:
-    first = train_selected(shop.folder, content, settings=small(tmp_path))
-    other = train_selected(shop.folder, content, settings=small(tmp_path).override(seed=1))
+    first = train_selected(RunInputs(small(tmp_path), shop.folder, shop.folder, content))
+    other = train_selected(RunInputs(small(tmp_path).override(seed=1), shop.folder, shop.folder, content))
     assert other.folder != first.folder
     assert other.weights_sha256 != first.weights_sha256

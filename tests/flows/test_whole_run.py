@@ -23,6 +23,7 @@ from learn.config.settings import Settings
 from learn.errors import ServingError
 from learn.evaluation.selection import train_selected
 from learn.model.checkpoint import hash_weights
+from learn.model.inputs import RunInputs
 from learn.serving.parity import run_service
 from tests.flows.workplace import Finished, Workplace
 from tests.real_data import REAL
@@ -233,7 +234,7 @@ def test_the_newest_stored_model_is_measured_beside_the_new_one_when_asked_for(f
 def test_training_anew_gives_the_same_weights(first: Run, tmp_path: Path) -> None:
     settings = Settings.from_toml(RETRAINING).override(workspace=tmp_path)
     histories, content = Path(first.folders["histories"]), Path(first.folders["content"])
-    again = train_selected(histories, content, settings=settings)
+    again = train_selected(RunInputs(settings, histories, histories, content))
     assert not again.reused
     assert again.weights_sha256 == first.artifacts["bundle"]["weights_sha256"]
 

@@ -15,12 +15,14 @@ from learn.content.extraction import collect_vectors, encode_shard, plan_extract
 from learn.data.histories import Histories
 from learn.data.splits import build_histories
 from learn.errors import DataError, DriftError
-from learn.model.checkpoint import save_towers
+from learn.model.checkpoint import hash_weights, save_towers
+from learn.model.inputs import RunInputs, encode_catalogue
 from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.towers import Towers
 from learn.monitoring.drift import build_newest_window, build_training_window, run_drift
 from learn.monitoring.summary import DriftSummary
 from tests.content.tiny_models import save_bert
+from tests.synthetic_training import synthetic_training
 
 ITEMS, USERS, DAY = 60, 150, 86_400.0
 START = 1_700_000_000.0
@@ -37,16 +39,11 @@ class Ran:
     settings: Settings
 
     def drift(self, *, current: Path | None = None, on_drift: str = "warn", scratch: Path) -> DriftSummary:
-        return run_drift(
-            self.histories.folder,
-            tables=self.folder / "tables",
-            content=self.content,
-            towers=self.towers,
-            current=current,
-            scratch=scratch,
-            report=scratch / "drift.html",
-            settings=self.settings.override(drift__on_drift=on_drift),
-        )
+        settings = self.settings.override(drift__on_drift=on_drift)
+        training = synthetic_training(self.towers, weights_sha256=hash_weights(self.towers))
+        inputs = RunInputs(settings, self.folder / "tables", self.histories.folder, self.content, training)
+        inputs = encode_catalogue(inputs, destination=scratch / "catalogue")
+        return run_drift(inputs, current=current, scratch=scratch, report=scratch / "drift.html")
 
 
 def titles(*, word: str = "boot") -> pl.DataFrame:
