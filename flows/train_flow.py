@@ -180,7 +180,11 @@ class TrainFlow(FlowSpec):
         results = [shard.encoded for shard in inputs]
         self.content_summary = collect_vectors(self.extraction, results, destination=self.scratch / "content")
         self.inputs = RunInputs(
-            self.settings, self.validation_summary.folder, self.split_summary.folder, self.content_summary.path
+            self.settings,
+            self.validation_summary.folder,
+            self.split_summary.folder,
+            self.content_summary.path,
+            encoder_fingerprint=self.content_summary.fingerprint.digest,
         )
         self.next(self.share_training)
 
@@ -314,7 +318,6 @@ class TrainFlow(FlowSpec):
         ]
         self.release, self.gate = release_run(
             self.inputs,
-            content=self.content_summary,
             version=self.version,
             metrics=self.metrics,
             run_id=current.run_id,

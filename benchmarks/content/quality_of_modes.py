@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.content.parts import Part
 from benchmarks.quality.datasets import SOURCES, Prepared, prepare
 from learn.config import Arithmetic, ContentSettings, EvaluationSettings
-from learn.evaluation import ContentNeighbours, evaluate
+from learn.evaluation import ContentNeighbours, evaluate_models
 
 
 def measure(*, data: Path, workspace: Path) -> Part:
@@ -53,5 +53,5 @@ def _prepared(arithmetic: Arithmetic, *, data: Path, workspace: Path) -> Prepare
 
 def _recall(prepared: Prepared) -> float:
     model = ContentNeighbours.fit(np.asarray(prepared.content))
-    found = evaluate([model], prepared.histories, parts=("test",), settings=EvaluationSettings(), seed=0)
+    found = evaluate_models([model], prepared.histories, parts=("test",), settings=EvaluationSettings(), seed=0)
     return found.find_figure("test", model.name, "masked", "recall@10")

@@ -11,7 +11,7 @@ from benchmarks.daily_retrain.days import Shop, histories_until
 from benchmarks.daily_retrain.records import Morning, Setup, Training
 from learn.config import Settings
 from learn.data import Histories
-from learn.evaluation import Masking, evaluate, make_validation_measure, tune_channels
+from learn.evaluation import Masking, evaluate_models, make_validation_measure, tune_channels
 from learn.model import TowerScorer, TrainingSummary, WarmStart, compute_id_rows, load_towers, train_towers
 
 
@@ -73,7 +73,7 @@ def _train(
     )
     stamps = clock[-len(summary.curve) - 1 :]
     scorer = TowerScorer(load_towers(folder), content=shop.content, ids=compute_id_rows(histories))
-    found = evaluate([scorer], histories, parts=("test",), settings=settings.evaluation, seed=0)
+    found = evaluate_models([scorer], histories, parts=("test",), settings=settings.evaluation, seed=0)
     masking: Masking = "masked" if masked else "unmasked"
     training = Training(
         epochs=tuple(record.epoch for record in summary.curve),

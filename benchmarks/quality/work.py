@@ -25,7 +25,7 @@ from benchmarks.recbole.side_by_side import run_side_by_side
 from learn.config import EvaluationSettings
 from learn.data import Histories, Part
 from learn.errors import LearnError
-from learn.evaluation import Blend, Evaluation, Scorer, evaluate, fit_baselines, mark_slices, train_selected
+from learn.evaluation import Blend, Evaluation, Scorer, evaluate_models, fit_baselines, mark_slices, train_selected
 from learn.model import (
     RunInputs,
     TowerScorer,
@@ -119,13 +119,13 @@ def _towers(job: Job, data: Path, workspace: Path, folder: Path) -> Found:
 def _measured(scorers: Sequence[Scorer], prepared: Prepared, settings: EvaluationSettings, *, cold: bool) -> Found:
     histories, content = prepared.histories, prepared.content
     began = time.monotonic()
-    evaluation = evaluate(scorers, histories, settings=settings, seed=_RESAMPLING_SEED, content=content)
+    evaluation = evaluate_models(scorers, histories, settings=settings, seed=_RESAMPLING_SEED, content=content)
     found: dict[str, Any] = {"metrics": evaluation.to_dict(), "seconds": {"evaluate": time.monotonic() - began}}
     ranks = {"all": _ranks(evaluation, histories, settings)}
     if cold:
         items = torch.from_numpy(unseen_items(histories.folder))
         among = [AmongItems(scorer, items) for scorer in scorers]
-        second = evaluate(among, histories, parts=("test",), settings=settings, seed=_RESAMPLING_SEED)
+        second = evaluate_models(among, histories, parts=("test",), settings=settings, seed=_RESAMPLING_SEED)
         found |= {"unseen_items": len(items), "metrics_among_unseen": second.to_dict()}
         ranks["among_unseen"] = _ranks(second, histories, settings)
     return found, ranks

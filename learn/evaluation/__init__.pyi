@@ -1,5 +1,5 @@
 from .baselines import Blend, ContentNeighbours, fit_baselines
-from .evaluator import count_ranked, evaluate, evaluate_run
+from .evaluator import count_ranked, evaluate_models, evaluate_run
 from .gate import Decision, Rule, judge_validation
 from .metrics import (
     Difference,
@@ -39,7 +39,7 @@ __all__ = [
     "compare_paired_ranks",
     "compute_metric",
     "count_ranked",
-    "evaluate",
+    "evaluate_models",
     "evaluate_run",
     "fit_baselines",
     "judge_validation",

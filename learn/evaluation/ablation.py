@@ -24,7 +24,7 @@ from learn.config import Settings, TowerSettings, TrainingSettings
 from learn.data import Part, SplitSummary, summarise_split
 from learn.errors import SettingsError
 from learn.evaluation.baselines import ContentNeighbours
-from learn.evaluation.evaluator import evaluate
+from learn.evaluation.evaluator import evaluate_models
 from learn.evaluation.metrics import Difference, compare_paired_metrics, list_metric_names
 from learn.evaluation.prepare import Say, prepare_folder
 from learn.evaluation.ranking import Scorer
@@ -189,7 +189,7 @@ def run_ablation(data: Path, *, settings: Settings, say: Say) -> Ablation:
         scorers.append(
             TowerScorer(load_towers(training.folder), content=vectors, ids=compute_id_rows(histories), name=name)
         )
-    found = evaluate(
+    found = evaluate_models(
         scorers, histories, parts=(PART,), settings=settings.evaluation, seed=settings.seed, content=vectors
     )
     return Ablation(summarise_split(histories), settings, trainings, found, _compare_rows(found, settings))

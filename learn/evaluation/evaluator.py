@@ -58,7 +58,7 @@ def count_ranked(examples: int, *, items: int, settings: EvaluationSettings) -> 
     return min(examples, max(settings.ranked_users, settings.ranked_scores // max(items, 1)))
 
 
-def evaluate(
+def evaluate_models(
     scorers: Sequence[Scorer],
     histories: Histories,
     *,
@@ -226,7 +226,7 @@ def evaluate_run(
         count = count_ranked(len(whole), items=histories.item_count, settings=chosen)
         if count < len(whole):
             print(f"Of the {len(whole):,} examples of {whole.name}, {count:,} are drawn and ranked.")  # noqa: T201
-    found = evaluate(models, histories, settings=chosen, seed=settings.seed, content=vectors)
+    found = evaluate_models(models, histories, settings=chosen, seed=settings.seed, content=vectors)
     if production is not None:
         found = replace(found, production=production.record(item_ids=histories.item_ids))
     found.write(report)

@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from learn.config import Section, Settings
-from learn.content import collect_vectors, encode_shard, plan_extraction
+from learn.content import ContentSummary, collect_vectors, encode_shard, plan_extraction
 from learn.data import build_histories, find_table, load_tables
 from learn.errors import explain_storage_faults
 from learn.model import RunInputs
@@ -48,7 +48,7 @@ def prepare_folder(data: Path, *, settings: Settings, say: Say) -> RunInputs:
     split = build_histories(tables, folder / f"histories-{_hash_section(settings.split)}", settings=settings.split)
     say(f"Split: {split.described}.")
     content = _prepare_content(tables, folder, settings=settings, say=say)
-    return RunInputs(settings, tables, split.folder, content)
+    return RunInputs(settings, tables, split.folder, content.path, encoder_fingerprint=content.fingerprint.digest)
 
 
 def _prepare_tables(data: Path, *, settings: Settings) -> Path:
@@ -72,7 +72,7 @@ def _prepare_tables(data: Path, *, settings: Settings) -> Path:
     return folder / "valid"
 
 
-def _prepare_content(tables: Path, folder: Path, *, settings: Settings, say: Say) -> Path:
+def _prepare_content(tables: Path, folder: Path, *, settings: Settings, say: Say) -> ContentSummary:
     name = f"content-{_hash_section(settings.content)}"
     plan = plan_extraction(
         tables / "items.parquet",
@@ -81,7 +81,7 @@ def _prepare_content(tables: Path, folder: Path, *, settings: Settings, say: Say
         folder=folder / f"{name}-plan",
     )
     say(f"Content: {plan.missing} texts to encode, {plan.reused} items known.")
-    return collect_vectors(plan, [encode_shard(plan, shard) for shard in plan.shards], destination=folder / name).path
+    return collect_vectors(plan, [encode_shard(plan, shard) for shard in plan.shards], destination=folder / name)
 
 
 def _hash_data(sources: Sequence[Path], settings: Settings) -> str:

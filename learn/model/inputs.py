@@ -35,6 +35,7 @@ class RunInputs:
         content: ``vectors.npy``, (n, c) float32 content vectors in item order.
         training: The trained towers; None before training.
         catalogue: Folder of the items' inputs and vectors behind the towers; None before :func:`encode_catalogue`.
+        encoder_fingerprint: Digest of the frozen encoder behind the content vectors; empty where nobody needs it.
     """
 
     settings: Settings
@@ -43,6 +44,7 @@ class RunInputs:
     content: Path
     training: TrainingSummary | None = None
     catalogue: Path | None = None
+    encoder_fingerprint: str = ""
 
     def open_histories(self) -> Histories:
         """Open the histories, memory-mapped."""

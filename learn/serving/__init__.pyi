@@ -1,12 +1,14 @@
 from .answers import ServedList, build_answer, build_query, recommend_alone
 from .deployment import ServedModel
+from .filters import Filters
 from .package import build_bento
 from .parity import check_parity, run_service
 from .recommender import Query, Recommender, RequestBatcher
-from .release import release_run
+from .release import release_run, write_tower_bundle
 from .schemas import RecommendRequest
 
 __all__ = [
+    "Filters",
     "Query",
     "RecommendRequest",
     "Recommender",
@@ -20,4 +22,5 @@ __all__ = [
     "recommend_alone",
     "release_run",
     "run_service",
+    "write_tower_bundle",
 ]

@@ -19,7 +19,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.config import GateSettings, ServingSettings
-from learn.content import ContentSummary, ItemPrompt
+from learn.content import ItemPrompt
 from learn.data import DataVersion, Examples, Histories
 from learn.errors import ServingError
 from learn.evaluation import Decision, Rule
@@ -107,7 +107,6 @@ _QUERIES = 200
 def release_run(
     inputs: RunInputs,
     *,
-    content: ContentSummary,
     version: DataVersion,
     metrics: dict[str, Any],
     run_id: str,
@@ -140,7 +139,7 @@ def release_run(
         items=inputs.read_items(),
         manifest=Manifest(
             data_version=version.version,
-            encoder_fingerprint=content.fingerprint.digest,
+            encoder_fingerprint=inputs.encoder_fingerprint,
             settings=settings,
             code_revision=version.git_revision,
             metrics=metrics["test"]["towers"],
@@ -191,17 +190,9 @@ def release_towers(
         ServingError: The service does not start, or answers otherwise than the offline ranking.
         StorageError: The disk is full or closed.
     """
-    write_bundle(
-        destination,
-        towers=scorer.towers.cpu(),
-        items=_build_catalogue(items, histories, prompt=ItemPrompt(manifest.settings.content)),
-        item_inputs=scorer.item_inputs.cpu().numpy(),
-        item_vectors=scorer.item_vectors.cpu().numpy(),
-        manifest=manifest,
-        queries=_draw_queries(scorer, histories, count=_QUERIES, seed=seed),
-        profile=profile,
+    bundle = write_tower_bundle(
+        scorer, histories=histories, items=items, manifest=manifest, destination=destination, seed=seed, profile=profile
     )
-    bundle = read_bundle(destination)
     users, expected = _rank_compared_users(scorer, histories, count=settings.parity_users, seed=seed)
     footprint = measure_footprint(bundle, histories=users, k=_K)
     record_decision(destination, _to_gate_decision(decide(footprint)))
@@ -222,6 +213,33 @@ def release_towers(
         size_bytes=footprint.size_bytes,
         latency_milliseconds=footprint.latency_milliseconds,
     )
+
+
+def write_tower_bundle(
+    scorer: TowerScorer,
+    *,
+    histories: Histories,
+    items: pl.DataFrame,
+    manifest: Manifest,
+    destination: Path,
+    seed: int,
+    profile: Path | None = None,
+) -> Bundle:
+    """Write the bundle of trained towers, and read it back.
+
+    Arguments and errors are those of :func:`release_towers`.
+    """
+    write_bundle(
+        destination,
+        towers=scorer.towers.cpu(),
+        items=_build_catalogue(items, histories, prompt=ItemPrompt(manifest.settings.content)),
+        item_inputs=scorer.item_inputs.cpu().numpy(),
+        item_vectors=scorer.item_vectors.cpu().numpy(),
+        manifest=manifest,
+        queries=_draw_queries(scorer, histories, count=_QUERIES, seed=seed),
+        profile=profile,
+    )
+    return read_bundle(destination)
 
 
 def _to_gate_decision(decision: Decision) -> GateDecision:

@@ -13,7 +13,7 @@ from learn.config.evaluation import EvaluationSettings
 from learn.data.histories import Histories
 from learn.errors import DataError, StorageError
 from learn.evaluation.baselines import Popularity, Transitions
-from learn.evaluation.evaluator import count_ranked, evaluate, sample_for_ranking
+from learn.evaluation.evaluator import count_ranked, evaluate_models, sample_for_ranking
 from learn.evaluation.results import Evaluation, read_ranks
 from tests.evaluation.made_histories import TableScorer, split_histories
 
@@ -30,7 +30,7 @@ def histories(tmp_path: Path) -> Histories:
 
 def evaluated(histories: Histories, settings: EvaluationSettings = SETTINGS) -> Evaluation:
     scorers = (Transitions.fit(histories), Popularity.fit(histories))
-    return evaluate(scorers, histories, settings=settings, seed=1, content=np.eye(ITEMS, dtype=np.float32))
+    return evaluate_models(scorers, histories, settings=settings, seed=1, content=np.eye(ITEMS, dtype=np.float32))
 
 
 def test_the_file_has_the_contracts_layout(histories: Histories, tmp_path: Path) -> None:
@@ -96,7 +96,7 @@ def test_a_user_without_recommendations_counts_as_a_miss(histories: Histories) -
     perfect = torch.zeros(50, ITEMS)
     perfect[torch.arange(50), torch.from_numpy(np.array(histories.open_examples("test").targets)).long()] = 1
     perfect[:20] = -torch.inf
-    result = evaluate([TableScorer(perfect)], histories, parts=("test",), settings=SETTINGS, seed=0)
+    result = evaluate_models([TableScorer(perfect)], histories, parts=("test",), settings=SETTINGS, seed=0)
     assert result.find_figure("test", "table", "unmasked", "recall@2") == 30 / 50
     assert result.parts["test"].examples == 50
 
@@ -141,4 +141,4 @@ def test_models_need_names_of_their_own(histories: Histories) -> None:
     popularity = Popularity.fit(histories)
     for scorers in ((), (popularity, popularity)):
         with pytest.raises(ValueError, match="names of their own"):
-            evaluate(scorers, histories, settings=SETTINGS, seed=0)
+            evaluate_models(scorers, histories, settings=SETTINGS, seed=0)

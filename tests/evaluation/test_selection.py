@@ -11,7 +11,7 @@ import torch
 from learn.config.evaluation import EvaluationSettings
 from learn.config.settings import Settings
 from learn.data.histories import Histories
-from learn.evaluation.evaluator import evaluate
+from learn.evaluation.evaluator import evaluate_models
 from learn.evaluation.selection import make_validation_measure, train_selected
 from learn.model.checkpoint import hash_weights, load_towers
 from learn.model.inputs import RunInputs
@@ -62,7 +62,7 @@ def test_the_figure_chosen_by_is_the_one_reported(shop: Histories, content: Path
     # The curve is the towers' alone; the channels are tuned beside the best of them and may stay silent.
     assert summary.validation_ndcg >= max(record.validation_ndcg for record in summary.curve)
     scorer = TowerScorer(load_towers(summary.folder), content=np.load(content), ids=compute_id_rows(shop))
-    reported = evaluate([scorer], shop, parts=("validation",), settings=settings.evaluation, seed=0)
+    reported = evaluate_models([scorer], shop, parts=("validation",), settings=settings.evaluation, seed=0)
     assert reported.find_figure("validation", "towers", "masked", "ndcg@10") == pytest.approx(summary.validation_ndcg)
 
 
