@@ -15,11 +15,13 @@ test: environment ## the fast tests
 test-all: environment ## the fast and the slow tests: real data, whole runs, the built bento
 	$(TEST) -m "slow or not slow"
 
-check: environment ## linters, types and the directions of imports
+check: environment ## linters, types, the directions of imports, plain names and plain words
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python scripts/check_names.py
+	$(BIN)/python scripts/check_prose.py
 
 format: environment ## format the code
 	$(BIN)/ruff check --fix .

@@ -1,4 +1,4 @@
-"""What LEARN's own requirements bring into an environment, whatever else somebody installed there by hand."""
+"""The packages that LEARN's requirements bring into an environment, whatever else is installed there."""
 
 from __future__ import annotations
 
@@ -17,14 +17,14 @@ LOCK = ROOT / "requirements.lock"
 UNPINNED = frozenset({"torch", "triton"})
 
 
-def project_requirements(*extras: str) -> list[Requirement]:
+def read_requirements(*extras: str) -> list[Requirement]:
     """Read the project's requirements and those of its extras from pyproject.toml."""
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     lines = [*project["dependencies"], *(line for extra in extras for line in project["optional-dependencies"][extra])]
     return [Requirement(line) for line in lines]
 
 
-def installed_tree(requirements: Iterable[Requirement]) -> dict[NormalizedName, Distribution]:
+def find_installed(requirements: Iterable[Requirement]) -> dict[NormalizedName, Distribution]:
     """Return the installed packages that some requirements need, directly or through others, by name."""
     found: dict[NormalizedName, Distribution] = {}
     seen: set[tuple[NormalizedName, str]] = set()
@@ -47,13 +47,13 @@ def installed_tree(requirements: Iterable[Requirement]) -> dict[NormalizedName, 
     return dict(sorted(found.items()))
 
 
-def pins(file: Path) -> dict[NormalizedName, str]:
+def read_pins(file: Path) -> dict[NormalizedName, str]:
     """Read `name==version` of each line of a constraints file or lock; hashes and comments are left out."""
     lines = (line.split() for line in file.read_text(encoding="utf-8").splitlines())
     named = (words[0].split("==") for words in lines if words and "==" in words[0])
     return {canonicalize_name(name): version for name, version in named}
 
 
-def machines_own(name: NormalizedName) -> bool:
-    """Whether a package comes with the build of torch, which no file here pins."""
+def depends_on_machine(name: NormalizedName) -> bool:
+    """Return whether a package comes with the build of torch, which no file here pins."""
     return name in UNPINNED or (name.startswith("nvidia-") and name != "nvidia-ml-py")
