@@ -182,6 +182,51 @@ def test_training_stops_when_validation_no_longer_improves(shop: Histories, tmp_
     assert [summary.chosen_epoch, len(summary.curve)] == [2, 4]
 
 
+def test_the_weights_of_the_best_epoch_are_kept_and_not_the_last_ones(shop: Histories, tmp_path: Path) -> None:
+    def weights_after(*figures: float) -> str:
+        left = iter(figures)
+        return train_towers(
+            shop,
+            CONTENT,
+            destination=tmp_path / str(figures),
+            settings=small(epochs=len(figures)),
+            seed=0,
+            measure=lambda _: next(left),
+            say=lambda _: None,
+        ).weights_sha256
+
+    assert weights_after(0.1, 0.3, 0.2) == weights_after(0.1, 0.3)
+    assert weights_after(0.1, 0.3, 0.4) != weights_after(0.1, 0.3)
+
+
+def test_a_step_takes_no_larger_gradient_than_the_clip(shop: Histories, tmp_path: Path) -> None:
+    def interrupt(_: str) -> None:
+        raise KeyboardInterrupt
+
+    def trained_norm(clip_norm: float) -> float:
+        """Norm of the running mean of the towers' gradients after an epoch: no larger than the largest of them."""
+        folder = tmp_path / str(clip_norm)
+        with pytest.raises(KeyboardInterrupt):
+            train_towers(
+                shop,
+                CONTENT,
+                destination=folder,
+                settings=small(clip_norm=clip_norm),
+                seed=0,
+                measure=lambda _: 0.0,
+                say=lambda line: interrupt(line) if line.startswith("Epoch") else None,
+            )
+        state = load_state(folder, device=torch.device("cpu"))
+        assert state is not None
+        # The temperature, in a group of its own, is not clipped.
+        of_towers = state.optimizer["param_groups"][0]["params"]
+        means = [state.optimizer["state"][number]["exp_avg"] for number in of_towers]
+        return float(torch.cat([mean.flatten() for mean in means]).norm())
+
+    assert trained_norm(1e6) > 0.05
+    assert 0 < trained_norm(0.01) <= 0.01
+
+
 def test_after_a_worse_epoch_training_goes_back_and_takes_smaller_steps(shop: Histories, tmp_path: Path) -> None:
     figures = iter([0.2, 0.3, 0.1])
 

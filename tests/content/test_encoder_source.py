@@ -4,17 +4,19 @@ import hashlib
 import json
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
 from typing import Any
 
+import numpy as np
 import pytest
 from huggingface_hub import constants
 
 from learn.config.content import ContentSettings
 from learn.content.encoder import load_encoder
-from learn.content.fingerprint import EncoderFingerprint, compute_fingerprint, list_arithmetics
+from learn.content.fingerprint import EncoderFingerprint, compute_content_keys, compute_fingerprint, list_arithmetics
 from learn.content.source import resolve_encoder
 from learn.errors import EncoderError
 from tests.content.tiny_models import save_bert
@@ -232,6 +234,15 @@ def test_keys_of_earlier_vectors_hold() -> None:
         "template_version": "1", "weights_sha256": "ab" * 32,
     }  # fmt: skip
     assert made.digest == hashlib.sha256(json.dumps(plain).encode()).hexdigest()
+
+
+def test_a_text_has_another_key_under_every_encoder_and_the_same_one_for_good() -> None:
+    made = EncoderFingerprint("tiny", "local", "ab" * 32, "mean", 256, "float32", "1")
+    prints = [made, *(replace(made, **{name: value}) for name, value in (("weights_sha256", "cd" * 32), ("layer", -2)))]
+    keys = np.concatenate([compute_content_keys(["hex bolt", "hex bolt M8", ""], each) for each in prints])
+    assert len(np.unique(keys)) == 9
+    plain = made._to_bytes() + b"\0"
+    assert keys[:3].tolist() == [hashlib.sha256(plain + text).digest() for text in (b"hex bolt", b"hex bolt M8", b"")]
 
 
 def test_only_the_choice_left_open_accepts_several_arithmetics() -> None:

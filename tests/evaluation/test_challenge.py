@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from learn.config.evaluation import GateSettings
 from learn.config.model import TowerSettings
 from learn.evaluation.gate import Rule, compare_paired, judge_champion, judge_slice, require_not_worse
+from learn.evaluation.metrics import compute_metric
 from learn.evaluation.production import ProductionModel, Standing
 from learn.model.towers import Towers
 
@@ -108,6 +109,28 @@ def test_a_slice_fails_by_a_large_certain_loss_alone() -> None:
     chance = rule(np.array([0.0, 0.4, 0.1]), np.array([0.5, 0.3, 0.2]))
     assert chance.passed
     assert "may be chance" in chance.said
+
+
+def test_slices_that_are_judged_together_share_the_error_rate() -> None:
+    champion, challenger = np.ones(60), np.ones(60)
+    # Of the first slice's thirty users eleven lost their hit and four won one: one-sided p is .035.
+    challenger[:11] = champion[11:15] = 40.0
+    settings = GateSettings(fewest_users=2, fewest_slice_users=2, margin=0.9)
+    users = np.arange(60)
+    first = users < 30
+    gap = compare_paired(
+        *(compute_metric(ranks[first], "ndcg@10") for ranks in (challenger, champion)), significance=0.05
+    )
+    assert gap.most < 0
+    assert gap.mean < -settings.slice_margin * gap.champion
+
+    def passed(slices: int) -> bool:
+        masks = {"lost": first} | {f"calm_{n}": (users >= 30) & (users < 36 + n) for n in range(slices - 1)}
+        production = ProductionModel("v", TOWERS, {}, "", "fair")
+        rules = judge_champion(challenger, champion, slices=masks, production=production, settings=settings)
+        return {rule.name: rule.passed for rule in rules}["slice_lost"]
+
+    assert [passed(slices) for slices in (1, 5)] == [False, True]
 
 
 # --- Both together ----------------------------------------------------------------------------------------

@@ -31,6 +31,15 @@ def test_each_slice_holds_the_examples_it_names() -> None:
     assert masks["repeats"].tolist() == [False, False, False, False, True]
 
 
+def test_a_target_that_was_seen_once_in_training_is_of_the_tail_and_not_cold() -> None:
+    users = [[0, 1, 2], [0, 0, 1], [0, 0, 3]]
+    histories, examples = in_memory(users, item_count=4)
+    masks = mark_slices(histories, examples, settings=SETTINGS)
+    # Training holds item 0 five times and item 1 once; items 2 and 3 come as targets alone.
+    assert masks["cold_items"].tolist() == [True, False, True]
+    assert masks["tail_items"].tolist() == [False, True, False]
+
+
 def test_users_without_anything_before_the_cut_are_new(tmp_path: Path) -> None:
     users = [[0, 1, 2, 3, 4, 5, 6, 7, 8, 9], [1, 2, 3], []]
     split = SplitSettings(method="by_date", validation_from="5", test_from="8")

@@ -15,7 +15,7 @@ from learn.config.operations import DriftSettings
 from learn.errors import DriftError, StorageError
 from learn.monitoring.drift import measure_drift
 from learn.monitoring.drift_tests import judge_columns
-from learn.monitoring.samples import Window, draw_column_samples
+from learn.monitoring.samples import ColumnSample, Window, draw_column_samples
 from learn.monitoring.summary import ColumnDrift
 from tests.monitoring.made_up_shop import ITEM_COUNT, draw_window, shop_items, shop_vectors
 
@@ -128,6 +128,23 @@ def test_user_vectors_that_moved_are_found() -> None:
     assert all(
         drifted(draw_window(seed), draw_window(seed + 50, user_shift=0.2)) == {"user_vectors"} for seed in range(5)
     )
+
+
+def test_a_difference_that_is_certain_and_small_is_no_drift() -> None:
+    rng = np.random.default_rng(0)
+    sample = ColumnSample("price", "number", rng.normal(0, 1, 20_000), rng.normal(0.15, 1, 20_000))
+
+    def judged(floor: float) -> ColumnDrift:
+        (column,) = judge_columns([sample], settings=SETTINGS.model_copy(update={"min_effect": floor}), seed=0)
+        return column
+
+    column = judged(SETTINGS.min_effect)
+    assert column.p_adjusted is not None
+    assert column.p_adjusted <= SETTINGS.significance
+    assert column.effect is not None
+    assert 0 < column.effect < SETTINGS.min_effect
+    assert not column.drifted
+    assert judged(column.effect).drifted
 
 
 def test_few_rows_are_named_and_raise_nothing() -> None:

@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -183,6 +187,47 @@ def test_no_change_of_many_at_once_is_lost(shop: str, versions: list[str]) -> No
     assert all(later.before == earlier.after for earlier, later in pairwise(history))
     assert history[-1].after == read_aliases(shop).champion
     assert not [file for file in find_aliases_path().parent.iterdir() if file.name.startswith(".")]
+
+
+_HOLDER = """
+import sys
+from filelock import FileLock
+with FileLock(sys.argv[1]):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@contextmanager
+def held_elsewhere(lock: Path) -> Iterator[None]:
+    """Another process has the lock."""
+    command = [sys.executable, "-c", _HOLDER, str(lock)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
+        assert holder.stdout is not None
+        assert holder.stdout.readline() == "held\n"
+        yield
+        holder.communicate()
+
+
+def test_nobody_changes_the_aliases_while_another_process_does(
+    shop: str, versions: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    promote(shop, versions[0], reason="first", by=BY)
+    promote_challenger(shop, versions[1], share=0.1, shadow=False, reason="try", by=BY)
+    path = find_aliases_path()
+    before = path.read_bytes()
+    changes = (
+        partial(promote, shop, versions[2]),
+        partial(promote_challenger, shop, versions[2], share=0.1, shadow=False),
+        partial(withdraw, shop),
+    )
+    with held_elsewhere(path.with_name(f"{path.name}.lock")), monkeypatch.context() as patch:
+        patch.setattr("learn.registry.promotion._LOCK_SECONDS", 0.05)
+        for change in changes:
+            with pytest.raises(ServingError, match="Another process has held the aliases"):
+                change(reason="at the same time", by=BY)
+        assert path.read_bytes() == before
+    assert promote(shop, versions[2], reason="afterwards", by=BY) is not None
 
 
 def test_an_unreadable_bundle_is_listed_with_what_is_wrong(shop: str, versions: list[str]) -> None:
