@@ -155,11 +155,11 @@ def test_a_reader_goes_on_while_parts_are_put_together(tmp_path: Path) -> None:
 SCRIPT = """
 import sys
 from pathlib import Path
-from learn.content import garbage
-garbage._MERGED_BYTES = 3_000
+from learn.content import maintenance
+maintenance._MERGED_BYTES = 3_000
 workspace = Path(sys.argv[1])
 print("begun", flush=True)
-garbage.collect_garbage(str(workspace / "content"), workspaces=[workspace], youngest_seconds=-60, dry_run=False)
+maintenance.collect_garbage(str(workspace / "content"), workspaces=[workspace], youngest_seconds=-60, dry_run=False)
 """
 
 
@@ -174,7 +174,7 @@ def test_a_kill_in_the_middle_loses_nothing(tmp_path: Path, seconds: float) -> N
         env={**os.environ, "OMP_NUM_THREADS": "1"},
     )
     assert process.stdout is not None
-    process.stdout.readline()
+    assert process.stdout.readline() == b"begun\n"
     time.sleep(seconds)
     process.send_signal(signal.SIGKILL)
     process.wait()

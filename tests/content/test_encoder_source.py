@@ -238,7 +238,7 @@ def test_keys_of_earlier_vectors_hold() -> None:
 
 def test_a_text_has_another_key_under_every_encoder_and_the_same_one_for_good() -> None:
     made = EncoderFingerprint("tiny", "local", "ab" * 32, "mean", 256, "float32", "1")
-    prints = [made, *(replace(made, **{name: value}) for name, value in (("weights_sha256", "cd" * 32), ("layer", -2)))]
+    prints = [made, replace(made, weights_sha256="cd" * 32), replace(made, layer=-2)]
     keys = np.concatenate([compute_content_keys(["hex bolt", "hex bolt M8", ""], each) for each in prints])
     assert len(np.unique(keys)) == 9
     plain = made._to_bytes() + b"\0"
