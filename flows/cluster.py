@@ -1,8 +1,6 @@
-"""How many tasks of a foreach share a machine's cores.
+"""What a flow needs on other machines than the one that starts it: resources, shared cores, training groups.
 
-The processes of a `@parallel` step as a group that trains together.
-
-What a flow needs to run on other machines than the one that starts it; without a cluster none of it acts.
+On one machine the mutators change nothing.
 """
 
 from __future__ import annotations

@@ -1,9 +1,4 @@
-"""A flow whose verdict is the command's exit code, for cron and for CI.
-
-A user's mistake ends a step with one message instead of a traceback.
-
-The files that steps hand on where their machines share no disk; otherwise nothing of it acts.
-"""
+"""What every step shares: plain errors, transferred files, and an exit status that is the flow's verdict."""
 
 from __future__ import annotations
 

@@ -1,10 +1,6 @@
-"""The champion that a run's towers are held against, and what `--promote` asks for; looked at before any work.
+"""The models that a run names: the champion, earlier weights, the model in production, the monitored model.
 
-From what `--init-from` and `--production` name to earlier weights; without the options all of it is None.
-
-The model whose traffic is watched: its bundle as the monitor reads it, and the reference profile beside it.
-
-Serving and monitoring know nothing of each other; here they meet.
+Each is found before any work begins, so that a wrong name costs nothing. Without the options there is none.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Live traffic against what the model was trained on: ``python flows/monitor_flow.py run --traffic FOLDER``.
+"""Compare live traffic with what the model was trained on: ``python flows/monitor_flow.py run --traffic FOLDER``.
 
-Ends with 0 where all is well or wants watching, 3 where a retraining is called for, 4 where a person is; 1 where the
-monitor itself failed.
+The exit status is 0 where all is well or wants watching, 3 where a retraining is called for, 4 where a person is, and 1
+where the monitor itself failed.
 """
 
 # ruff: noqa: E402  # the environment must be settled before the libraries that read it are imported

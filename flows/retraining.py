@@ -1,7 +1,7 @@
-"""The monitor's way to a new model: `train_flow.py` on the newest data.
+"""Start a training from the monitor: `train_flow.py` on the newest data.
 
-Metaflow's Runner starts it where the monitor runs; a monitor that was deployed on Argo may ask the deployed train flow
-by an event instead.
+Metaflow's Runner starts it on the monitor's machine. A monitor that runs on Argo can send an event to the deployed
+train flow instead.
 """
 
 from __future__ import annotations

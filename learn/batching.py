@@ -1,4 +1,4 @@
-"""Sequences of like length together: which texts, or histories, go through an encoder in one pass."""
+"""Batches of sequences of like length, for texts and for histories."""
 
 from __future__ import annotations
 

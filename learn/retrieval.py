@@ -1,14 +1,9 @@
-"""Rows of a bundle, which never change, with rows that came at run time below them.
+"""The k items with the largest inner product: exact, or by an HNSW graph (usearch) for large catalogues.
 
-Shape legend: n rows of the bundle, m rows below, d width, B vectors.
+Filters hold in both. The rows of a bundle never change; rows that came at run time are appended below them.
 
-Exact retrieval: the k items with the largest inner product.
-
-Shape legend: n items, d width of the vectors, r rows that may come back, x rows that must not.
-
-Approximate retrieval for large catalogues: an HNSW graph (usearch) over the bundle's vectors; filters hold.
-
-Shape legend: n items of the bundle, d width of the vectors, q queries.
+Shape legend: n rows of the bundle, m appended rows, d width of the vectors, B or q queries, r rows that may come back,
+x rows that must not.
 """
 
 from __future__ import annotations

@@ -1,8 +1,6 @@
-"""The base of every table of settings: frozen, without unknown names, the same bytes in every process.
+"""The base of every table of settings, and the error that names a wrong setting.
 
-What is wrong with a setting, in words a person can act on.
-
-Reading a settings file: every mistake in it is one clear error.
+A section is frozen, refuses unknown names, and pickles to the same bytes in every process.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""CEX: how text becomes a frozen vector."""
+"""Settings of content extraction (CEX): how text becomes a frozen vector."""
 
 from __future__ import annotations
 

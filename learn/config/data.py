@@ -1,4 +1,4 @@
-"""What is read, and what is trained on."""
+"""Settings of the data: what is read, validated and split."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Settings of a running service, from the environment that it was started in."""
+"""Settings of a running service, read from its environment."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""How models are compared.
-
-What a model must be to be served.
-"""
+"""Settings of the evaluation and of the gate."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What each kind of step needs of a machine of its own, on a cluster; a run on one machine reads none of it."""
+"""What each kind of step asks of a machine on a cluster. A run on one machine reads none of it."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""PAL: the towers and their training.
-
-Several processes at one step's work.
-"""
+"""Settings of the towers, their training, and the processes that train together."""
 
 from __future__ import annotations
 

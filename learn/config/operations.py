@@ -1,4 +1,4 @@
-"""What is watched and served."""
+"""Settings of drift, monitoring, the traffic log and the service."""
 
 from __future__ import annotations
 

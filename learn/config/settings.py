@@ -1,7 +1,4 @@
-"""Places beside the workspace.
-
-The whole settings file.
-"""
+"""The whole settings file."""
 
 from __future__ import annotations
 

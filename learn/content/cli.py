@@ -1,4 +1,4 @@
-"""``learn content check`` and ``learn content gc``: look after the content store by hand."""
+"""The commands ``learn content check`` and ``learn content gc``."""
 
 from __future__ import annotations
 

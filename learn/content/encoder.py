@@ -1,20 +1,16 @@
-"""Whether a failure of a forward pass means that the memory was too small for it.
+"""The frozen encoder: texts in, unit vectors out.
 
-Token states to one unit vector for each text.
+On a processor a vector has the same bytes whatever else is in its batch, in float32 and in bfloat16. Three rules make
+it a function of its text alone:
 
-Eight-bit linear layers: faster on any processor, and not quite the same vectors.
+- A batch holds texts of one token length, so nothing is padded and no mask is needed.
+- Each forward pass runs on one thread, and several run at the same time.
+- No pass holds fewer than about 64 tokens.
 
-Forward passes side by side, each on one core.
+Padding, a matrix product split over threads, and the kernels for very small products (measured: below 16 rows) would
+change the last bits. The int8 mode is faster on any processor and gives slightly different vectors.
 
-The forward pass: token ids in, token states out.
-
-The frozen encoder: texts in, unit vectors out.
-
-On a processor, in float32 and in bfloat16, a vector is the same bytes whatever it is encoded beside: a batch holds
-texts of exactly one token length, so nothing is padded and no mask is needed; each forward pass runs on one thread,
-several of them side by side; and none is smaller than some 64 tokens. All three make a vector a function of its text
-alone: padding, a matrix product split over threads and the kernels for very small products (measured: below 16 rows)
-change the last bits.
+Shape legend: B texts of a batch, T tokens, c width of a token state.
 """
 
 from __future__ import annotations

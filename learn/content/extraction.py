@@ -1,6 +1,6 @@
-"""Shards of the texts to encode: shared out by work, written to files, read back window by window.
+"""Content extraction: find the texts without a vector, encode them in shards, collect all vectors in item order.
 
-Content extraction: what is missing, encoding it in shards, and all vectors in item order.
+Shards hold about equal work. A shard is read window by window, so memory does not grow with it.
 """
 
 from __future__ import annotations

@@ -1,9 +1,7 @@
-"""Which frozen encoder it is, to the byte, and the key of a text under it. Loads no model.
+"""The identity of a frozen encoder, the content key of a text, and the arithmetic to encode in. Loads no model.
 
-Which arithmetic an extraction computes in: what the store holds already, else the fastest that the machine has.
-
-What the machine has is read off the processor, never measured: on a busy one a stop watch says now this and now that,
-and a run's vectors and weights would hang on it.
+The arithmetic is the one that the store already holds, else the fastest one that the processor has. It is read from the
+processor's flags and never timed: timings differ from run to run, and then vectors and weights would differ too.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""A model and its tokenizer from a folder, whole or with one clear error."""
+"""Load a model and its tokenizer from a folder, completely or with one clear error."""
 
 from __future__ import annotations
 

@@ -1,10 +1,8 @@
-"""What a content store holds, and whether every part is still what was written.
+"""Check a content store, and remove the vectors that no recorded run needs.
 
-Garbage collection: vectors that no recorded run needs go, small parts are put together.
-
-A recorded run is a file ``keys.npy`` below a workspace: every plan writes one before it looks into the store, so what a
-running run found there is recorded too. Parts are never changed: what a part keeps is written into a new one first, and
-the old one removed then. A kill in between leaves some vectors twice, which the next collection puts right.
+A recorded run is a file ``keys.npy`` in a workspace. Every plan writes one before it looks into the store, so the
+vectors of a run that is still going are recorded too. Parts never change: what a part keeps is first written into a new
+part, then the old one is removed. A kill in between leaves some vectors twice; the next collection removes them.
 """
 
 from __future__ import annotations

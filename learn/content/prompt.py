@@ -1,8 +1,6 @@
-"""Cleaning of one piece of text: markup out, Unicode in one form, one space between words.
+"""The text that stands for an item: its columns, cleaned and labelled, on one line.
 
-Vectors of single fields behind the whole prompt's: an item's line holds several texts, its row as many vectors.
-
-The text that stands for an item: its columns, labelled, in one line.
+An item can have vectors of single fields beside the vector of the whole prompt; its line then holds several texts.
 """
 
 from __future__ import annotations

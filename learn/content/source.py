@@ -1,4 +1,4 @@
-"""Where a frozen encoder lies: a packaged one, a folder, or one of the hub's. Loads no model."""
+"""Find a frozen encoder: a packaged one, a folder, or one of the hub. Loads no model."""
 
 from __future__ import annotations
 

@@ -1,10 +1,7 @@
-"""Content keys between NumPy and Arrow, without a Python object for each.
+"""The content store: vectors of texts by content key, in parts that are written once and never change.
 
-Parts of the content store: Arrow files of keys and vectors, each with a checksum over both.
-
-Where the vectors of some keys lie: memory for these keys alone, however many the store holds.
-
-The content store: vectors of texts, each under its key, in parts that are written once and never changed.
+A part is an Arrow file of keys and vectors with a checksum over both. A look-up needs memory for the wanted keys alone,
+however many the store holds.
 """
 
 from __future__ import annotations

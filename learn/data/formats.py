@@ -1,10 +1,6 @@
-"""What is wrong with a file that could not be read, in words a person can act on.
+"""The file formats of a table: find the file, open it, read text as text, and name the first fault.
 
-The file formats of a table: finding the file, opening it, and reading text as text.
-
-Parquet, CSV, TSV and JSON Lines, each plain or compressed with gzip or Zstandard, told by the name.
-
-JSON Lines: read line by line, and the first bad line named.
+Parquet, CSV, TSV and JSON Lines, plain or compressed with gzip or Zstandard. The name of the file decides.
 """
 
 from __future__ import annotations

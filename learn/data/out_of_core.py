@@ -1,9 +1,4 @@
-"""Rows of a table shared out over files by a number, so that each file can be worked on whole in memory.
-
-    from learn.data.out_of_core import iterate_buckets
-
-What a table of any length needs sorted or compared is then sorted and compared bucket by bucket.
-"""
+"""Split the rows of a table over files, so that each file fits memory and can be sorted or compared by itself."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""Valid tables of one data version, made once: a later run over the same version finds them ready.
-
-from learn.data.prepared import prepare_tables
-"""
+"""Valid tables of a data version, made once: a later run over the same version takes them."""
 
 from __future__ import annotations
 

@@ -1,12 +1,10 @@
-"""The log of interactions turned round: every user's items together and in time order, as flat arrays on disk.
+"""Histories and their split: by two cut dates for everybody, or each user's last items.
 
-A log of any length passes through: strings become numbers in a stream, the rows are shared out over files by ranges of
-users, and each file is sorted by itself. Memory holds the ids of users and items, and one bucket of rows.
+A log of any length passes through. Strings become numbers in a stream, rows are split over files by ranges of users,
+and each file is sorted by itself; memory holds the ids of users and items, and one bucket of rows.
 
-The two splits: by two cut dates for everybody, or each user's last items.
-
-Whatever the split, a user's interactions stand in time order and each part is a run of them, so a split is
-a few positions per user and an example's history is a slice.
+A user's interactions stand in time order and each part is a run of them. So a split is a few positions per user, and an
+example's history is a slice.
 """
 
 from __future__ import annotations

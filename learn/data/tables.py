@@ -1,8 +1,6 @@
-"""Which column of a file is which of the contract's, and what type it gets.
+"""Read a folder of raw tables into two Parquet files of the contract, with no row dropped.
 
-From a folder of raw tables to two Parquet files in the contract's layout, no row dropped.
-
-The tables are streamed: memory holds blocks of them, not the whole, so tens of millions of rows fit a laptop.
+Columns are mapped and typed. The tables are streamed in blocks, so tens of millions of rows fit a laptop.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What the numbers in a ``timestamp`` column are: Unix time in some unit, or only an order.
-
-The ``timestamp`` column, whatever it was written as: a number, a date, or the text of either.
-"""
+"""The column ``timestamp``: read it from numbers, dates or text, and detect its unit or that it is only an order."""
 
 from __future__ import annotations
 

@@ -1,13 +1,8 @@
 """The paper's alignment ablation: what the towers add to the frozen vectors, and what each way of aligning adds.
 
-    from learn.evaluation.ablation import read_ablation_settings, run_ablation
-
-The paper's rows differ in what makes an item's vector; (a), whose item tower reads sequences of targets, is trained
-under the one loss that has such sequences. The last row is the project's own defaults on the same content vectors.
-
-An ablation as tables for people and figures for machines.
-
-from learn.evaluation.ablation import format_ablation, write_ablation
+The rows differ in what makes an item's vector. Row (a) has an item tower that reads sequences of targets, so it is
+trained under the one loss with such sequences. The last row is the project's defaults on the same content vectors. The
+result is a table for people and figures for machines.
 """
 
 from __future__ import annotations

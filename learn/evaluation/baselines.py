@@ -1,21 +1,16 @@
 """Closed-form baselines: what a model has to beat before it has shown anything.
 
-Each is fitted on the training part alone, in closed form and without random draws, and each is a
-:class:`~learn.evaluation.ranking.Scorer`. An example's own history, however new, is what it asks with. But
-for popularity, a user without a history is recommended nothing, which counts as a miss.
+Each is fitted on the training part alone, without random draws, and each is a :class:`Scorer`. It reads the example's
+whole history, however new. A user without a history gets nothing from it, which counts as a miss; popularity alone
+answers everybody.
 
-How many of the newest items are read and how fast older ones fade was chosen on the validation part of
-public review data (Amazon's Industrial and Scientific, then checked on Video Games), once, and is the same
-for every data set.
+How many of the newest items are read, and how fast older ones fade, was chosen once on the validation part of public
+review data (Amazon Industrial and Scientific, then checked on Video Games). It is the same for every data set.
 
-Shape legend: B examples of a block, U users, N items, A items with training interactions, V terms,
-c content dimensions.
+The blend adds the scores of several baselines on one scale, with weights chosen on validation.
 
-A blend of baselines: their scores on one scale, added with weights that were chosen on validation.
-
-Shape legend: B examples of a block, N items, S scorers, W weightings tried.
-
-The baselines that the settings ask for, fitted, with the reason for each that is left out.
+Shape legend: B examples of a block, U users, N items, A items with training interactions, V terms, c content
+dimensions, S scorers, W weightings tried.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``learn evaluate``: experiments on a data folder, outside of a run."""
+"""The commands ``learn evaluate``: experiments on a data folder, outside of a run."""
 
 from __future__ import annotations
 

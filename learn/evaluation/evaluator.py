@@ -1,8 +1,7 @@
-"""The one way models are measured: ranks, metrics, intervals, slices, lists and differences, for all alike.
+"""Measure models: ranks, metrics, intervals, slices, lists and differences, by the same code for each.
 
-The evaluation of a run: the towers beside the baselines and the model in production, and the rules on quality.
-
-from learn.evaluation.evaluator import evaluate_run
+:func:`evaluate_run` measures the towers of a run beside the baselines and the model in production, and states the rules
+on quality.
 """
 
 from __future__ import annotations

@@ -1,11 +1,10 @@
-"""The gate: whether what was trained is fit to be served, and why.
+"""The gate: whether a trained model is fit to be served, and why.
 
-Each room that knows something of a model gives rules with their outcome; here they become one decision.
+Each room that knows something of a model returns rules with their outcome; here they become one decision.
 
-Challenger against champion: both ranked the same targets of the same users, and the ranks decide.
-
-Overall the challenger has to show that it is not worse by more than a margin; of a slice it has to be shown that it is
-(slices are too small to prove anything good of every one of them).
+A challenger and the champion rank the same targets of the same users, and the ranks decide. Overall the challenger must
+be shown not to be worse by more than a margin. In a slice it must not be shown to be worse: slices are too small to
+prove the good of each.
 
 Shape legend: E examples.
 """

@@ -1,6 +1,6 @@
-"""What the lists themselves are like: coverage of the catalogue, popularity bias, diversity within a list.
+"""Figures of the lists themselves: coverage of the catalogue, popularity bias, diversity within a list.
 
-They are read off the lists of a sample of examples, with the history masked, as they would be served.
+They are measured on the lists of a sample of examples, history masked, as served.
 
 Shape legend: E examples, B examples of a block, L lists, k places of a list, N items, c content dimensions.
 """

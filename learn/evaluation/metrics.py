@@ -1,12 +1,10 @@
-"""Metrics of single-target rankings, their intervals, and the test between two models.
+"""Metrics of rankings with one target, their intervals, and the test between two models.
 
-All of them read nothing but ranks, so every model is measured by the same few lines. Resampling is over
-users (one example each): a resample is a row of counts, and the means of all models under it are one matrix
-product, so models are compared on the very same resamples.
+All of them read ranks alone, so every model is measured by the same few lines. Users are resampled (one example each).
+A resample is a row of counts, and the means of all models under it are one matrix product, so models are compared on
+the same resamples.
 
 Shape legend: E examples, M columns (a metric of a model), R resamples.
-
-Recall@k along k: where in the lists the targets stand.
 """
 
 from __future__ import annotations

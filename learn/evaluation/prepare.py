@@ -1,8 +1,6 @@
-"""A data folder made ready for an experiment, as a run makes it ready: valid tables, histories, content vectors.
+"""Prepare a data folder for an experiment as a run does: valid tables, histories, content vectors.
 
-    from learn.evaluation.prepare import prepare_folder
-
-No version of the data is recorded; the files themselves say whether an earlier call made the same.
+No data version is recorded. The hash of the files says whether an earlier call made the same.
 """
 
 from __future__ import annotations

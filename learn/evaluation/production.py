@@ -1,7 +1,6 @@
 """The model in production as one more row of the table: the same examples, the same code, today's catalogue.
 
-Which model that is, and whether it knows the answers, is found out where bundles are read
-(:mod:`learn.registry.earlier`); here it is only asked for scores.
+Which model that is, and whether it has seen the answers, is decided where bundles are read. Here it only scores.
 
 Shape legend: n items, c content width.
 """

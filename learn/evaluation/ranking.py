@@ -1,12 +1,8 @@
-"""Histories of a block of examples as flat pairs and as sparse rows: what ranking masks and baselines read.
+"""Ranks of the targets among all items, by counting and never by sorting.
 
-Shape legend: B examples of a block, N items, P (example, item) pairs.
-
-Ranks of the targets in the full catalogue, by counting and never by sorting.
-
-The rank of a target is 1 + the items that score higher + half the other items that score the same. Both
-counts come from one reading of a block of scores; the ranking without the user's history follows from them
-by taking the few history items back out, so a model is asked for its scores once.
+The rank of a target is 1 + the items that score higher + half the other items that score the same. Both counts come
+from one reading of a block of scores. The rank without the user's history follows by taking the few history items out
+again, so a model is asked for its scores once.
 
 Shape legend: B examples of a block, E examples, N items, P (example, item) pairs.
 """

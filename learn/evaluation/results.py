@@ -1,4 +1,4 @@
-"""What an evaluation found, and its two files: ``metrics.json`` for everybody and the ranks for the gate."""
+"""The result of an evaluation and its two files: ``metrics.json`` for everybody, the ranks for the gate."""
 
 from __future__ import annotations
 

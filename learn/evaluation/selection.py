@@ -1,18 +1,13 @@
-"""How loud each channel speaks beside the towers, chosen on validation.
+"""Training with the epoch, and the weights of the channels, chosen on validation.
 
-The choice goes by NDCG@10 and Recall@10 together: over half the grid NDCG@10 alone differs by less than its error,
-while Recall@10 differs by a tenth (measured on review data).
+Channel weights are chosen by NDCG@10 and Recall@10 together: over half of the grid NDCG@10 differs by less than its
+error, while Recall@10 differs by a tenth (measured on review data).
 
-A channel whose weight is learned is asked as well. Training sees what came next, and within a shopping basket that is
-never what was just taken; the basket after it may hold the same again. Learned from the first, the weight is wrong for
-the second: on a shop whose customers buy the same again validation NDCG@10 of the towers and that channel is .045 at
-the learned weight, .10 at the best one.
+Validation also chooses the weight of a channel that training has learned. Training sees the next item, and within a
+basket that is never the item just taken; the next basket may hold it again. On a shop whose customers buy the same
+again, validation NDCG@10 of the towers and that channel is .045 at the learned weight and .10 at the best one.
 
 Shape legend: B examples of a block, b of a tile of it, n items, W weightings tried.
-
-Training with the epoch chosen on validation.
-
-from learn.evaluation.selection import train_selected
 """
 
 from __future__ import annotations

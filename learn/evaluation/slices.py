@@ -1,4 +1,4 @@
-"""Slices: the examples for which a figure over everybody says too little.
+"""Slices: groups of examples for which the overall figure says too little.
 
 Shape legend: E examples, N items.
 """

@@ -1,11 +1,7 @@
-"""Which items follow which in people's histories, counted on the training part.
+"""Channels: fixed item vectors beside the trained ones, and a fixed rule from a history to a user vector.
 
-from learn.model.channels import count_transitions
-
-Channels: fixed item vectors beside the trained ones, and a fixed rule that turns a history into a user vector.
-
-The towers learn what generalises; a channel remembers what can be written down in closed form. Both sides are
-appended to the towers' vectors, so a score stays one inner product.
+The towers learn what generalises; a channel remembers what has a closed form. Both sides are appended to the towers'
+vectors, so a score stays one inner product.
 
 Shape legend: n items, B users, T history positions, r width of a channel, c width of a content vector.
 """

@@ -1,6 +1,6 @@
-"""One checkpoint after each epoch, so that a killed run loses one epoch at most.
+"""Weights on disk: a checkpoint after each epoch, and trained towers as safetensors with their shape in JSON.
 
-Trained towers on disk: safetensors for the weights, JSON for their shape, nothing that runs code.
+A killed run loses one epoch at most. Nothing here runs code when it is read.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Which device and arithmetic the towers train in."""
+"""The device and the arithmetic that the towers train in."""
 
 from __future__ import annotations
 

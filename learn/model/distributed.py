@@ -1,16 +1,9 @@
-"""The processes that train together: what each does of a step, and what they tell each other.
+"""Training by several processes, on one machine or many, through torch.distributed.
 
-One process alone is a group as well: it does everything and tells nobody anything.
-
-Shape legend: n rows of all processes together, m rows of this one.
-
-Training by several processes, on one machine or many, through torch.distributed.
-
-Every process holds the towers and the data, sees each global batch and takes its windows of it; what the loss needs
-of the others' items is gathered. Gradients are summed, not averaged: each process weighs its loss by its share of the
-positions, so that the sum is the gradient of one process. ``DistributedDataParallel`` does neither.
-
-Only imported where there is more than one process.
+Every process holds the towers and the data, sees each global batch and takes its shard of it. What the loss needs of
+the other shards is gathered. Gradients are summed, not averaged: each process weighs its loss by its share of the
+positions, so that the sum is the gradient of one process. ``DistributedDataParallel`` does neither. One process alone
+is a group too: its collectives return what they are given.
 
 Shape legend: n rows of all processes together, m rows of this one, k the most rows of any.
 """

@@ -1,23 +1,11 @@
-"""The losses that align the towers.
+"""The losses: a softmax over the catalogue or a sample of it, and the paper's dense all-action loss.
 
-Shape legend: P positions, n candidates, d width, B users, G users of all processes, H history positions, K targets per
-user.
+A sampled softmax weighs each candidate by its chance of being drawn (log-Q correction). The dense loss samples in two
+stages (LEARN, section 3.3): at most 80 history and 40 target items of a user at random, then the loss positions among
+them, newer ones more often.
 
-Which items stand in a step's softmax: all of them, or a sample that is weighed for how it was drawn.
-
-Shape legend: n items with training interactions, C candidates of a step, P positions of a batch.
-
-The paper's two-stage sampling of history and target actions (LEARN, section 3.3).
-
-Stage 1 draws at most 80 history and 40 target items of a user at random; stage 2 picks the loss positions
-among them, newer ones more often.
-
-Shape legend: B users, T history items, K targets, H loss positions.
-
-What a batch's loss is: a softmax over the catalogue or a sample of it, or the paper's dense all-action loss.
-
-Shape legend: B users, T positions, P real positions of the batch, n items with training interactions, m items that
-a step reads, C candidates, H and K sampled history positions and targets, w, d widths as in ``towers``; G users of the
+Shape legend: B users, T positions, P real positions of the batch, n items with training interactions, m items that a
+step reads, C candidates, H and K sampled history positions and targets, w and d widths as in ``towers``; G users of the
 whole batch where several processes share it.
 """
 

@@ -1,4 +1,4 @@
-"""What training gave: small records that cards, reports and the run's result read without loading torch."""
+"""The result of a training: small records that can be read without torch."""
 
 from __future__ import annotations
 

@@ -1,14 +1,10 @@
-"""Whitening of frozen content vectors, fitted on training items alone.
+"""PAL: the item tower and the user tower, aligned by what people did (LEARN, arXiv 2405.03988, section 3).
 
-Frozen LLM vectors crowd into a narrow cone; centring and whitening spread them out (WhitenRec, ICDE'24).
+Content vectors are whitened first: frozen LLM vectors crowd into a narrow cone, and centring and whitening spread them
+(WhitenRec, ICDE'24).
 
-Dropout that costs what it should on a processor.
-
-PAL: the item tower and the user tower, aligned by what people did (LEARN, arXiv 2405.03988, section 3).
-
-Shape legend: B users in a batch, T history positions, c width of a content vector, w width inside the
-towers, d width of the towers' vectors, K newest items mixed into the user vector; W and D are w and d with what the
-channels append.
+Shape legend: B users in a batch, T history positions, c width of a content vector, w width inside the towers, d width
+of the towers' vectors, K newest items mixed into the user vector; W and D are w and d with what the channels append.
 """
 
 from __future__ import annotations

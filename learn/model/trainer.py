@@ -1,9 +1,9 @@
-"""What a training step will hold in memory, said before training starts.
+"""Train the towers: epochs, early stopping on validation NDCG@10, a checkpoint after each epoch.
 
-Shape legend: P positions of a batch, n items with training interactions, C candidates, m items that a step reads,
-w, c widths of the towers and of the content vectors, K newest items mixed in.
+The memory of a step is estimated and said before training begins.
 
-Training the towers: epochs, early stopping on validation NDCG@10, a checkpoint after each epoch.
+Shape legend: P positions of a batch, n items with training interactions, C candidates, m items that a step reads, w and
+c widths of the towers and of the content vectors, K newest items mixed in.
 """
 
 from __future__ import annotations

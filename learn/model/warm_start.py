@@ -1,4 +1,4 @@
-"""Warm start: towers that begin from earlier weights, not from random ones (the paper's pre-train and fine-tune).
+"""Warm start: towers that begin from earlier weights (the paper's pre-training and fine-tuning).
 
 Shape legend: n items, w width of the towers' inputs.
 """

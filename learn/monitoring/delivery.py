@@ -1,7 +1,7 @@
-"""Telling the verdict: JSON by POST, tried again with growing pauses, and kept on disk until it was taken.
+"""Deliver the verdict: JSON by POST, repeated with growing pauses, and kept on disk until it was accepted.
 
-A receiver may get a message twice, when its answer was lost; ``run_id`` tells. The address stays out of what is
-written or printed, since it may hold a secret.
+A receiver may get a message twice, when its answer was lost; ``run_id`` identifies it. The address is never written or
+printed, since it may hold a secret.
 """
 
 from __future__ import annotations

@@ -1,11 +1,4 @@
-"""Has the data moved away from what the towers were trained on?
-
-Drift as a training run sees it: the training window against the newest one, or against a second folder.
-
-from learn.monitoring.drift import build_newest_window, build_folder_window, build_training_window
-
-What the gate makes of a run's drift.
-"""
+"""Drift of a training run: the training window against the newest one, or against a second folder."""
 
 from __future__ import annotations
 

@@ -1,34 +1,24 @@
-"""One sound two-sample test for every column of a drift report.
+"""The two-sample tests behind a drift report, and the verdict on each column.
 
-Values are put into bins (pooled quantiles for numbers, the commonest values for categories), and the
-two windows' bin shares are compared by their Hellinger distance. The p-value is a permutation's:
-swapping rows between the windows only moves bin counts, which a multivariate hypergeometric draw does
-exactly, so ten thousand permutations cost milliseconds and ties need no approximation. Where the first
-tenth of them makes it plain that there is no finding, the others are not drawn: such a p-value stays
-above a tenth, so false alarms can only become fewer. The distance that chance alone makes is taken off the
-effect, so that small windows do not look worse than large ones.
+**Numbers and categories.** Values are put into bins (pooled quantiles for numbers, the commonest values for
+categories), and the bin shares of the two windows are compared by their Hellinger distance. The p-value is a
+permutation's. Swapping rows between the windows only moves bin counts, which a multivariate hypergeometric draw does
+exactly: ten thousand permutations cost milliseconds, and ties need no approximation. Where the first tenth of them
+shows no finding, the others are not drawn; such a p-value stays above a tenth, so false alarms can only become fewer.
+The distance that chance alone makes is subtracted from the effect, so small windows do not look worse than large ones.
+On this scale a fifth of the traffic moving to something new is .33, a tenth .23, and a shift of a normal column by .3
+standard deviations .11.
 
-On this scale a fifth of the traffic moving to something new is .33, a tenth .23, a shift of a normal
-column by .3 standard deviations .11.
+**Vectors.** A classifier sees half of the rows of both windows. If it can tell the windows apart on the other half,
+they differ. The classifier is kernel ridge regression with a Gaussian kernel, which sees shifts, rotations and new
+clusters alike and has a closed form. Its held-out scores are one column of numbers and are tested like any other.
 
-Have the vectors moved? A classifier two-sample test.
+**Lists.** Coverage and concentration depend on the number of lists, so equally many of both sides are compared. Their
+scatter is learned by swapping whole lists, because the places of one list depend on each other.
 
-If a classifier, shown half of the rows of both windows, can tell the windows apart on the other half,
-then the windows differ; if it cannot, they do not differ in a way that this many rows can show. The
-classifier is kernel ridge regression with a Gaussian kernel, which sees shifts, rotations and new
-clusters alike and has a closed form. Its held-out scores are one column of numbers, so that vectors are
-tested, corrected and sized exactly like every other column (see ``two_sample``).
-
-Do the lists show as many items as before, and share the places as evenly?
-
-Both figures hang on how many lists there are, so equally many of both sides are looked at, and their scatter is
-learned by swapping whole lists between the sides: places of one list hang together.
-
-The verdict on each column of a drift report, all columns together one family of tests.
-
-A column has drifted when both hold: the difference is significant after Holm's correction over the
-family, and its effect reaches the floor. Either alone misleads: many columns make chance findings, and
-many rows make every difference significant.
+**Verdict.** A column has drifted when the difference is significant after Holm's correction over all columns and its
+effect reaches the floor. Either alone misleads: many columns make chance findings, and many rows make every difference
+significant.
 """
 
 from __future__ import annotations

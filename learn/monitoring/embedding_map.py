@@ -1,4 +1,4 @@
-"""Where items and users lie: their vectors on the two directions that tell most of them apart."""
+"""A map of items and users: their vectors on the two directions with the most variance."""
 
 from __future__ import annotations
 

@@ -1,14 +1,8 @@
-"""What LEARN uses of Evidently, loaded in one place: its import warns of things that nothing here can mend.
+"""Evidently's report with LEARN's own tests in it, as a custom metric.
 
-One picture a column: how the two windows lie beside each other.
-
-Plain plotly data, which Evidently's page draws itself: the page already holds plotly.
-
-Evidently's report with LEARN's own test in it, as a custom metric.
-
-Evidently tests each column by itself, with thresholds that raise false alarms on vectors and no
-correction over many columns. Its extension point for metrics takes a sound family of tests instead, so
-that the report, its test list and its page stay Evidently's, and stay one.
+Evidently tests each column by itself, with thresholds that raise false alarms on vectors and without a correction over
+many columns. Its extension point for metrics takes a family of tests instead, so the report, its test list and its page
+stay Evidently's. Evidently is imported here alone, because its import raises warnings that nobody here can act on.
 """
 
 from __future__ import annotations

@@ -1,13 +1,11 @@
-"""Rates of live traffic, with people as the independent units.
+"""Live feedback: hit rate, Recall and NDCG by day and by model, and the A/B test.
 
-A person brings several lists, and lists of one person are alike: intervals that take lists for independent are too
-short. The rate is a ratio of two sums over people, and its variance that of the ratio's linear part (the delta
-method; Deng, Knoblich and Lu, "Applying the Delta Method in Metric Analytics", KDD 2018, section 3).
+A list gains by its items that were clicked or bought. Where the log holds ``shown`` events, only lists that were shown
+count. Answers in the shadow of another model were never seen and count nowhere.
 
-What people made of the answers: hit rate, Recall and NDCG by day and by model, and the A/B read-out.
-
-A list gains by the items of it that were clicked or bought. Where the log holds ``shown`` events, only lists that were
-shown count. Answers in the shadow of another were never seen and count nowhere.
+People are the independent units. One person brings several lists that are alike, so intervals that treat lists as
+independent are too short. A rate is a ratio of two sums over people; its variance is that of the ratio's linear part
+(the delta method; Deng, Knoblich and Lu, "Applying the Delta Method in Metric Analytics", KDD 2018, section 3).
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The monitor's page: Evidently's report with the verdict before the columns and people's feedback after them."""
+"""The monitor's page: Evidently's report with the verdict before the columns and the feedback after them."""
 
 from __future__ import annotations
 

@@ -1,14 +1,14 @@
-"""The reference profile: what the traffic of a model is held against, written when it was trained.
+"""The reference profile: what live traffic is compared with, written when the model was trained.
 
     profile.json          format, of which model, of how many interactions, until when, seed
     requests.parquet      requests as the service would have had them in the newest training window, with the answers
     items.parquet         titles, categories … of the items in them
-    catalogue.parquet     the same of a sample of the whole catalogue, which new items are held against
+    catalogue.parquet     the same of a sample of the whole catalogue, which new items are compared with
     popularity.parquet    training interactions of every item of the catalogue
     item_vectors.parquet  (m, d) float32, vectors of the requests' items
     user_vectors.parquet  (u, d) float32, vectors of the requests' users
 
-Nothing in it is a pickle, and its size does not grow with the traffic; one small table grows with the catalogue.
+Nothing in it is a pickle. Its size does not grow with the traffic; one small table grows with the catalogue.
 """
 
 from __future__ import annotations

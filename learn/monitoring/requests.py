@@ -1,17 +1,11 @@
-"""What is compared: requests as a service sees them, with what it answered, one request a user.
+"""Requests as a service sees them, with its answers: one request a user, simulated from a table or read from a log.
 
-A person's requests are alike, and a test that takes them for independent cries wolf.
+A person's requests are alike, and a test that treats them as independent raises false alarms. From a table of
+interactions, each user active in the window gets one request at a random place, with the history before that place; the
+item at the place stands for the traffic. From a log, one answer of each user is drawn without holding the log in
+memory.
 
-Shape legend: R requests, k places of a list, n items of the catalogue, d vector width.
-
-Requests out of a table of interactions: those that the service would have had.
-
-Each user active in the window is asked about once, at a random place of theirs in it, with the history before
-that place; the item at that place stands for the traffic.
-
-Shape legend: N interactions, U users, R requests.
-
-Requests out of a traffic log: one answer of each user, drawn without ever holding the log in memory.
+Shape legend: N interactions, U users, R requests, k places of a list, n items of the catalogue, d vector width.
 """
 
 from __future__ import annotations

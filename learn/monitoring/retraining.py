@@ -1,6 +1,6 @@
-"""Whether a verdict may start a training: never two at once, not soon after a failed one, not over what is known.
+"""Whether a verdict may start a training: never two at once, not soon after a failure, not over known data.
 
-What starts it stands outside (:mod:`flows.retraining`); here it is only asked to.
+The caller brings the function that starts it.
 """
 
 from __future__ import annotations

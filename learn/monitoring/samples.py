@@ -1,14 +1,8 @@
-"""The two sides of a drift report: what the towers were trained on, and what comes in now.
+"""The columns of a comparison: bounded, seeded samples of two windows, or of live traffic and the reference profile.
 
-What a drift report looks at in an item's text: numbers per item, read off its columns.
-
-What is compared: a bounded, seeded sample of both windows, column by column.
-
-Interactions are drawn uniformly, so a column describes the traffic, not the catalogue: an item counts
-as often as it is chosen. No more rows are drawn than the window has users, so that few rows share
-one; rows of one user are alike, and a test that takes them for independent cries wolf.
-
-The columns of a comparison of live traffic with the reference profile: data, embeddings, and what is answered.
+Interactions are drawn uniformly, so a column describes the traffic, not the catalogue: an item counts as often as it is
+chosen. No more rows are drawn than the window has users, so few rows share a user. Rows of one user are alike, and a
+test that treats them as independent raises false alarms.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""What a drift report found: small records that cards, reports and the run's result read without loading Evidently.
-
-How drift went over the last runs: one run alone does not tell a jump from a slow slide.
-"""
+"""What a drift report found, and its course over the last runs: small records that can be read without Evidently."""
 
 from __future__ import annotations
 

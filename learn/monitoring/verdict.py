@@ -1,9 +1,7 @@
-"""The verdict: what was found, held against rules that can be set, with a reason for every word.
+"""The verdict: the findings against rules that can be set, with a reason for every level.
 
-``ok`` and ``watch`` leave everything as it is, ``retrain`` asks for a new model, ``alarm`` for a person: something
+``ok`` and ``watch`` leave everything as it is. ``retrain`` asks for a new model, ``alarm`` for a person: something
 looks broken, and a model trained on it would learn the break.
-
-What the monitor found, and telling it: small records that are read without loading Evidently.
 """
 
 from __future__ import annotations

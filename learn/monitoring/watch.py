@@ -1,9 +1,4 @@
-"""Where traffic comes from: a service's log, or a data folder with a table of interactions.
-
-Live traffic against the reference profile: what came in, what was found, and the verdict.
-
-from learn.monitoring.watch import watch
-"""
+"""Monitor live traffic: read a service's log or a table, compare it with the reference profile, reach a verdict."""
 
 from __future__ import annotations
 

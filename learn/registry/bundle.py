@@ -1,6 +1,4 @@
-"""Vectors on disk: one Arrow IPC file, one fixed-size list of float32 a row, memory-mapped when read.
-
-The bundle: one folder with everything that serves a model, and nothing that runs code when it is read.
+"""The bundle: one folder with everything that serves a model, and nothing that runs code when it is read.
 
     manifest.json       where the model comes from: data version, encoder, settings, metrics, parent
     towers.safetensors  the weights, with their shape in towers.json
@@ -8,7 +6,7 @@ The bundle: one folder with everything that serves a model, and nothing that run
     item_vectors.arrow  (n, d) float32, what user vectors are compared with
     item_inputs.arrow   (n, w) float32, what the user tower reads of each item; absent where it equals the vectors
     ann.usearch         the graph of the approximate search, for large catalogues alone
-    profile/            the reference profile that live traffic is held against; absent where none was made
+    profile/            the reference profile that live traffic is compared with; absent where none was made
     checksums.json      sha256 of every other file
 
 Shape legend: n items, w width of the towers' inputs, d width of the vectors served.

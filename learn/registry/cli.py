@@ -1,4 +1,4 @@
-"""``learn models``: what is stored, what is served, and changing that."""
+"""The commands ``learn models``: see, promote, roll back and reproduce stored models."""
 
 from __future__ import annotations
 

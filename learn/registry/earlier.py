@@ -1,14 +1,7 @@
-"""What a run asks of a bundle that an earlier run made: is it still the same, who are its items, what did it read?
+"""Earlier bundles of a run: the one a training starts from, and the one in production that it is compared with.
 
-The bundle that a training starts from: checked before any work, read when the towers are trained.
-
-from learn.registry.earlier import check_start, read_start, refuse_seen_windows
-
-The model in production: found before any work, and read when the towers that may follow it are evaluated.
-
-from learn.registry.earlier import check_production, find_newest_production, read_production
-
-The gate holds a run's towers against the champion; any other stored model can be measured beside them as well.
+Both are checked before any work, and read when they are needed: the bundle must still be the same, its items must be
+the same shop's, and it must not have seen the answers that the run is measured by.
 """
 
 from __future__ import annotations

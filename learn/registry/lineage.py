@@ -1,4 +1,4 @@
-"""Where a stored model comes from, how good it was, and who gave it its alias: for people and for machines."""
+"""Lineage of a stored model: its origin, its quality, and who gave it its alias; for people and for machines."""
 
 from __future__ import annotations
 

@@ -1,9 +1,7 @@
-"""Changing aliases: promote, roll back, withdraw. Each change is recorded with who, when and why.
+"""Change aliases: promote, roll back, withdraw. Each change is recorded with who, when and why.
 
-Only a bundle that is in the store and whole can be given an alias. Two processes that change at once wait for each
-other.
-
-What a run of the train flow does with the gate's word: promote its own model, or say why not.
+Only a bundle that is in the store and complete can get an alias. Two processes that change aliases at the same time
+wait for each other. A run promotes its own model where it was asked to and the gate allows it.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""Repeating a stored model's training from its manifest, to see whether the same weights come out.
+"""Repeat a stored model's training from its manifest, to see whether the same weights come out.
 
-Nothing of an earlier run is taken: texts are encoded, towers trained and the service built anew, in stores of their
-own, so neither the workspace nor the registry notices.
+Nothing of an earlier run is used. Texts are encoded, towers trained and the service built anew in stores of their own,
+so the workspace and the registry do not change.
 """
 
 from __future__ import annotations

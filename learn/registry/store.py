@@ -1,4 +1,4 @@
-"""Bundles in BentoML's model store: stored under their version, found by it, by a part of it, or by an alias."""
+"""Bundles in BentoML's model store, found by version, by the beginning of a version, or by alias."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What was packed, started from and compared with: small records that are read without loading BentoML or torch."""
+"""What was packed, started from and compared with: small records that can be read without BentoML or torch."""
 
 from __future__ import annotations
 

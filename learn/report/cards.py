@@ -1,7 +1,4 @@
-"""Metaflow cards of the steps worth looking at, and the page that ties a run's reports together.
-
-The Metaflow card of the monitor: verdict, reasons, drift, and what people made of the answers.
-"""
+"""Metaflow cards of the steps, and the page that links a run's reports."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What all pictures of LEARN have in common: colours, panels, intervals, bars, and SVG that scales with its page."""
+"""What all figures share: colours, panels, intervals, bars, and SVG that scales with its page."""
 
 from __future__ import annotations
 

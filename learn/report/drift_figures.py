@@ -1,4 +1,4 @@
-"""Pictures around drift that need more than one report: its course over runs, and where the vectors lie."""
+"""Figures of drift over several runs, and the map of the vectors."""
 
 from __future__ import annotations
 

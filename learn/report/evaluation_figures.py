@@ -1,7 +1,7 @@
-"""Pictures of an evaluation: quality, differences, slices, curves and lists, masked and unmasked never in one.
+"""Figures of an evaluation: quality, differences, slices, curves and lists; masked and unmasked never in one.
 
-``narrow=True`` draws the same for a telephone: panels one below the other, in a size that stays readable.
-All of them read what ``metrics.json`` holds.
+``narrow=True`` draws the same for a telephone: panels one below the other, in a readable size. All read what
+``metrics.json`` holds.
 """
 
 from __future__ import annotations

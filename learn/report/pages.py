@@ -1,7 +1,4 @@
-"""Pages of a run: one HTML file each that opens without a network, on a telephone too.
-
-The page of an evaluation: every figure as a picture, and as a number below it.
-"""
+"""Pages of a run: one HTML file each that needs no network and fits a telephone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a run gives, under names that stay."""
+"""The result of a run, under names that stay."""
 
 from __future__ import annotations
 

@@ -1,8 +1,6 @@
-"""Pictures of a run's training, validation and drift, drawn once for the cards, the report and the documentation.
+"""Figures of a run's training, validation and drift, and of live traffic.
 
-``narrow=True`` draws the same for a telephone: panels one below the other, in a size that stays readable.
-
-Pictures of live traffic: what has moved away from training, and what people made of the answers.
+``narrow=True`` draws the same for a telephone: panels one below the other, in a readable size.
 """
 
 from __future__ import annotations

@@ -1,7 +1,4 @@
-"""Requests held against the service's limits, and every refusal in one form: a 400 that names the field.
-
-From what the service was asked to what it answers, beside the lists themselves.
-"""
+"""From a checked request to its answer, beside the lists themselves; every refusal names the field."""
 
 from __future__ import annotations
 

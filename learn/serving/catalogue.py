@@ -1,11 +1,8 @@
-"""The columns of a catalogue that requests filter by, each turned into numbers once.
+"""The catalogue of a service at one moment: the bundle's items and the changes at run time, with columns to filter
+by.
 
-Shape legend: n items.
-
-The items a service knows at one moment: those of the bundle, and what was changed at run time.
-
-A catalogue never changes. A change makes a new one, which shares all that stayed: whoever is in the middle of an answer
-goes on with the old one.
+A catalogue never changes. A change makes a new one, which shares everything that stayed, so an answer in progress goes
+on with the old one. Each filter column is turned into numbers once.
 
 Shape legend: n items of the bundle, m items with vectors of their own, W width of what is read, D width of the vectors.
 """

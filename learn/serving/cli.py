@@ -1,4 +1,4 @@
-"""``learn export``: what a bundle answers, without a service."""
+"""The command ``learn export``: vectors and lists of all users without a service."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
-"""The model packed with the bento: served where nobody has promoted another, and its settings are the service's.
+"""The models a service answers with: the champion, swapped while it serves, and the challenger beside it.
 
-Work that is done off the request's path, and left undone rather than waited for.
+A thread follows the file of aliases. A new model is checked, built and warmed up beside the old one; then one reference
+is exchanged. A request keeps the model that it got until it is answered, so no request sees two models and none waits.
+The old model is freed with its last request; until then memory holds both.
 
-The models a service answers with: the champion, swapped while it serves, and the challenger beside it.
-
-A thread looks at the file of the aliases. A new model is checked, built and warmed up beside the old one; then one
-reference is exchanged. Whoever asks holds the model that it got until it has answered, so no request sees two models
-and none waits; the old one is freed with its last request. For that moment there must be memory for two.
+The model packed with the bento is served where nobody has promoted another. The shadow queue answers requests a second
+time, off the request's path, and drops work rather than wait.
 """
 
 from __future__ import annotations

@@ -1,10 +1,10 @@
-"""Become a command that ends with the process that started it: ``python tethered.py PARENT COMMAND WORD …``.
+"""Become a command that ends with the process that started it: ``exit_with_parent.py PARENT COMMAND WORD …``.
 
-A process that is killed outright cannot stop what it has started. Linux can tell that of its end by a signal
-(``PR_SET_PDEATHSIG`` of prctl(2)), and does so also after the command has taken this script's place. What counts is the
-thread that started it. On other systems nothing is tied.
+A process that is killed cannot stop what it has started. Linux sends a signal at its end (``PR_SET_PDEATHSIG`` of
+prctl(2)), also after the command has taken this script's place. The thread that started it counts. Other systems have
+no such signal.
 
-A script, and of the standard library alone: it runs in any folder.
+The script needs the standard library alone, so it runs in any folder.
 """
 
 from __future__ import annotations

@@ -1,13 +1,12 @@
-"""Users and their histories, block by block: from what a run split, or from any table of interactions.
-
-Vectors and lists of all users at once, as Parquet, for whatever is not asked over HTTP.
+"""Export vectors and lists of all users at once, as Parquet.
 
     user_vectors.parquet     user_id, vector (d) float32; null for users of whom nothing is known
     item_vectors.parquet     item_id, vector (d) float32
     recommendations.parquet  user_id, items and scores (best first), fallback, history_length, unknown_items
     export.json              which model, k, and counts
 
-Each list is the one that the service would answer to the same history, filters off.
+Each list is the service's answer to the same history without filters. Users come block by block, from a run's split or
+from any table of interactions.
 
 Shape legend: B users of a block, d vector width.
 """

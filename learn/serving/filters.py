@@ -1,10 +1,8 @@
-"""Lists that do not repeat themselves: maximal marginal relevance, and caps per value of a column.
+"""Which items may come back: filters by item and by column, diversity, and caps per value of a column.
 
-Shape legend: p items of a pool, k items of a list, d width of the vectors.
+Filters apply before a list is cut. Diversity is maximal marginal relevance.
 
-Which items of a catalogue may come back: filters by item and by column, applied before any list is cut.
-
-Shape legend: n rows of the catalogue.
+Shape legend: n rows of the catalogue, p items of a pool, k items of a list, d width of the vectors.
 """
 
 from __future__ import annotations

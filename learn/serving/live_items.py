@@ -1,8 +1,7 @@
-"""The frozen encoder of a bundle, for the texts that come at run time; loaded when it is first asked.
+"""Items that come, change and go while the service runs.
 
-Items changed at run time, on disk: one SQLite file, every change whole or not at all.
-
-Items that come, change and go while the service runs.
+Changes are kept in one SQLite file, each change completely or not at all. New texts are read by the bundle's frozen
+encoder, which is loaded when it is first needed.
 """
 
 from __future__ import annotations

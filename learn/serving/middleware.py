@@ -1,8 +1,5 @@
-"""Keys that requests carry: which there are, which requests need one, and whether one is right.
-
-What is checked of a request before its JSON is read, and what every answer tells the browser: policy and time.
-
-Who is let in: so many requests at a time, and changes only with a key. Both before a body is read.
+"""What happens before a request's JSON is read: keys, load limit, size, type; and the policy headers of every
+answer.
 """
 
 from __future__ import annotations

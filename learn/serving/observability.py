@@ -1,7 +1,4 @@
-"""How a service writes its log: lines for people or JSON for machines, and nothing of what people sent.
-
-What Prometheus is told beside BentoML's own counts: the lists, the models, the items and the traffic log.
-"""
+"""The service's log, for people or as JSON, and its Prometheus metrics. Neither holds what people sent."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Building the bento: the package that runs, by the recipe ``bentofile.yaml`` beside this file."""
+"""Build the bento: the installed package, by the recipe ``bentofile.yaml`` beside this file."""
 
 from __future__ import annotations
 

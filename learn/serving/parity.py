@@ -1,6 +1,4 @@
-"""Running a built service for a while, on a free port of this machine.
-
-Does the built service answer what the offline ranking says? Checked over HTTP before a bundle counts.
+"""Parity: start the built service, and compare its lists with the offline ranking over HTTP.
 
 Shape legend: B users in a block, n items, d width of the vectors.
 """

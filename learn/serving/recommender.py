@@ -1,13 +1,11 @@
 """Histories in, items out: the model behind the service, without a web framework.
 
-One product of matrices scores many users in the time that single products score a few. Its float32 sums differ in
-their last digits from those of a single user; where two neighbours of a list are closer than that could matter, the
-list is made alone, so that nobody's list depends on who else asked.
+One matrix product scores many users in the time of a few single ones, so requests that are open at the same moment are
+scored together. Its float32 sums differ from those of a single user in the last digits. Where two neighbours of a list
+are too close for that, the list is made alone, so nobody's list depends on who else asks.
 
 Shape legend: B users, n items, h known items of a history, T positions the user tower reads, W input width, D vector
 width.
-
-Requests that are under way at one moment, answered by one product of matrices instead of one each.
 """
 
 from __future__ import annotations

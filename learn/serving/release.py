@@ -1,9 +1,4 @@
-"""What a bundle costs to serve: its size, and how long an answer takes; and the gate's budgets for both.
-
-From trained towers to a service that was seen to answer as they rank: bundle, model store, bento, parity.
-
-from learn.serving.release import release_run
-"""
+"""From trained towers to a service whose answers are checked: bundle, model store, bento, parity, footprint."""
 
 from __future__ import annotations
 

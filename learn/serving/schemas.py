@@ -1,7 +1,4 @@
-"""What the service is asked and what it answers about lists, as its OpenAPI page shows it.
-
-What the service is asked and what it answers about vectors, items and feedback, as its OpenAPI page shows it.
-"""
+"""Requests and responses of the service, as the OpenAPI page shows them."""
 
 from __future__ import annotations
 

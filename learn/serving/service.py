@@ -1,6 +1,6 @@
-"""The folder that a service keeps its own things in, and that no second process uses it.
+"""The user tower as a BentoML service; ``bentoml serve learn_user_tower:latest`` runs it.
 
-The user tower as a BentoML service; ``bentoml serve learn_user_tower:latest`` runs it.
+A service has a state folder of its own, which no second process may use.
 """
 
 from __future__ import annotations

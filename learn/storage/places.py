@@ -1,7 +1,7 @@
-"""Where a content store lies: a local folder, or anything fsspec reaches (``s3://bucket/folder`` and the like).
+"""A place for files: a local folder, or anything fsspec reaches (``s3://bucket/folder`` and the like).
 
-Files are written whole or not at all and never changed. Locally that is a temporary file, fsync and a rename; an
-object store shows an object when its upload is complete.
+Files appear whole or not at all and never change. Locally that is a temporary file, fsync and a rename; an object store
+shows an object when its upload is complete.
 """
 
 from __future__ import annotations

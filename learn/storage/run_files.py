@@ -1,7 +1,7 @@
 """Files of a run on their way between machines that share no disk.
 
-Each is cut into pieces that lie in one place under their hash: what a later step or another run has as well is stored
-and sent once, and nobody reads other bytes than were left.
+Each is cut into pieces that lie in one place under their hash. A piece that another step or run has too is stored and
+sent once, and a reader gets exactly the bytes that were uploaded.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The traffic log as tables: JSON lines in, Parquet out, never more than a block of lines in memory.
+"""The traffic log as tables: JSON lines in, Parquet out, with one block of lines in memory.
 
-A file that is still written to may end in half a line, which the next reading gets whole; a line that no
-record can be made of is counted and named, and the rest is read.
+A file that is still written to may end in half a line, which the next reading gets complete. A line that is no record
+is counted and named, and the rest is read.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""Traffic: what a service answered and what people made of it, one JSON object a line.
+"""Records of the traffic log: what a service answered and what people did with it, one JSON object a line.
 
-The service writes these records, the monitor reads them; a file holds both kinds, told apart by ``kind``.
+The service writes these records, the monitor reads them. A file holds both kinds, told apart by ``kind``.
 """
 
 from __future__ import annotations

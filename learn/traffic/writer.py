@@ -1,12 +1,8 @@
-"""Files of a traffic log: begun, finished by size or age, and deleted when they are too many or too old.
-
-Where answers and feedback go, seen from the service.
-
-What was answered and what people made of it, to rotating files, off the request's path.
+"""Write the traffic log to rotating files, off the request's path.
 
 A request appends its record to a queue and goes on. A thread wakes each second, turns records into lines and writes
-them; while the disk takes none they wait, up to the queue's bound. What is dropped is counted, and nothing is at a
-normal stop.
+them. While the disk accepts none they wait, up to the queue's bound. Dropped records are counted; a normal stop drops
+none. A file ends by size or age, and is deleted when there are too many or it is too old.
 """
 
 from __future__ import annotations

@@ -1,10 +1,8 @@
-"""The three layouts of the Amazon review files, record by record.
+"""Import the Amazon reviews of 2014, 2018 and 2023, streamed into the contract's tables.
 
 2014: ``reviewerID``, ``asin``, ``unixReviewTime`` (s), ``overall``; metadata are Python literals with ``categories``.
 2018: reviews as 2014; metadata are JSON with ``category``, ``feature`` and ``description`` as lists, and markup.
 2023: ``user_id``, ``parent_asin``, ``timestamp`` (ms), ``rating``; metadata with ``main_category`` and ``store``.
-
-The raw Amazon review files of 2014, 2018 and 2023, streamed into the contract's tables.
 """
 
 from __future__ import annotations

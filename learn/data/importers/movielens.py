@@ -1,4 +1,4 @@
-"""MovieLens: the 1M (and 10M) layout of ``::``-separated ``.dat`` files, and the 25M and 32M layout of CSV files."""
+"""Import MovieLens: the ``::``-separated layout of 1M and 10M, and the CSV layout of 25M and 32M."""
 
 from __future__ import annotations
 

@@ -1,7 +1,4 @@
-"""What an importer did, and the place it writes to.
-
-Rows to Parquet, one at a time, with a bounded buffer.
-"""
+"""What an importer did, the folder it writes to, and rows to Parquet with a bounded buffer."""
 
 from __future__ import annotations
 

@@ -1,12 +1,11 @@
-"""The sample: a made-up shop of 1,008 items and a year of 3,000 users, the same bytes from the same seed.
+"""The sample: a synthetic shop of 1,008 items and a year of 3,000 users, the same bytes from the same seed.
 
     learn data sample --out DIR [--seed N]
 
-Text and order both carry signal. A person follows one interest at a time, and within it buys along the
-department's chain (after a tent its groundsheet, then the sleeping mat of the same series); interests
-drift with the seasons and with time; a taste for one style runs through all departments; a few series
-sell most, and a quarter of them is launched during the year. One row in a hundred is dirty on purpose:
-those are what validation must catch.
+Text and order both carry signal. A person follows one interest at a time and buys along the department's chain: after a
+tent its groundsheet, then the sleeping mat of the same series. Interests drift with the seasons and with time. A taste
+for one style runs through all departments. A few series sell most, and a quarter of them starts during the year. One
+row in a hundred is dirty on purpose, for validation to catch.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The columns that Great Expectations looks at, derived batch by batch from the tables.
+"""The columns that Great Expectations checks, derived batch by batch from the tables.
 
-What needs the whole table (ids seen twice, the catalogue's script, what the timestamps are) is found
-first, in passes that read only the columns they need; a batch then gets its columns from that.
+What needs the whole table (repeated ids, the catalogue's script, the unit of the timestamps) is collected first, in
+passes over the columns concerned. A batch then gets its columns from that.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
-"""The suites of Great Expectations, and the running of them.
+"""The suites of Great Expectations, and how they run.
 
-Progress bars are off because a batch takes a second and LEARN shows its own; nothing else of the
-library is silenced. Its Data Docs are not used: they need the network to look right.
+Progress bars are off: a batch takes a second, and LEARN shows its own progress. Nothing else of the library is
+silenced. Its Data Docs are not used, because they need the network to look right.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Quarantine: the rows that failed, with key, reasons and the whole record; and what goes on."""
+"""Quarantine: the failed rows with key, reasons and the whole record; and the tables without them."""
 
 from __future__ import annotations
 

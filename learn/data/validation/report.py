@@ -1,4 +1,4 @@
-"""The validation report: one HTML file that opens without a network."""
+"""The validation report: one HTML file that needs no network."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What validation found: small frozen records that cards, reports and the run's result share."""
+"""What validation found: small frozen records for cards, reports and the run's result."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What can be wrong with an item's text, as vectorised Polars expressions.
+"""Faults of an item's text, as vectorised Polars expressions.
 
-Each function takes a string expression and gives a boolean, number or string expression; null stays
-null. The rules lean towards letting a title pass: a real product must not be lost to a clever regex.
-docs/validation.md says what each of them decides.
+Each function takes a string expression and returns a boolean, number or string expression; null stays null. In doubt a
+title passes: a real product must not be lost to a regular expression. docs/validation.md explains each rule.
 """
 
 from __future__ import annotations

@@ -1,12 +1,8 @@
-"""A table with every check run over it, batch by batch.
+"""Validate both tables: each row is checked by Great Expectations and goes on, or to quarantine with its reasons.
 
-When a run must stop: Great Expectations' verdict over each table as a whole, and the message.
+    from learn.data import validate_tables
 
-Validation: every row is checked by Great Expectations and goes on, or to quarantine with its reasons.
-
-    from learn.data.validation import validate_tables
-
-Nothing is dropped silently: ``valid + quarantined == rows``, for each table.
+Nothing is dropped silently: ``valid + quarantined == rows`` holds for each table. A run stops where too many rows fail.
 """
 
 from __future__ import annotations

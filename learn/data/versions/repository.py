@@ -1,4 +1,4 @@
-"""The DVC repository that the data versions live in: found or made, locked, silent, its faults explained."""
+"""The DVC repository of the data versions: found or created, locked, silent, its faults explained."""
 
 from __future__ import annotations
 

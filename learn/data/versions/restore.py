@@ -1,4 +1,4 @@
-"""Finding an earlier data version by its name, fetching its files, and laying them out in a folder."""
+"""Restore an earlier data version: resolve its name, fetch its files, lay them out in a folder."""
 
 from __future__ import annotations
 

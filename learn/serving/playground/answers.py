@@ -1,19 +1,10 @@
-"""Why an item stands in a list: the items of the history that lie nearest to it.
+"""Answers to the playground: search and describe items, summarise the catalogue, explain a list.
 
-The user tower mixes its whole history into one vector, so no single item of it is the cause. What can be said truly is
-which of them the recommended item is most like, by the vectors that recommendations are ranked by.
+The user tower mixes the whole history into one vector, so no single item is the cause of a recommendation. An
+explanation therefore names the history items that are nearest to it by the vectors that rank.
 
-Shape legend: h items of a history, i items explained, D width of the vectors.
-
-Finding and describing the items of one catalogue; built when it is first asked for.
-
-Shape legend: n rows of the catalogue, r rows that stand for an item.
-
-What a catalogue can be filtered by: its columns, with their commonest values.
-
-Shape legend: n rows of the catalogue, r rows that stand for an item, c different cells of a column.
-
-From what the page asks to what it is answered.
+Shape legend: n rows of the catalogue, r rows that stand for an item, c different cells of a column, h items of a
+history, i items explained, D width of the vectors.
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
-"""The service's pages: the playground at ``/`` and the API's page at ``/api``, in place of BentoML's own index page.
+"""The service's pages: the playground at ``/`` and the API's page at ``/api``, in place of BentoML's own index.
 
-BentoML's page asks for a tag manager elsewhere. These load nothing but the files named here, which are read once, at
+BentoML's page loads a tag manager from elsewhere. These load nothing but the files named here, which are read once at
 the start: no path of a request reaches the file system.
 """
 

@@ -1,4 +1,4 @@
-"""What the page asks and is answered about the catalogue, as the OpenAPI page shows it."""
+"""Requests and responses of the playground, as the OpenAPI page shows them."""
 
 from __future__ import annotations
 
