@@ -27,10 +27,10 @@ _LIMIT = "--max-workers"
 
 
 def count_parallel_tasks(tasks: int) -> int:
-    """How many of a step's tasks run beside each other on this machine.
+    """How many of a step's tasks run next to each other on this machine.
 
     In a pod or a batch job each task has a machine of its own. Otherwise Metaflow runs ``--max-workers`` at a time,
-    which stands in the command of the process that started this one.
+    which is in the command of the process that started this one.
 
     Args:
         tasks: All tasks of the step.
@@ -52,7 +52,7 @@ def _count_workers() -> int:
 
 
 def _read_command(process: int) -> list[str]:
-    """Words of a process's command; none where the system does not tell."""
+    """Words of a process's command; none if the system does not tell."""
     try:
         return Path(f"/proc/{process}/cmdline").read_text(errors="replace").split("\0")
     except OSError:
@@ -105,7 +105,7 @@ SUFFIXES = [".py", ".pyi", ".jinja", ".yaml", ".toml", ".typed", ".html", ".css"
 
 
 class Sized(FlowMutator):
-    """Give each step the resources of its kind of work, and retries, a time limit and secrets where they are asked for.
+    """Give each step the resources of its kind of work, and retries, a time limit and secrets where they are requested.
 
     One place for all steps, because as decorators on each they would be most of the flow file.
     """

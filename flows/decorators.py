@@ -100,14 +100,14 @@ def parse_machines(text: str) -> dict[str, Any]:
 
 
 _DESTINATIONS = frozenset({"reports", "scratch"})
-"""Folders that steps write to: what lies in them is named by the artifacts, not by the folder."""
+"""Folders that steps write to: what is in them is named by the artifacts, not by the folder."""
 
 
 def transfers_files(*folders: str) -> Callable[[_Step], _Step]:
     """Wrap a step so that it finds the files it reads and leaves those it has made.
 
     Before it the files are downloaded that the artifacts speak of which its body names; after it those are uploaded
-    that its own artifacts speak of, and the reports. Which file lies where travels as the artifact ``handed``.
+    that its own artifacts speak of, and the reports. Which file is where travels as the artifact ``handed``.
 
     Args:
         folders: Those of ``reports`` and ``scratch`` that the step reads as a whole.

@@ -17,7 +17,7 @@ from learn.config import Settings
 from learn.errors import BundleError, DriftError, SettingsError
 from learn.evaluation import Rule
 from learn.model import TowerScorer
-from learn.monitoring import FOLDER, WatchedModel
+from learn.monitoring import FOLDER, MonitoredModel
 from learn.registry import Champion, ProductionBundle, read_bundle
 
 if TYPE_CHECKING:
@@ -54,7 +54,7 @@ def _is_rule(word: str) -> TypeGuard[PromoteRule]:
 def find_opponents(
     production: str, *, promote: PromoteRule, settings: Settings
 ) -> tuple[Champion, ProductionBundle | None]:
-    """Find the champion, and the model that is evaluated beside the new towers: the champion, if no other is named.
+    """Find the champion, and the model that is evaluated next to the new towers: the champion, if no other is named.
 
     Args:
         production: What `--production` says; empty: the champion.
@@ -62,7 +62,8 @@ def find_opponents(
         settings: Of this run.
 
     Raises:
-        BundleError: The model that `--production` names cannot be had; or `--promote if-better` is asked for and the
+        BundleError: The model that `--production` names cannot be obtained; or `--promote if-better` is requested and
+        the
             champion cannot be compared with, which is better said before a training than after it.
         ServingError: The aliases cannot be read.
     """
@@ -85,7 +86,7 @@ def find_opponents(
 
 
 def require_opponent(champion: Champion) -> Rule | None:
-    """Return what the gate says where there was no comparison; None where there was one."""
+    """Return what the gate says where there was no comparison; None if there was one."""
     if champion.version is None:
         return Rule("champion", True, "Nobody has promoted a model yet, so there is no champion to be held against.")
     if champion.bundle is None:
@@ -95,14 +96,14 @@ def require_opponent(champion: Champion) -> Rule | None:
 
 
 def find_champion_version(settings: Settings) -> str | None:
-    """Return the version of the champion; None where nobody has promoted any.
+    """Return the version of the champion; None if nobody has promoted any.
 
     Raises:
         ServingError: The aliases cannot be read.
     """
     home = Path(os.environ.get("BENTOML_HOME") or Path.home() / "bentoml").expanduser()
     if not home.is_dir():
-        # Asking BentoML would make it, and a run that stops here shall leave nothing behind.
+        # Asking BentoML would make it, and a run that stops here must leave nothing behind.
         return None
     from learn.registry import read_aliases
 
@@ -255,7 +256,7 @@ def _find_run_folder(run_id: str, *, where: str) -> Path:
         return folder
     from learn.registry import load_stored
 
-    # The workspace may have been cleared, or lie on another machine; the model store keeps a copy.
+    # The workspace may have been cleared, or be on another machine; the model store keeps a copy.
     try:
         return load_stored(release["model_tag"]).folder
     except BundleError:
@@ -280,7 +281,7 @@ def find_finished_task(run_id: str, *, where: str) -> Any:
         where: What named it.
 
     Raises:
-        BundleError: There is no such run, or it has not come to its end.
+        BundleError: There is no such run, or it has not finished.
     """
     from metaflow.client.core import Run
     from metaflow.exception import MetaflowNotFound
@@ -328,7 +329,7 @@ def find_monitored_folder(name: str, *, settings: Settings) -> Path:
     return find_bundle_folder(f"{model}:{version}", option="--bundle")
 
 
-def read_monitored_model(folder: Path) -> WatchedModel:
+def read_monitored_model(folder: Path) -> MonitoredModel:
     """Read a bundle as a model to watch.
 
     Raises:
@@ -341,11 +342,11 @@ def read_monitored_model(folder: Path) -> WatchedModel:
         item_inputs=torch.tensor(bundle.item_inputs),
         item_vectors=torch.tensor(bundle.item_vectors),
     )
-    return WatchedModel(bundle.version, bundle.manifest.weights_sha256, bundle.items, scorer)
+    return MonitoredModel(bundle.version, bundle.manifest.weights_sha256, bundle.items, scorer)
 
 
 def find_profile_folder(bundle: Path, *, named: str) -> Path:
-    """Return the folder of the reference profile: as named, or in the bundle, or beside it.
+    """Return the folder of the reference profile: as named, or in the bundle, or next to it.
 
     Raises:
         DriftError: There is none.

@@ -114,7 +114,7 @@ class MonitorFlow(FlowSpec):
     @step
     @show_errors_plainly
     def tell(self) -> None:
-        """Tell the webhook, where there is one; what cannot be delivered waits for the next run."""
+        """Tell the webhook, if there is one; what cannot be delivered waits for the next run."""
         from learn.monitoring import notify
 
         self.delivery = notify(self.watched, run_id=current.run_id, settings=self.settings)
@@ -124,7 +124,7 @@ class MonitorFlow(FlowSpec):
     @step
     @show_errors_plainly
     def train(self) -> None:
-        """Train: where the verdict calls for it, it was asked for, and nothing speaks against it."""
+        """Train: where the verdict calls for it, it was requested, and nothing speaks against it."""
         from flows.retraining import retrain_on_verdict
 
         self.retraining = retrain_on_verdict(

@@ -23,7 +23,7 @@ RetrainRule = Literal["never", "on-verdict"]
 # Set in every pod of a deployed flow.
 _ON_ARGO = "ARGO_WORKFLOW_TEMPLATE"
 _FLOW = Path(__file__).with_name("train_flow.py")
-# Where things lie and who is told of them does not change a model.
+# Where things are and who is told of them does not change a model.
 _NO_MATTER = {"workspace", "reports", "monitoring"}
 
 
@@ -64,7 +64,7 @@ def retrain_on_verdict(
         verdict: The monitor's.
         rule: What `--retrain` says.
         data: Folder of the newest data.
-        promote: What the train flow shall do with a fit model.
+        promote: What the train flow must do with a fit model.
         values: What the settings file holds: the training is given the same.
         scratch: Folder for the training's settings file.
         event: By which a deployed train flow is asked; empty: the training runs here, as it does outside of Argo.
@@ -72,7 +72,7 @@ def retrain_on_verdict(
     Raises:
         DataError: The data folder is missing or empty.
         TrainingError: The state of earlier retrainings cannot be read, or Argo Events takes no event.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     if rule == "never" or verdict != "retrain":
         said = "nobody asked for it (`--retrain`)" if rule == "never" else f"the verdict is {verdict}"
@@ -91,7 +91,7 @@ def retrain_on_verdict(
 
 
 def find_known_model(data: Path, *, settings: Settings) -> str:
-    """Say which stored model was made of a folder as it is now and of these settings; empty where none was.
+    """Say which stored model was made of a folder as it is now and of these settings; empty if none was.
 
     Raises:
         DataError: The folder is missing or empty.

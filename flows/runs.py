@@ -92,8 +92,8 @@ def fetch_run(run_id: str, *, to: Path) -> list[Path]:
         The two folders.
 
     Raises:
-        BundleError: There is no such run, it has not come to its end, or it handed nothing on.
-        StorageError: The disk is full or closed, or a file's pieces are gone.
+        BundleError: There is no such run, it has not finished, or it handed nothing on.
+        StorageError: The disk is full or not writable, or a file's pieces are gone.
         StoreError: The place of the files cannot be reached.
     """
     task = find_finished_task(run_id.removeprefix("TrainFlow/"), where=f"run {run_id}")
@@ -141,7 +141,7 @@ class RunRow:
 
 
 def list_runs(*, last: int) -> list[RunRow]:
-    """Return the newest training runs of every user, the newest first; none where nothing ever ran here."""
+    """Return the newest training runs of every user, the newest first; none if nothing ever ran here."""
     from metaflow.client.core import Flow
     from metaflow.exception import MetaflowNotFound
 
@@ -206,7 +206,7 @@ def show_command(run: str) -> None:
 @click.argument("run", default="")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- METAFLOW WORDS]")
 def resume_command(run: str, words: tuple[str, ...]) -> None:
-    """Go on with a run that failed or was stopped: the newest one if none is named."""
+    """Continue with a run that failed or was stopped: the newest one if none is named."""
     origin = ["--origin-run-id", run.removeprefix(f"{_FLOW}/")] if run else []
     command = [sys.executable, str(_FLOW_FILE), "--no-pylint", "resume", *origin, *words]
     os.execv(command[0], command)  # noqa: S606 - no shell, and a list of words of our own

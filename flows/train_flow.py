@@ -24,7 +24,7 @@ from flows.cluster import PACKAGED, SUFFIXES, Sized, StartedByEvent
 from flows.decorators import parse_machines, parse_settings, show_errors_plainly, transfers_files
 from learn.config import Settings
 
-if TYPE_CHECKING:  # torch shall not be imported where no tower is
+if TYPE_CHECKING:  # torch must not be imported where no tower is
     from learn.model import TrainingSummary
 
 
@@ -80,7 +80,7 @@ class TrainFlow(FlowSpec):
     @show_errors_plainly
     @transfers_files()
     def start(self) -> None:
-        """Version: snapshot the data folder, or fetch the version asked for."""
+        """Version: snapshot the data folder, or fetch the version requested."""
         from flows.models import find_opponents, promote_rule, resolve_start
         from learn.content import resolve_settings_encoder
         from learn.data import obtain_version, require_tables
@@ -201,7 +201,7 @@ class TrainFlow(FlowSpec):
     @show_errors_plainly
     @transfers_files()
     def gather_trainers(self) -> None:
-        """Ask for the processes."""
+        """Request the processes."""
         self.next(self.train_together, num_parallel=self.settings.processes.training)
 
     @parallel
@@ -226,7 +226,7 @@ class TrainFlow(FlowSpec):
     @show_errors_plainly
     @transfers_files()
     def dismiss_trainers(self, inputs: list[TrainFlow]) -> None:
-        """Go on as one process; all hold the same result."""
+        """Continue as one process; all hold the same result."""
         self.trained_together = inputs[0].trained_together
         self.merge_artifacts(inputs)
         self.next(self.towers)
@@ -256,7 +256,7 @@ class TrainFlow(FlowSpec):
     @show_errors_plainly
     @transfers_files()
     def evaluate(self) -> None:
-        """Evaluate: full ranking of the towers beside the baselines, with intervals and slices."""
+        """Evaluate: full ranking of the towers next to the baselines, with intervals and slices."""
         from flows.models import read_production_model
         from learn.evaluation import evaluate_run
         from learn.report import show_evaluation, write_evaluation_page
@@ -332,7 +332,7 @@ class TrainFlow(FlowSpec):
     @show_errors_plainly
     @transfers_files()
     def decide(self) -> None:
-        """Promote: where it was asked for and the gate allows it, the new model becomes the champion."""
+        """Promote: where it was requested and the gate allows it, the new model becomes the champion."""
         from learn.registry import promote_run
 
         self.promotion = promote_run(

@@ -1,4 +1,4 @@
-"""Batches of sequences of like length, for texts and for histories."""
+"""Batches of sequences of similar length, for texts and for histories."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ def cut_batches(lengths: npt.NDArray[np.int64], *, budget: Callable[[], int], pa
 def pad_tokens(tokens: list[list[int]], *, blank: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64] | None]:
     """Token ids as one array, filled up on the right, and what is real of it.
 
-    Padding stands on the right for decoders too: positions count from the text's first token in every model, a causal
+    Padding is on the right for decoders too: positions count from the text's first token in every model, a causal
     one never sees what comes later, and pooling knows each text's end.
 
     Args:
@@ -47,7 +47,7 @@ def pad_tokens(tokens: list[list[int]], *, blank: int) -> tuple[npt.NDArray[np.i
 
     Returns:
         ids: (B, T) int64.
-        mask: (B, T) int64, 1 where a token is real; None where all are.
+        mask: (B, T) int64, 1 where a token is real; None if all are.
     """
     lengths = np.fromiter(map(len, tokens), dtype=np.int64, count=len(tokens))
     if (lengths == lengths[0]).all():

@@ -1,6 +1,6 @@
 """The command ``learn``: train, watch and serve, and a group of commands for each room that people work with.
 
-A room's commands stand in its own ``cli`` and are loaded when one of them is called, so ``learn --help`` waits for no
+A room's commands are in its own ``cli`` and are loaded when one of them is called, so ``learn --help`` waits for no
 library. ``learn train`` and ``learn monitor`` run the flows; they are what ``python flows/train_flow.py run`` is.
 """
 
@@ -30,7 +30,7 @@ _GROUPS = {
 """Name -> module, its command, and the line that the help shows without loading the module."""
 
 _FLOWS = Path(__file__).resolve().parents[1] / "flows"
-"""The flows lie beside the package, in a checkout and where pip installs both."""
+"""The flows are next to the package, in a checkout and where pip installs both."""
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 _STOPPED = 1
@@ -176,7 +176,7 @@ def find_flow(name: str) -> Path:
     """Return the file of a flow.
 
     Raises:
-        LearnError: The flows are not installed beside the package.
+        LearnError: The flows are not installed next to the package.
     """
     path = _FLOWS / name
     if not path.is_file():

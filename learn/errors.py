@@ -6,13 +6,13 @@
     ├── VersionError       a data version cannot be recorded or fetched
     ├── InvalidDataError   too many rows failed their checks
     ├── SplitError         no training, validation or test part can be made
-    ├── EncoderError       a frozen encoder cannot be had or loaded
+    ├── EncoderError       a frozen encoder cannot be obtained or loaded
     ├── StoreError         the content store is damaged or cannot be written
     ├── TrainingError      the towers cannot be trained as asked
     ├── DriftError         drift cannot be measured, or `--on-drift fail` stopped the run
     ├── BundleError        a bundle is damaged, incomplete or refused
     ├── ServingError       the service cannot start or answers something else than it should
-    ├── RequestError       a request to the service asks for what it cannot give
+    ├── RequestError       a request to the service requests what it cannot give
     └── StorageError       a disk is full or a folder cannot be written
 
 Each says what is wrong, where, and what to do about it. A user's mistake never shows a traceback.
@@ -92,7 +92,7 @@ class SplitError(LearnError):
 
 
 class EncoderError(LearnError):
-    """A frozen encoder cannot be had or loaded."""
+    """A frozen encoder cannot be obtained or loaded."""
 
     headline = "The encoder cannot be loaded"
 
@@ -128,7 +128,7 @@ class ServingError(LearnError):
 
 
 class RequestError(LearnError):
-    """A request to the service asks for what it cannot give; ``where`` names the field, parts divided by dots."""
+    """A request to the service requests what it cannot give; ``where`` names the field, parts divided by dots."""
 
     headline = "The request is not right"
 

@@ -55,7 +55,7 @@ def train(inputs: RunInputs) -> RunInputs:
 
     Raises:
         TrainingError: There is nothing to train on, or the loss stopped being a number.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     trained = replace(inputs, training=train_selected(inputs))
     return encode_catalogue(trained, destination=trained.require_training().folder / "catalogue")
@@ -94,12 +94,12 @@ def pack(inputs: RunInputs, folder: _PathLike) -> Bundle:
 
     Args:
         inputs: With trained towers.
-        folder: The bundle's folder; a bundle that stands there is replaced.
+        folder: The bundle's folder; a bundle that is there is replaced.
 
     Raises:
         BundleError: The folder holds something else.
         TrainingError: Nothing is trained yet.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     training, histories = inputs.require_training(), inputs.open_histories()
     manifest = Manifest(

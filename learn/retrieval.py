@@ -42,7 +42,7 @@ class AppendableMatrix:
         return len(self.bundled) + len(self.added)
 
     def take(self, rows: NDArray[np.int64]) -> _Matrix:
-        """Return the rows (r,) asked for, (r, d), in memory of their own."""
+        """Return the rows (r,) requested, (r, d), in memory of their own."""
         if not len(self.added):
             taken: _Matrix = self.bundled[rows]
             return taken
@@ -123,7 +123,7 @@ class Candidates:
 
 
 class Ranked(Protocol):
-    """A ranking that is known as far as it was asked for."""
+    """A ranking that is known as far as it was requested."""
 
     def select_best(self, k: int) -> Hits:
         """Return its k best; fewer where fewer exist."""
@@ -246,7 +246,7 @@ class AnnIndex:
 
 @dataclass(frozen=True)
 class AnnRanked:
-    """A ranking that the graph is asked for as far as it is needed.
+    """A ranking that the graph is requested as far as it is needed.
 
     Attributes:
         index: The graph.
@@ -295,7 +295,7 @@ def measure_recall(index: AnnIndex, vectors: _Matrix, queries: _Matrix, *, k: in
 
 
 def rank(vectors: AppendableMatrix, query: _Matrix, candidates: Candidates, index: AnnIndex | None) -> Ranked:
-    """Rank the candidates by their inner product with a query (d,), by the graph where there is one."""
+    """Rank the candidates by their inner product with a query (d,), by the graph if there is one."""
     if index is None:
         return rank_exactly(vectors, query, candidates)
     return AnnRanked(index, vectors, query, candidates)
@@ -305,7 +305,7 @@ def _empty(dimension: int) -> Index:
     return Index(
         ndim=dimension,
         metric="ip",
-        # Half the memory; what the graph finds is scored anew in float32.
+        # Half the memory; what the graph finds is scored again in float32.
         dtype="bf16",
         connectivity=_NEIGHBOURS,
         expansion_add=_BUILD_EFFORT,

@@ -13,13 +13,13 @@ from benchmarks.quality.datasets import SOURCES, prepare
 from learn.config import Settings
 from learn.data import Histories
 from learn.model import Towers, TowerScorer, compute_id_rows
-from learn.monitoring import KnownHistories, Profile, WatchedModel, make_profile, rank_known
+from learn.monitoring import KnownHistories, MonitoredModel, Profile, make_profile, rank_known
 
 _LOGGED_ITEMS = 20
 _REQUESTS = 5_000
 
 
-def million_model(*, data: Path, workspace: Path) -> tuple[Profile, WatchedModel, list[dict[str, object]], Settings]:
+def million_model(*, data: Path, workspace: Path) -> tuple[Profile, MonitoredModel, list[dict[str, object]], Settings]:
     """Return a profile, its model, real requests with the model's answers as the service logs them, and the settings.
 
     Raises:
@@ -32,11 +32,11 @@ def million_model(*, data: Path, workspace: Path) -> tuple[Profile, WatchedModel
     content = prepared.content
     towers = Towers(settings.towers, content_dimension=content.shape[1], id_count=int((ids >= 0).sum()))
     items = pl.DataFrame({"item_id": histories.item_ids, "title": prepared.titles})
-    model = WatchedModel("million", "", items, TowerScorer(towers, content=content, ids=ids))
+    model = MonitoredModel("million", "", items, TowerScorer(towers, content=content, ids=ids))
     return make_profile(histories, model, settings=settings), model, _requests(prepared.histories, model), settings
 
 
-def _requests(histories: Histories, model: WatchedModel) -> list[dict[str, object]]:
+def _requests(histories: Histories, model: MonitoredModel) -> list[dict[str, object]]:
     rng = np.random.default_rng(1)
     windows, stops = np.asarray(histories.train_stops), np.asarray(histories.offsets[1:])
     starts = np.asarray(histories.offsets[:-1])

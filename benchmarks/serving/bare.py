@@ -28,7 +28,7 @@ from learn.serving import (  # noqa: E402  # as above
     ServedModel,  # as above
     build_answer,
     build_query,
-    recommend_alone,
+    recommend_one,
 )
 
 
@@ -42,7 +42,7 @@ def application(bundle: Path) -> Starlette:
 
     async def answer_alone(request: Request) -> Response:
         asked = RecommendRequest.model_validate_json(await request.body())
-        answer, _ = build_answer(recommend_alone(served, asked), asked, recommendation_id=str(uuid4()))
+        answer, _ = build_answer(recommend_one(served, asked), asked, recommendation_id=str(uuid4()))
         return Response(answer.model_dump_json(), media_type="application/json")
 
     async def recommend(request: Request) -> Response:

@@ -20,7 +20,7 @@ class ContentSettings(Section):
     (BLaIR's table)."""
 
     trust_remote_code: str = ""
-    """The encoder whose own Python code may run, by the very name that stands in `encoder`; empty: none, because a
+    """The encoder whose own Python code may run, by the very name that is in `encoder`; empty: none, because a
     model's code can do whatever you can."""
 
     pooling: Literal["mean", "last", "cls"] = "mean"
@@ -60,8 +60,8 @@ class ContentSettings(Section):
     encoder's width."""
 
     tokens_per_batch: int = Field(default=0, ge=0)
-    """Tokens of one forward pass, padding included; 0: 2,048 on a processor, where small batches of like lengths beat
-    large ones (measured: 8-32 texts), 65,536 on a GPU. Halved by itself where the memory does not suffice."""
+    """Tokens of one forward pass, padding included; 0: 2,048 on a processor, where small batches of similar lengths
+    beat large ones (measured: 8-32 texts), 65,536 on a GPU. Halved by itself where the memory does not suffice."""
 
     store: str = ""
     """Where the vectors are kept: a folder, or a URL such as ``s3://bucket/folder`` (needs the extra ``s3``); empty:
@@ -84,7 +84,7 @@ class ContentSettings(Section):
 
     threads: int = Field(default=0, ge=0)
     """Cores for encoding, one text batch on each; 0: all that the process may use (``OMP_NUM_THREADS`` counts). The
-    vectors are the same bytes whatever stands here."""
+    vectors are the same bytes whatever is here."""
 
     @model_validator(mode="after")
     def _read_fields(self) -> Self:

@@ -46,7 +46,7 @@ class ValidationSettings(Section):
         "broken", "faulty", "mixed up", "wrong code", "thrown away", "sold as set", "adjustment", "adjust", "error",
         "n.a", "throw away", "destroyed", "unsaleable", "ebay",
     )  # fmt: skip
-    """Titles (case-blind, punctuation at the ends ignored) that stand where a title should: null markers of databases,
+    """Titles (case-blind, punctuation at the ends ignored) that take the place of a title: null markers of databases,
     and what warehouse staff type into the field."""
 
     placeholder_starts: tuple[str, ...] = (
@@ -64,7 +64,7 @@ class ValidationSettings(Section):
 
     timestamps: Literal["auto", "unix", "order"] = "auto"
     """What the numbers in ``timestamp`` are: Unix time (seconds, milliseconds, micro- or nanoseconds), or only an
-    order. ``auto`` calls them Unix time when their median lies after 1990."""
+    order. ``auto`` calls them Unix time when their median is after 1990."""
 
     max_duplicate_text_share: float = Field(default=0.2, ge=0, le=1)
     """Above this share of items with another item's exact text the report warns: variants of one product are common, a

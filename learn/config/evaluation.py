@@ -73,7 +73,7 @@ class GateSettings(Section):
 
     margin: float = Field(default=0.1, ge=0, lt=1)
     """Loss of NDCG@10 against the champion, as a share of the champion's, that must be ruled out: what a thousand
-    users can tell from nothing. More users carry a smaller one; 0 asks for proof that the challenger is better."""
+    users can tell from nothing. More users carry a smaller one; 0 requests proof that the challenger is better."""
 
     fewest_users: int = Field(default=100, ge=2)
     """Fewer users than this in the newest window prove nothing about a champion, so no model follows it."""

@@ -32,7 +32,7 @@ class MachineSettings(SettingsFile):
     """What the steps of a flow ask of a cluster, by their kind of work (`--config machines FILE`)."""
 
     light: Machine = Machine()
-    """Steps that find, share out and name things: the smallest machine that Metaflow asks for."""
+    """Steps that find, share out and name things: the smallest machine that Metaflow requests."""
 
     tables: Machine = Machine(cpu=2, memory_mb=16_384, disk_mb=51_200)
     """Validation, histories, evaluation, drift, packaging: memory grows with the rows and with items × vector width;
@@ -64,6 +64,6 @@ class MachineSettings(SettingsFile):
     its own machines; none: the monitor trains in its own pod, for which a cluster needs no Argo Events."""
 
     def find_machine(self, work: Work) -> Machine:
-        """Return what a kind of step asks for."""
+        """Return what a kind of step requests."""
         machine: Machine = getattr(self, work)
         return machine

@@ -48,7 +48,7 @@ class TowerSettings(Section):
     validation (+.016 Recall@10). 0 switches it off."""
 
     id_embeddings: bool = True
-    """A regularised table beside the frozen text, so that behaviour can correct what the text says; an item without
+    """A regularised table next to the frozen text, so that behaviour can correct what the text says; an item without
     training interactions is read by its text alone."""
 
     id_dropout: float = Field(default=0.1, ge=0, lt=1)
@@ -59,8 +59,8 @@ class TowerSettings(Section):
     ICDE'24)."""
 
     cooccurrence_rank: int = Field(default=256, ge=0)
-    """Width of the channel that remembers what people chose together, in closed form beside the towers: .003 NDCG@10 on
-    validation, and it keeps an item from recommending itself. Twice the rank gave no more. 0 switches it off."""
+    """Width of the channel that remembers what people chose together, in closed form next to the towers: .003 NDCG@10
+    on validation, and it keeps an item from recommending itself. Twice the rank gave no more. 0 switches it off."""
 
     text_channel: bool = True
     """The whitened text itself as a second channel: .001 NDCG@10 on validation, and it costs no training."""
@@ -96,7 +96,7 @@ class TrainingSettings(Section):
     are the catalogue's, not the batch's."""
 
     uniform_negatives: int = Field(default=2_048, ge=1)
-    """Items drawn uniformly for each step of the sampled softmax, beside the batch's own targets."""
+    """Items drawn uniformly for each step of the sampled softmax, next to the batch's own targets."""
 
     mask_seen: bool = True
     """Take items already in the history out of the softmax: the service does not recommend them either."""
@@ -143,7 +143,7 @@ class TrainingSettings(Section):
     """Dense all-action: target positions sampled per user (the paper's code: 10)."""
 
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    """Where the towers train; ``auto`` takes a CUDA device where there is one."""
+    """Where the towers train; ``auto`` takes a CUDA device if there is one."""
 
     precision: Literal["auto", "float32", "bfloat16"] = "auto"
     """Arithmetic of the matrix products; ``auto`` takes bfloat16 where the processor computes in it, since a processor

@@ -37,14 +37,14 @@ class DeploymentSettings(Section):
     """Which models a running service answers with; each service reads them from its environment."""
 
     serve: str = "champion"
-    """`champion` follows the alias, and takes the packed model where nobody has promoted any; `packed` is the model
+    """`champion` follows the alias, and takes the packed model if nobody has promoted any; `packed` is the model
     that came with the bento, whatever the aliases say; a version is that one, for good."""
 
     poll_seconds: float = Field(default=1.0, gt=0)
     """How often the file of the aliases is looked at: looking costs microseconds, and a swap is awaited by a person."""
 
     retry_seconds: float = Field(default=60.0, gt=0)
-    """When a refused model is tried again: someone may have mended it, and reading it costs seconds of a core."""
+    """When a refused model is tried again: someone may have fixed it, and reading it costs seconds of a core."""
 
     shadow_queue: int = Field(default=100, ge=1)
     """Requests that may wait for the challenger's answer in the shadow; further ones are left out and counted, since
@@ -67,7 +67,7 @@ class OperationsSettings(Section):
 
     keys_for: Literal["changes", "feedback", "all"] = "changes"
     """Which requests need an API key: those that change the items; those and `feedback`; or every request for an
-    answer. Pages, probes and metrics are open. Lists are asked for by a shop's own servers, which see to that."""
+    answer. Pages, probes and metrics are open. Lists are requested by a shop's own servers, which see to that."""
 
     log_format: Literal["text", "json"] = "text"
     """How the service writes its log to standard output: lines for people, or one JSON object a line for machines."""
@@ -81,7 +81,7 @@ class TrafficSettings(Section):
     """
 
     folder: Path | None = None
-    """Where the files go; None: nothing is kept, because what people do is kept only where somebody asked for it."""
+    """Where the files go; None: nothing is kept, because what people do is kept only where somebody requested it."""
 
     queue_records: int = Field(default=100_000, ge=1)
     """Records that may wait for the disk, some 100 MB at worst; further ones are dropped and counted, since a request
@@ -94,7 +94,7 @@ class TrafficSettings(Section):
     """Size at which a file is finished: some 100,000 answers, read in a second."""
 
     rotate_seconds: float = Field(default=3_600, gt=0)
-    """Age at which a file is finished, so that quiet hours reach whoever collects finished files."""
+    """Age at which a file is finished, so that quiet hours reach anyone who collects finished files."""
 
     keep_bytes: int = Field(default=10 * 2**30, ge=1024)
     """Bytes of all files together; the oldest are deleted above it, so that a forgotten service fills no disk."""
@@ -114,20 +114,20 @@ class MonitoringSettings(Section):
 
     retrain_effect: float = Field(default=0.2, gt=0, le=1)
     """Effect of a drifted column from which on it calls for a retraining instead of a look: nearly a tenth of the
-    traffic has moved to something new. What counts as drifted at all stands in ``[drift]``."""
+    traffic has moved to something new. What counts as drifted at all is in ``[drift]``."""
 
     alarm_effect: float = Field(default=0.7, gt=0, le=1)
     """Effect from which on something broke rather than drifted: the two sides have about a third in common."""
 
     retrain_unknown_share: float = Field(default=0.05, gt=0, le=1)
-    """Share of the items in people's histories that the model does not know from which on it is trained anew: one in
+    """Share of the items in people's histories that the model does not know from which on it is trained again: one in
     twenty is beyond what a catalogue gains between two weekly trainings of most shops."""
 
     alarm_damaged_share: float = Field(default=0.01, gt=0, le=1)
     """Share of damaged log lines from which on the log itself is broken; a crash leaves one line."""
 
     recent_days: int = Field(default=3, ge=1)
-    """Newest days whose hit rate is held against the days before: one day alone is mostly its weekday."""
+    """Newest days whose hit rate is compared with the days before: one day alone is mostly its weekday."""
 
     retrain_quality_fall: float = Field(default=0.2, gt=0, le=1)
     """Significant relative fall of the live hit rate that calls for a retraining; weekdays alone make a tenth."""
@@ -139,7 +139,7 @@ class MonitoringSettings(Section):
     """False-alarm rate over all tests on feedback together, after correction: as the one of ``[drift]``."""
 
     trend_runs: int = Field(default=20, ge=2)
-    """Runs whose drift the cards show beside each other, this one among them: three weeks of daily ones, and what a
+    """Runs whose drift the cards show next to each other, this one among them: three weeks of daily ones, and what a
     card has room for."""
 
     ratio_significance: float = Field(default=0.001, gt=0, lt=1)
@@ -151,7 +151,7 @@ class MonitoringSettings(Section):
     night mostly fails again within the hour, and a day later someone has looked."""
 
     retrain_backoff_most_hours: float = Field(default=48.0, ge=0)
-    """Longest such time: a loop that nobody watches shall come back by itself once the data is mended."""
+    """Longest such time: a loop that nobody watches must come back by itself once the data is fixed."""
 
     webhook: str = ""
     """Address that gets the verdict as JSON by POST; empty: nobody is told. The environment variable
@@ -180,7 +180,7 @@ class ServingSettings(Section):
     """Longest history a request may carry; longer ones get a 4xx."""
 
     max_k: int = Field(default=1_000, ge=1)
-    """Largest k a request may ask for."""
+    """Largest k a request may request."""
 
     max_batch: int = Field(default=100, ge=1)
     """Requests, histories or items that one call may carry: 100 lists take about as long as a person notices, and
@@ -191,8 +191,8 @@ class ServingSettings(Section):
     milliseconds at width 64 and some 50 at width 896, misses nothing, and needs no memory for a graph."""
 
     state: Path | None = None
-    """Folder for what a service keeps itself (items changed at run time); None: ``learn`` in BentoML's home, beside the
-    models it serves."""
+    """Folder for what a service keeps itself (items changed at run time); None: ``learn`` in BentoML's home, next to
+    the models it serves."""
 
     load_encoder: Literal["at_start", "when_needed"] = "when_needed"
     """When the service loads the frozen encoder: most services read no new text, and it costs memory and seconds; at

@@ -30,7 +30,7 @@ class Settings(SettingsFile):
     """The whole settings file."""
 
     workspace: Path = Path(".learn")
-    """Folder for everything a run keeps beside its reports: tables, content store, checkpoints, bundles."""
+    """Folder for everything a run keeps next to its reports: tables, content store, checkpoints, bundles."""
 
     reports: Path = Path("reports")
     """Folder of the reports, one sub-folder a run."""

@@ -1,6 +1,6 @@
 """CEX, content extraction: a frozen LLM reads each text once, and a store keeps its vectors.
 
-The public names stand in ``__init__.pyi`` beside this file. Each is imported when it is first used.
+The public names are in ``__init__.pyi`` next to this file. Each is imported when it is first used.
 """
 
 import lazy_loader

@@ -117,7 +117,7 @@ def quantise(model: nn.Module) -> None:
 class OneCoreEach:
     """Keeps torch on one core a forward pass while anyone encodes, and lets it go as it was afterwards.
 
-    torch's number of threads is the process's: whoever comes first lowers it, whoever leaves last restores it.
+    torch's number of threads is the process's: anyone who comes first lowers it, anyone who leaves last restores it.
     """
 
     def __init__(self) -> None:
@@ -161,7 +161,7 @@ class Engine(Protocol):
     """Computes token states; called from several threads at once.
 
     Attributes:
-        exact: Whether the vectors shall be the same bytes in any company: no padding, no tiny products.
+        exact: Whether the vectors must be the same bytes in any company: no padding, no tiny products.
         device: Where the ids go.
     """
 
@@ -212,7 +212,7 @@ class TorchEngine:
 
 Vectors = npt.NDArray[np.float32]
 Progress = Callable[[int, int, int], None]
-"""Called after each batch with its number of texts, of tokens, and of tokens of padding beside them."""
+"""Called after each batch with its number of texts, of tokens, and of tokens of padding next to them."""
 
 _FEWEST_TOKENS = 64
 _TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536}
@@ -237,7 +237,7 @@ class FrozenEncoder:
         self._pool = start_pool(self._threads)
         # A tokenizer keeps how it cuts texts, and fails where two threads tell it at once.
         self._reading = threading.Lock()
-        self._end = self._end_to_add() if settings.pooling == "last" else None
+        self._end = self._find_end_token() if settings.pooling == "last" else None
         self.tokens_per_batch = settings.tokens_per_batch or _TOKENS_PER_BATCH[engine.device.partition(":")[0]]
         self.max_tokens = min(settings.max_tokens, loaded.longest)
         self.dimension = loaded.dimension
@@ -246,7 +246,7 @@ class FrozenEncoder:
         """Unit vectors of the texts, in their order.
 
         Args:
-            texts: n texts of any length; what lies beyond ``max_tokens`` is not read.
+            texts: n texts of any length; what is beyond ``max_tokens`` is not read.
             progress: Told of each finished batch.
 
         Returns:
@@ -288,7 +288,7 @@ class FrozenEncoder:
         # Some decoders' tokenizers make nothing of an empty text, and a model cannot read nothing.
         return [list(ids) or [self._find_padding_id()] for ids in found]
 
-    def _end_to_add(self) -> int | None:
+    def _find_end_token(self) -> int | None:
         # Most decoders' tokenizers leave out the end of the text, whose state is what stands for the whole of it.
         tokenizer = self._tokenizer
         marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
@@ -364,13 +364,13 @@ def load_encoder(
 
     Args:
         settings: Encoder, pooling, arithmetic.
-        source: Where it lies, when that is known already.
+        source: Where it is, when that is known already.
         threads: Cores to use; None: all that torch would use.
         arithmetic: What an extraction settled on, see :mod:`learn.content.fingerprint`; None: what the settings say,
             float32 where they say ``auto``.
 
     Raises:
-        EncoderError: It cannot be had, is incomplete, or is of a kind that cannot be loaded.
+        EncoderError: It cannot be obtained, is incomplete, or is of a kind that cannot be loaded.
     """
     source = resolve_settings_encoder(settings) if source is None else source
     wanted = arithmetic or ("float32" if settings.arithmetic == "auto" else settings.arithmetic)

@@ -119,7 +119,7 @@ def make_shards(folder: Path) -> Iterator[Path]:
 
 
 def save_keys(path: Path, keys: Keys) -> None:
-    """Write a plan's keys; who looks sees all of them or none."""
+    """Write a plan's keys; a reader sees all of them or none."""
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
         np.save(file, keys)
@@ -237,7 +237,7 @@ _COLLECTED_ITEMS = 1 << 19
 
 @dataclass(frozen=True)
 class ExtractionPlan:
-    """What an extraction will do; small, the data lies in ``folder``.
+    """What an extraction will do; small, the data is in ``folder``.
 
     Attributes:
         folder: ``keys.npy``, (items * texts of an item,) of ``S32``, and the shards' texts.
@@ -313,7 +313,7 @@ def plan_extraction(
         items: The valid items, Parquet.
         store: Root of the content stores, path or URL.
         settings: Encoder and prompt.
-        folder: Where the plan's files go, replaced if present; None: ``content_plan`` beside the items.
+        folder: Where the plan's files go, replaced if present; None: ``content_plan`` next to the items.
 
     Raises:
         EncoderError: There is no such encoder.
@@ -333,7 +333,7 @@ def plan_extraction(
     opened = ContentStore.create(store, fingerprint)
     folder = items.parent / "content_plan" if folder is None else folder
     with explain_storage_faults(folder), make_shards(folder) as building:
-        # Before the store is looked into: garbage collection keeps what stands in such a file.
+        # Before the store is looked into: garbage collection keeps what is in such a file.
         save_keys(building / KEYS, keys)
         absent = opened.find_missing(keys)
         rows = absent[find_first_keys(keys[absent])]
@@ -372,7 +372,7 @@ def encode_shard(
     store = ContentStore.create(plan.store, plan.fingerprint)
     if shard.file is None or not len((found := store.search(read_shard_keys(shard.file))).missing):
         return ShardResult(encoded=0, seconds=0.0, tokens=0)
-    # Here and no earlier: a run that encodes nothing shall not wait for torch.
+    # Here and no earlier: a run that encodes nothing must not wait for torch.
     from learn.content.encoder import count_available_threads, load_encoder
 
     with EncodingProgress(shard.texts) if progress is None else progress as shown:

@@ -67,7 +67,7 @@ class EncoderFingerprint:
         return f"{readable}-{self.digest[:12]}"
 
     def _to_bytes(self) -> bytes:
-        # What stands at its default is left out, so that a later setting leaves the keys of earlier vectors alone.
+        # What is at its default is left out, so that a later setting leaves the keys of earlier vectors alone.
         optional = {field.name: field.default for field in fields(self) if field.default is not MISSING}
         told = {name: value for name, value in asdict(self).items() if value != optional.get(name, MISSING)}
         return json.dumps(told, sort_keys=True).encode()
@@ -85,7 +85,7 @@ def compute_fingerprint(
     """Fingerprint of an encoder under these settings; reads its files once (about 0.1 s for MiniLM).
 
     Args:
-        source: Where the encoder lies.
+        source: Where the encoder is.
         settings: How it is run.
         template_version: Of the prompt.
         arithmetic: The one really used; None: the first that the settings accept.
@@ -157,12 +157,12 @@ def choose_fingerprint(
 ) -> EncoderFingerprint:
     """The fingerprint of the arithmetic to compute in.
 
-    Where the settings leave the choice, a store that has vectors already decides, so that no other machine encodes anew
-    what an equivalent arithmetic encoded before. Only a store whose arithmetic this machine lacks is passed over, and
-    only while it misses texts.
+    Where the settings leave the choice, a store that has vectors already decides, so that no other machine encodes
+    again what an equivalent arithmetic encoded before. Only a store whose arithmetic this machine lacks is passed over,
+    and only while it misses texts.
 
     Args:
-        source: Where the encoder lies.
+        source: Where the encoder is.
         settings: How it is run.
         template_version: Of the prompt.
         held: Whether the store of a fingerprint has vectors.
@@ -179,7 +179,7 @@ def choose_fingerprint(
         return first
     lacking = {name: missing(accepted[name]) for name in stores}
     for name in sorted(stores, key=lacking.__getitem__):
-        # Torch, which knows the machine, is not loaded where there is nothing to encode.
+        # Torch, which knows the machine, is not loaded if there is nothing to encode.
         if not lacking[name] or name in list_computable_arithmetics(settings):
             return accepted[name]
     return accepted[choose_arithmetic(source, settings)]
@@ -200,7 +200,7 @@ def list_computable_arithmetics(settings: ContentSettings) -> tuple[str, ...]:
 def choose_arithmetic(source: EncoderSource, settings: ContentSettings) -> str:
     """bfloat16 where this machine computes in it and this encoder bears it, else float32.
 
-    An encoder bears it if the vectors of some made-up titles agree with those in float32.
+    An encoder bears it if the vectors of some synthetic titles agree with those in float32.
 
     Raises:
         EncoderError: The encoder cannot be loaded.

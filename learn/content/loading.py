@@ -41,7 +41,7 @@ def load_model(source: EncoderSource, *, dtype: torch.dtype, device: str) -> Loa
     """Load an encoder from this machine alone.
 
     Args:
-        source: Where it lies, and whether code of its own may run.
+        source: Where it is, and whether code of its own may run.
         dtype: Of the weights and the arithmetic.
         device: ``cpu`` or ``cuda``.
 
@@ -58,7 +58,7 @@ def load_model(source: EncoderSource, *, dtype: torch.dtype, device: str) -> Loa
             where=source.folder,
             fix="use an encoder (BERT and the like) or a decoder-only model",
         )
-    # A long text loses its end, whatever the model was trained to lose: the title stands first.
+    # A long text loses its end, whatever the model was trained to lose: the title is first.
     tokenizer.truncation_side = "right"
     # Keys and values of a text that nobody continues are memory for nothing.
     model.config.use_cache = False

@@ -87,7 +87,7 @@ def measure_bytes(root: str) -> int:
 
 
 def read_encoder_name(place: Place) -> str | None:
-    """What the folder says of its encoder; None where it does not."""
+    """What the folder says of its encoder; None if it does not."""
     with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
         for text in place.map_files([ENCODER], lambda _, source: source.read(), whole=True):
             return str(json.loads(text)["name"])
@@ -192,7 +192,7 @@ def collect_garbage(
 ) -> list[Collected]:
     """Remove what no recorded run needs, and put small parts together.
 
-    Safe beside running writers and readers, and when it is killed.
+    Safe next to running writers and readers, and when it is killed.
 
     Args:
         root: Root of the content stores, path or URL.
@@ -202,7 +202,7 @@ def collect_garbage(
 
     Raises:
         StoreError: There is no store or no recorded run, a part or a record is damaged, or the place cannot be reached.
-        StorageError: A disk is full or closed to this user.
+        StorageError: A disk is full or not writable to this user.
     """
     place = open_place(root)
     folders = place.list_folders()
@@ -265,7 +265,7 @@ def _sort_out(place: Place, records: dict[Path, float], *, before: float) -> _So
 
 
 def _group_parts(files: Sequence[StoredFile], stays: Sequence[Mask]) -> Iterator[tuple[int, ...]]:
-    """Parts to write anew together: those that lose vectors, and small ones; none alone that would stay as it is."""
+    """Parts to write again together: those that lose vectors, and small ones; none alone that would stay as it is."""
     group: list[int] = []
     group_bytes = 0
     for number, (file, mask) in enumerate(zip(files, stays, strict=True)):
@@ -291,7 +291,7 @@ def _count_left_bytes(file: StoredFile, mask: Mask) -> int:
 
 
 def _mark_needed(keys: Keys, records: dict[Path, float]) -> Mask:
-    """(n,) which keys stand in a record; by their first 8 bytes, so that in doubt a vector is kept."""
+    """(n,) which keys are in a record; by their first 8 bytes, so that in doubt a vector is kept."""
     starts = read_key_starts(keys)
     order = np.argsort(starts)
     ordered = starts[order]
@@ -319,7 +319,7 @@ def _read_record(path: Path) -> Keys:
 
 
 def _mark_first(keys: Keys) -> Mask:
-    """(n,) which keys stand nowhere before."""
+    """(n,) which keys are nowhere before."""
     mask = np.zeros(len(keys), dtype=np.bool_)
     mask[find_first_keys(keys)] = True
     return mask
@@ -339,7 +339,7 @@ def _carry_out(place: Place, sorted_out: _Sorted, *, workspaces: Sequence[Path],
     for group in sorted_out.merged:
         keys, vectors = _join_parts(place, sorted_out, group)
         names = [sorted_out.files[number].name for number in group]
-        # Under the time of its oldest vectors: of a key that lies in two parts, the same one stays the first.
+        # Under the time of its oldest vectors: of a key that is in two parts, the same one stays the first.
         place.write(name_part(parse_begin_nanoseconds(names[0])), encode_part(keys, vectors))
         require_unchanged()
         for name in names:

@@ -52,7 +52,7 @@ class EncodingProgress:
         self._bar.stop()
 
     def advance(self, texts: int, tokens: int, padding: int = 0) -> None:
-        """Count a finished batch of so many texts and tokens, with so many tokens of padding beside them."""
+        """Count a finished batch of so many texts and tokens, with so many tokens of padding next to them."""
         self.texts += texts
         self.tokens += tokens
         self.padding += padding

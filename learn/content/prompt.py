@@ -1,6 +1,6 @@
 """The text that stands for an item: its columns, cleaned and labelled, on one line.
 
-An item can have vectors of single fields beside the vector of the whole prompt; its line then holds several texts.
+An item can have vectors of single fields next to the vector of the whole prompt; its line then holds several texts.
 """
 
 from __future__ import annotations
@@ -134,7 +134,7 @@ def split_fields(lines: Iterable[str], *, blocks: int) -> list[str]:
 
 
 def weigh_fields(rows: npt.NDArray[np.float32], *, said: npt.NDArray[np.bool_]) -> None:
-    """Turn unit vectors that stand side by side into one unit vector an item, in place.
+    """Turn unit vectors that are side by side into one unit vector an item, in place.
 
     A field that an item does not have gets zeros and takes no part in the length, so that the inner product of two
     items is a mean over the fields.
@@ -168,7 +168,7 @@ class ItemPrompt:
     """Renders items as ``Title: … Brand: … Category: …``, leaving out what an item does not have.
 
     Args:
-        settings: Which columns stand in the prompt, their order, and how long each may be.
+        settings: Which columns are in the prompt, their order, and how long each may be.
     """
 
     def __init__(self, settings: ContentSettings) -> None:
@@ -177,7 +177,7 @@ class ItemPrompt:
         self._labels = {field: settings.labels.get(field, label).strip() for field, label in named.items()}
         self._apart = settings.field_vectors
         before = settings.fields.index(_TITLE) if _TITLE in settings.fields else 0
-        # What stands before the title may take half of the tokens that are read; the title never falls off the end.
+        # What is before the title may take half of the tokens that are read; the title never falls off the end.
         self._limits_before = dict.fromkeys(settings.fields[:before], settings.max_tokens // 2 // max(1, before))
 
     @property
@@ -198,7 +198,7 @@ class ItemPrompt:
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def render(self, items: pl.DataFrame) -> list[str]:
-        """One line of text per item; no text in it where none of the fields holds anything.
+        """One line of text per item; no text in it if none of the fields holds anything.
 
         Fields that have a vector of their own follow behind the whole prompt, each after a separator.
 

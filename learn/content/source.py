@@ -40,7 +40,7 @@ _PATIENCE_SECONDS = 10
 
 @dataclass(frozen=True)
 class EncoderSource:
-    """Where an encoder lies on this machine.
+    """Where an encoder is on this machine.
 
     Attributes:
         name: The packaged encoder's name, the hub's ``owner/model``, or the folder's name.
@@ -58,13 +58,13 @@ class EncoderSource:
 def resolve_encoder(name: str, *, trusted: str = "") -> EncoderSource:
     """Find an encoder without loading it, so that a wrong name fails before any work.
 
-    What lies on this machine is taken first; only a model of the hub that is not in the hub's local cache is fetched,
+    What is on this machine is taken first; only a model of the hub that is not in the hub's local cache is fetched,
     its safetensors, configuration and tokenizer. A branch, a tag or no revision at all mean the commit in the cache, if
     there is one: a model that its owner has changed since is fetched by the new commit, ``owner/model@COMMIT``.
 
     Args:
         name: A packaged encoder (``all-MiniLM-L6-v2``), the path of a model folder, or ``owner/model[@revision]``.
-        trusted: The one encoder whose own Python code may run, by the very name it is asked for.
+        trusted: The one encoder whose own Python code may run, by the very name it is requested.
 
     Raises:
         EncoderError: There is no such encoder, it cannot be fetched, or it is incomplete.

@@ -57,7 +57,7 @@ class Part:
 
     Attributes:
         keys: (n,) of ``S32``.
-        vectors: (n, c), as stored; (0, c) where only the keys were asked for.
+        vectors: (n, c), as stored; (0, c) where only the keys were requested.
         width: c.
         checksum: What the file says of itself.
     """
@@ -107,7 +107,7 @@ def read_parts(place: Place, names: Sequence[str], *, with_vectors: bool) -> Ite
     """Parts in the order of the names.
 
     Args:
-        place: Where they lie.
+        place: Where they are.
         names: Their files.
         with_vectors: Whether the vectors are wanted too; from afar, only what is wanted is fetched.
 
@@ -133,7 +133,7 @@ def _read(source: pa.NativeFile, *, where: str, with_vectors: bool) -> Part:
     try:
         file = pa.ipc.open_file(source, options=_ONLY_KEYS)
         stated = file.schema.metadata or {}
-        # Parts of earlier releases do not state their width; they lie on local disks, where all columns cost no more.
+        # Parts of earlier releases do not state their width; they are on local disks, where all columns cost no more.
         if with_vectors or _WIDTH not in stated:
             file = pa.ipc.open_file(source)
         table = file.read_all().combine_chunks()
@@ -245,7 +245,7 @@ class Search:
 
 
 def find_first_keys(keys: Keys) -> npt.NDArray[np.int64]:
-    """Positions of the keys that stand nowhere before, ascending."""
+    """Positions of the keys that are nowhere before, ascending."""
     starts = read_key_starts(keys)
     order = np.argsort(starts, kind="stable")
     alike = np.flatnonzero(starts[order][1:] == starts[order][:-1])
@@ -282,7 +282,7 @@ class ContentStore:
 
     @classmethod
     def create(cls, root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore:
-        """The store of one encoder under ``root``, with the fingerprint written beside the vectors for people to read.
+        """The store of one encoder under ``root``, with the fingerprint written next to the vectors for people to read.
 
         Raises:
             StorageError: The folder cannot be written.
@@ -328,7 +328,7 @@ class ContentStore:
         return np.unique(np.concatenate(found or [np.empty(0, dtype="S32")]))
 
     def search(self, keys: Keys) -> Search:
-        """Where the keys' vectors lie.
+        """Where the keys' vectors are.
 
         Raises:
             StoreError: A part is damaged, or the place cannot be reached.
@@ -344,7 +344,7 @@ class ContentStore:
         return self.search(keys).missing
 
     def write(self, keys: Keys, vectors: npt.NDArray[np.float32]) -> str | None:
-        """Add a part, whole or not at all.
+        """Add a part, completely or not at all.
 
         Args:
             keys: (n,) of ``S32``.
@@ -354,7 +354,7 @@ class ContentStore:
             Path or URL of the new part; None when there was nothing to write.
 
         Raises:
-            StorageError: The disk is full or closed to this user.
+            StorageError: The disk is full or not writable to this user.
             StoreError: The place cannot be reached or written.
         """
         if len(keys) != len(vectors) or vectors.ndim != 2:
@@ -428,7 +428,7 @@ class GrowingPart:
     Args:
         store: Where they go.
         items: Most vectors in a part.
-        seconds: Longest time that a part is in the making, as nearly as the encoder's pace can be foretold.
+        seconds: Longest time that a part is in the making, as far as the pace is known.
     """
 
     def __init__(self, store: ContentStore, *, items: int, seconds: float) -> None:
@@ -454,7 +454,7 @@ class GrowingPart:
         """Take vectors in, and write the part if it is full or due.
 
         Raises:
-            StorageError: The disk is full or closed to this user.
+            StorageError: The disk is full or not writable to this user.
             StoreError: The place cannot be reached or written.
         """
         now = time.monotonic()
@@ -471,7 +471,7 @@ class GrowingPart:
         """Write what is held.
 
         Raises:
-            StorageError: The disk is full or closed to this user.
+            StorageError: The disk is full or not writable to this user.
             StoreError: The place cannot be reached or written.
         """
         if self._held:

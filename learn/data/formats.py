@@ -54,7 +54,7 @@ def prefer_system_fault(fault: OSError, otherwise: DataError) -> Exception:
 
 
 def raise_engine_fault(fault: Exception, otherwise: DataError) -> NoReturn:
-    """Raise what Polars wraps: the disk's fault where there is one, else the reading error."""
+    """Raise what Polars wraps: the disk's fault if there is one, else the reading error."""
     if isinstance(fault, OSError) and fault.errno:
         raise fault
     number = re.search(r"os error (\d+)", str(fault))
@@ -104,7 +104,7 @@ class TableFile:
 
     @property
     def separator(self) -> str:
-        """What stands between two fields of a CSV or TSV file."""
+        """What is between two fields of a CSV or TSV file."""
         return "\t" if self.format == "tsv" else ","
 
 

@@ -60,7 +60,7 @@ class Histories:
     """All users' interactions, flat and in time order, with the border of the training part.
 
     Attributes:
-        folder: Where the arrays lie.
+        folder: Where the arrays are.
         offsets: (U + 1,) int64; user u owns ``items[offsets[u]:offsets[u + 1]]``.
         items: (N,) int32 item indices.
         timestamps: (N,) float64, in the table's own unit.

@@ -3,7 +3,7 @@
     from learn.data.order_statistics import compute_median, compute_upper_quantile
 
 The numbers are read a few times over in pieces: each time they are counted in equal parts of the range in which the
-wanted one lies, until few enough are left to be sorted. Counted are the numbers' bits, read as integers that are in
+wanted one is, until few enough are left to be sorted. Counted are the numbers' bits, read as integers that are in
 the same order, so that no rounding moves a border.
 """
 
@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 _Floats = NDArray[np.float64]
 _Keys = NDArray[np.uint64]
 Chunks = Callable[[], Iterable[_Floats]]
-"""Gives the numbers, a piece at a time, anew at each call; none is NaN."""
+"""Gives the numbers, a piece at a time, again at each call; none is NaN."""
 
 HELD = 1_000_000
 """Numbers that are sorted in memory at once."""
@@ -27,7 +27,7 @@ _SIGN = np.uint64(1 << 63)
 
 
 def compute_median(chunks: Chunks, *, held: int = HELD) -> float | None:
-    """Return what ``numpy.median`` does of all numbers together; None where there is none."""
+    """Return what ``numpy.median`` does of all numbers together; None if there is none."""
     count = sum(len(chunk) for chunk in chunks())
     if count == 0:
         return None
@@ -42,7 +42,7 @@ def compute_upper_quantile(chunks: Chunks, share: float, *, held: int = HELD) ->
 
 
 def _smallest(chunks: Chunks, rank: int, *, held: int) -> float:
-    """Return the number that ``rank`` others stand before."""
+    """Return the number that ``rank`` others are before."""
     low, high = 0, 2**64 - 1
     inside = held + 1
     while inside > held and low < high:

@@ -28,7 +28,7 @@ def iterate_buckets(rows: pl.LazyFrame, folder: Path, *, where: Path | str) -> I
 
     Raises:
         DataError: The rows cannot be read.
-        OSError: The disk is full or closed.
+        OSError: The disk is full or not writable.
     """
     try:
         rows.sink_parquet(

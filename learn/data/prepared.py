@@ -32,13 +32,13 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
     Raises:
         DataError: A table cannot be read.
         InvalidDataError: Too many rows failed.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     folder = workspace / "prepared" / _compute_key(version, settings)
     summary = _find_prepared(folder, report)
     if summary is None:
         raw = load_tables(version.folder, folder / "raw", settings=settings.data)
-        # Here and no earlier: a run over a known version, or over tables that cannot be read, shall not wait for
+        # Here and no earlier: a run over a known version, or over tables that cannot be read, must not wait for
         # Great Expectations.
         from learn.data.validation.validate import validate_tables
 
@@ -49,7 +49,7 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
             settings=settings.validation,
             sources=[version.folder / name for name in raw.sources],
         )
-        # The summary last: where it stands, everything it speaks of stands as well.
+        # The summary last: where it stands, everything it speaks of is as well.
         with atomic_files(folder, names=(_REPORT, _SUMMARY)) as stage:
             shutil.copyfile(report, stage / _REPORT)
             (stage / _SUMMARY).write_bytes(TypeAdapter(ValidationSummary).dump_json(summary))

@@ -3,7 +3,7 @@
 A log of any length passes through. Strings become numbers in a stream, rows are split over files by ranges of users,
 and each file is sorted by itself; memory holds the ids of users and items, and one bucket of rows.
 
-A user's interactions stand in time order and each part is a run of them. So a split is a few positions per user, and an
+A user's interactions are in time order and each part is a run of them. So a split is a few positions per user, and an
 example's history is a slice.
 """
 
@@ -43,7 +43,7 @@ def write_user_order(interactions: Path, item_ids: pl.DataFrame, folder: Path) -
 
     Raises:
         DataError: The interactions cannot be read.
-        OSError: The disk is full or closed.
+        OSError: The disk is full or not writable.
     """
     log = pl.scan_parquet(interactions, glob=False)
     users = _number_users(log)
@@ -143,17 +143,17 @@ class _Parts:
 
 
 def build_histories(tables: Path, destination: Path, *, settings: SplitSettings) -> SplitSummary:
-    """Turn valid tables into histories with a split, written whole or not at all.
+    """Turn valid tables into histories with a split, written completely or not at all.
 
     Args:
         tables: Folder of the valid ``items.parquet`` and ``interactions.parquet``.
-        destination: Folder to write; what stood there is replaced.
+        destination: Folder to write; what was there is replaced.
         settings: Which split, and its cuts.
 
     Raises:
         SplitError: Nobody has two interactions, or a part would be empty.
         SettingsError: A cut is neither a date nor a number.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     with explain_storage_faults(destination), _open_folder_atomic(destination) as scratch:
         item_ids = pl.read_parquet(tables / "items.parquet", columns=["item_id"])
@@ -273,7 +273,7 @@ def _check_parts(parts: _Parts, offsets: _Long, *, where: Path) -> None:
 
 @contextmanager
 def _open_folder_atomic(destination: Path) -> Iterator[Path]:
-    """Lend a folder beside the destination, and put it in its place once all is well."""
+    """Provide a folder next to the destination, and put it in its place once all is well."""
     destination.parent.mkdir(parents=True, exist_ok=True)
     scratch = destination.with_name(destination.name + ".partial")
     shutil.rmtree(scratch, ignore_errors=True)

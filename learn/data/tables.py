@@ -102,9 +102,9 @@ def _explain_missing_column(name: str, source: str, names: Sequence[str], *, pat
 
 
 def find_nearest_column(name: str, names: Sequence[str]) -> str | None:
-    """Return the column that is most likely meant by ``name``, or ``None`` where none is near."""
+    """Return the column that is most likely meant by ``name``, or ``None`` if none is near."""
     wanted = [_normalise_name(word) for word in (name, *_ALSO_CALLED.get(name, ()))]
-    rated = [(max(_measure_likeness(word, _normalise_name(column)) for word in wanted), column) for column in names]
+    rated = [(max(_measure_similarity(word, _normalise_name(column)) for word in wanted), column) for column in names]
     best = max(rated, default=(0.0, ""))
     return best[1] if best[0] >= _NEAR_ENOUGH else None
 
@@ -113,7 +113,7 @@ def _normalise_name(name: str) -> str:
     return "".join(letter for letter in name.lower() if letter.isalnum())
 
 
-def _measure_likeness(wanted: str, name: str) -> float:
+def _measure_similarity(wanted: str, name: str) -> float:
     return difflib.SequenceMatcher(None, wanted, name).ratio()
 
 
@@ -215,7 +215,7 @@ def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> T
     ``items.parquet`` gets ``row`` (Int64, the data row in the source, from 0), ``item_id`` and ``title`` (String) and
     every further column; ``interactions.parquet`` gets ``row``, ``user_id``, ``item_id`` (String), ``timestamp``
     (Float64; Unix seconds where the source holds dates, null where it cannot be read), ``timestamp_text`` (String, what
-    stands where it cannot be read) and every further column. No row is dropped: that is validation's to decide.
+    is where it cannot be read) and every further column. No row is dropped: that is validation's to decide.
 
     Args:
         source: Folder with one ``items`` and one ``interactions`` file; only read.

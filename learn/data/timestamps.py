@@ -11,7 +11,7 @@ import polars as pl
 
 from learn.errors import DataError, SettingsError
 
-# The median of real Unix times lies after 1990 in seconds and each finer unit is a thousand times larger.
+# The median of real Unix times is after 1990 in seconds and each finer unit is a thousand times larger.
 _UNITS = (("nanoseconds", 1e9), ("microseconds", 1e6), ("milliseconds", 1e3), ("seconds", 1.0))
 _YEAR_1990_SECONDS = 631_152_000.0
 

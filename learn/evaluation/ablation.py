@@ -239,10 +239,10 @@ def format_ablation(ablation: Ablation) -> str:
 
 
 def write_ablation(ablation: Ablation, folder: Path) -> None:
-    """Write ``ablation.json`` and ``ablation.md``, whole or not at all; the same ablation gives the same bytes.
+    """Write ``ablation.json`` and ``ablation.md``, completely or not at all; the same ablation gives the same bytes.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     with atomic_files(folder, names=(FIGURES, PAGE)) as stage:
         text = json.dumps(_to_plain(ablation), indent=1, sort_keys=True, allow_nan=False)
@@ -312,7 +312,7 @@ def _shorten_name(name: str) -> str:
 
 
 def _format_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
-    """Return a Markdown table whose columns stand under each other, so that a terminal shows it well."""
+    """Return a Markdown table whose columns are under each other, so that a terminal shows it well."""
     rows = [list(heads), *(list(line) for line in lines)]
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     rows.insert(1, ["-" * width for width in widths])
@@ -324,7 +324,7 @@ def _format_table(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
 def _to_plain(ablation: Ablation) -> dict[str, Any]:
     """Return what ``ablation.json`` holds: laid out as ``metrics.json``, with the rows for models."""
     found = ablation.evaluation.to_dict()
-    # None stands beside them.
+    # None is next to them.
     del found["production"]
     gaps: dict[str, dict[str, Any]] = {}
     for (before, after), each in ablation.differences.items():

@@ -65,7 +65,7 @@ class Popularity:
 
 @dataclass(frozen=True)
 class ContentNeighbours:
-    """Items whose content vectors lie nearest to those of the newest items; nothing is trained.
+    """Items whose content vectors are nearest to those of the newest items; nothing is trained.
 
     The vectors are centred, since raw text vectors all point much the same way (NDCG@10 on validation .0693
     against .0668). Five items that fade by .7 were better than the last alone (.0636) and no worse than ten (.0691).
@@ -238,9 +238,9 @@ _TILE_SCORES = 2**17
 class Blend:
     """The weighted sum of several scorers' standardised scores.
 
-    Each scorer's scores are divided by their standard deviation over the catalogue, for each user anew, after their
+    Each scorer's scores are divided by their standard deviation over the catalogue, for each user again, after their
     mean was taken off: scores of different models share no unit. A scorer that recommends nothing to a user
-    has no say for that user; where none has, nothing is recommended.
+    has no say for that user; if none has, nothing is recommended.
     """
 
     scorers: tuple[Scorer, ...]
@@ -369,7 +369,7 @@ def fit_baselines(
 
     Args:
         histories: All histories.
-        titles: (N) titles by item index, None where absent.
+        titles: (N) titles by item index, None if absent.
         content: (N, c) content vectors by item index.
         settings: Which baselines, and their limits.
         seed: Of the draw of tuning users.

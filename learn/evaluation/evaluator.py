@@ -1,7 +1,7 @@
 """Measure models: ranks, metrics, intervals, slices, lists and differences, by the same code for each.
 
-:func:`evaluate_run` measures the towers of a run beside the baselines and the model in production, and states the rules
-on quality.
+:func:`evaluate_run` measures the towers of a run next to the baselines and the model in production, and states the
+rules on quality.
 """
 
 from __future__ import annotations
@@ -200,16 +200,16 @@ def evaluate_run(
 
     Args:
         inputs: The trained run; sections ``evaluation`` and ``gate`` of its settings and the seed are read.
-        report: ``metrics.json`` to write; every model's ranks go beside it as ``ranks.parquet``.
-        production: The model in production, to be measured beside them.
-        champion: Version of the champion: the towers are held against ``production`` where that is the champion.
+        report: ``metrics.json`` to write; every model's ranks go next to it as ``ranks.parquet``.
+        production: The model in production, to be measured next to them.
+        champion: Version of the champion: the towers are compared with ``production`` where that is the champion.
 
     Returns:
         What ``metrics.json`` holds, and the gate's rules on quality.
 
     Raises:
         BundleError: The towers cannot be read, or those in production read other content vectors.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     settings, histories, vectors = inputs.settings, inputs.open_histories(), inputs.open_content()
     titles = inputs.read_items()["title"].to_list()
@@ -232,7 +232,7 @@ def evaluate_run(
     found.write_ranks(report.with_name("ranks.parquet"))
     rules = [*judge_baselines(found, settings=settings.gate)]
     if production is not None and production.version == champion:
-        # First, so that a run's last lines say how it stands against what people get now.
+        # First, so that a run's last lines say how it is against what people get now.
         rules = [*_iterate_champion_rules(found, histories, production=production, settings=settings), *rules]
     return found.to_dict(), tuple(rules)
 

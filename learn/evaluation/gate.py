@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 
 METRIC = "ndcg@10"
-"""What models are held against each other by, the history masked as in service."""
+"""What models are compared with each other by, the history masked as in service."""
 
 # What costs no training: towers that lose to one of these have learned nothing worth serving.
 _UNTRAINED = ("popularity", "content_neighbours")
@@ -37,7 +37,7 @@ _UNTRAINED = ("popularity", "content_neighbours")
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule, and what came of it.
+    """One rule, and the result of it.
 
     Attributes:
         name: Stable name.
@@ -57,7 +57,7 @@ class Decision:
     Attributes:
         fit: Whether it should be served.
         reasons: One sentence for each rule, the failed ones first.
-        champion: Version of the model that it was held against; None where there was none, or none to compare with.
+        champion: Version of the model that it was compared with; None if there was none, or none to compare with.
         rules: Every rule, the failed ones first.
     """
 
@@ -68,7 +68,7 @@ class Decision:
 
     @classmethod
     def from_rules(cls, rules: Iterable[Rule], *, champion: str | None = None) -> Decision:
-        """Decide by rules: a model is fit where none has failed."""
+        """Decide by rules: a model is fit if none has failed."""
         ordered = tuple(sorted(rules, key=lambda rule: rule.passed))
         return cls(all(rule.passed for rule in ordered), tuple(rule.said for rule in ordered), champion, ordered)
 
@@ -190,7 +190,7 @@ def _continue_sentence(sentence: str) -> str:
 
 
 def require_not_worse(own: _Floats, other: _Floats, *, version: str, settings: GateSettings) -> Rule:
-    """Ask for proof that a challenger is not worse than the champion by more than the margin.
+    """Request proof that a challenger is not worse than the champion by more than the margin.
 
     Args:
         own: (E,) the challenger's metric on each example.

@@ -24,13 +24,13 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class ListFigures:
-    """Figures of one model's lists; None where they cannot be said.
+    """Figures of one model's lists; None if they cannot be said.
 
     Attributes:
         lists: Lists looked at, the empty ones included.
         length: Places in a list.
         filled: Share of all places that hold an item.
-        coverage: Share of the catalogue that stands in at least one list. It grows with ``lists``: compare models
+        coverage: Share of the catalogue that is in at least one list. It grows with ``lists``: compare models
             of one table alone.
         concentration: Gini coefficient of how often each item is recommended: 0 all equally, near 1 a few only.
         popularity_lift: Mean training popularity of recommended items over that of the histories' items, minus 1:

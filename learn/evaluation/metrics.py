@@ -76,7 +76,7 @@ def compute_metric(ranks: _Floats, metric: str) -> _Floats:
 
 
 def average_metrics(ranks: _Floats, cutoffs: Sequence[int]) -> dict[str, float]:
-    """Return the mean of every metric; NaN where there are no examples."""
+    """Return the mean of every metric; NaN if there are no examples."""
     return {name: _compute_mean(compute_metric(ranks, name)) for name in list_metric_names(cutoffs)}
 
 
@@ -189,7 +189,7 @@ CURVE_CUTOFFS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 25, 30, 40, 50, 60, 70, 
 
 
 def compute_recall_curve(ranks: NDArray[np.float64]) -> list[float]:
-    """Return Recall@k for each of :data:`CURVE_CUTOFFS`, NaN where there are no examples.
+    """Return Recall@k for each of :data:`CURVE_CUTOFFS`, NaN if there are no examples.
 
     Args:
         ranks: (E,) ranks, 1 is best, ``inf`` a miss; halves stand for ties.

@@ -37,9 +37,9 @@ def prepare_folder(data: Path, *, settings: Settings, say: Say) -> RunInputs:
         DataError: A table is missing or cannot be read.
         InvalidDataError: Too many rows failed their checks.
         SplitError: No training, validation or test part can be made.
-        EncoderError: The encoder cannot be had or loaded.
+        EncoderError: The encoder cannot be obtained or loaded.
         StoreError: The content store is damaged.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     tables = _prepare_tables(data, settings=settings)
     folder = tables.parent

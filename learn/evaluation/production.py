@@ -63,13 +63,13 @@ class ProductionModel:
         return TowerScorer(self.towers, content=content, ids=ids, name=NAME)
 
     def record(self, *, item_ids: Sequence[str]) -> ProductionRecord:
-        """Return what the metrics say of it beside its figures."""
+        """Return what the metrics say of it next to its figures."""
         return ProductionRecord(self.version, sum(item in self.rows for item in item_ids), self.caveat)
 
 
 @dataclass(frozen=True)
 class ProductionRecord:
-    """What stands in ``metrics.json`` of the model in production.
+    """What is in ``metrics.json`` of the model in production.
 
     Attributes:
         version: Version of its bundle.

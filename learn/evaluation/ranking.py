@@ -2,7 +2,7 @@
 
 The rank of a target is 1 + the items that score higher + half the other items that score the same. Both counts come
 from one reading of a block of scores. The rank without the user's history follows by taking the few history items out
-again, so a model is asked for its scores once.
+again, so a model is requested its scores once.
 
 Shape legend: B examples of a block, E examples, N items, P (example, item) pairs.
 """
@@ -112,7 +112,7 @@ class Ranks:
     """Rank of each example's target among all items; 1 is best, ``inf`` a miss.
 
     Attributes:
-        masked: (E,) float64, with the example's history taken out of the ranking. A target that lies in the
+        masked: (E,) float64, with the example's history taken out of the ranking. A target that is in the
             history itself cannot be reached and is a miss.
         unmasked: (E,) float64, over the whole catalogue.
     """

@@ -74,7 +74,7 @@ class Evaluation:
 
     Attributes:
         parts: Part -> its figures.
-        production: What the model ``production`` is, where one stands among the models.
+        production: What the model ``production`` is, where one is among the models.
     """
 
     parts: dict[Part, PartEvaluation]
@@ -106,10 +106,10 @@ class Evaluation:
         return json.dumps(self.to_dict(), indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write ``metrics.json``, whole or not at all.
+        """Write ``metrics.json``, completely or not at all.
 
         Raises:
-            StorageError: The disk is full or closed.
+            StorageError: The disk is full or not writable.
         """
         with atomic_files(path.parent, names=(path.name,)) as stage:
             (stage / path.name).write_text(self.to_json(), encoding="utf-8")
@@ -118,7 +118,7 @@ class Evaluation:
         """Write every model's ranks as Parquet (part, model, user, target, masked, unmasked), for a later pairing.
 
         Raises:
-            StorageError: The disk is full or closed.
+            StorageError: The disk is full or not writable.
         """
         frames = [
             pl.DataFrame(

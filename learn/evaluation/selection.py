@@ -27,7 +27,7 @@ from learn.evaluation.lists import sample_examples
 from learn.evaluation.metrics import compute_metric
 from learn.evaluation.ranking import Scorer, flatten_histories, iterate_blocks, iterate_tiles, rank_block, rank_targets
 from learn.model import (
-    ALONE,
+    SINGLE_PROCESS,
     Group,
     RunInputs,
     TowerScorer,
@@ -83,7 +83,7 @@ class ChannelTuning:
         return tuple(weights)
 
     def _list_tries(self, scorer: TowerScorer) -> list[list[float]]:
-        """Return what is tried of each channel, what is taken among equals first."""
+        """Return what is tried of each channel, what is taken among ties first."""
         full = _compute_full_weights(scorer, self.histories, self.examples)
         found = []
         for channel, weight in zip(scorer.towers.channels, full, strict=True):
@@ -155,7 +155,7 @@ def _score_parts(
 ) -> tuple[Tensor, dict[int, Tensor]]:
     """Return (B, n) scores of the towers and, by its place, of each channel that is heard, at weight 1."""
     users = scorer.split(scorer.encode_runs(histories.items, examples.starts[rows], examples.stops[rows]))
-    # The towers stand before the channels.
+    # The towers are before the channels.
     channels = {place: (users[place + 1] @ items[place + 1].T).cpu() for place in heard}
     return (users[0] @ items[0].T).cpu(), channels
 
@@ -217,7 +217,9 @@ def make_validation_measure(
     return measure
 
 
-def train_selected(inputs: RunInputs, *, start: WarmStart | None = None, group: Group = ALONE) -> TrainingSummary:
+def train_selected(
+    inputs: RunInputs, *, start: WarmStart | None = None, group: Group = SINGLE_PROCESS
+) -> TrainingSummary:
     """Train the towers of a run, or take those of an earlier run over the same input.
 
     Args:
@@ -229,7 +231,7 @@ def train_selected(inputs: RunInputs, *, start: WarmStart | None = None, group: 
         BundleError: The earlier weights are of towers of another shape.
         TrainingError: There is nothing to train on, the loss stopped being a number, or a process of the group is
             lost.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     histories, settings = inputs.open_histories(), inputs.settings
     # Judged as it is trained: where repeats are to be learned, they must count.

@@ -45,7 +45,7 @@ def mark_slices(histories: Histories, examples: Examples, *, settings: Evaluatio
 def mark_tail_items(popularity: NDArray[np.int64], *, share: float) -> _Mask:
     """Return (N,) bool: the least popular trained items that together hold at most ``share`` of the interactions.
 
-    Items of one popularity are in or out together, so the slice does not hang on the order of the catalogue.
+    Items of one popularity are in or out together, so the slice does not depend on the order of the catalogue.
     Items without any training interaction are not among them: they are the cold items.
     """
     levels = np.bincount(popularity) * np.arange(int(popularity.max(initial=0)) + 1)

@@ -2,7 +2,7 @@ from .batches import pad_histories
 from .channels import count_transitions
 from .checkpoint import SHAPE, WEIGHTS, hash_weights, load_towers, save_towers
 from .devices import computes_in_bfloat16
-from .distributed import ALONE, Group, Rendezvous, join_group
+from .distributed import SINGLE_PROCESS, Group, Rendezvous, join_group
 from .inputs import RunInputs, encode_catalogue
 from .losses import choose_loss
 from .scorer import TowerScorer, compute_id_rows
@@ -12,8 +12,8 @@ from .trainer import choose_recipe, compute_training_key, train_towers
 from .warm_start import WarmStart, refuse_other_towers
 
 __all__ = [
-    "ALONE",
     "SHAPE",
+    "SINGLE_PROCESS",
     "WEIGHTS",
     "Block",
     "EpochRecord",

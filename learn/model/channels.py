@@ -1,4 +1,4 @@
-"""Channels: fixed item vectors beside the trained ones, and a fixed rule from a history to a user vector.
+"""Channels: fixed item vectors next to the trained ones, and a fixed rule from a history to a user vector.
 
 The towers learn what generalises; a channel remembers what has a closed form. Both sides are appended to the towers'
 vectors, so a score stays one inner product.

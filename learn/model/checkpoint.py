@@ -27,7 +27,7 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass
 class TrainingState:
-    """Everything training goes on from.
+    """Everything training continues from.
 
     Attributes:
         curve: Epochs done.
@@ -43,10 +43,10 @@ class TrainingState:
 
 
 def save_state(state: TrainingState, folder: Path) -> None:
-    """Write the state, whole or not at all.
+    """Write the state, completely or not at all.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     payload = {
         "curve": json.dumps([asdict(record) for record in state.curve]),
@@ -60,7 +60,7 @@ def save_state(state: TrainingState, folder: Path) -> None:
 
 
 def load_state(folder: Path, *, device: torch.device) -> TrainingState | None:
-    """Read the state of an interrupted training; None where there is none that can be read."""
+    """Read the state of an interrupted training; None if there is none that can be read."""
     try:
         payload = torch.load(folder / CHECKPOINT, map_location=device, weights_only=True)
     except (OSError, RuntimeError, EOFError, UnpicklingError):
@@ -79,7 +79,7 @@ def save_towers(towers: Towers, folder: Path) -> str:
         sha256 of the weights file.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     shape = {
         "settings": towers.settings.model_dump(mode="json"),

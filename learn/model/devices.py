@@ -11,10 +11,10 @@ from learn.errors import TrainingError
 
 
 def choose_device(settings: TrainingSettings) -> torch.device:
-    """Return the device that the settings ask for.
+    """Return the device that the settings request.
 
     Raises:
-        TrainingError: CUDA is asked for and there is none.
+        TrainingError: CUDA is requested and there is none.
     """
     available = torch.cuda.is_available()
     if settings.device == "cuda" and not available:

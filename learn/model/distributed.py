@@ -44,7 +44,7 @@ class Group(Protocol):
         """How many processes there are."""
 
     def shard(self, rows: int) -> slice:
-        """Return which of so many rows are this process's; none, where there are too few."""
+        """Return which of so many rows are this process's; none, if there are too few."""
 
     def all_gather(self, own: Tensor, *, rows: int) -> Tensor:
         """Return all processes' parts of something, this one's gradient summed over what all made of it.
@@ -65,7 +65,7 @@ class Group(Protocol):
 
 
 @dataclass(frozen=True)
-class Alone:
+class SingleProcess:
     """One process."""
 
     rank: int = 0
@@ -87,7 +87,7 @@ class Alone:
         return make()
 
 
-ALONE = Alone()
+SINGLE_PROCESS = SingleProcess()
 
 
 _LOOPBACK = "127.0.0.1"
@@ -131,7 +131,7 @@ class Processes:
 
     def all_gather(self, own: Tensor, *, rows: int) -> Tensor:
         """Gather forwards, sum backwards; in float32, which both libraries move."""
-        return cast("Tensor", _Gathered.apply(own.float(), self, rows))  # type: ignore[no-untyped-call]  # torch's own
+        return cast("Tensor", _AllGather.apply(own.float(), self, rows))  # type: ignore[no-untyped-call]  # torch's own
 
     def all_reduce(self, tensors: Sequence[Tensor]) -> None:
         """All tensors in one exchange."""
@@ -149,7 +149,7 @@ class Processes:
         return cast("_Told", box[0])
 
 
-class _Gathered(torch.autograd.Function):
+class _AllGather(torch.autograd.Function):
     """Rows of all processes, in order of rank."""
 
     @staticmethod

@@ -35,7 +35,7 @@ class RunInputs:
         content: ``vectors.npy``, (n, c) float32 content vectors in item order.
         training: The trained towers; None before training.
         catalogue: Folder of the items' inputs and vectors behind the towers; None before :func:`encode_catalogue`.
-        encoder_fingerprint: Digest of the frozen encoder behind the content vectors; empty where nobody needs it.
+        encoder_fingerprint: Digest of the frozen encoder behind the content vectors; empty if nobody needs it.
     """
 
     settings: Settings
@@ -70,7 +70,7 @@ class RunInputs:
         return self.training
 
     def open_scorer(self) -> TowerScorer:
-        """Return the trained towers with their catalogue, which no tower is asked for again.
+        """Return the trained towers with their catalogue, which no tower is requested again.
 
         Raises:
             BundleError: The weights cannot be read.
@@ -99,7 +99,7 @@ def encode_catalogue(inputs: RunInputs, *, destination: Path) -> RunInputs:
     Raises:
         BundleError: The weights cannot be read.
         TrainingError: Nothing is trained yet.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     towers = load_towers(inputs.require_training().folder)
     scorer = TowerScorer(towers, content=inputs.open_content(), ids=compute_id_rows(inputs.open_histories()))

@@ -23,7 +23,7 @@ from torch.nn import functional
 from learn.config import TrainingSettings
 from learn.model.batches import Batch, TrainingWindows
 from learn.model.channels import Repeats
-from learn.model.distributed import ALONE, Group
+from learn.model.distributed import SINGLE_PROCESS, Group
 from learn.model.towers import Towers
 
 
@@ -281,7 +281,7 @@ class Objective(Protocol):
 
     @property
     def uniform(self) -> int | None:
-        """Candidates of a step beside the batch's own targets; None: the whole catalogue."""
+        """Candidates of a step next to the batch's own targets; None: the whole catalogue."""
         ...
 
     def compute_loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
@@ -308,7 +308,7 @@ class SoftmaxObjective:
     log_scale: Tensor
     mask_seen: bool
     sampler: CandidateSampler | None
-    group: Group = ALONE
+    group: Group = SINGLE_PROCESS
 
     @property
     def uniform(self) -> int | None:
@@ -387,7 +387,7 @@ class ActionObjective:
 
     items: TrainedItems
     settings: TrainingSettings
-    group: Group = ALONE
+    group: Group = SINGLE_PROCESS
 
     @property
     def uniform(self) -> int | None:
@@ -440,9 +440,9 @@ def choose_objective(
     *,
     log_scale: Tensor,
     settings: TrainingSettings,
-    group: Group = ALONE,
+    group: Group = SINGLE_PROCESS,
 ) -> Objective:
-    """Return the objective that the settings ask for; ``auto`` samples above ``full_softmax_items`` items."""
+    """Return the objective that the settings request; ``auto`` samples above ``full_softmax_items`` items."""
     count = len(items.whitened)
     loss = choose_loss(settings, items=count)
     if loss == "dense_all_action":
@@ -461,10 +461,10 @@ def _compute_row_inputs(needed: Tensor, towers: Towers, items: TrainedItems, gro
 
 
 def _keep_one(rows: slice) -> slice:
-    """Return the rows, or the first one where there are none: a process without any must join in what the others do."""
+    """Return the rows, or the first one if there are none: a process without any must join in what the others do."""
     return rows if rows.stop > rows.start else slice(0, 1)
 
 
 def _find_places(rows: Tensor, among: Tensor | None) -> Tensor:
-    """Return where ``rows`` stand in the ascending ``among``; None: among all rows."""
+    """Return where ``rows`` are in the ascending ``among``; None: among all rows."""
     return rows if among is None else torch.searchsorted(among, rows)

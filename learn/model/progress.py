@@ -29,7 +29,7 @@ def with_progress(
         positions: Their real positions together.
         epoch: Its number, for the words.
         console: Where to show it; standard error by default.
-        line_seconds: Time between two lines where there is no terminal.
+        line_seconds: Time between two lines if there is no terminal.
     """
     console = Console(stderr=True) if console is None else console
     bar = Progress(

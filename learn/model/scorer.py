@@ -57,7 +57,7 @@ class TowerScorer:
         Args:
             towers: The trained towers; they are put into evaluation mode.
             item_inputs: (n, W) float32, on the towers' device.
-            item_vectors: (n, D) float32, beside them.
+            item_vectors: (n, D) float32, next to them.
             name: Name in the metrics.
         """
         scorer = cls.__new__(cls)

@@ -35,8 +35,8 @@ class TrainingSummary:
         chosen_epoch: The epoch whose weights were kept.
         validation_ndcg: NDCG@10 on validation of that epoch, history masked.
         reused: The towers of an earlier, identical training were taken.
-        parent: Version of the bundle that training started from; None where it started from random weights.
-        temperature: Softmax temperature of the chosen epoch; None where it is not learned.
+        parent: Version of the bundle that training started from; None if it started from random weights.
+        temperature: Softmax temperature of the chosen epoch; None if it is not learned.
     """
 
     folder: Path

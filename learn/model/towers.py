@@ -41,7 +41,7 @@ class Whitening(nn.Module):
     def fit(self, content: Tensor) -> None:
         """Fit on the training items' content vectors (n, c); whitened ones have unit length on average.
 
-        Unit length and not unit variance: the ID table beside them learns by steps of a fixed size, and against
+        Unit length and not unit variance: the ID table next to them learns by steps of a fixed size, and against
         longer vectors it took four times the epochs to less quality.
         """
         exact = content.double()
@@ -64,7 +64,7 @@ _LEVELS = 256
 
 
 class Dropout(nn.Module):
-    """``torch.nn.Dropout``, with eight masks drawn from one random number where there is no accelerator.
+    """``torch.nn.Dropout``, with eight masks drawn from one random number if there is no accelerator.
 
     Torch draws each element on its own and on one thread, which took a quarter of a training step (measured on
     two cores); here the rate is rounded to the nearest 256th.
@@ -166,7 +166,7 @@ class Block(nn.Module):
 
 
 class Towers(nn.Module):
-    """Both towers, and the channels beside them. The score of a user and an item is one inner product.
+    """Both towers, and the channels next to them. The score of a user and an item is one inner product.
 
     ``tower_*`` is what training shapes, unit vectors of width d; the rest is what is served, channels appended.
 
@@ -240,11 +240,11 @@ class Towers(nn.Module):
     @property
     def input_dimension(self) -> int:
         """Width W of what is read of an item."""
-        # Inputs and vectors are equally wide in every variant: in front of the frozen one stands the content itself.
+        # Inputs and vectors are equally wide in every variant: in front of the frozen one is the content itself.
         return self.dimension
 
     def compute_item_inputs(self, content: Tensor, ids: Tensor) -> Tensor:
-        """Return what is read of each item wherever it stands in a history.
+        """Return what is read of each item wherever it is in a history.
 
         Args:
             content: (n, c) float32 frozen content vectors.
@@ -330,7 +330,7 @@ class Towers(nn.Module):
             histories: (B, T, w) inputs of the items, oldest first, padded on the right; T at most ``max_history``.
 
         Returns:
-            (B, T, d); what stands at a padded position carries no meaning.
+            (B, T, d); what is at a padded position carries no meaning.
         """
         states = self._encode_sequences(histories)
         if not self.settings.recent_items:
@@ -380,6 +380,6 @@ class Towers(nn.Module):
 
 
 def _select_last(x: Tensor, lengths: Tensor) -> Tensor:
-    """Return (B, w): what stands at the last real position of (B, T, w)."""
+    """Return (B, w): what is at the last real position of (B, T, w)."""
     places = (lengths - 1).view(-1, 1, 1).expand(-1, 1, x.shape[-1])  # (B, 1, w)
     return x.gather(1, places).squeeze(1)

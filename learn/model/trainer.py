@@ -28,7 +28,7 @@ from learn.errors import TrainingError
 from learn.model.batches import Batch, TrainingWindows
 from learn.model.checkpoint import CHECKPOINT, TrainingState, hash_weights, load_state, save_state, save_towers
 from learn.model.devices import autocast, choose_device
-from learn.model.distributed import ALONE, Group
+from learn.model.distributed import SINGLE_PROCESS, Group
 from learn.model.losses import TrainedItems, batch_positions, choose_objective
 from learn.model.progress import with_progress
 from learn.model.scorer import TowerScorer, compute_id_rows
@@ -175,13 +175,13 @@ def train_towers(
     measure: Measure,
     tune: Tune | None = None,
     start: WarmStart | None = None,
-    group: Group = ALONE,
+    group: Group = SINGLE_PROCESS,
     say: Say = print,
 ) -> TrainingSummary:
     """Train both towers on the training part and keep the epoch that is best on validation.
 
     The same histories, content vectors, settings, seed and machine give the same weights, also when training
-    was killed and went on from its checkpoint.
+    was killed and continued from its checkpoint.
 
     Args:
         histories: The split data.
@@ -201,7 +201,7 @@ def train_towers(
         BundleError: The earlier weights are of towers of another shape.
         TrainingError: The loss stopped being a number, there is nothing to train on, or a process of the group is
             lost.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     parent = None if start is None else start.parent
     finished = group.broadcast(lambda: _read_finished(destination, parent=parent) if settings.training.reuse else None)
@@ -364,7 +364,7 @@ class _Trainer:
         return loss.item()
 
     def make_state(self, curve: list[EpochRecord], *, best: dict[str, Tensor] | None) -> TrainingState:
-        """Return what the next epoch goes on from; ``best`` None: this epoch's weights are the best."""
+        """Return what the next epoch continues from; ``best`` None: this epoch's weights are the best."""
         model = self._copy_weights()
         return TrainingState(curve, best if best is not None else model, model, self.optimizer.state_dict())
 
@@ -373,7 +373,7 @@ class _Trainer:
         return weights | {"log_scale": self.log_scale.detach().clone()}
 
     def save(self, state: TrainingState, destination: Path) -> None:
-        """Write what the next epoch goes on from."""
+        """Write what the next epoch continues from."""
         if self.group.rank == 0:
             save_state(state, destination)
 
@@ -404,7 +404,7 @@ class _Trainer:
         self.towers.load_state_dict(weights)
 
     def keep(self, state: TrainingState, *, measure: Measure, tune: Tune | None) -> None:
-        """Take the best epoch's weights, and choose how loud the channels speak beside them."""
+        """Take the best epoch's weights, and choose how loud the channels speak next to them."""
         self._put(state.best)
         self.validation_ndcg = find_best_epoch(state.curve).validation_ndcg
         if tune is None or not self.towers.channels:

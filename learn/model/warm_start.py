@@ -37,7 +37,7 @@ class WarmStart:
         towers: The earlier towers.
         weights_sha256: Hash of their weights file.
         id_rows: Row of the earlier ID table by item id, for the items that are the same in both data sets.
-        temperature: Softmax temperature that the earlier training had learned; None where it learned none.
+        temperature: Softmax temperature that the earlier training had learned; None if it learned none.
         same_shop: The earlier data set had the same items; another's are left behind, and there is more to learn.
     """
 

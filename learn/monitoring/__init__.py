@@ -1,6 +1,6 @@
 """Monitoring: drift, the reference profile, live feedback and the verdict.
 
-The public names stand in ``__init__.pyi`` beside this file. Each is imported when it is first used.
+The public names are in ``__init__.pyi`` next to this file. Each is imported when it is first used.
 """
 
 import lazy_loader

@@ -4,7 +4,7 @@ from .drift_tests import judge_columns
 from .embedding_map import OTHER, EmbeddingMap, map_embeddings
 from .feedback import Comparison, LiveFeedback, Rate, Rates
 from .profile import FOLDER, Profile, ProfileFacts, make_profile, read_profile
-from .requests import REQUEST_COLUMNS, KnownHistories, View, WatchedModel, find_places, rank_known
+from .requests import REQUEST_COLUMNS, KnownHistories, MonitoredModel, View, find_places, rank_known
 from .retraining import Retraining, Trained, retrain
 from .samples import ColumnSample, Window, build_history_window, build_table_window, draw_live_columns, find_positions
 from .summary import (
@@ -37,6 +37,7 @@ __all__ = [
     "KnownHistories",
     "LiveFeedback",
     "MonitorResult",
+    "MonitoredModel",
     "Part",
     "Profile",
     "ProfileFacts",
@@ -47,7 +48,6 @@ __all__ = [
     "Trained",
     "TrendPoint",
     "View",
-    "WatchedModel",
     "Window",
     "build_history_window",
     "build_table_window",

@@ -30,12 +30,12 @@ _LATER = frozenset({408, 425, 429})
 
 @dataclass(frozen=True)
 class Delivery:
-    """What became of the messages.
+    """The result of the messages.
 
     Attributes:
         sent: Messages that the receiver took, older ones among them.
         kept: Messages that wait on disk for the next run.
-        fault: Why they do; empty where none does.
+        fault: Why they do; empty if none does.
     """
 
     sent: int
@@ -44,14 +44,14 @@ class Delivery:
 
     @property
     def sentence(self) -> str:
-        """What became of them, in one line."""
+        """The result of them, in one line."""
         if self.kept:
             return f"Webhook: {self.sent} sent, {self.kept} kept for the next run. {self.fault}"
         return f"Webhook: {self.sent} sent." if self.sent else "Webhook: nothing to send."
 
 
 def find_webhook_address(settings: MonitoringSettings) -> str:
-    """Return the address from the environment or the settings; empty where nobody is to be told.
+    """Return the address from the environment or the settings; empty if nobody is to be told.
 
     Raises:
         SettingsError: It is no address of the web.
@@ -75,7 +75,7 @@ def deliver(
 ) -> Delivery:
     """Send what waits in the outbox, oldest first, and then this message.
 
-    The message lies in the outbox before the first attempt and leaves it when the receiver took it, so that it
+    The message is in the outbox before the first attempt and leaves it when the receiver took it, so that it
     outlives a killed run, too. Where the receiver cannot be reached no other message is tried; one that it
     refuses holds up no other.
 

@@ -17,7 +17,7 @@ from learn.evaluation import Rule
 from learn.model import RunInputs, TowerScorer, compute_id_rows
 from learn.monitoring.evidently import run_report
 from learn.monitoring.profile import make_profile, write_profile
-from learn.monitoring.requests import WatchedModel
+from learn.monitoring.requests import MonitoredModel
 from learn.monitoring.samples import (
     Window,
     build_history_window,
@@ -103,7 +103,7 @@ def run_drift(inputs: RunInputs, *, current: Path | None, scratch: Path, report:
 
 
 def write_run_profile(inputs: RunInputs, *, destination: Path) -> Path:
-    """Write the reference profile of the towers of a run, which later traffic is held against.
+    """Write the reference profile of the towers of a run, which later traffic is compared with.
 
     Args:
         inputs: The trained run.
@@ -113,18 +113,18 @@ def write_run_profile(inputs: RunInputs, *, destination: Path) -> Path:
         ``destination``.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
-    # The bundle's version is made of more than the towers; whoever reads the profile knows it by the weights.
+    # The bundle's version is made of more than the towers; anyone who reads the profile knows it by the weights.
     weights = inputs.require_training().weights_sha256
-    model = WatchedModel("", weights, inputs.read_items().drop("row"), inputs.open_scorer())
+    model = MonitoredModel("", weights, inputs.read_items().drop("row"), inputs.open_scorer())
     return write_profile(destination, make_profile(inputs.open_histories(), model, settings=inputs.settings))
 
 
 def build_training_window(
     histories: Histories, items: pl.DataFrame, scorer: TowerScorer, *, settings: Settings
 ) -> Window:
-    """Return the window the towers were trained on, with each user as they stood at its end."""
+    """Return the window the towers were trained on, with each user as they was at its end."""
     starts, stops = histories.offsets[:-1], histories.train_stops
     return _build_window("training window", histories, items, scorer, starts=starts, stops=stops, settings=settings)
 
@@ -132,7 +132,7 @@ def build_training_window(
 def build_newest_window(
     histories: Histories, items: pl.DataFrame, scorer: TowerScorer, *, settings: Settings
 ) -> Window:
-    """Return the test window of a split by date, or everybody's held-out items, with users as they stand now."""
+    """Return the test window of a split by date, or everybody's held-out items, with users as they are now."""
     test_from = histories.split.get("test_from")
     starts = (
         histories.train_stops

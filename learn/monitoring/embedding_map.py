@@ -38,7 +38,7 @@ class EmbeddingMap:
 
 
 def map_embeddings(profile: Profile, *, seed: int) -> EmbeddingMap | None:
-    """Map what a reference profile holds; None where it holds too few vectors for two directions.
+    """Map what a reference profile holds; None if it holds too few vectors for two directions.
 
     The items are those that the profile's requests are about, each once; rows are drawn by the seed.
     """
@@ -59,7 +59,7 @@ def map_embeddings(profile: Profile, *, seed: int) -> EmbeddingMap | None:
     if len(axes) < 2:
         return None
     two = axes[:2]
-    # A component's sign is arbitrary: the same data shall give the same map.
+    # A component's sign is arbitrary: the same data must give the same map.
     two *= np.sign(two[np.arange(2), np.abs(two).argmax(axis=1)])[:, None]
     places = (centred @ two.T).astype(np.float32)  # (n + m, 2)
     variance = np.square(sizes) / max(float(np.square(sizes).sum()), 1e-12)

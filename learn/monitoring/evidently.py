@@ -32,7 +32,7 @@ with warnings.catch_warnings():
     # Its web server's dependency injection, loaded along and never started here. Litestar's own warning class
     # cannot be named before the import that raises it.
     warnings.filterwarnings("ignore", message=r"(Call to deprecated function 'Dependency'|Use of deprecated class)")
-    # Pandas names its own plans for version 4 to whoever reads the options Evidently reads.
+    # Pandas names its own plans for version 4 to anyone who reads the options Evidently reads.
     warnings.filterwarnings("ignore", category=pd.errors.Pandas4Warning)
     from evidently import DataDefinition, Dataset, Report
     from evidently.core.metric_types import DataframeCalculation, DataframeMetric, MetricTestResult
@@ -91,7 +91,7 @@ def build_traces(sample: ColumnSample, *, reference_name: str, current_name: str
 def build_layout(sample: ColumnSample) -> dict[str, Any]:
     """The axes of a column's picture."""
     layout: dict[str, Any] = {
-        # Plotly's buttons stand upright in the margin, or they would lie over the legend.
+        # Plotly's buttons are upright in the margin, or they would be over the legend.
         "margin": {"l": 55, "r": 40, "t": 40, "b": 60},
         "modebar": {"orientation": "v"},
         "legend": {"orientation": "h", "x": 0, "y": 1.02, "yanchor": "bottom"},
@@ -270,7 +270,7 @@ def run_report(
         settings: Significance, floor and permutations.
         seed: Of the permutations.
         kind: The metric that tests and draws; others than the plain one add parts to the page.
-        fields: What such a metric needs to know beside.
+        fields: What such a metric needs to know next to.
 
     Returns:
         The verdict on each column, and the page: one HTML file that loads nothing.
@@ -395,7 +395,7 @@ def _finish_page(page: str, *, title: str) -> str:
 
 
 def _escape_script(page: str) -> str:
-    """Keep what stands in the data from ending the script that carries it: a category may be called ``</script>``.
+    """Keep what is in the data from ending the script that carries it: a category may be called ``</script>``.
 
     Evidently writes the data as plain JSON. The line ends around the closing tag cannot come from it: JSON has none.
     """

@@ -87,7 +87,7 @@ class Difference:
 
 
 def compute_rate(sums: Sums) -> Rate | None:
-    """Return the rate behind some sums; None where there are no lists."""
+    """Return the rate behind some sums; None if there are no lists."""
     if sums.n <= 0:
         return None
     mean = sums.x / sums.n
@@ -128,7 +128,7 @@ _DIGITS = 9
 
 @dataclass(frozen=True)
 class Rates:
-    """Live metrics of some lists at k, each None where no list says anything of it.
+    """Live metrics of some lists at k, each None if no list says anything of it.
 
     Attributes:
         name: A day in ISO 8601, or a model's version with its arm.
@@ -219,7 +219,7 @@ class LiveFeedback:
 
 
 def measure_feedback(read: TrafficRead, *, settings: MonitoringSettings) -> LiveFeedback | None:
-    """Measure what a traffic log holds of feedback; None where nobody chose anything.
+    """Measure what a traffic log holds of feedback; None if nobody chose anything.
 
     Memory is bounded by the answers with feedback and by the people, not by the log.
     """
@@ -295,7 +295,7 @@ def _sum_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
         .agg(
             pl.len().cast(pl.Float64).alias("n"),
             pl.col("recall").is_not_null().sum().cast(pl.Float64).alias("chosen_lists"),
-            # The streaming engine adds in any order, and the same log shall give the same page.
+            # The streaming engine adds in any order, and the same log must give the same page.
             *(pl.col(name).sum().round(_DIGITS) for name in METRICS),
         )
         .collect(engine="streaming")
@@ -415,7 +415,7 @@ def _compare_metric(rates: Sequence[Rates], metric: str) -> Difference:
 
 
 def _count_named_people(people: pl.DataFrame) -> int:
-    # A request without a user is drawn anew every time, so that it counts no person.
+    # A request without a user is drawn again every time, so that it counts no person.
     return people.filter(~pl.col("person").str.starts_with("?"))["person"].n_unique()
 
 

@@ -27,9 +27,9 @@ from learn.data import Histories, compute_median, detect_timestamp_scale, iterat
 from learn.errors import DriftError
 from learn.monitoring.requests import (
     DESCRIBED,
+    MonitoredModel,
     Sizes,
     View,
-    WatchedModel,
     find_places,
     read_history_runs,
     simulate_requests,
@@ -37,7 +37,7 @@ from learn.monitoring.requests import (
 from learn.storage import atomic_files
 
 FOLDER = "profile"
-"""Its name in the bundle, or beside it."""
+"""Its name in the bundle, or next to it."""
 
 FORMAT = 1
 _FACTS, _REQUESTS, _ITEMS, _CATALOGUE, _POPULARITY = (
@@ -66,7 +66,7 @@ class ProfileFacts(BaseModel):
     """Interactions of the training data, all windows."""
 
     until: float | None
-    """Timestamp of the newest of them, in the table's unit; None where timestamps are only an order."""
+    """Timestamp of the newest of them, in the table's unit; None if timestamps are only an order."""
 
     k: int
     """Places of the lists in it."""
@@ -74,7 +74,7 @@ class ProfileFacts(BaseModel):
 
 @dataclass(frozen=True)
 class Profile:
-    """What traffic is held against.
+    """What traffic is compared with.
 
     Attributes:
         facts: What it says of itself.
@@ -89,7 +89,7 @@ class Profile:
     popularity: pl.DataFrame
 
 
-def make_profile(histories: Histories, model: WatchedModel, *, settings: Settings) -> Profile:
+def make_profile(histories: Histories, model: MonitoredModel, *, settings: Settings) -> Profile:
     """Make the profile of a model out of what it was trained on.
 
     Args:
@@ -122,10 +122,10 @@ def make_profile(histories: Histories, model: WatchedModel, *, settings: Setting
 
 
 def write_profile(folder: Path, profile: Profile) -> Path:
-    """Write a profile; it stands complete in ``folder`` or not at all, and the same profile gives the same bytes.
+    """Write a profile; it is complete in ``folder`` or not at all, and the same profile gives the same bytes.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     with atomic_files(folder, names=_FILES) as stage:
         profile.view.requests.write_parquet(stage / _REQUESTS)
@@ -144,7 +144,7 @@ def read_profile(folder: Path, *, weights_sha256: str | None = None) -> Profile:
     """Read a profile.
 
     Args:
-        folder: Where it lies.
+        folder: Where it is.
         weights_sha256: Of the model it must belong to; None: of any.
 
     Raises:

@@ -32,7 +32,7 @@ REQUEST_COLUMNS: dict[str, pl.DataType | type[pl.DataType]] = {
     "scores": pl.List(pl.Float64),
 }
 """One request: items of the history, those of them that the model does not know, who answered (``towers``, or why
-popularity did), the item that stands for the traffic (null where there is none), and the list with its scores (null
+popularity did), the item that stands for the traffic (null if there is none), and the list with its scores (null
 where the list says nothing of the model: popularity's, filtered, or of another model)."""
 
 DESCRIBED = ("title", "description", "category", "brand", "price")
@@ -86,7 +86,7 @@ class View:
 
 
 @dataclass(frozen=True)
-class WatchedModel:
+class MonitoredModel:
     """The model whose traffic is watched, as its bundle has it.
 
     Attributes:
@@ -148,7 +148,7 @@ def sample_user_vectors(known: KnownHistories, scorer: TowerScorer, *, rows: int
     return found
 
 
-def sample_item_vectors(item_ids: pl.Series, model: WatchedModel, *, rows: int, seed: int) -> NDArray[np.float32]:
+def sample_item_vectors(item_ids: pl.Series, model: MonitoredModel, *, rows: int, seed: int) -> NDArray[np.float32]:
     """Return (m, d) vectors of at most ``rows`` of these items, as often as they occur; unknown ones are left out."""
     places = find_places(item_ids, model.items)
     known = places[places >= 0]
@@ -158,7 +158,7 @@ def sample_item_vectors(item_ids: pl.Series, model: WatchedModel, *, rows: int, 
 
 
 def find_places(item_ids: pl.Series, items: pl.DataFrame) -> NDArray[np.int64]:
-    """Return the row in ``items`` of each id, -1 where there is none or the id is null."""
+    """Return the row in ``items`` of each id, -1 if there is none or the id is null."""
     numbers = items.select("item_id").with_row_index("place")
     asked = pl.DataFrame({"item_id": item_ids.cast(pl.String)})
     found = asked.join(numbers, on="item_id", how="left", maintain_order="left")["place"]
@@ -171,9 +171,9 @@ class UserRuns:
 
     Attributes:
         places: (N,) int64 row of the item in the model's catalogue, -1 for one it does not hold.
-        item_ids: (N,) ids beside them.
+        item_ids: (N,) ids next to them.
         starts: (U,) int64 first position of each user.
-        windows: (U,) int64 first position in the window looked at; the stop where there is none.
+        windows: (U,) int64 first position in the window looked at; the stop if there is none.
         stops: (U,) int64 one past the last position.
         whole: Whether the runs begin with each user's first interaction.
     """
@@ -198,7 +198,7 @@ def read_history_runs(histories: Histories) -> UserRuns:
     )
 
 
-def read_table_runs(interactions: pl.DataFrame, model: WatchedModel, *, since: float | None) -> UserRuns:
+def read_table_runs(interactions: pl.DataFrame, model: MonitoredModel, *, since: float | None) -> UserRuns:
     """Return a table's interactions by user.
 
     Args:
@@ -227,7 +227,7 @@ def read_table_runs(interactions: pl.DataFrame, model: WatchedModel, *, since: f
 
 
 def simulate_requests(
-    name: str, runs: UserRuns, model: WatchedModel, *, items: pl.DataFrame, sizes: Sizes, seed: int
+    name: str, runs: UserRuns, model: MonitoredModel, *, items: pl.DataFrame, sizes: Sizes, seed: int
 ) -> View:
     """Make the requests that the service would have had, with the model's answers.
 
@@ -281,7 +281,7 @@ def _collect_known_before(runs: UserRuns, starts: NDArray[np.int64], stops: NDAr
 
 
 def _build_requests(
-    asked: pl.Series, totals: NDArray[np.int64], known: KnownHistories, model: WatchedModel, *, k: int
+    asked: pl.Series, totals: NDArray[np.int64], known: KnownHistories, model: MonitoredModel, *, k: int
 ) -> pl.DataFrame:
     lengths = known.stops - known.starts
     lists, scores = rank_known(known, model.scorer, k=k)
@@ -307,7 +307,7 @@ SHOWN = pl.col("arm") != "shadow"
 """Answers that somebody saw."""
 
 
-def sample_logged_requests(name: str, read: TrafficRead, model: WatchedModel, *, sizes: Sizes, seed: int) -> View:
+def sample_logged_requests(name: str, read: TrafficRead, model: MonitoredModel, *, sizes: Sizes, seed: int) -> View:
     """Draw requests from a traffic log: at most one of each user, every user as likely as any other.
 
     Histories are taken as they were logged. Lists and scores count where this model's towers answered without filters.
@@ -351,11 +351,11 @@ def _sample_answers(read: TrafficRead, *, rows: int, seed: int) -> pl.DataFrame:
         .join(order.lazy(), on=["unit", "answer"], how="semi")
         .collect(engine="streaming")
     )
-    # The streaming engine keeps no order, and the same log shall give the same page.
+    # The streaming engine keeps no order, and the same log must give the same page.
     return drawn.unique("unit", keep="first").sort("unit", "answer").drop("unit", "answer")
 
 
-def _build_logged_requests(drawn: pl.DataFrame, known: pl.DataFrame, model: WatchedModel, *, k: int) -> pl.DataFrame:
+def _build_logged_requests(drawn: pl.DataFrame, known: pl.DataFrame, model: MonitoredModel, *, k: int) -> pl.DataFrame:
     newest = known.group_by("row").agg(pl.col("history").last().alias("item_id"))
     of_model = pl.col("fallback").is_null() & ~pl.col("filtered") & (pl.col("model_version") == model.version)
     listed = of_model & (pl.col("items").list.len() >= k)

@@ -32,13 +32,13 @@ class RetrainState(BaseModel):
     """Retrainings that failed one after the other; one that runs elsewhere counts until its model is there."""
 
     last_failed: datetime | None = None
-    """When the last of them did, or was asked for, in UTC."""
+    """When the last of them did, or was requested, in UTC."""
 
     asked: bool = False
     """Whether the last of them runs elsewhere, so that nobody here will see its end."""
 
     running_since: datetime | None = None
-    """When one was started that has not ended; it has died where nobody holds the lock."""
+    """When one was started that has not ended; it has died if nobody holds the lock."""
 
     def record_failure(self, moment: datetime, *, asked: bool = False) -> RetrainState:
         """Return the state after one more failure, or one more training whose end will not be seen."""
@@ -51,8 +51,8 @@ class Trained:
 
     Attributes:
         run_id: Of the run; empty where it did not even begin.
-        succeeded: Whether it came to its end; None where it was asked for elsewhere, and nobody here will see its end.
-        said: What came of it, in a sentence.
+        succeeded: Whether it came to its end; None if it was requested elsewhere, and nobody here will see its end.
+        said: The result of it, in a sentence.
     """
 
     run_id: str
@@ -62,7 +62,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Retraining:
-    """What became of a wish for retraining.
+    """The result of a wish for retraining.
 
     Attributes:
         action: What was done.
@@ -97,13 +97,13 @@ def retrain(
     Args:
         folder: Of the lock and of the state; all that may retrain one model share it.
         settings: The back-off.
-        known: Says which model was already made of the same data and settings; empty where there is none.
+        known: Says which model was already made of the same data and settings; empty if there is none.
         train: Trains; asked at most once.
         now: The clock.
 
     Raises:
         TrainingError: The state cannot be read.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -125,7 +125,7 @@ def _retrain_exclusively(
 ) -> Retraining:
     state = read_state(path)
     if state.running_since is not None:
-        # The lock is ours, so whoever started it is gone: killed, or the machine went down.
+        # The lock is ours, so anyone who started it is gone: killed, or the machine went down.
         state = state.record_failure(state.running_since)
         write_state(path, state)
     reason = known()
@@ -150,7 +150,7 @@ def _retrain_exclusively(
 
 
 def read_state(path: Path) -> RetrainState:
-    """Read the state; an empty one where nothing was ever started.
+    """Read the state; an empty one if nothing was ever started.
 
     Raises:
         TrainingError: The file is no state.

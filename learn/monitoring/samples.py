@@ -87,7 +87,7 @@ def build_history_window(
         starts: First position of each user's slice in the flat arrays, ``(users,)``.
         stops: One past the last position, ``(users,)``; equal to the start where a user has nothing here.
         item_indices: Flat histories, ``(n,)``.
-        timestamps: Times beside them, ``(n,)``; None where they are only an order.
+        timestamps: Times next to them, ``(n,)``; None if they are only an order.
         items: One row an item.
         item_vectors: ``(items, d)``.
         user_vectors: ``(m, d)``, one row per active user.
@@ -105,7 +105,7 @@ def build_history_window(
 
 
 def find_positions(moment: float, *, offsets: NDArray[np.int64], timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
-    """First position of each user's history at or after ``moment``, ``(users,)``; the end where there is none."""
+    """First position of each user's history at or after ``moment``, ``(users,)``; the end if there is none."""
     positions: NDArray[np.int64] = offsets[:-1] + count_before(offsets, timestamps, moment)  # (users,)
     return positions
 
@@ -143,7 +143,7 @@ def build_table_window(
 NO_CATEGORY = "(none)"
 
 _LEVELS = re.compile(r"\s*[>|;]\s*|,(?! )")
-"""What divides a category path; a comma and a blank stand inside one name ("Sports, Outdoors")."""
+"""What divides a category path; a comma and a blank are inside one name ("Sports, Outdoors")."""
 
 _COMMONEST_SHARE = 0.9
 _NEVER_SEEN = 0.5
@@ -167,7 +167,7 @@ def measure_surprise(reference: Sequence[str], current: Sequence[str]) -> tuple[
     """How unlike the reference's spelling each text is: mean surprise in bits of its character triples.
 
     Garbled text keeps its length but not its spelling. The triples are counted in the reference's distinct texts, and
-    each text is scored by the others alone: a text is never odd beside itself, so that counting it in would make every
+    each text is scored by the others alone: a text is never odd next to itself, so that counting it in would make every
     new text look like drift.
 
     Returns:
@@ -225,7 +225,7 @@ class ColumnSample:
         kind: What it describes.
         reference: The reference window's rows.
         current: The current window's rows.
-        absent: Why there is nothing to compare; empty where there is.
+        absent: Why there is nothing to compare; empty if there is.
     """
 
     name: str
@@ -318,7 +318,7 @@ def _sample_popularity(
 
 
 def _find_places(reference: pl.DataFrame, current: pl.DataFrame) -> NDArray[np.int64] | None:
-    """Row in ``reference`` of each item of ``current``, ``(items,)``, -1 for a new one; None where unknown."""
+    """Row in ``reference`` of each item of ``current``, ``(items,)``, -1 for a new one; None if unknown."""
     if "item_id" in reference.columns and "item_id" in current.columns:
         numbers = reference.select("item_id").with_row_index("place")
         joined = current.select("item_id").join(numbers, on="item_id", how="left", maintain_order="left")
@@ -390,7 +390,7 @@ def build_vector_column(
 
 
 def draw_live_columns(profile: Profile, live: View, *, seed: int) -> tuple[ColumnSample, ...]:
-    """Lay the two sides beside each other, column by column.
+    """Lay the two sides next to each other, column by column.
 
     Raises:
         DriftError: Vectors of the two sides have different widths, or are not finite.

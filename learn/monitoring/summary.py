@@ -55,11 +55,11 @@ class ColumnDrift:
         name: The column.
         kind: What it describes.
         status: ``tested``, or why it was not.
-        method: The test, empty where none was run.
+        method: The test, empty if none was run.
         effect: From 0 (alike) to 1: Hellinger distance less what chance makes, or of lists the change of coverage or
-            concentration; None where not tested.
-        p_value: Of the permutation test; None where not tested.
-        p_adjusted: After Holm's correction over the report; None where not tested.
+            concentration; None if not tested.
+        p_value: Of the permutation test; None if not tested.
+        p_adjusted: After Holm's correction over the report; None if not tested.
         drifted: Significant after correction, and the effect reaches the floor.
         reason: Why it was not tested; empty where it was.
         reference_rows: Rows compared of the reference window.
@@ -88,7 +88,7 @@ class DriftSummary:
         drifted_share: Share of the tested columns that have.
         columns: Every column, also those that could not be tested, and why.
         reference_name: The window the towers were trained on.
-        current_name: The window held against it.
+        current_name: The window compared with it.
         reference_rows: All interactions of the reference window.
         current_rows: All interactions of the current window.
         report: The page, one HTML file.

@@ -1,6 +1,6 @@
 """The verdict: the findings against rules that can be set, with a reason for every level.
 
-``ok`` and ``watch`` leave everything as it is. ``retrain`` asks for a new model, ``alarm`` for a person: something
+``ok`` and ``watch`` leave everything as it is. ``retrain`` requests a new model, ``alarm`` for a person: something
 looks broken, and a model trained on it would learn the break.
 """
 
@@ -33,7 +33,7 @@ class Traffic:
         name: What people call it.
         kind: A service's log, or a table of interactions.
         model_version: Whose traffic.
-        first: When it begins; None where there is none, or no clock.
+        first: When it begins; None if there is none, or no clock.
         last: When it ends.
         requests: Answers in the log, or interactions in the window.
         compared: Requests drawn for the comparison, one a user.
@@ -63,7 +63,7 @@ class Findings:
     Attributes:
         traffic: What was looked at.
         columns: Every column compared with the reference profile.
-        feedback: What people made of the answers; None where there is no feedback.
+        feedback: What people made of the answers; None if there is no feedback.
     """
 
     traffic: Traffic
@@ -80,7 +80,7 @@ class Reason:
         rule: Its name.
         said: In a sentence.
         value: What was found.
-        limit: The setting that it passed, where there is one.
+        limit: The setting that it passed, if there is one.
     """
 
     level: Level
@@ -246,7 +246,7 @@ def format_verdict(watched: MonitorResult, *, run_id: str, whole: bool = True) -
 
 
 def notify(watched: MonitorResult, *, run_id: str, settings: Settings) -> Delivery:
-    """Send the verdict to the webhook, where there is one and the verdict is grave enough, and what waited before.
+    """Send the verdict to the webhook, if there is one and the verdict is grave enough, and what waited before.
 
     Raises:
         SettingsError: The webhook's address is none.

@@ -17,9 +17,9 @@ from learn.monitoring.feedback import measure_feedback
 from learn.monitoring.monitor_report import run_monitor_report
 from learn.monitoring.profile import Profile
 from learn.monitoring.requests import (
+    MonitoredModel,
     Sizes,
     View,
-    WatchedModel,
     read_table_runs,
     sample_logged_requests,
     simulate_requests,
@@ -72,7 +72,7 @@ def choose_source(traffic: str, table: str) -> Path:
 
 
 def parse_window_begin(since: str, *, days: int) -> str:
-    """Return the begin of the window: as said, or so many days before now, in UTC; empty where nothing was said.
+    """Return the begin of the window: as said, or so many days before now, in UTC; empty if nothing was said.
 
     Raises:
         SettingsError: Both were said, or the days are negative.
@@ -88,7 +88,7 @@ def read_source(
     """Read a traffic log, or a data folder with a table of interactions; which of them it is, its files tell.
 
     Args:
-        folder: Where it lies.
+        folder: Where it is.
         destination: Folder for what is made of it.
         settings: How tables are read.
         since: Begin of the window, a date or a timestamp; empty: all of a log, and of a table what came after training.
@@ -127,7 +127,7 @@ REPORT, VERDICT = "monitor.html", "verdict.json"
 def monitor(
     read: TrafficRead | TableRead,
     profile: Profile,
-    model: WatchedModel,
+    model: MonitoredModel,
     *,
     run_id: str,
     reports: Path,
@@ -135,7 +135,7 @@ def monitor(
 ) -> MonitorResult:
     """Compare traffic with the profile, judge it, and write the report and the verdict.
 
-    Time, memory and the page are bounded by the settings' sample sizes, but for reading the log itself.
+    Time, memory and the page are bounded by the settings' sample sizes, except for reading the log itself.
 
     Args:
         read: What :func:`learn.monitoring.watch.read_source` gave.
@@ -147,7 +147,7 @@ def monitor(
 
     Raises:
         DriftError: The sides cannot be compared.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     findings, view = (
         _examine_log(read, model, settings)
@@ -167,7 +167,7 @@ def monitor(
     return watched
 
 
-def _examine_log(read: TrafficRead, model: WatchedModel, settings: Settings) -> tuple[Findings, View | None]:
+def _examine_log(read: TrafficRead, model: MonitoredModel, settings: Settings) -> tuple[Findings, View | None]:
     view = None
     if read.answer_rows:
         view = sample_logged_requests(
@@ -190,7 +190,7 @@ def _examine_log(read: TrafficRead, model: WatchedModel, settings: Settings) -> 
 
 
 def _examine_table(
-    read: TableRead, profile: Profile, model: WatchedModel, settings: Settings
+    read: TableRead, profile: Profile, model: MonitoredModel, settings: Settings
 ) -> tuple[Findings, View | None]:
     since = read.since if read.since is not None else _find_training_end(profile, read.scale)
     # Nothing was quarantined here: rows that say too little are left out, and of an item told twice the first counts.
@@ -232,7 +232,7 @@ def _examine_table(
 
 
 def _find_training_end(profile: Profile, scale: TimestampScale) -> float | None:
-    """Begin of the window where nobody said one: right after the training data, if its clock is the table's."""
+    """Begin of the window if nobody said one: right after the training data, if its clock is the table's."""
     until = profile.facts.until
     if until is None:
         return None

@@ -1,6 +1,6 @@
-"""The registry: bundles, the store they lie in, aliases, promotion and lineage.
+"""The registry: bundles, the store they are in, aliases, promotion and lineage.
 
-The public names stand in ``__init__.pyi`` beside this file. Each is imported when it is first used.
+The public names are in ``__init__.pyi`` next to this file. Each is imported when it is first used.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Which stored model is the champion and which the challenger: one small file beside BentoML's store.
+"""Which stored model is the champion and which the challenger: one small file next to BentoML's store.
 
 BentoML's store knows tags and ``latest``, no aliases. The file is replaced as a whole, so a reader never sees half of
 it; only :mod:`learn.registry.promotion` writes it.
@@ -27,7 +27,7 @@ class _Part(BaseModel):
 
 
 class Challenger(_Part):
-    """A model that stands beside the champion."""
+    """A model that is next to the champion."""
 
     version: Version
     """Of the bundle."""
@@ -64,7 +64,7 @@ class Change(_Part):
     """The version that has it now."""
 
     reason: str
-    """Why, in the words of whoever did it."""
+    """Why, in the words of anyone who did it."""
 
     share: float | None = None
     """Of a challenger."""
@@ -77,13 +77,13 @@ class ModelAliases(_Part):
     """The aliases of one model name."""
 
     champion: Version | None = None
-    """Version that is served; None where nobody has promoted any."""
+    """Version that is served; None if nobody has promoted any."""
 
     earlier_champions: tuple[Version, ...] = ()
     """What a rollback goes back to, the newest last."""
 
     challenger: Challenger | None = None
-    """What stands beside it."""
+    """What is next to it."""
 
     history: tuple[Change, ...] = ()
     """Every change, the oldest first."""
@@ -103,12 +103,12 @@ class AliasFile(_Part):
 
 
 def find_aliases_path() -> Path:
-    """Return where the file lies: ``learn/aliases.json`` in BentoML's home."""
+    """Return where the file is: ``learn/aliases.json`` in BentoML's home."""
     return Path(BentoMLContainer.bentoml_home.get()) / "learn" / "aliases.json"
 
 
 def read_alias_file(path: Path) -> AliasFile:
-    """Read the whole file; an empty one where there is none.
+    """Read the whole file; an empty one if there is none.
 
     Raises:
         ServingError: It is damaged, or of another version of LEARN.
@@ -127,7 +127,7 @@ def read_alias_file(path: Path) -> AliasFile:
 
 
 def read_aliases(name: str, *, path: Path | None = None) -> ModelAliases:
-    """Read the aliases of one model name; empty ones where nobody has promoted anything.
+    """Read the aliases of one model name; empty ones if nobody has promoted anything.
 
     Raises:
         ServingError: As :func:`read_alias_file` raises it.

@@ -6,7 +6,7 @@
     item_vectors.arrow  (n, d) float32, what user vectors are compared with
     item_inputs.arrow   (n, w) float32, what the user tower reads of each item; absent where it equals the vectors
     ann.usearch         the graph of the approximate search, for large catalogues alone
-    profile/            the reference profile that live traffic is compared with; absent where none was made
+    profile/            the reference profile that live traffic is compared with; absent if none was made
     checksums.json      sha256 of every other file
 
 Shape legend: n items, w width of the towers' inputs, d width of the vectors served.
@@ -75,7 +75,7 @@ _REQUIRED = frozenset({MANIFEST, WEIGHTS, SHAPE, ITEMS, VECTORS})
 _ITEM_COLUMNS = ("item_id", "title", "training_interactions", "recent_interactions")
 _VERSION_CHARACTERS = 16
 _OPTIONAL = frozenset({INPUTS, INDEX})
-# What the gate says depends on the model it was held against, and threads build the index in an order of chance: the
+# What the gate says depends on the model it was compared with, and threads build the index in random order: the
 # same model has another of each every time.
 _NOT_IN_VERSION = frozenset({"created", "run_id", "decision", "ann_recall_at_10"})
 _PROFILE_FILE = re.compile(rf"{PROFILE}/[a-z_]+\.(parquet|json)")
@@ -97,7 +97,7 @@ class GateDecision(BaseModel):
     """One sentence for each rule, the failed ones first."""
 
     champion: str | None = None
-    """Version of the model that it was held against."""
+    """Version of the model that it was compared with."""
 
     failed: tuple[str, ...] = ()
     """Names of the rules that failed."""
@@ -137,10 +137,10 @@ class Manifest(BaseModel):
     measured by what they have seen."""
 
     temperature: float | None = None
-    """Softmax temperature that training ended with, where it was learned: a later training goes on from there."""
+    """Softmax temperature that training ended with, where it was learned: a later training continues from there."""
 
     ann_recall_at_10: float | None = None
-    """Share of the exact 10 best that the approximate search finds, where there is one; no part of the version."""
+    """Share of the exact 10 best that the approximate search finds, if there is one; no part of the version."""
 
     created: str = ""
     """When, in ISO 8601; no part of the bundle's version."""
@@ -160,7 +160,7 @@ class Bundle:
     """A bundle that was read and found whole.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it is.
         version: 16 hexadecimal digits; the same model from the same data and settings has the same version.
         manifest: Where it comes from.
         items: The catalogue in item-index order.
@@ -199,7 +199,7 @@ def write_bundle(
     queries: NDArray[np.float32] | None = None,
     profile: Path | None = None,
 ) -> Path:
-    """Write a bundle; it stands complete at ``destination`` or not at all. The same input gives the same bytes.
+    """Write a bundle; it is complete at ``destination`` or not at all. The same input gives the same bytes.
 
     Args:
         destination: Folder of the bundle; an older bundle there is replaced.
@@ -216,8 +216,8 @@ def write_bundle(
         ``destination``.
 
     Raises:
-        BundleError: The parts do not fit together, or something else than a bundle stands at ``destination``.
-        StorageError: The disk is full or closed.
+        BundleError: The parts do not fit together, or something else than a bundle is at ``destination``.
+        StorageError: The disk is full or not writable.
     """
     _check_parts(towers, items, item_inputs, item_vectors, where=destination)
     if destination.exists() and not _is_replaceable(destination):
@@ -284,7 +284,7 @@ def record_decision(folder: Path, decision: GateDecision) -> None:
 
     Raises:
         BundleError: It is no bundle.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     manifest, checksums = _read_object(folder / MANIFEST), _read_object(folder / CHECKSUMS)
     with explain_storage_faults(folder):
@@ -405,7 +405,7 @@ def _is_replaceable(folder: Path) -> bool:
 
 def _compute_version(checksums: dict[str, str], manifest: dict[str, JsonValue]) -> str:
     # The manifest as it was written, not as it is understood: later code adds settings, and the model stays the same.
-    # The time and the run stand aside, because a repeated run makes the same model.
+    # The time and the run are aside, because a repeated run makes the same model.
     contents = {
         "files": {
             name: digest

@@ -96,7 +96,7 @@ def show(name: str, version: str, as_json: bool) -> None:
 @_by
 @click.pass_obj
 def promote_model(name: str, version: str, alias: str, share: float | None, shadow: bool, reason: str, by: str) -> None:
-    """Make a model the champion, which is served, or put it beside the champion as its challenger.
+    """Make a model the champion, which is served, or put it next to the champion as its challenger.
 
     A running service takes it within seconds, without a restart.
     """

@@ -23,7 +23,7 @@ from learn.registry.bundle import Bundle, read_bundle
 from learn.registry.store import find_stored, read_newest_stored
 from learn.registry.summary import ProductionBundle, StartBundle
 
-# Shops mend titles, but not half of them: below that, equal ids are an accident of two data sets that count from 0.
+# Shops fix titles, but not half of them: below that, equal ids are an accident of two data sets that count from 0.
 _SAME_TITLES = 0.5
 
 
@@ -47,7 +47,7 @@ def explain_other_content(bundle: Bundle, settings: ContentSettings) -> str:
     """Say how its content vectors differ from those that these settings give; empty where they do not.
 
     Raises:
-        EncoderError: The encoder of the settings cannot be had.
+        EncoderError: The encoder of the settings cannot be obtained.
     """
     prompt = ItemPrompt(settings)
     source = resolve_settings_encoder(settings)
@@ -107,7 +107,7 @@ def check_start(folder: Path, *, settings: Settings) -> StartBundle:
     Raises:
         BundleError: It is no bundle, it is damaged, its towers have another shape, or its content vectors come from
             another encoder.
-        EncoderError: The encoder of the settings cannot be had.
+        EncoderError: The encoder of the settings cannot be obtained.
     """
     bundle = read_bundle(folder)
     refuse_other_towers(_build_warm_start(bundle, rows={}, same_shop=True), settings.towers)
@@ -186,7 +186,7 @@ class Caveat:
     """What speaks against the figures of a model in production.
 
     Attributes:
-        said: In a sentence; empty where nothing does.
+        said: In a sentence; empty if nothing does.
         standing: Whether its figures on test are a fair measure.
     """
 
@@ -199,17 +199,17 @@ def check_production(folder: Path, *, settings: Settings) -> ProductionBundle:
 
     Raises:
         BundleError: It is no bundle, it is damaged, or its towers read content vectors of another encoder.
-        EncoderError: The encoder of the settings cannot be had.
+        EncoderError: The encoder of the settings cannot be obtained.
     """
     return _check_bundle(read_bundle(folder), settings)
 
 
 def find_newest_production(settings: Settings) -> ProductionBundle | None:
-    """Return the bundle last stored under the served model's name; None where the store has none of that name.
+    """Return the bundle last stored under the served model's name; None if the store has none of that name.
 
     Raises:
         BundleError: As :func:`check_production` raises it.
-        EncoderError: The encoder of the settings cannot be had.
+        EncoderError: The encoder of the settings cannot be obtained.
     """
     newest = read_newest_stored(settings.serving.model_name)
     return None if newest is None else _check_bundle(newest, settings)
@@ -220,7 +220,7 @@ def find_champion_bundle(version: str, settings: Settings) -> ProductionBundle:
 
     Raises:
         BundleError: The store has lost it, or as :func:`check_production` raises it.
-        EncoderError: The encoder of the settings cannot be had.
+        EncoderError: The encoder of the settings cannot be obtained.
     """
     return _check_bundle(read_bundle(find_stored(settings.serving.model_name, version).folder), settings)
 

@@ -45,8 +45,8 @@ class Lineage(BaseModel):
         model: Name in the store.
         version: Of the bundle.
         alias: The one it has.
-        challenger: How it stands beside the champion, where it does.
-        fault: What is wrong with it; empty where nothing is. The rest is empty where the manifest cannot be read.
+        challenger: How it is next to the champion, where it does.
+        fault: What is wrong with it; empty if nothing is. The rest is empty where the manifest cannot be read.
         stored: When it was put into the store.
         created: When the run made it, in ISO 8601.
         run_id: The run.
@@ -86,7 +86,7 @@ class Lineage(BaseModel):
     changes: tuple[Change, ...] = ()
 
     def find_metric(self, name: str) -> Metric | None:
-        """Return one of the figures; None where the manifest has it not."""
+        """Return one of the figures; None if the manifest has it not."""
         return next((metric for metric in self.metrics if metric.name == name), None)
 
 

@@ -33,7 +33,7 @@ class ChampionMovedError(ServingError):
 
 
 def describe_author() -> str:
-    """Return who makes a change by hand: ``user@host``."""
+    """Return who makes a change manually: ``user@host``."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container's user need not have a name
@@ -53,12 +53,12 @@ def promote(name: str, version: str, *, reason: str, by: str) -> Change | None:
         by: Who, as :func:`describe_author` says it, or a flow's run.
 
     Returns:
-        What was recorded; None where it is the champion already.
+        What was recorded; None if it is the champion already.
 
     Raises:
         BundleError: The store does not hold it, or it is damaged.
         ServingError: The aliases cannot be read, or another process holds them.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     return _set_champion(name, version, reason=reason, by=by, over=lambda _: True)
 
@@ -69,7 +69,7 @@ def promote_over(name: str, version: str, *, champion: str | None, reason: str, 
     Args:
         name: Of the model in the store.
         version: Of the bundle, or the beginning of it that no other has.
-        champion: Version that the model was held against; None: there was no champion.
+        champion: Version that the model was compared with; None: there was no champion.
         reason: Why.
         by: Who.
 
@@ -80,7 +80,7 @@ def promote_over(name: str, version: str, *, champion: str | None, reason: str, 
         ChampionMovedError: Somebody else is the champion by now.
         BundleError: As :func:`promote` raises it.
         ServingError: As :func:`promote` raises it.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     return _set_champion(name, version, reason=reason, by=by, over=lambda now: now == champion)
 
@@ -107,9 +107,10 @@ def _set_champion(
 
 
 def promote_challenger(name: str, version: str, *, share: float, shadow: bool, reason: str, by: str) -> Change | None:
-    """Put a stored model beside the champion; one that stood there leaves.
+    """Put a stored model next to the champion; one that was there leaves.
 
-    The same challenger with another share or mode goes on with its experiment: who had it keeps it as the share grows.
+    The same challenger with another share or mode continues with its experiment: who had it keeps it as the share
+    grows.
 
     Args:
         name: Of the model in the store.
@@ -120,12 +121,12 @@ def promote_challenger(name: str, version: str, *, share: float, shadow: bool, r
         by: Who.
 
     Returns:
-        What was recorded; None where nothing changes.
+        What was recorded; None if nothing changes.
 
     Raises:
         BundleError: As :func:`promote` raises it.
         ServingError: There is no champion, or it is this model; or as :func:`promote` raises it.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     model = _verify(find_stored(name, version))
 
@@ -152,7 +153,7 @@ def roll_back(name: str, *, reason: str, by: str) -> Change:
     Raises:
         BundleError: The earlier champion is gone from the store, or damaged.
         ServingError: There was none; or as :func:`promote` raises it.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
 
     def change(now: ModelAliases) -> ModelAliases:
@@ -180,7 +181,7 @@ def withdraw(name: str, *, reason: str, by: str) -> Change:
 
     Raises:
         ServingError: There is none; or as :func:`promote` raises it.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
 
     def change(now: ModelAliases) -> ModelAliases:
@@ -266,12 +267,12 @@ def _read_clock() -> datetime:
 def promote_run(
     tag: str, decision: Decision, *, rule: Literal["never", "if-better", "always"], champion: Champion, by: str
 ) -> Promotion:
-    """Make the model of a run the champion, where that was asked for and the gate allows it.
+    """Make the model of a run the champion, where that was requested and the gate allows it.
 
     Args:
         tag: Of the model in the store, ``name:version``.
         decision: The gate's.
-        rule: ``if-better`` promotes only what the gate found fit, over the very champion that it was held against;
+        rule: ``if-better`` promotes only what the gate found fit, over the very champion that it was compared with;
             ``always`` promotes in any case, and the failed rules go into the history.
         champion: As it was found before the training.
         by: The run.
@@ -279,7 +280,7 @@ def promote_run(
     Raises:
         BundleError: The stored model is gone or damaged.
         ServingError: The aliases cannot be read, or another process holds them.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     name, _, version = tag.partition(":")
 

@@ -1,6 +1,6 @@
 """Repeat a stored model's training from its manifest, to see whether the same weights come out.
 
-Nothing of an earlier run is used. Texts are encoded, towers trained and the service built anew in stores of their own,
+Nothing of an earlier run is used. Texts are encoded, towers trained and the service built again in stores of their own,
 so the workspace and the registry do not change.
 """
 
@@ -27,7 +27,7 @@ _TRAIN = (sys.executable, "-m", "learn", "train")
 
 @dataclass(frozen=True)
 class Repetition:
-    """What came of repeating a training.
+    """The result of repeating a training.
 
     Attributes:
         version: Of the stored bundle.
@@ -68,10 +68,10 @@ def reproduce(name: str, wanted: str, *, data: Path, root: Path, scratch: Path) 
     Raises:
         BundleError: There is no such model, it is damaged, its parent is gone from the store, or its encoder is
             another by now.
-        EncoderError: Its encoder cannot be had.
-        VersionError: Its data version cannot be had.
+        EncoderError: Its encoder cannot be obtained.
+        VersionError: Its data version cannot be obtained.
         TrainingError: The repetition did not come to its end.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     bundle = read_bundle(find_stored(name, wanted).folder)
     manifest = bundle.manifest

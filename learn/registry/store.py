@@ -31,9 +31,9 @@ class StoredModel:
     Attributes:
         name: Of the model.
         version: Of the bundle.
-        folder: Where it lies.
+        folder: Where it is.
         stored: When it was put there.
-        manifest: Where it comes from; None where it cannot be read.
+        manifest: Where it comes from; None if it cannot be read.
         fault: Why it cannot be read; empty where it can.
     """
 
@@ -51,7 +51,7 @@ class StoredModel:
 
 
 def store_bundle(bundle: Path, *, name: str) -> str:
-    """Put a bundle into BentoML's model store; a bundle that stands there already is not copied again.
+    """Put a bundle into BentoML's model store; a bundle that is there already is not copied again.
 
     Args:
         bundle: Folder of the bundle.
@@ -62,7 +62,7 @@ def store_bundle(bundle: Path, *, name: str) -> str:
 
     Raises:
         BundleError: The bundle is damaged.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     configure_process()
     checked = read_bundle(bundle)
@@ -100,7 +100,7 @@ def load_stored(tag: str) -> Bundle:
 
 
 def read_newest_stored(name: str) -> Bundle | None:
-    """Read the bundle that was stored last under a name; None where the store has none of that name.
+    """Read the bundle that was stored last under a name; None if the store has none of that name.
 
     Raises:
         BundleError: It is damaged.
@@ -134,7 +134,7 @@ def find_stored(name: str, wanted: str) -> StoredModel:
     Args:
         name: Of the model in the store.
         wanted: ``champion``, ``challenger``, ``latest``, a version, or the beginning of one that no other has; the
-            model's name may stand before it, as in a tag.
+            model's name may be before it, as in a tag.
 
     Raises:
         BundleError: There is none, or more than one; the message names what comes near.

@@ -53,7 +53,7 @@ class StartBundle:
     """A bundle that was found fit to start a training from.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it is.
         version: Of the bundle: the parent of what is trained from it.
     """
 
@@ -66,7 +66,7 @@ class ProductionBundle:
     """A bundle that can be asked about the items of a run.
 
     Attributes:
-        folder: Where it lies.
+        folder: Where it is.
         version: Of the bundle.
     """
 
@@ -76,11 +76,11 @@ class ProductionBundle:
 
 @dataclass(frozen=True)
 class Champion:
-    """The model that a run's towers are held against.
+    """The model that a run's towers are compared with.
 
     Attributes:
-        version: Of its bundle; None where nobody has promoted any.
-        bundle: Where it lies; None where it cannot be compared with, or is not wanted to be.
+        version: Of its bundle; None if nobody has promoted any.
+        bundle: Where it is; None if it cannot be compared with, or is not wanted to be.
         fault: Why not, in a sentence; empty where it can.
     """
 
@@ -90,7 +90,7 @@ class Champion:
 
     @property
     def opponent(self) -> str | None:
-        """Version of the champion, where the towers are held against it."""
+        """Version of the champion, where the towers are compared with it."""
         return None if self.bundle is None else self.version
 
 

@@ -92,7 +92,7 @@ def show_drift(
         summary: What the step found.
         settings: The floor of an effect.
         trend: Drift of the last runs, this one last; not shown for one alone.
-        places: Where items and users lie; None: they are not shown.
+        places: Where items and users are; None: they are not shown.
     """
     card.append(Markdown("# Drift"))
     card.append(Markdown(summary.sentence))
@@ -114,7 +114,7 @@ def write_index(result: RunResult, page: Path, *, settings: Settings) -> Path:
     """Write the page that shows a run at a glance and links its reports; it needs no network.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     tables = (result.validation.items, result.validation.interactions)
     floor = settings.drift.min_effect

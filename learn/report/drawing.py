@@ -29,7 +29,7 @@ def empty_figure(height: float, *, narrow: bool) -> Figure:
 
 
 def open_panels(*, height: float, columns: int, narrow: bool) -> tuple[Figure, list[Axes]]:
-    """Return a figure and its panels: beside each other, or one below the other where it is narrow."""
+    """Return a figure and its panels: next to each other, or one below the other where it is narrow."""
     rows, columns = (columns, 1) if narrow else (1, columns)
     figure = empty_figure(height * rows, narrow=narrow)
     return figure, [figure.add_subplot(rows, columns, place + 1) for place in range(rows * columns)]
@@ -86,7 +86,7 @@ def leave_room(axis: Axes, highest: float) -> None:
 
 def set_title(figure: Figure, title: str, *, narrow: bool) -> None:
     """Give a figure its title, wrapped to its width."""
-    # A number keeps its percent sign. A folder's name may stand in the title, and a dollar sign there is no formula.
+    # A number keeps its percent sign. A folder's name may be in the title, and a dollar sign there is no formula.
     kept = title.replace(" %", "\N{NO-BREAK SPACE}%")
     wrapped = textwrap.fill(kept, _NARROW_CHARACTERS if narrow else _WIDE_CHARACTERS)
     figure.suptitle(wrapped, x=0.01, ha="left", fontsize=9, color=INK, parse_math=False)

@@ -68,7 +68,7 @@ def draw_differences(
         figure = drawing.empty_figure(0.8, narrow=narrow)
         drawing.set_title(figure, "No other model stands beside the towers.", narrow=narrow)
         return figure
-    # Beside a difference to popularity, one between two days' models would be too small to see.
+    # Next to a difference to popularity, one between two days' models would be too small to see.
     groups = [[model for model in others if (model == PRODUCTION) is alone] for alone in (True, False)]
     groups = [group for group in groups if group]
     heights = [_ROWS_BESIDE + len(group) for group in groups]
@@ -95,7 +95,7 @@ def draw_slices(
 ) -> Figure:
     """Draw Recall@10 in each slice that holds an example.
 
-    The towers, the model in production where there is one, the ``best`` other models, and popularity: it is what a
+    The towers, the model in production if there is one, the ``best`` other models, and popularity: it is what a
     user without a history is served.
     """
     found = {name: each for name, each in metrics["slices"][part].items() if each["count"]}
@@ -202,7 +202,7 @@ def _draw_differences(axis: Axes, found: dict[str, dict[str, float]]) -> None:
     low = min(0.0, *(gap["low"] for gap in found.values()))
     high = max(0.0, *(gap["high"] for gap in found.values()))
     span = high - low or _LEAST_SPAN
-    # The number stands on the right; in these panels it has two digits more than elsewhere.
+    # The number is on the right; in these panels it has two digits more than elsewhere.
     axis.set_xlim(low - 0.05 * span, high + 0.35 * span)
     axis.xaxis.set_major_locator(MaxNLocator(nbins=4, steps=[1, 2, 5, 10]))
 

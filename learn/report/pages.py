@@ -18,10 +18,10 @@ from learn.storage import write_atomic
 
 
 def write_page(template: str, page: Path, **values: Any) -> Path:
-    """Fill a template of this package and write it, whole or not at all.
+    """Fill a template of this package and write it, completely or not at all.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     environment = Environment(
         loader=PackageLoader("learn.report"),
@@ -56,7 +56,7 @@ def write_evaluation_page(metrics: dict[str, Any], page: Path, *, run_id: str, s
         split: What the examples are.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     return write_page(
         "evaluation.html.jinja",

@@ -42,7 +42,7 @@ class AgainstProduction:
 
     @classmethod
     def from_metrics(cls, metrics: dict[str, Any]) -> AgainstProduction | None:
-        """Read it out of what ``metrics.json`` holds; None where no model in production was evaluated."""
+        """Read it out of what ``metrics.json`` holds; None if no model in production was evaluated."""
         record = metrics["production"]
         if record is None:
             return None
@@ -87,7 +87,7 @@ class RunResult:
     promotion: Promotion
 
     def to_artifacts(self) -> dict[str, Any]:
-        """Return the run's result as plain values, so that whoever reads it needs no code of ours."""
+        """Return the run's result as plain values, so that anyone who reads it needs no code of ours."""
         bundle = _to_plain(self.release)
         return {
             "data_version": _to_plain(self.version),
@@ -105,10 +105,10 @@ class RunResult:
         return {**_to_plain(self.decision), "promotion": _to_plain(self.promotion)}
 
     def write_decision(self, path: Path) -> None:
-        """Write :meth:`to_decision_record` as JSON, whole or not at all.
+        """Write :meth:`to_decision_record` as JSON, completely or not at all.
 
         Raises:
-            StorageError: The disk is full or closed.
+            StorageError: The disk is full or not writable.
         """
         with atomic_files(path.parent, names=(path.name,)) as stage:
             text = json.dumps(self.to_decision_record(), indent=1)

@@ -1,4 +1,4 @@
-from .answers import ServedList, build_answer, build_query, recommend_alone
+from .answers import ServedList, build_answer, build_query, recommend_one
 from .deployment import ServedModel
 from .filters import Filters
 from .package import build_bento
@@ -19,7 +19,7 @@ __all__ = [
     "build_bento",
     "build_query",
     "check_parity",
-    "recommend_alone",
+    "recommend_one",
     "release_run",
     "run_service",
     "write_tower_bundle",

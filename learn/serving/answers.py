@@ -1,4 +1,4 @@
-"""From a checked request to its answer, beside the lists themselves; every refusal names the field."""
+"""From a checked request to its answer, next to the lists themselves; every refusal names the field."""
 
 from __future__ import annotations
 
@@ -45,7 +45,7 @@ def check_list(request: ListRequest, limits: ServingSettings, *, at: Place = ())
     Args:
         request: The request.
         limits: The limits.
-        at: Where it stands in the body.
+        at: Where it is in the body.
 
     Raises:
         ValidationError: One is over its limit; the error names the field, as for any other mistake.
@@ -93,7 +93,7 @@ def name_refusals(*, at: Place = ()) -> Iterator[None]:
     """Turn refusals into answers of the 4xx kind that name the field.
 
     Raises:
-        ValidationError: Something cannot be asked for so.
+        ValidationError: Something cannot be requested so.
         CannotReadTextError: A text would have to be read, and the encoder is not here.
     """
     try:
@@ -160,7 +160,7 @@ def answer_item_changes(recommender: Recommender, *, changed: int, unknown: Sequ
 
 
 def build_query(request: RecommendRequest) -> Query:
-    """Return what a recommender is asked for."""
+    """Return what a recommender is requested."""
     return Query(request.sort_history(), request.k, request.exclude_seen, request.to_filters())
 
 
@@ -179,7 +179,7 @@ class ServedList:
     seconds: float
 
 
-def recommend_alone(served: ServedModel[Recommender], request: RecommendRequest) -> ServedList:
+def recommend_one(served: ServedModel[Recommender], request: RecommendRequest) -> ServedList:
     """Have a model answer one request.
 
     Raises:

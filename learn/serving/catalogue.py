@@ -1,4 +1,4 @@
-"""The catalogue of a service at one moment: the bundle's items and the changes at run time, with columns to filter
+"""The catalogue of a service at the same time: the bundle's items and the changes at run time, with columns to filter
 by.
 
 A catalogue never changes. A change makes a new one, which shares everything that stayed, so an answer in progress goes
@@ -42,7 +42,7 @@ class AnyOf:
 
 @dataclass(frozen=True)
 class Between:
-    """Items whose number lies in a range, both ends included; ``None`` leaves an end open."""
+    """Items whose number is in a range, both ends included; ``None`` leaves an end open."""
 
     minimum: float | None = None
     maximum: float | None = None
@@ -75,7 +75,7 @@ class LabelColumn:
         """Return (n,) bool: which items fulfil a condition; those that hold nothing never do.
 
         Raises:
-            UnfitConditionError: The condition asks for another kind of value.
+            UnfitConditionError: The condition requests another kind of value.
         """
         if isinstance(condition, Between):
             raise UnfitConditionError("it holds no numbers, so it has no range: give a list of values")
@@ -93,7 +93,7 @@ class LabelColumn:
         return cell is None or _detect_kind(cell) == self.kind
 
     def replace_cells(self, cells: Mapping[int, Cell], *, count: int) -> LabelColumn:
-        """Return the column of ``count`` items with some cells set anew; new items hold nothing."""
+        """Return the column of ``count`` items with some cells set again; new items hold nothing."""
         codes = _extend(self.codes, count, _NOTHING)
         keys, codes_of = dict(self.keys), dict(self.codes_of)
         for row, cell in cells.items():
@@ -123,7 +123,7 @@ class NumberColumn:
         """Return (n,) bool: which items fulfil a condition; those that hold nothing never do.
 
         Raises:
-            UnfitConditionError: The condition asks for texts or flags.
+            UnfitConditionError: The condition requests texts or flags.
         """
         if isinstance(condition, AnyOf):
             if any(type(value) not in (int, float) for value in condition.values):
@@ -138,7 +138,7 @@ class NumberColumn:
         return cell is None or _detect_kind(cell) == "number"
 
     def replace_cells(self, cells: Mapping[int, Cell], *, count: int) -> NumberColumn:
-        """Return the column of ``count`` items with some cells set anew; new items hold nothing."""
+        """Return the column of ``count`` items with some cells set again; new items hold nothing."""
         numbers = _extend(self.numbers, count, np.nan)
         for row, cell in cells.items():
             numbers[row] = cell if self.takes(cell) and cell is not None else np.nan
@@ -158,7 +158,7 @@ def read_columns(items: pl.DataFrame, *, without: Collection[str]) -> dict[str, 
 
 
 def make_column(cell: Cell, *, count: int) -> Column | None:
-    """Return a column of ``count`` items that hold nothing, of the kind of a cell; None where it is prose."""
+    """Return a column of ``count`` items that hold nothing, of the kind of a cell; None if it is prose."""
     kind = _detect_kind(cell)
     if kind == "number":
         return NumberColumn(np.full(count, np.nan))
@@ -244,7 +244,7 @@ _NO_FILTER = frozenset({"item_id", "title"})
 
 @dataclass(frozen=True)
 class ItemChange:
-    """What became of one item.
+    """The result of one item.
 
     Attributes:
         item_id: The item.
@@ -261,7 +261,7 @@ class ItemChange:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The items at one moment, in rows: the bundle's first, then those with vectors of their own.
+    """The items at the same time, in rows: the bundle's first, then those with vectors of their own.
 
     Attributes:
         ids: Item ids by row.

@@ -1,10 +1,10 @@
-"""The models a service answers with: the champion, swapped while it serves, and the challenger beside it.
+"""The models a service answers with: the champion, swapped while it serves, and the challenger next to it.
 
-A thread follows the file of aliases. A new model is checked, built and warmed up beside the old one; then one reference
-is exchanged. A request keeps the model that it got until it is answered, so no request sees two models and none waits.
-The old model is freed with its last request; until then memory holds both.
+A thread follows the file of aliases. A new model is checked, built and warmed up next to the old one; then one
+reference is exchanged. A request keeps the model that it got until it is answered, so no request sees two models and
+none waits. The old model is freed with its last request; until then memory holds both.
 
-The model packed with the bento is served where nobody has promoted another. The shadow queue answers requests a second
+The model packed with the bento is served if nobody has promoted another. The shadow queue answers requests a second
 time, off the request's path, and drops work rather than wait.
 """
 
@@ -147,7 +147,7 @@ class ServedModel(Generic[Model]):
         recommender: What was built from the bundle.
         version: Of the bundle.
         arm: Its part: champion, challenger, or challenger in the shadow.
-        challenger_share: Share of the users who get the challenger while this model serves; None where none is shown.
+        challenger_share: Share of the users who get the challenger while this model serves; None if none is shown.
     """
 
     recommender: Model
@@ -158,7 +158,7 @@ class ServedModel(Generic[Model]):
 
 @dataclass(frozen=True)
 class _ServedPair(Generic[Model]):
-    """What serves at one moment; it is exchanged as a whole."""
+    """What serves at the same time; it is exchanged as a whole."""
 
     champion: ServedModel[Model]
     challenger: ServedModel[Model] | None = None
@@ -189,7 +189,7 @@ class Deployment(Generic[Model]):
     Args:
         build: Makes of a bundle what answers; it is called in a thread of its own, then warmed up.
         model_name: Name of the model in BentoML's store.
-        packed: Reads the bundle that is served where nobody has promoted any.
+        packed: Reads the bundle that is served if nobody has promoted any.
         settings: Which model to serve, and how often to look.
 
     Attributes:
@@ -272,7 +272,7 @@ class Deployment(Generic[Model]):
             self._follow(aliases)
 
     def close(self) -> None:
-        """Stop watching, and end the shadow's work; the models go on answering."""
+        """Stop watching, and end the shadow's work; the models continue answering."""
         self._stop.set()
         if self._watcher.is_alive():
             self._watcher.join()

@@ -22,7 +22,7 @@ def main() -> None:
     parent, *command = sys.argv[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        # It may have ended before the signal was asked for.
+        # It may have ended before the signal was requested.
         if os.getppid() != int(parent):
             sys.exit(f"process {parent} has ended, and {command[0]} is not started")
     os.execv(command[0], command)  # noqa: S606 - no shell, and words that the starting process chose

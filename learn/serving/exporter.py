@@ -83,7 +83,7 @@ class Users:
 
         Raises:
             DataError: There is no such thing, or it cannot be read.
-            StorageError: The disk is full or closed.
+            StorageError: The disk is full or not writable.
         """
         if (path / "histories.json").is_file():
             histories = Histories.open(path)
@@ -154,7 +154,7 @@ class ExportSummary:
 def export(
     bundle: Bundle, users: Path, destination: Path, *, k: int = 10, console: Console | None = None
 ) -> ExportSummary:
-    """Write vectors and lists of all users; all files stand at their places in the end, or none does.
+    """Write vectors and lists of all users; all files are at their places in the end, or none does.
 
     Memory holds the bundle, a million interactions and a few thousand users, whatever their number.
 
@@ -167,7 +167,7 @@ def export(
 
     Raises:
         DataError: The users cannot be read, or the destination is a file.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     taken = next((path for path in (destination, *destination.parents) if path.exists() and not path.is_dir()), None)
     if taken is not None:

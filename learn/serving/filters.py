@@ -18,7 +18,7 @@ from learn.errors import RequestError
 from learn.retrieval import Candidates, Hits, Ranked
 from learn.serving.catalogue import Catalogue, Condition, LabelColumn, UnfitConditionError
 
-# A pool holds what could stand in the list: wide enough to choose from, and not so wide that k = 1,000 takes seconds.
+# A pool holds what could be in the list: wide enough to choose from, and not so wide that k = 1,000 takes seconds.
 _SMALLEST_POOL, _POOL_TIMES, _POOL_MORE = 100, 5, 400
 _GROWTH = 4
 
@@ -60,14 +60,14 @@ def select_within_caps(ranked: Ranked, k: int, caps: Sequence[Cap]) -> Hits:
 def diversify(hits: Hits, vectors: NDArray[np.float32], *, k: int, diversity: float) -> Hits:
     """Choose k of a pool by maximal marginal relevance (Carbonell and Goldstein, SIGIR 1998).
 
-    Each place goes to the largest ``(1 - diversity) * relevance - diversity * likeness``: relevance is the score scaled
-    to 0..1 within the pool, likeness the largest cosine to what stands in the list already.
+    Each place goes to the largest ``(1 - diversity) * relevance - diversity * similarity``: relevance is the score
+    scaled to 0..1 within the pool, similarity the largest cosine to what is in the list already.
 
     Args:
         hits: The pool, best first.
         vectors: (p, d) float32 vectors of its items, in its order.
         k: Items wanted.
-        diversity: 0 keeps the order, 1 looks at likeness alone behind the first item.
+        diversity: 0 keeps the order, 1 looks at similarity alone behind the first item.
     """
     count = min(k, len(hits.rows))
     if count == 0:

@@ -81,7 +81,7 @@ class TextEncoder:
             source, arithmetic = self._check_source()
             from learn.content import load_encoder
 
-            # The other core goes on answering.
+            # The other core continues answering.
             self._loaded = load_encoder(self._settings, source=source, threads=_ONE_CORE, arithmetic=arithmetic)
         return self._loaded
 
@@ -147,11 +147,11 @@ class ItemStore:
     """The changed items of one service. Not for several threads at once.
 
     Args:
-        folder: Where the file lies; made where it is missing.
+        folder: Where the file is; made where it is missing.
 
     Raises:
         StoreError: The file there is damaged, or another version of LEARN wrote it.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -210,7 +210,7 @@ class ItemStore:
 
         Raises:
             StoreError: The file is damaged.
-            StorageError: The disk is full or closed.
+            StorageError: The disk is full or not writable.
         """
         with self._explain_faults(), self._begin_transaction() as connection:
             connection.executemany(
@@ -325,7 +325,7 @@ class LiveItems:
             RequestError: A column cannot be set so, or an item has no text to read.
             EncoderError: The bundle's encoder is not on this machine.
             StoreError: The file of the items is damaged.
-            StorageError: The disk is full or closed.
+            StorageError: The disk is full or not writable.
         """
         with self._changing:
             named = [patch.item_id for patch in patches]
@@ -340,7 +340,7 @@ class LiveItems:
 
         Raises:
             StoreError: The file of the items is damaged.
-            StorageError: The disk is full or closed.
+            StorageError: The disk is full or not writable.
         """
         with self._changing:
             self._take_up([ItemPatch(item_id, None) for item_id in item_ids])

@@ -222,7 +222,7 @@ class KeyGuard:
         environment: Where settings and keys stand.
 
     Raises:
-        SettingsError: A setting or a key is wrong, or keys are asked for and there is none.
+        SettingsError: A setting or a key is wrong, or keys are requested and there is none.
     """
 
     def __init__(self, app: App, environment: Mapping[str, str] = os.environ) -> None:

@@ -85,7 +85,7 @@ class ServiceMetrics:
         return generate_latest(self._registry).decode()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each count, as the library asks for them."""
+        """Yield each count, as the library requests them."""
         arms = (self._deployment.champion, self._deployment.challenger)
         served = [each for each in arms if each is not None]
         yield _build_labelled("learn_lists", "Lists answered with, by the model's part.", "arm", self._lists)

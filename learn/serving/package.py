@@ -1,4 +1,4 @@
-"""Build the bento: the installed package, by the recipe ``bentofile.yaml`` beside this file."""
+"""Build the bento: the installed package, by the recipe ``bentofile.yaml`` next to this file."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ def serve_command(tag: str) -> str:
 def build_bento(*, model_tag: str) -> str:
     """Build a bento of the service and one stored model, and put it into BentoML's store.
 
-    The code packed is the package that runs, not whatever lies in the working directory.
+    The code packed is the package that runs, not whatever is in the working directory.
 
     Args:
         model_tag: Tag of the model in BentoML's store; its name becomes the bento's.
@@ -43,7 +43,7 @@ def build_bento(*, model_tag: str) -> str:
 
     Raises:
         ServingError: The recipe is damaged, or BentoML cannot build.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     recipe = _build_recipe(_RECIPE, model_tag=model_tag)
     configure_process()

@@ -52,7 +52,7 @@ def run_service(
 ) -> Iterator[str]:
     """Serve a bento's own model until the block ends, or the thread that is in it: no kill leaves a service behind.
 
-    What the environment says to services is not for this one: it keeps nothing, follows no alias and asks for no key.
+    What the environment says to services is not for this one: it keeps nothing, follows no alias and requests no key.
 
     Args:
         bento_tag: Tag of the bento in BentoML's store.
@@ -67,7 +67,7 @@ def run_service(
         ServingError: The service ended or did not become ready in time; the message holds the end of its log.
     """
     configure_process()
-    port = _free_port()
+    port = _find_free_port()
     address = f"http://{_HOST}:{port}"
     # Served from an empty folder, so that only the bento's own code can answer.
     with open_working_folder(Path(tempfile.gettempdir()), prefix="learn-serve-") as scratch:
@@ -131,7 +131,7 @@ def _stop(process: subprocess.Popen[bytes]) -> None:
             continue
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.socket() as probe:
         probe.bind((_HOST, 0))
         return int(probe.getsockname()[1])
@@ -162,12 +162,12 @@ class Difference:
 
 @dataclass(frozen=True)
 class ParityResult:
-    """How many users' lists were compared, and what came of it.
+    """How many users' lists were compared, and the result of it.
 
     Attributes:
         users: Lists compared.
         identical: The same items in the same order.
-        tied: The same but for items with the same offline score (within ``TIE``) in another order.
+        tied: The same except for items with the same offline score (within ``TIE``) in another order.
         different: All others.
         examples: The first of the different ones.
     """

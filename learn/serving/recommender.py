@@ -62,7 +62,7 @@ _MOST_USERS, _SCORE_BYTES = 256, 64 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class RecommendedItem:
-    """One place of a list; as it is here it stands in the service's answers and on its OpenAPI page."""
+    """One place of a list; as it is here it is in the service's answers and on its OpenAPI page."""
 
     __pydantic_config__ = ConfigDict(use_attribute_docstrings=True)
 
@@ -82,7 +82,7 @@ class RecommendedItem:
 
 @dataclass(frozen=True)
 class Query:
-    """A list that is asked for.
+    """A list that is requested.
 
     Attributes:
         history: Item ids, oldest first; unknown ids are named in the answer and otherwise ignored.
@@ -105,7 +105,7 @@ class Recommendation:
         items: Best first.
         unknown_items: Ids of the history that the catalogue does not hold, each once, in the history's order.
         fallback: Why the list is popularity instead of the user tower's; ``None`` where it is the tower's.
-        user_vector: (D,) float32 that the items were ranked by; None where the user tower was not asked.
+        user_vector: (D,) float32 that the items were ranked by; None if the user tower was not asked.
     """
 
     items: tuple[RecommendedItem, ...]
@@ -158,7 +158,7 @@ class Recommender:
         """Recommend items to many users; each gets the list that it would get alone.
 
         Returns:
-            For each of them the answer, or what is wrong with the filters asked for.
+            For each of them the answer, or what is wrong with the filters requested.
         """
         catalogue = self._catalogue
         at_once = int(np.clip(_SCORE_BYTES // (4 * len(catalogue.vectors)), 1, _MOST_USERS))
@@ -192,7 +192,7 @@ class Recommender:
         return self._find_alike(self._catalogue, vector, k=k, filters=filters, excluded=_NOBODY)
 
     def encode_user(self, history: Sequence[str]) -> tuple[Vector | None, tuple[str, ...]]:
-        """Return the user vector (D,) after a history, None where no item of it is known, and the unknown ids."""
+        """Return the user vector (D,) after a history, None if no item of it is known, and the unknown ids."""
         catalogue = self._catalogue
         rows, unknown = _find_known(catalogue, history)
         return (self._encode_users(catalogue, [rows])[0] if len(rows) else None), unknown

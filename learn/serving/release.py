@@ -57,7 +57,7 @@ def measure_footprint(bundle: Bundle, *, histories: Sequence[Sequence[str]], k: 
 
     Args:
         bundle: The bundle.
-        histories: Item ids of some users, oldest first; each is asked for a few times, and the fastest counts, since
+        histories: Item ids of some users, oldest first; each is asked a few times, and the fastest counts, since
             a busy machine says nothing of the model.
         k: Items wanted of each.
     """
@@ -116,7 +116,7 @@ def release_run(
 
     Args:
         rules: What the other rooms say of the towers; the budgets of a bundle and parity are added to them.
-        champion: Version of the model that they were held against.
+        champion: Version of the model that they were compared with.
         profile: Folder of the reference profile, which the bundle takes along.
 
     Returns:
@@ -183,7 +183,7 @@ def release_towers(
     Raises:
         BundleError: The bundle cannot be written or does not read back.
         ServingError: The service does not start, or answers otherwise than the offline ranking.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     bundle = write_tower_bundle(
         scorer, histories=histories, items=items, manifest=manifest, destination=destination, seed=seed, profile=profile
@@ -248,7 +248,7 @@ def _judge_parity(release: ReleaseSummary) -> Rule:
 
 
 def select_packed_columns(items: pl.DataFrame, *, prompt: ItemPrompt) -> pl.DataFrame:
-    """Return the items' columns, of long texts what the encoder reads: a changed item can be read anew from it."""
+    """Return the items' columns, of long texts what the encoder reads: a changed item can be read again from it."""
     prose = [series.name for series in items if series.name not in ("item_id", "title") and is_prose(series)]
     return items.drop(name for name in prose if name not in prompt.fields).with_columns(
         prompt.shorten(items[name]) for name in prose if name in prompt.fields

@@ -38,7 +38,7 @@ _ANSWERED: JsonDict = {
 }
 
 
-class Asked(BaseModel):
+class Request(BaseModel):
     """A body, or a part of one: an unknown field is a mistake."""
 
     model_config = ConfigDict(extra="forbid", title="request", use_attribute_docstrings=True, validate_by_name=False)
@@ -50,7 +50,7 @@ class Answered(BaseModel):
     model_config = ConfigDict(use_attribute_docstrings=True, protected_namespaces=())
 
 
-class NumberRange(Asked):
+class NumberRange(Request):
     """A range of numbers, both ends included; an end that is left out is open."""
 
     minimum: Annotated[Number | None, Field(alias="min", examples=[5])] = None
@@ -72,7 +72,7 @@ Values = Annotated[list[Switch | Number | Text], Field(min_length=1, max_length=
 ColumnName = Annotated[Text, Field(min_length=1, max_length=100)]
 
 
-class ItemSelection(Asked):
+class ItemSelection(Request):
     """Some items of the catalogue."""
 
     item_ids: Annotated[list[ItemId] | None, Field(max_length=_MOST_VALUES, examples=[["item_3"]])] = None
@@ -96,7 +96,7 @@ class ItemSelection(Asked):
         )
 
 
-class CapPerValue(Asked):
+class CapPerValue(Request):
     """A bound on the items of one value."""
 
     column: Annotated[ColumnName, Field(examples=["brand"])]
@@ -106,7 +106,7 @@ class CapPerValue(Asked):
     """Items of one value that may stand in the list."""
 
 
-class ListRequest(Asked):
+class ListRequest(Request):
     """How long a list is wanted, and of which items."""
 
     k: Annotated[Count, Field(ge=1, examples=[10])] = 10
@@ -172,7 +172,7 @@ class RecommendRequest(ListRequest):
         return [self.history[place] for place in np.argsort(self.timestamps, kind="stable")]
 
 
-class RecommendBatchRequest(Asked):
+class RecommendBatchRequest(Request):
     """Several requests at once."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"requests": [_ASKED]}})
@@ -263,7 +263,7 @@ LongText = Annotated[Text, Field(max_length=_LONGEST_TEXT)]
 CellValue = Switch | Number | LongText | Annotated[list[LongText], Field(max_length=_MOST_ENTRIES)] | None
 
 
-class EmbedUserRequest(Asked):
+class EmbedUserRequest(Request):
     """Whose vectors are wanted."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"histories": [["item_17", "item_42"]]}})
@@ -272,7 +272,7 @@ class EmbedUserRequest(Asked):
     """One history a user, oldest item first; at most `serving.max_batch`."""
 
 
-class EmbedItemsRequest(Asked):
+class EmbedItemsRequest(Request):
     """Which items' vectors are wanted."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"item_ids": ["item_17", "item_42"]}})
@@ -300,7 +300,7 @@ class VectorsResponse(Answered):
     """Ids that the catalogue does not hold, each once."""
 
 
-class NewItem(Asked):
+class NewItem(Request):
     """An item to add or to change."""
 
     item_id: Annotated[NewItemId, Field(examples=["item_900"])]
@@ -313,7 +313,7 @@ class NewItem(Asked):
     """Its columns by name; of an item that is known, those not named stay as they are, and null empties one."""
 
 
-class UpsertItemsRequest(Asked):
+class UpsertItemsRequest(Request):
     """Items to add or to change."""
 
     model_config = ConfigDict(
@@ -330,7 +330,7 @@ class UpsertItemsRequest(Asked):
     """At most `serving.max_batch`."""
 
 
-class DeleteItemsRequest(Asked):
+class DeleteItemsRequest(Request):
     """Items to take out of the catalogue."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"item_ids": ["item_900"]}})
@@ -359,7 +359,7 @@ class ItemsResponse(Answered):
     """Version of the bundle that serves."""
 
 
-class FeedbackRequest(Asked):
+class FeedbackRequest(Request):
     """What a person did with one item of an answer."""
 
     model_config = ConfigDict(

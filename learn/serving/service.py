@@ -45,7 +45,7 @@ from learn.serving.answers import (
     check_length,
     check_list,
     name_refusals,
-    recommend_alone,
+    recommend_one,
 )
 from learn.serving.deployment import Deployment, ServedModel, load_packed, read_packed_settings
 from learn.serving.live_items import ItemPatch, ItemStore, LiveItems
@@ -188,7 +188,7 @@ class UserTower:
 
     @call_at_shutdown
     def close(self) -> None:
-        """Finish what goes on beside the requests; all of them have been answered by now."""
+        """Finish what continues next to the requests; all of them have been answered by now."""
         self._warm = False
         self._deployment.close()
         self._sink.close()
@@ -196,7 +196,7 @@ class UserTower:
 
     @property
     def _recommender(self) -> Recommender:
-        """The model for whoever does not say who they are; one request takes it once."""
+        """The model for anyone who does not say who they are; one request takes it once."""
         return self._deployment.choose_model(None).recommender
 
     def _build_recommender(self, bundle: Bundle) -> Recommender:
@@ -283,7 +283,7 @@ class UserTower:
         self._sink.write_feedback(build_feedback_record(request))
         return _send(FeedbackResponse())
 
-    # What the playground asks beside the lists. A thread answers, so that nobody's list waits for it.
+    # What the playground asks next to the lists. A thread answers, so that nobody's list waits for it.
     @declare_route("/search_items", SearchItemsResponse)
     async def search_items(self, request: SearchItemsRequest, /) -> Response:
         """Find items of the catalogue by words of their title or id."""
@@ -303,7 +303,7 @@ class UserTower:
 
     @declare_route("/explain", ExplainResponse)
     async def explain(self, request: ExplainRequest, /) -> Response:
-        """Say which items of a history lie nearest to each recommended item, by the cosine of their vectors.
+        """Say which items of a history are nearest to each recommended item, by the cosine of their vectors.
 
         The user tower reads the history as a whole, so this tells what a recommendation is like, not what caused it.
         """
@@ -326,7 +326,7 @@ class UserTower:
 
         def answer_shadow(served: ServedModel[Recommender]) -> None:
             self._sink.write_answer(
-                build_answer(recommend_alone(served, request), request, recommendation_id=recommendation_id)[1]
+                build_answer(recommend_one(served, request), request, recommendation_id=recommendation_id)[1]
             )
 
         self._deployment.answer_in_shadow(request.user_id, answer_shadow)

@@ -1,6 +1,6 @@
-"""Storage: files that appear whole or not at all, and the places they lie in.
+"""Storage: files that appear completely or not at all, and the places they are in.
 
-The public names stand in ``__init__.pyi`` beside this file. Each is imported when it is first used.
+The public names are in ``__init__.pyi`` next to this file. Each is imported when it is first used.
 """
 
 import lazy_loader

@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all."""
+"""Files that appear completely or not at all."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from learn.errors import explain_storage_faults
 
 @contextmanager
 def atomic_files(destination: Path, *, names: tuple[str, ...]) -> Iterator[Path]:
-    """Lend a folder to write in, and move the named files into ``destination`` once all is well.
+    """Provide a folder to write in, and move the named files into ``destination`` once all is well.
 
     After an error ``destination`` is as it was before: also the folders made for it are gone.
 
@@ -59,7 +59,7 @@ def write_atomic(path: Path, text: str) -> None:
 
 @contextmanager
 def open_working_folder(parent: Path, *, prefix: str) -> Iterator[Path]:
-    """Lend a folder for what is not finished, and remove it; also those that killed processes have left beside it.
+    """Provide a folder for what is not finished, and remove it; also those that killed processes have left next to it.
 
     Only folders of dead processes of this machine are removed: on a volume that machines share, another one's may be
     at work.

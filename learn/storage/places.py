@@ -1,7 +1,7 @@
 """A place for files: a local folder, or anything fsspec reaches (``s3://bucket/folder`` and the like).
 
-Files appear whole or not at all and never change. Locally that is a temporary file, fsync and a rename; an object store
-shows an object when its upload is complete.
+Files appear completely or not at all and never change. Locally that is a temporary file, fsync and a rename; an object
+store shows an object when its upload is complete.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class Place(Protocol):
         """Names of the sub-folders, sorted."""
 
     def list_files(self) -> list[StoredFile]:
-        """The files, sorted by name; none where the folder is absent. Hidden files are left out."""
+        """The files, sorted by name; none if the folder is absent. Hidden files are left out."""
 
     def map_files(
         self, names: Sequence[str], take: Callable[[str, pa.NativeFile], _Taken], *, whole: bool
@@ -71,7 +71,7 @@ class Place(Protocol):
         """
 
     def write(self, name: str, data: bytes | pa.Buffer) -> None:
-        """Write a file whole or not at all."""
+        """Write a file completely or not at all."""
 
     def remove(self, name: str) -> None:
         """Remove a file; nothing happens where it is gone already."""
@@ -135,7 +135,7 @@ class LocalPlace:
         """Write, sync, rename.
 
         Raises:
-            StorageError: The disk is full or closed to this user.
+            StorageError: The disk is full or not writable to this user.
         """
         temporary = self._folder / f".{name}.{uuid.uuid4().hex[:12]}.tmp"
         with explain_storage_faults(self._folder / name):
@@ -288,7 +288,7 @@ class RemotePlace:
         with _explain_remote_faults(self.locate(name), absent=FileNotFoundError):
             if whole:
                 return take(name, pa.BufferReader(self._system.cat_file(path)))
-            # Every read is of a range that Arrow asks for: reading ahead would fetch vectors with the keys.
+            # Every read is of a range that Arrow requests: reading ahead would fetch vectors with the keys.
             with self._system.open(path, "rb", cache_type="none") as file:
                 return take(name, pa.PythonFile(file, mode="r"))
 

@@ -1,6 +1,6 @@
 """Files of a run on their way between machines that share no disk.
 
-Each is cut into pieces that lie in one place under their hash. A piece that another step or run has too is stored and
+Each is cut into pieces that are in one place under their hash. A piece that another step or run has too is stored and
 sent once, and a reader gets exactly the bytes that were uploaded.
 """
 
@@ -26,7 +26,7 @@ class RunFile:
     """A file of a run.
 
     Attributes:
-        path: Where it lies, on every machine.
+        path: Where it is, on every machine.
         pieces: sha256 of each piece, in order.
     """
 
@@ -36,7 +36,7 @@ class RunFile:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Where the files of runs lie between steps.
+    """Where the files of runs are between steps.
 
     Attributes:
         place: A folder that all machines reach.
@@ -82,10 +82,10 @@ class RunFiles:
                 yield piece
 
     def fetch(self, files: Iterable[RunFile], *, roots: Iterable[Path]) -> None:
-        """Have those files that are, or lie below, one of the roots; what is there already with these bytes stays.
+        """Have those files that are, or are below, one of the roots; what is there already with these bytes stays.
 
         Raises:
-            StorageError: The disk is full or closed; or a piece is gone or has other bytes.
+            StorageError: The disk is full or not writable; or a piece is gone or has other bytes.
             StoreError: The place cannot be reached.
         """
         wanted = tuple(roots)

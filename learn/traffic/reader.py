@@ -73,11 +73,11 @@ class TrafficRead:
         files: Files read.
         unfinished: Of them, with a last line that is not whole yet; the next reading gets it.
         lines: Complete lines in them, whatever their time.
-        answer_rows: Answers within the time asked for.
+        answer_rows: Answers within the time requested.
         feedback_rows: Feedback records within it.
         damaged: Lines that no record could be made of.
         named: The first of them.
-        first: Time of the first answer; None where there is none.
+        first: Time of the first answer; None if there is none.
         last: Time of the last answer.
     """
 
@@ -144,7 +144,7 @@ def read_traffic(
 
     Raises:
         DataError: There is no such folder, or it holds no file of a traffic log.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     files = sorted(folder.glob(FILE_PATTERN)) if folder.is_dir() else []
     if not files:
@@ -208,7 +208,7 @@ def _read_records(block: _Block, counts: _Counts) -> pl.DataFrame:
 
 
 def _parse_lines(lines: list[bytes], begin: int, readable: list[int]) -> Iterator[pl.DataFrame]:
-    """Parse lines; where one is damaged, halve until it stands alone and is left out."""
+    """Parse lines; where one is damaged, halve until it is alone and is left out."""
     if not lines:
         return
     try:

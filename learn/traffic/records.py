@@ -31,7 +31,7 @@ class _Record(BaseModel):
     """Names the answer; feedback carries it back."""
 
     user: str | None = None
-    """The user's id, or its keyed hash; None where the request named no user."""
+    """The user's id, or its keyed hash; None if the request named no user."""
 
 
 class AnswerRecord(_Record):
@@ -46,7 +46,7 @@ class AnswerRecord(_Record):
     """Which of the models served side by side it was."""
 
     challenger_share: float | None = None
-    """Share of the users who were to see the challenger at that moment; None where none was shown."""
+    """Share of the users who were to see the challenger at that moment; None if none was shown."""
 
     history: tuple[str, ...] = ()
     """Known item ids of the request, oldest first, its newest ones where it was long."""
@@ -64,10 +64,10 @@ class AnswerRecord(_Record):
     """Their scores."""
 
     k: int
-    """Items asked for."""
+    """Items requested."""
 
     filtered: bool = False
-    """Whether the request held filters beside the user's own history."""
+    """Whether the request held filters next to the user's own history."""
 
     fallback: Fallback | None = None
     """Why the list was popularity instead of the user tower's."""

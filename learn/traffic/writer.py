@@ -1,6 +1,6 @@
 """Write the traffic log to rotating files, off the request's path.
 
-A request appends its record to a queue and goes on. A thread wakes each second, turns records into lines and writes
+A request appends its record to a queue and continues. A thread wakes each second, turns records into lines and writes
 them. While the disk accepts none they wait, up to the queue's bound. Dropped records are counted; a normal stop drops
 none. A file ends by size or age, and is deleted when there are too many or it is too old.
 """
@@ -53,10 +53,10 @@ class TrafficFiles:
             raise PermissionError(13, os.strerror(13), str(folder))
 
     def append(self, lines: bytes) -> None:
-        """Write lines, each with its end, whole or not at all.
+        """Write lines, each with its end, completely or not at all.
 
         Raises:
-            OSError: The disk is full or closed; what was there before stays as it was.
+            OSError: The disk is full or not writable; what was there before stays as it was.
         """
         if self._path is None:
             self._begin()
@@ -275,7 +275,7 @@ class TrafficLog:
         try:
             step()
         except Exception as fault:
-            # The service goes on whatever the disk does; what waits is tried again.
+            # The service continues whatever the disk does; what waits is tried again.
             self.write_faults += 1
             if self._is_due("fault"):
                 logger.error("The traffic cannot be written: %s; %d records wait", fault, len(self._waiting))

@@ -22,7 +22,7 @@ from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.errors import TrainingError
 from learn.model.checkpoint import CHECKPOINT, load_towers
-from learn.model.distributed import ALONE, Processes, Rendezvous, join_group
+from learn.model.distributed import SINGLE_PROCESS, Processes, Rendezvous, join_group
 from learn.model.trainer import compute_training_key
 from tests.alignment import one_of_many
 from tests.made_shop import histories
@@ -97,7 +97,7 @@ def trained(shop: Histories, tmp_path_factory: pytest.TempPathFactory) -> Traine
     """Every way by one process and by two."""
     place = tmp_path_factory.mktemp("trained")
     running = started(shop, place, WAYS)
-    alone = json.loads(json.dumps(one_of_many.train(shop, place / "alone", WAYS, ALONE)))
+    alone = json.loads(json.dumps(one_of_many.train(shop, place / "alone", WAYS, SINGLE_PROCESS)))
     return place, alone, results(running, place)
 
 
@@ -180,7 +180,7 @@ def test_the_parts_of_all_processes_are_all_rows(rows: int, size: int) -> None:
     parts = [np.arange(rows)[Processes(rank, size).shard(rows)] for rank in range(size)]
     assert np.concatenate(parts).tolist() == list(range(rows))
     if size == 1:
-        assert ALONE.shard(rows) == Processes(0, 1).shard(rows)
+        assert SINGLE_PROCESS.shard(rows) == Processes(0, 1).shard(rows)
 
 
 _WITHOUT = """

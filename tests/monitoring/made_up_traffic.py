@@ -17,7 +17,7 @@ from learn.data.splits import build_histories
 from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.towers import Towers
 from learn.monitoring.profile import Profile, make_profile
-from learn.monitoring.requests import KnownHistories, WatchedModel, rank_known
+from learn.monitoring.requests import KnownHistories, MonitoredModel, rank_known
 from learn.traffic.records import AnswerRecord, FeedbackRecord
 
 ITEMS, USERS, EACH, DAY = 150, 900, 12, 86_400.0
@@ -40,7 +40,7 @@ class Shop:
     """What a training run leaves."""
 
     histories: Histories
-    model: WatchedModel
+    model: MonitoredModel
     profile: Profile
     interactions: pl.DataFrame
     items: pl.DataFrame
@@ -67,7 +67,7 @@ def make_shop(folder: Path) -> Shop:
     content = rng.normal(size=(ITEMS, 24)).astype(np.float32)
     ids = compute_id_rows(histories)
     towers = Towers(SETTINGS.towers, content_dimension=24, id_count=int((ids >= 0).sum()))
-    model = WatchedModel("v1", "0" * 64, items, TowerScorer(towers, content=content, ids=ids))
+    model = MonitoredModel("v1", "0" * 64, items, TowerScorer(towers, content=content, ids=ids))
     return Shop(histories, model, make_profile(histories, model, settings=SETTINGS), interactions, items)
 
 

@@ -40,7 +40,7 @@ def import_movielens(
 ) -> ImportSummary:
     """Turn a MovieLens folder into ``items.parquet`` and ``interactions.parquet``.
 
-    Genres become ``category``; where there is a file of tags, a movie's most frequent ones become ``keywords``.
+    Genres become ``category``; if there is a file of tags, a movie's most frequent ones become ``keywords``.
 
     Args:
         source: The unpacked folder: ``movies.dat`` and ``ratings.dat``, or ``movies.csv`` and ``ratings.csv``.

@@ -47,7 +47,7 @@ class ImportSummary:
 
 @contextmanager
 def open_import_folder(out: Path) -> Iterator[Path]:
-    """Lend a folder in ``out`` to write the two tables in; they appear there together or not at all.
+    """Provide a folder in ``out`` to write the two tables in; they appear there together or not at all.
 
     Raises:
         DataError: ``out`` holds a table of one of the two names in another format.

@@ -292,7 +292,7 @@ def _add_dirty_items(draw: _Draw, clean: list[_Item]) -> list[_Item]:
 
 
 def _add_dirty_rows(draw: _Draw, clean: list[_Row]) -> list[_Row]:
-    """Every clean row, and beside some of them a dirty copy."""
+    """Every clean row, and next to some of them a dirty copy."""
     places = draw.draw_distinct(len(clean), DIRTY.interactions)
     soiled: dict[int, _Row] = {}
 

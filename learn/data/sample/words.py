@@ -1,4 +1,4 @@
-"""The words of the sample catalogue: departments, brands, series, products and styles, all made up."""
+"""The words of the sample catalogue: departments, brands, series, products and styles, all synthetic."""
 
 from __future__ import annotations
 

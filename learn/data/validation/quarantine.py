@@ -83,10 +83,10 @@ def build_quarantine_rows(name: str, table: pl.LazyFrame, failures: pl.DataFrame
 
 
 def write_quarantine(parts: list[pl.LazyFrame], path: Path) -> None:
-    """Write the quarantine table, whole or not at all.
+    """Write the quarantine table, completely or not at all.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     with atomic_files(path.parent, names=(path.name,)) as stage:
         _write_parquet(pl.concat(parts), stage / path.name)
@@ -103,7 +103,7 @@ def write_valid(
         destination: The folder.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     with atomic_files(destination, names=tuple(f"{name}.parquet" for name in (*tables, "quarantine"))) as stage:
         for name, (table, failed) in tables.items():

@@ -9,14 +9,14 @@ from learn.storage import atomic_files
 
 
 def write_report(summary: ValidationSummary, *, stopped: str | None = None) -> None:
-    """Write ``summary.report``, whole or not at all.
+    """Write ``summary.report``, completely or not at all.
 
     Args:
         summary: What was found.
         stopped: The message the run stopped with, if it did.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     path = summary.report
     html = _build_environment().get_template("validation.html.jinja").render(summary=summary, stopped=stopped)

@@ -54,10 +54,10 @@ class TableSummary:
     Attributes:
         name: ``items`` or ``interactions``.
         rows: Rows read.
-        valid: Rows that go on.
+        valid: Rows that continue.
         quarantined: Rows that do not; ``valid + quarantined == rows``.
         followed: Those of them whose only fault is that their item was quarantined.
-        share: Quarantined share of the table, ``followed`` not counted: what the threshold is held against.
+        share: Quarantined share of the table, ``followed`` not counted: what the threshold is compared with.
         checks: Every expectation's result.
     """
 
@@ -72,7 +72,7 @@ class TableSummary:
 
 @dataclass(frozen=True)
 class ValidationSummary:
-    """What validation found, and where its tables lie.
+    """What validation found, and where its tables are.
 
     Attributes:
         folder: Holds ``items.parquet``, ``interactions.parquet`` and ``quarantine.parquet``.

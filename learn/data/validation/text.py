@@ -23,10 +23,10 @@ def _read_wrongly(byte: int) -> str:
 
 # What the second and later bytes of a UTF-8 character (0x80 to 0xBF) look like when each is read alone.
 _TAIL = "".join(_read_wrongly(byte) for byte in range(0x80, 0xC0))
-# Those that may stand right after a word in sound text: quotes, dashes, an ellipsis, trademark signs, a hard space.
+# Those that may be right after a word in sound text: quotes, dashes, an ellipsis, trademark signs, a hard space.
 _CLOSING = "\u00a0«»‹›“”„‘’‚…–—•·™®©¹²³°"
 _INNER = "".join(mark for mark in _TAIL if mark not in _CLOSING)
-# An apostrophe and an s may go on behind any word, in capitals too.
+# An apostrophe and an s may continue behind any word, in capitals too.
 _NOT_APOSTROPHES = "".join(mark for mark in _CLOSING if mark not in "’‘")
 
 _DAMAGE = (
@@ -34,7 +34,7 @@ _DAMAGE = (
     "[\u0080-\u009f]",  # control codes no title holds: Windows-1252 read as Latin-1
     "ï¿½|ï»¿",  # a replacement character, or a byte order mark, read wrongly
     # Western letters, é as Ã©. Capitals end words in Portuguese, Finnish or Swedish (MAÇÃ…, LÃ®), so what may close a
-    # word counts only where a small letter stands before, or a letter goes on behind.
+    # word counts only where a small letter is before, or a letter continues behind.
     rf"\p{{Ll}}[ÃÄÅ][{_TAIL}]",
     rf"(?:^|[^\p{{L}}])Ã[{_TAIL}]",
     rf"[ÃÄÅ][{_INNER}]",
@@ -42,7 +42,7 @@ _DAMAGE = (
     rf"[ÄÅ][{_NOT_APOSTROPHES}]\p{{Ll}}",
     r"\p{Ll}Ã(?:\s|$)",  # à, its hard space since turned into a plain one
     rf"â(?:€|[„‚ˆ‰–—˜™œš\u0080-\u009f][{_TAIL}])",  # quotes, dashes, signs: ’ as â€™, ™ as â„¢
-    rf"á[¸¹º][{_TAIL}]|á»(?:[{_INNER}©®]|[{_CLOSING}]\p{{Ll}})",  # Vietnamese; © and ® stand behind no quotation
+    rf"á[¸¹º][{_TAIL}]|á»(?:[{_INNER}©®]|[{_CLOSING}]\p{{Ll}})",  # Vietnamese; © and ® are behind no quotation
     "ðŸ",  # emoji
     # One pair may be chance in these (Ø½, ×², NIÑO…), two in a row are another alphabet.
     rf"(?:[ÐÑ][{_TAIL}]){{2}}|(?:[ÎÏ][{_TAIL}]){{2}}|(?:×[{_TAIL}]){{2}}|(?:[ØÙ][{_TAIL}]){{2}}",
@@ -93,7 +93,7 @@ _ENDS = r"^[^\p{L}\p{M}\p{N}]+|[^\p{L}\p{M}\p{N}]+$"
 
 
 def is_placeholder(text: pl.Expr, *, placeholders: Sequence[str], starts: Sequence[str] = ()) -> pl.Expr:
-    """Tell whether a text stands where a title should: listed, or without any letter or digit.
+    """Tell whether a text is where a title should: listed, or without any letter or digit.
 
     Args:
         text: The title.

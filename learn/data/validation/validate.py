@@ -267,7 +267,7 @@ def validate_tables(
     Args:
         tables: Folder that :func:`learn.data.tables.load_tables` wrote.
         destination: Folder for the valid rows and ``quarantine.parquet``.
-        report: HTML file. When the run must stop, the quarantine lies beside it and the destination holds nothing.
+        report: HTML file. When the run must stop, the quarantine is next to it and the destination holds nothing.
         settings: Thresholds and lists.
         sources: The person's own files of items and of interactions, for messages; the tables' if not given.
 
@@ -275,14 +275,14 @@ def validate_tables(
         InvalidDataError: Two items have one id, too many rows failed, or nothing is left to train on.
         DataError: The tables are not there.
         SettingsError: ``earliest`` or ``latest`` is no date, or ``tables`` and ``destination`` are one folder.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     raw_items, raw_interactions = _scan(tables, "items"), _scan(tables, "interactions")
     if tables.resolve() == destination.resolve():
         raise SettingsError(
             "The tables would be overwritten by their own valid rows.", where=destination, fix="name another folder"
         )
-    # Beside the tables, where there is room for tables.
+    # Next to the tables, if there is room for tables.
     with explain_storage_faults(tables), open_working_folder(tables, prefix=".unfinished-") as scratch:
         facts = collect_item_facts(raw_items, scratch=scratch)
         items = _check_items(raw_items, facts, settings)

@@ -67,7 +67,7 @@ def collect_dvc_faults() -> Iterator[list[BaseException]]:
 
 @contextmanager
 def open_repository(root: Path, *, wait_seconds: float, remote: str = "") -> Iterator[Repository]:
-    """The DVC repository around a folder, locked for this process; made where there is none.
+    """The DVC repository around a folder, locked for this process; made if there is none.
 
     Args:
         root: A folder inside the repository, or the folder to make one in.
@@ -76,7 +76,7 @@ def open_repository(root: Path, *, wait_seconds: float, remote: str = "") -> Ite
 
     Raises:
         VersionError: The repository is damaged, or held by another process for too long.
-        StorageError: The disk is full or closed for writing.
+        StorageError: The disk is full or not writable for writing.
     """
     with ExitStack() as stack:
         stack.enter_context(explain_dvc_faults(root))
@@ -92,7 +92,7 @@ def explain_dvc_faults(where: Path) -> Iterator[None]:
 
     Raises:
         VersionError: DVC or git refused.
-        StorageError: The disk is full or closed for writing.
+        StorageError: The disk is full or not writable for writing.
     """
     try:
         with explain_storage_faults(where):
@@ -178,7 +178,7 @@ def find_head(repository: Repository) -> str | None:
 
 
 def resolve_revision(repository: Repository, name: str) -> str | None:
-    """The full commit hash behind a branch, tag or short hash; None where there is none."""
+    """The full commit hash behind a branch, tag or short hash; None if there is none."""
     if not has_git(repository):
         return None
     try:
@@ -188,7 +188,7 @@ def resolve_revision(repository: Repository, name: str) -> str | None:
 
 
 def read_version_at(repository: Repository, revision: str, pointer: Path) -> str | None:
-    """The data version that a pointer file held in a git revision; None where there was no such pointer."""
+    """The data version that a pointer file held in a git revision; None if there was no such pointer."""
     files = repository.scm.get_fs(revision)
     path = f"/{pointer.relative_to(Path(repository.scm.root_dir).resolve()).as_posix()}"
     if not files.isfile(path):

@@ -32,12 +32,12 @@ _LISTED = 10
 
 
 @dataclass(frozen=True)
-class FoundVersion:
+class ResolvedVersion:
     """What the name of a version meant.
 
     Attributes:
         version: The data version, ``.dir`` included.
-        revision: The git revision it was asked for by, if it was.
+        revision: The git revision it was requested by, if it was.
         pointer: The pointer it belongs to.
     """
 
@@ -46,7 +46,7 @@ class FoundVersion:
     pointer: Path
 
 
-def resolve_version(repository: Repository, name: str, *, folder: Path, pointers: list[Path]) -> FoundVersion:
+def resolve_version(repository: Repository, name: str, *, folder: Path, pointers: list[Path]) -> ResolvedVersion:
     """Tell which data version a git revision or a (shortened) hash means.
 
     Raises:
@@ -56,10 +56,10 @@ def resolve_version(repository: Repository, name: str, *, folder: Path, pointers
     for pointer in pointers if revision else ():
         version = read_version_at(repository, str(revision), pointer)
         if version is not None:
-            return FoundVersion(version, revision, pointer)
+            return ResolvedVersion(version, revision, pointer)
     candidates = _list_candidates(repository, name, pointers)
     if len(candidates) == 1:
-        return FoundVersion(candidates[0], None, _find_owner(repository, candidates[0], pointers))
+        return ResolvedVersion(candidates[0], None, _find_owner(repository, candidates[0], pointers))
     if candidates:
         fix = f"give more of the hash: {', '.join(candidates)}"
         raise VersionError(f"`{name}` is the beginning of {len(candidates)} data versions.", where=folder, fix=fix)
@@ -213,7 +213,7 @@ def _list_versions(store: Any, prefix: str) -> set[str]:
 
 
 def _find_owner(repository: Repository, version: str, pointers: list[Path]) -> Path:
-    """The pointer that has held a version; the likeliest one where none has."""
+    """The pointer that has held a version; the likeliest one if none has."""
     for pointer in pointers:
         if any(held == version for _, _, held in read_pointer_history(repository, pointer, most=1_000)):
             return pointer

@@ -33,9 +33,9 @@ from learn.data.versions.restore import fetch_version, lay_out_version, resolve_
 from learn.errors import DataError, VersionError
 
 OUTSIDE = "datasets"
-"""Folder of the pointers to data that lies outside the repository."""
+"""Folder of the pointers to data that is outside the repository."""
 
-# What DVC will not track where it lies is versioned like a folder outside the repository.
+# What DVC will not track where it is is versioned like a folder outside the repository.
 _NOT_ADDABLE = (
     FileIsGitIgnored,
     OutputAlreadyTrackedError,
@@ -51,13 +51,13 @@ class DataVersion:
 
     Attributes:
         version: DVC's hash of the folder's content, 32 hexadecimal digits and ``.dir``.
-        folder: Where its files lie now.
+        folder: Where its files are now.
         size_bytes: Size of all files together.
         files: Number of files.
-        git_revision: The commit that was checked out (or asked for); None without git.
+        git_revision: The commit that was checked out (or requested); None without git.
         git_dirty: That commit's pointer names another version or none: commit the pointer, and the revision will do as
             ``--data-version``.
-        pushed_to: Name of the DVC remote that holds the version for certain; None where nothing was pushed.
+        pushed_to: Name of the DVC remote that holds the version for certain; None if nothing was pushed.
         pointer: The ``.dvc`` file that names the version.
     """
 
@@ -77,7 +77,7 @@ def obtain_version(folder: Path, *, version: str, root: Path, settings: DataSett
     Args:
         folder: The data folder.
         version: As :func:`restore_version` reads it; empty: the folder as it is.
-        root: A folder in the DVC repository; where there is none, one is made here.
+        root: A folder in the DVC repository; if there is none, one is made here.
         settings: Whether to push, and how long to wait for another process.
         remote: Of a repository that is made here.
 
@@ -93,24 +93,24 @@ def obtain_version(folder: Path, *, version: str, root: Path, settings: DataSett
 def record_version(folder: Path, *, root: Path, settings: DataSettings, remote: str = "") -> DataVersion:
     """Snapshot a data folder, as ``dvc add`` does, and push it where a remote is set.
 
-    A folder in the repository gets its pointer beside it; any other folder, which may be read-only, gets
+    A folder in the repository gets its pointer next to it; any other folder, which may be read-only, gets
     ``datasets/NAME.dvc`` and is copied into the cache once. A tracked folder that is missing is pulled.
     An unchanged folder is neither hashed again nor its pointer rewritten.
 
     Args:
         folder: The data folder.
-        root: A folder in the DVC repository; where there is none, one is made here.
+        root: A folder in the DVC repository; if there is none, one is made here.
         settings: Whether to push, and how long to wait for another process.
         remote: Of a repository that is made here.
 
     Raises:
         DataError: The folder is missing, empty or cannot be read.
         VersionError: DVC or the remote refused, or another process holds the repository.
-        StorageError: The disk is full or closed for writing.
+        StorageError: The disk is full or not writable for writing.
     """
     live = folder.resolve()
-    if not live.exists() and not _name_pointer_beside(live).exists():
-        # Asked before a repository is made: a misspelt name shall leave nothing behind.
+    if not live.exists() and not _name_pointer(live).exists():
+        # Asked before a repository is made: a misspelt name must leave nothing behind.
         raise _explain_missing_folder(folder)
     with open_repository(root, wait_seconds=settings.lock_wait_seconds, remote=remote) as repository:
         if not live.exists():
@@ -141,7 +141,7 @@ def restore_version(
     destination: Path | None = None,
     remote: str = "",
 ) -> DataVersion:
-    """Have the files of an earlier version again, beside the live folder, which is never touched.
+    """Have the files of an earlier version again, next to the live folder, which is never touched.
 
     Args:
         version: A git revision (branch, tag, hash) whose pointer of `folder` is meant, or a data version: all of the
@@ -154,7 +154,7 @@ def restore_version(
 
     Raises:
         VersionError: There is no such version, or its files cannot be fetched.
-        StorageError: The disk is full or closed for writing.
+        StorageError: The disk is full or not writable for writing.
     """
     with open_repository(root, wait_seconds=settings.lock_wait_seconds, remote=remote) as repository:
         live = folder.resolve()
@@ -178,11 +178,11 @@ def restore_version(
 def _list_pointers(repository: Repository, live: Path) -> list[Path]:
     """Where the pointer to a folder may be, the likeliest first."""
     outside, _ = _find_outside_pointer(repository, live)
-    return [_name_pointer_beside(live), outside] if live.is_relative_to(find_top(repository)) else [outside]
+    return [_name_pointer(live), outside] if live.is_relative_to(find_top(repository)) else [outside]
 
 
 def _find_outside_pointer(repository: Repository, live: Path) -> tuple[Path, str]:
-    """Pointer and source of a folder that is not tracked where it lies; two of one name get two pointers."""
+    """Pointer and source of a folder that is not tracked where it is; two of one name get two pointers."""
     top = find_top(repository)
     source = Path(os.path.relpath(live, top)).as_posix()
     plain = top / OUTSIDE / f"{live.name}.dvc"
@@ -191,7 +191,7 @@ def _find_outside_pointer(repository: Repository, live: Path) -> tuple[Path, str
     return plain.with_name(f"{live.name}-{hashlib.sha256(source.encode()).hexdigest()[:6]}.dvc"), source
 
 
-def _name_pointer_beside(live: Path) -> Path:
+def _name_pointer(live: Path) -> Path:
     return live.with_name(f"{live.name}.dvc")
 
 
@@ -204,7 +204,7 @@ def _is_free(repository: Repository, pointer: Path, source: str) -> bool:
 
 
 def _pull(repository: Repository, folder: Path, live: Path) -> None:
-    pointer = _name_pointer_beside(live)
+    pointer = _name_pointer(live)
     if not (live.is_relative_to(find_top(repository)) and pointer.exists()):
         raise _explain_missing_folder(folder)
     with collect_dvc_faults() as faults:
@@ -248,8 +248,8 @@ def _record_folder(repository: Repository, live: Path) -> Any:
 
 
 def _add_in_place(repository: Repository, live: Path) -> Any | None:
-    """``dvc add``; None where DVC does not track this folder where it lies."""
-    pointer = _name_pointer_beside(live)
+    """``dvc add``; None if DVC does not track this folder where it is."""
+    pointer = _name_pointer(live)
     before = pointer.read_bytes() if pointer.exists() else None
     known = load_file(repository, str(pointer)).stage.outs[0] if before else None
     if known is not None and not known.status():
@@ -261,7 +261,7 @@ def _add_in_place(repository: Repository, live: Path) -> Any | None:
             return None
         output = stage.outs[0]
         if output.changed_cache():
-            # DVC logs a failed copy and goes on; a pointer to what no cache holds would be a lie.
+            # DVC logs a failed copy and continues; a pointer to what no cache holds would be a lie.
             _put_back(pointer, before)
             raise find_disk_fault(faults, _explain_uncopied(live))
     if known is not None and known.hash_info != output.hash_info and _is_remote_inside(repository, output.remote):

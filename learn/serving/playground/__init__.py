@@ -1,1 +1,1 @@
-"""The playground: the service's own page, and the routes that it asks beside `recommend` and `similar_items`."""
+"""The playground: the service's own page, and the routes that it asks next to `recommend` and `similar_items`."""

@@ -71,7 +71,7 @@ _WHOLE = 2.0**53
 
 
 @dataclass(frozen=True)
-class Found:
+class SearchHits:
     """What a search found.
 
     Attributes:
@@ -93,10 +93,10 @@ class CatalogueLookup:
     def __init__(self, catalogue: Catalogue) -> None:
         self.catalogue = catalogue
 
-    def search(self, query: str, *, limit: int) -> Found:
+    def search(self, query: str, *, limit: int) -> SearchHits:
         """Find the items whose title or id holds every word of a query, whatever its case and accents.
 
-        The item of that very id comes first, then what begins with the query; the more popular first among equals.
+        The item of that very id comes first, then what begins with the query; the more popular first among ties.
         Without a word, the most popular items are found.
 
         Args:
@@ -114,7 +114,7 @@ class CatalogueLookup:
                 exact=pl.col("id") == start,
                 begins=pl.col("id").str.starts_with(start) | pl.col("title").str.starts_with(start),
             ).sort("exact", "begins", descending=True, maintain_order=True)
-        return Found(found["row"].head(limit).to_list(), len(found))
+        return SearchHits(found["row"].head(limit).to_list(), len(found))
 
     def read_cells(self, row: int) -> dict[str, str | bool | int | float | list[str]]:
         """Return what one item holds in the columns that can be filtered by."""
@@ -156,9 +156,9 @@ class CatalogueLookup:
 
 
 class Lookups:
-    """Keeps the lookup of the catalogue that was asked for last; safe between threads.
+    """Keeps the lookup of the catalogue that was requested last; safe between threads.
 
-    A change of the catalogue makes a new one, and its lookup is built by whoever asks first.
+    A change of the catalogue makes a new one, and its lookup is built by anyone who asks first.
     """
 
     def __init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import ConfigDict, Field
 from pydantic.config import JsonDict
 
-from learn.serving.schemas import Answered, Asked, Count, ItemId, Text
+from learn.serving.schemas import Answered, Count, ItemId, Request, Text
 
 _LONGEST_QUERY, _MOST_FOUND, _MOST_VALUES, _MOST_NEAREST = 200, 100, 200, 10
 _VERSION = "0f3a9c54d2e1b768"
@@ -31,7 +31,7 @@ class DescribedItem(Answered):
     """Its values by column; columns where it holds nothing are left out."""
 
 
-class SearchItemsRequest(Asked):
+class SearchItemsRequest(Request):
     """Words to find items by."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"query": "oak shelf", "limit": 10}})
@@ -61,7 +61,7 @@ class SearchItemsResponse(Answered):
     """Version of the bundle whose catalogue was searched."""
 
 
-class DescribeItemsRequest(Asked):
+class DescribeItemsRequest(Request):
     """Which items are to be described."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"item_ids": ["item_7", "item_0"]}})
@@ -87,7 +87,7 @@ class DescribeItemsResponse(Answered):
     """Version of the bundle whose catalogue was read."""
 
 
-class CatalogueRequest(Asked):
+class CatalogueRequest(Request):
     """How much of each column is wanted."""
 
     model_config = ConfigDict(json_schema_extra={"example": {"values": 20}})
@@ -168,7 +168,7 @@ class CatalogueResponse(Answered):
     """Version of the bundle whose catalogue this is."""
 
 
-class ExplainRequest(Asked):
+class ExplainRequest(Request):
     """Which items are to be explained, and by what history."""
 
     model_config = ConfigDict(
