@@ -1,6 +1,7 @@
 from .encoder import FrozenEncoder, Vectors, count_available_threads, load_encoder
 from .extraction import (
     ContentSummary,
+    EncodingProgress,
     ExtractionPlan,
     Shard,
     ShardResult,
@@ -18,7 +19,6 @@ from .fingerprint import (
     list_computable_arithmetics,
 )
 from .maintenance import check_store
-from .progress import EncodingProgress
 from .prompt import SEPARATOR, ItemPrompt, clean_text, join_fields, split_fields, truncate_text
 from .source import EncoderSource, resolve_encoder, resolve_settings_encoder
 from .store import ContentStore

@@ -10,13 +10,13 @@ import click
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.filesize import decimal
-from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TimeRemainingColumn, TransferSpeedColumn
 from rich.table import Table
 
 from learn.config import Settings, add_settings_options, read_settings
 from learn.content.maintenance import Advance, Collected, EncoderCheck, check_store, collect_garbage, measure_bytes
 from learn.content.store import REPAIR
 from learn.errors import StoreError
+from learn.progress import ProgressDisplay
 
 _DAY_SECONDS = 86_400
 
@@ -121,8 +121,15 @@ def _show(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 
 @contextmanager
 def _open_bar(what: str, total_bytes: int) -> Iterator[Advance]:
-    console = Console(stderr=True)
-    columns = (TextColumn(what), BarColumn(), DownloadColumn(), TransferSpeedColumn(), TimeRemainingColumn())
-    with Progress(*columns, console=console, disable=not console.is_terminal, transient=True) as bar:
-        task = bar.add_task(what, total=total_bytes)
-        yield lambda read_bytes: bar.advance(task, read_bytes)
+    read_bytes = 0
+    with ProgressDisplay(what, total=total_bytes, transient=True) as display:
+
+        def advance(count_bytes: int) -> None:
+            nonlocal read_bytes
+            read_bytes += count_bytes
+            rate = f"{decimal(int(read_bytes / display.seconds))}/s"
+            display.update(
+                read_bytes, rate=rate, line=f"{what} {decimal(read_bytes)} of {decimal(total_bytes)}, {rate}"
+            )
+
+        yield advance

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
+from rich.console import Console
 
 from learn.config import ContentSettings
 from learn.content.fingerprint import (
@@ -27,7 +28,6 @@ from learn.content.fingerprint import (
     compute_content_keys,
     compute_fingerprint,
 )
-from learn.content.progress import EncodingProgress
 from learn.content.prompt import ItemPrompt, split_fields, weigh_fields
 from learn.content.source import EncoderSource, resolve_settings_encoder
 from learn.content.store import (
@@ -40,6 +40,7 @@ from learn.content.store import (
     to_key_column,
 )
 from learn.errors import DataError, EncoderError, StoreError, explain_storage_faults
+from learn.progress import LINE_SECONDS, ProgressDisplay
 from learn.storage import open_place
 
 KEYS = "keys.npy"
@@ -351,6 +352,34 @@ def plan_extraction(
         duplicates=len(absent) - len(rows),
         shards=shards,
     )
+
+
+class EncodingProgress(ProgressDisplay):
+    """Shows texts per second, tokens per second, the share of padding and the time left.
+
+    Args:
+        total: Texts to encode.
+        console: Where to show it; standard error by default.
+        line_seconds: Time between two lines if there is no terminal.
+    """
+
+    def __init__(self, total: int, *, console: Console | None = None, line_seconds: float = LINE_SECONDS) -> None:
+        super().__init__("Encoding", total=total, console=console, line_seconds=line_seconds)
+        self._texts = total
+        self.texts = 0
+        self.tokens = 0
+        self.padding = 0
+
+    def advance(self, texts: int, tokens: int, padding: int = 0) -> None:
+        """Count a finished batch of so many texts and tokens, with so many tokens of padding next to them."""
+        self.texts += texts
+        self.tokens += tokens
+        self.padding += padding
+        share = self.padding / max(1, self.tokens + self.padding)
+        rate = (
+            f"{self.texts / self.seconds:,.0f} texts/s, {self.tokens / self.seconds:,.0f} tokens/s, {share:.1%} padding"
+        )
+        self.update(self.texts, rate=rate, line=f"Encoded {self.texts:,} of {self._texts:,} texts, {rate}")
 
 
 def encode_shard(

@@ -1,6 +1,5 @@
 from .formats import find_table
 from .histories import Examples, Histories, Part, count_before, iterate_pieces
-from .order_statistics import compute_median
 from .out_of_core import BUCKET_ROWS
 from .prepared import prepare_tables
 from .sample.shop import make_sample
@@ -24,7 +23,6 @@ __all__ = [
     "TimestampScale",
     "ValidationSummary",
     "build_histories",
-    "compute_median",
     "count_before",
     "detect_timestamp_scale",
     "find_table",

@@ -14,7 +14,6 @@ import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -23,8 +22,7 @@ import polars as pl
 from numpy.typing import DTypeLike, NDArray
 
 from learn.config import SplitSettings
-from learn.data.histories import Examples, Histories, count_before, iterate_pieces
-from learn.data.order_statistics import compute_median, compute_upper_quantile
+from learn.data.histories import Examples, Histories, count_before
 from learn.data.out_of_core import BUCKET_ROWS, iterate_buckets
 from learn.data.timestamps import TimestampScale, detect_timestamp_scale
 from learn.errors import SplitError, explain_storage_faults
@@ -179,7 +177,7 @@ def build_histories(tables: Path, destination: Path, *, settings: SplitSettings)
 def _split(
     offsets: _Long, items: NDArray[np.int32], timestamps: NDArray[np.float64], settings: SplitSettings
 ) -> _Parts:
-    middle = compute_median(partial(iterate_pieces, timestamps)) or 0.0
+    middle = float(np.median(timestamps)) if len(timestamps) else 0.0
     scale = detect_timestamp_scale(middle)
     method = settings.method
     if method == "auto":
@@ -238,7 +236,7 @@ def _choose_cuts(
     texts = (settings.validation_from, settings.test_from)
     names = ("split.validation_from", "split.test_from")
     first, second = (
-        scale.parse(text, setting=name) if text else compute_upper_quantile(partial(iterate_pieces, timestamps), share)
+        scale.parse(text, setting=name) if text else float(np.quantile(timestamps, share, method="higher"))
         for text, name, share in zip(texts, names, shares, strict=True)
     )
     if not first < second:

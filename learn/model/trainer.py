@@ -11,7 +11,7 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -20,6 +20,7 @@ from typing import Protocol
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from rich.console import Console
 from torch import Tensor
 
 from learn.config import Settings, TowerSettings, TrainingSettings
@@ -30,11 +31,11 @@ from learn.model.checkpoint import CHECKPOINT, TrainingState, hash_weights, load
 from learn.model.devices import autocast, choose_device
 from learn.model.distributed import SINGLE_PROCESS, Group
 from learn.model.losses import TrainedItems, batch_positions, choose_objective
-from learn.model.progress import with_progress
 from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.summary import EpochRecord, TrainingSummary, count_setbacks, find_best_epoch
 from learn.model.towers import Towers
 from learn.model.warm_start import WarmStart, start_from
+from learn.progress import ProgressDisplay
 from learn.storage import atomic_files
 
 _FLOAT_BYTES = 4
@@ -235,6 +236,39 @@ def train_towers(
         return trainer.finish(last, destination, parent=parent)
 
     return group.broadcast(read_summary)
+
+
+_EPOCH_LINE_SECONDS = 30.0
+"""Most epochs are over by then, and the epoch's own line reports them."""
+
+
+def with_progress(
+    batches: Iterable[Batch],
+    *,
+    positions: int,
+    epoch: int,
+    console: Console | None = None,
+    line_seconds: float = _EPOCH_LINE_SECONDS,
+) -> Iterator[Batch]:
+    """Pass the batches of an epoch on, and show positions per second and the time left.
+
+    Args:
+        batches: All batches of the epoch.
+        positions: Their real positions together.
+        epoch: Its number, for the words.
+        console: Where to show it; standard error by default.
+        line_seconds: Time between two lines if there is no terminal.
+    """
+    done = 0
+    with ProgressDisplay(
+        f"Epoch {epoch}", total=positions, console=console, line_seconds=line_seconds, transient=True
+    ) as display:
+        for batch in batches:
+            yield batch
+            done += int(batch.real.sum())
+            pace = f"{done / display.seconds:,.0f}"
+            line = f"Epoch {epoch}: {done:,} of {positions:,} positions, {pace} a second"
+            display.update(done, rate=f"{pace} positions/s", line=line)
 
 
 class _Trainer:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +10,7 @@ from numpy.typing import NDArray
 
 from learn.config import DriftSettings, GateSettings, Settings
 from learn.content import collect_vectors, encode_shard, plan_extraction
-from learn.data import Histories, compute_median, detect_timestamp_scale, iterate_pieces, load_tables
+from learn.data import Histories, detect_timestamp_scale, load_tables
 from learn.errors import DriftError
 from learn.evaluation import Rule
 from learn.model import RunInputs, TowerScorer, compute_id_rows
@@ -214,7 +213,7 @@ def _build_window(
 
 
 def _is_clock(timestamps: NDArray[np.float64]) -> bool:
-    return detect_timestamp_scale(compute_median(partial(iterate_pieces, timestamps)) or 0.0).is_clock
+    return detect_timestamp_scale(float(np.median(timestamps)) if len(timestamps) else 0.0).is_clock
 
 
 def _sample_users(

@@ -14,7 +14,6 @@ Nothing in it is a pickle. Its size does not grow with the traffic; one small ta
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from learn.config import Settings
-from learn.data import Histories, compute_median, detect_timestamp_scale, iterate_pieces
+from learn.data import Histories, detect_timestamp_scale
 from learn.errors import DriftError
 from learn.monitoring.requests import (
     DESCRIBED,
@@ -107,7 +106,7 @@ def make_profile(histories: Histories, model: MonitoredModel, *, settings: Setti
     named = find_places(view.requests["item_id"].unique(maintain_order=True), items)
     drawn = np.random.default_rng(settings.seed).permutation(items.height)[: settings.drift.sample_rows]
     times = np.asarray(histories.timestamps)
-    dated = detect_timestamp_scale(compute_median(partial(iterate_pieces, times)) or 0.0).is_clock
+    dated = detect_timestamp_scale(float(np.median(times)) if len(times) else 0.0).is_clock
     return Profile(
         ProfileFacts(
             weights_sha256=model.weights_sha256,

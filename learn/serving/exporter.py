@@ -14,7 +14,6 @@ Shape legend: B users of a block, d vector width.
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict, dataclass
@@ -28,11 +27,11 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from learn.config import DataSettings
 from learn.data import Histories, load_interactions
 from learn.errors import DataError
+from learn.progress import LINE_SECONDS, ProgressDisplay
 from learn.registry import Bundle
 from learn.serving.recommender import Query, Recommendation, Recommender
 from learn.storage import atomic_files
@@ -125,7 +124,7 @@ def _iterate_histories(histories: Histories) -> Iterator[UserBlock]:
 
 USERS, ITEMS, LISTS, SUMMARY = "user_vectors.parquet", "item_vectors.parquet", "recommendations.parquet", "export.json"
 
-_LINE_SECONDS = 10.0
+_LINE_SECONDS = LINE_SECONDS
 
 
 @dataclass(frozen=True)
@@ -256,27 +255,12 @@ def _to_arrow_vectors(values: NDArray[np.float32], *, valid: NDArray[np.bool_] |
 
 
 def _with_progress(users: Users, console: Console) -> Iterator[UserBlock]:
-    """Yield the blocks, and show how far they are: a bar on a terminal, a line every ten seconds elsewhere."""
-    began = said = time.monotonic()
     done = people = 0
-    columns = (
-        TextColumn("Exporting"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TextColumn("interactions, {task.fields[rate]}"),
-    )
-    with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as bar:
-        task = bar.add_task("exporting", total=users.interactions, rate="")
+    with ProgressDisplay("Exporting", total=users.interactions, console=console, line_seconds=_LINE_SECONDS) as display:
         for block in users.iterate_blocks():
             yield block
             done += block.interactions
             people += len(block.user_ids)
-            now = time.monotonic()
-            rate = f"{people / max(now - began, 1e-9):,.0f} users/s"
-            bar.update(task, completed=done, rate=rate)
-            if not console.is_terminal and now - said >= _LINE_SECONDS:
-                said = now
-                left = (now - began) / max(done, 1) * (users.interactions - done)
-                share = f"{done:,} of {users.interactions:,} interactions"
-                line = f"Exported {people:,} users, {share}, {rate}, {left:,.0f} s left"
-                console.print(line, highlight=False, soft_wrap=True)
+            rate = f"{people / display.seconds:,.0f} users/s"
+            share = f"{done:,} of {users.interactions:,} interactions"
+            display.update(done, rate=rate, line=f"Exported {people:,} users, {share}, {rate}")

@@ -15,7 +15,7 @@ from learn.config.model import TrainingSettings
 from learn.data.histories import Histories
 from learn.model.batches import TrainingWindows, pad_histories
 from learn.model.losses import compute_recency_weights, sample_actions
-from learn.model.progress import with_progress
+from learn.model.trainer import with_progress
 from tests.made_shop import histories
 
 

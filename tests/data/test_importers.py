@@ -22,7 +22,6 @@ from learn.cli import learn
 from learn.config.data import DataSettings
 from learn.data.importers.amazon import import_amazon, read_item_fields
 from learn.data.importers.movielens import import_movielens
-from learn.data.importers.progress import open_with_progress
 from learn.data.tables import load_tables
 from learn.errors import DataError
 
@@ -278,18 +277,6 @@ def test_no_shape_of_a_field_stops_the_import(layout: str, record: dict[str, obj
     fields = read_item_fields(record, layout)  # type: ignore[arg-type]  # a parameter is any string
     assert isinstance(fields[3], float | None)
     assert all(isinstance(text, str | None) for text in fields[:3] + fields[4:])
-
-
-def test_progress_without_a_terminal_is_plain_lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("learn.data.importers.progress._LINE_EVERY_SECONDS", 0.0)
-    path = tmp_path / "file"
-    path.write_bytes(b"x" * 3_000_000)
-    shown = io.StringIO()
-    with open_with_progress(path, console=Console(file=shown)) as raw:
-        while raw.read(1_000_000):
-            pass
-    assert "file: 1 of 3 MiB" in shown.getvalue()
-    assert "s left" in shown.getvalue()
 
 
 def test_progress_on_a_terminal_is_a_bar(tmp_path: Path) -> None:

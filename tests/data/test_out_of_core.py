@@ -1,7 +1,6 @@
 """What is too large for memory is worked on in pieces, and the pieces show in no byte of the result."""
 
 from collections.abc import Iterator
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,16 +9,13 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from numpy.typing import NDArray
 
 from learn.config.data import SplitSettings
 from learn.data import histories as histories_module
 from learn.data import splits as user_order
 from learn.data.histories import Histories, iterate_user_blocks
-from learn.data.order_statistics import compute_median, compute_upper_quantile
-from learn.data.out_of_core import iterate_buckets
 from learn.data.splits import build_histories
-from learn.errors import DataError, SplitError
+from learn.errors import SplitError
 from tests.data.plain_histories import plain_histories
 
 DAY = 86_400.0
@@ -80,31 +76,3 @@ def test_blocks_of_users_hold_a_piece_or_one_user(counts: list[int]) -> None:
     blocks = list(iterate_user_blocks(offsets))
     assert [user for block in blocks for user in range(block.start, block.stop)] == list(range(len(counts)))
     assert all(sum(counts[block]) <= 7 or block.stop - block.start == 1 for block in blocks)
-
-
-def pieces(values: NDArray[np.float64]) -> list[NDArray[np.float64]]:
-    return np.array_split(values, 5)
-
-
-@given(values=numbers, share=st.floats(0, 1), held=st.integers(1, 50))
-@settings(deadline=None)
-def test_quantiles_in_pieces_are_those_of_numpy(values: NDArray[np.float64], share: float, held: int) -> None:
-    found = compute_upper_quantile(partial(pieces, values), share, held=held)
-    assert found == np.quantile(values, share, method="higher")
-
-
-@given(values=arrays(np.float64, st.integers(1, 200), elements=st.floats(-1e300, 1e300)), held=st.integers(1, 50))
-@settings(deadline=None)
-def test_the_median_in_pieces_is_that_of_numpy(values: NDArray[np.float64], held: int) -> None:
-    assert compute_median(partial(pieces, values), held=held) == np.median(values)
-
-
-def test_no_numbers_have_no_median() -> None:
-    assert compute_median(lambda: [np.zeros(0)]) is None
-
-
-def test_a_log_that_cannot_be_read_leaves_no_buckets_unexplained(tmp_path: Path) -> None:
-    (tmp_path / "cut.parquet").write_bytes(b"PAR1")
-    rows = pl.scan_parquet(tmp_path / "cut.parquet", schema={"bucket": pl.Int64})
-    with pytest.raises(DataError, match="cannot be shared out"):
-        list(iterate_buckets(rows, tmp_path / "buckets", where=tmp_path / "cut.parquet"))

@@ -20,10 +20,10 @@ import pyarrow as pa
 from rich.console import Console
 
 from learn.data.formats import explain_bad_line, iterate_lines, parse_json_object
-from learn.data.importers.progress import open_with_progress
 from learn.data.importers.summary import ImportSummary, RowWriter, keep_known, open_import_folder
 from learn.data.tables import ITEMS_FILE
 from learn.errors import DataError
+from learn.progress import open_with_progress
 
 Layout = Literal["2014", "2018", "2023"]
 Record = dict[str, object]

@@ -19,10 +19,10 @@ from learn.data.formats import (
     parse_table_name,
     raise_engine_fault,
 )
-from learn.data.importers.progress import open_with_progress
 from learn.data.importers.summary import ImportSummary, RowWriter, keep_known, open_import_folder
 from learn.data.tables import ITEMS_FILE
 from learn.errors import DataError
+from learn.progress import open_with_progress
 
 _MOVIES = ("movieId", "title", "genres")
 _RATINGS = ("userId", "movieId", "rating", "timestamp")

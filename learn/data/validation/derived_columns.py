@@ -9,15 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from functools import partial
 from pathlib import Path
 
 import numpy as np
 import polars as pl
-from numpy.typing import NDArray
 
 from learn.config import ValidationSettings
-from learn.data.order_statistics import compute_median
 from learn.data.out_of_core import BUCKET_ROWS, iterate_buckets
 from learn.data.timestamps import TimestampScale, detect_timestamp_scale
 from learn.data.validation import text as text_checks
@@ -190,8 +187,7 @@ def collect_interaction_facts(
     Raises:
         SettingsError: ``earliest`` or ``latest`` is no date.
     """
-    middle = compute_median(partial(_iterate_finite_timestamps, interactions))
-    scale = detect_timestamp_scale(middle or 0.0, declared=settings.timestamps)
+    scale = detect_timestamp_scale(_find_median_timestamp(interactions), declared=settings.timestamps)
     earliest, latest = _compute_bounds(scale, settings) if scale.is_clock else (None, None)
     names = interactions.collect_schema().names()
     keys = [name for name in ("user_id", "item_id", "timestamp", "event") if name in names]
@@ -204,10 +200,10 @@ def collect_interaction_facts(
     return InteractionFacts(scale, earliest, latest, repeated, item_ids, rejected_ids)
 
 
-def _iterate_finite_timestamps(interactions: pl.LazyFrame) -> Iterator[NDArray[np.float64]]:
-    for batch in iterate_batches(interactions.select("timestamp")):
-        timestamps = batch["timestamp"].drop_nulls().to_numpy()
-        yield timestamps[np.isfinite(timestamps)]
+def _find_median_timestamp(interactions: pl.LazyFrame) -> float:
+    # One column of eight bytes a row fits memory where the table does not.
+    finite = interactions.select("timestamp").filter(pl.col("timestamp").is_finite()).collect(engine="streaming")
+    return float(np.median(finite["timestamp"].to_numpy())) if finite.height else 0.0
 
 
 def _compute_bounds(scale: TimestampScale, settings: ValidationSettings) -> tuple[float, float]:
