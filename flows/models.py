@@ -5,16 +5,15 @@ Each is found before any work begins, so that a wrong name costs nothing. Withou
 
 from __future__ import annotations
 
-import difflib
 import os
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, TypeGuard, get_args
+from typing import TYPE_CHECKING, Any, Literal
 
 import torch
 
-from learn.config import Settings
-from learn.errors import BundleError, DriftError, SettingsError
+from learn.config import Settings, read_choice
+from learn.errors import BundleError, DriftError
 from learn.evaluation import Rule
 from learn.model import TowerScorer
 from learn.monitoring import FOLDER, MonitoredModel
@@ -30,25 +29,14 @@ if TYPE_CHECKING:
 PromoteRule = Literal["never", "if-better", "always"]
 
 
-def promote_rule(word: str) -> PromoteRule:
+def read_promote_rule(word: str) -> PromoteRule:
     """Read what `--promote` says.
 
     Raises:
         SettingsError: It is none of the three words.
     """
-    choices = get_args(PromoteRule)
-    if _is_rule(word):
-        return word
-    near = difflib.get_close_matches(word, choices, n=1)
-    raise SettingsError(
-        f"There is no `--promote {word}`.",
-        where="command line",
-        fix=f"did you mean `{near[0]}`?" if near else f"give one of {', '.join(choices)}",
-    )
-
-
-def _is_rule(word: str) -> TypeGuard[PromoteRule]:
-    return word in get_args(PromoteRule)
+    rule: PromoteRule = read_choice(word, choices=PromoteRule, option="--promote")
+    return rule
 
 
 def find_opponents(
@@ -168,7 +156,7 @@ def refuse_seen_windows(start: StartBundle | None, histories: Path, *, tables: P
     refuse(start, histories, tables=tables)
 
 
-def start_weights(start: StartBundle | None, *, tables: Path) -> WarmStart | None:
+def read_start_weights(start: StartBundle | None, *, tables: Path) -> WarmStart | None:
     """Read the weights.
 
     Raises:

@@ -60,14 +60,14 @@ class MonitorFlow(FlowSpec):
     @show_errors_plainly
     def start(self) -> None:
         """Find the model and its profile, before anything is read."""
-        from flows.models import find_monitored_folder, find_profile_folder, promote_rule
-        from flows.retraining import retrain_rule
+        from flows.models import find_monitored_folder, find_profile_folder, read_promote_rule
+        from flows.retraining import read_retrain_rule
         from learn.monitoring import choose_source, find_webhook_address, parse_window_begin
 
         self.settings = Settings.from_mapping(self.settings_file.to_dict()).override(seed=self.seed)
         find_webhook_address(self.settings.monitoring)
-        self.retrain_rule = retrain_rule(self.retrain, data=Path(self.data))
-        self.promote_rule = promote_rule(self.promote)
+        self.retrain_rule = read_retrain_rule(self.retrain, data=Path(self.data))
+        self.promote_rule = read_promote_rule(self.promote)
         self.source = choose_source(self.traffic, self.current_data)
         self.begin = parse_window_begin(self.since, days=self.days)
         self.bundle = find_monitored_folder(self.bundle_name, settings=self.settings).absolute()
@@ -94,7 +94,7 @@ class MonitorFlow(FlowSpec):
     def compare(self) -> None:
         """Compare, judge, and write the report and the verdict."""
         from flows.models import read_monitored_model
-        from flows.runs import monitor_trend
+        from flows.runs import read_monitor_trend
         from learn.monitoring import monitor, read_profile
         from learn.report import show_monitor
 
@@ -107,7 +107,7 @@ class MonitorFlow(FlowSpec):
             reports=self.reports,
             settings=self.settings,
         )
-        trend = monitor_trend(self.watched, current=current, last=self.settings.monitoring.trend_runs)
+        trend = read_monitor_trend(self.watched, current=current, last=self.settings.monitoring.trend_runs)
         show_monitor(current.card, self.watched, settings=self.settings, trend=trend)
         self.next(self.tell)
 

@@ -6,16 +6,15 @@ train flow instead.
 
 from __future__ import annotations
 
-import difflib
 import os
 from pathlib import Path
-from typing import Any, Literal, TypeGuard, get_args
+from typing import Any, Literal
 
 import tomli_w
 
 from flows.models import PromoteRule
-from learn.config import Settings
-from learn.errors import DataError, SettingsError, TrainingError
+from learn.config import Settings, read_choice
+from learn.errors import DataError, TrainingError
 from learn.monitoring import Retraining, Trained, retrain
 
 RetrainRule = Literal["never", "on-verdict"]
@@ -27,25 +26,17 @@ _FLOW = Path(__file__).with_name("train_flow.py")
 _NO_MATTER = {"workspace", "reports", "monitoring"}
 
 
-def retrain_rule(word: str, *, data: Path) -> RetrainRule:
+def read_retrain_rule(word: str, *, data: Path) -> RetrainRule:
     """Read what `--retrain` says, and see that there is a folder to train on.
 
     Raises:
         DataError: There is no such folder, nor a pointer to pull it by.
         SettingsError: It is neither word.
     """
-    if _is_rule(word):
-        if word == "on-verdict" and not data.exists() and not data.with_name(f"{data.name}.dvc").exists():
-            raise DataError("There is no such data folder.", where=data, fix="give --data the folder to train on")
-        return word
-    choices = get_args(RetrainRule)
-    near = difflib.get_close_matches(word, choices, n=1)
-    fix = f"did you mean `{near[0]}`?" if near else f"give one of {', '.join(choices)}"
-    raise SettingsError(f"There is no `--retrain {word}`.", where="command line", fix=fix)
-
-
-def _is_rule(word: str) -> TypeGuard[RetrainRule]:
-    return word in get_args(RetrainRule)
+    rule: RetrainRule = read_choice(word, choices=RetrainRule, option="--retrain")
+    if rule == "on-verdict" and not data.exists() and not data.with_name(f"{data.name}.dvc").exists():
+        raise DataError("There is no such data folder.", where=data, fix="give --data the folder to train on")
+    return rule
 
 
 def retrain_on_verdict(

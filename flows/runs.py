@@ -40,7 +40,7 @@ def read_training_trend(present: DriftSummary, *, current: Any, last: int) -> li
     return _read_trend(present, read, step="compare_windows", artifact="drift_summary", current=current, last=last)
 
 
-def monitor_trend(present: MonitorResult, *, current: Any, last: int) -> list[TrendPoint]:
+def read_monitor_trend(present: MonitorResult, *, current: Any, last: int) -> list[TrendPoint]:
     """Return drift and verdict of the monitor's last runs of this branch, the present one last.
 
     Args:

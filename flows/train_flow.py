@@ -81,14 +81,14 @@ class TrainFlow(FlowSpec):
     @transfers_files()
     def start(self) -> None:
         """Version: snapshot the data folder, or fetch the version requested."""
-        from flows.models import find_opponents, promote_rule, resolve_start
+        from flows.models import find_opponents, read_promote_rule, resolve_start
         from learn.content import resolve_settings_encoder
         from learn.data import obtain_version, require_tables
 
         self.settings = Settings.from_mapping(self.settings_file.to_dict()).override(
             split__method=self.split, content__encoder=self.encoder, seed=self.seed, drift__on_drift=self.on_drift
         )
-        self.promote_rule = promote_rule(self.promote)
+        self.promote_rule = read_promote_rule(self.promote)
         resolve_settings_encoder(self.settings.content)
         if self.current_data:
             require_tables(Path(self.current_data))
@@ -211,13 +211,13 @@ class TrainFlow(FlowSpec):
     def train_together(self) -> None:
         """Align, as one of several processes: each takes its share of every batch."""
         from flows.cluster import join_training_group
-        from flows.models import start_weights
+        from flows.models import read_start_weights
         from learn.evaluation import train_selected
 
         with join_training_group(settings=self.settings.processes) as group:
             self.trained_together = train_selected(
                 self.inputs,
-                start=start_weights(self.start_bundle, tables=self.validation_summary.folder),
+                start=read_start_weights(self.start_bundle, tables=self.validation_summary.folder),
                 group=group,
             )
         self.next(self.dismiss_trainers)
@@ -237,13 +237,13 @@ class TrainFlow(FlowSpec):
     @transfers_files()
     def towers(self) -> None:
         """Align: train both towers, unless several processes have; keep the epoch that is best on validation."""
-        from flows.models import start_weights
+        from flows.models import read_start_weights
         from learn.evaluation import train_selected
         from learn.model import encode_catalogue
         from learn.report import show_training
 
         self.training = self.trained_together or train_selected(
-            self.inputs, start=start_weights(self.start_bundle, tables=self.inputs.tables)
+            self.inputs, start=read_start_weights(self.start_bundle, tables=self.inputs.tables)
         )
         self.inputs = encode_catalogue(
             replace(self.inputs, training=self.training), destination=self.scratch / "catalogue"

@@ -1,4 +1,4 @@
-from .base import Section
+from .base import Section, read_choice
 from .content import Arithmetic, ContentSettings
 from .data import DataSettings, SplitSettings, ValidationSettings
 from .environment import (
@@ -60,6 +60,7 @@ __all__ = [
     "Work",
     "add_settings_options",
     "merge_settings_text",
+    "read_choice",
     "read_deployment_settings",
     "read_operations_settings",
     "read_serving_settings",

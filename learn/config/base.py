@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import difflib
 import tomllib
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any, Self, get_args
 
-from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 
 from learn.errors import SettingsError
 
@@ -65,6 +65,29 @@ def _find_nearest_value(first: ErrorDetails, name: str) -> str:
         if near:
             return f"did you mean `{near[0]}`?"
     return f"give `{name}` such a value, or leave it out for its default"
+
+
+def read_choice(word: str, *, choices: Any, option: str) -> Any:
+    """Return a word of the command line that must be one of a ``Literal``.
+
+    Args:
+        word: What was given.
+        choices: The ``Literal``.
+        option: The option's name, for the message.
+
+    Raises:
+        SettingsError: It is none of them.
+    """
+    try:
+        return TypeAdapter(choices).validate_python(word)
+    except ValidationError as fault:
+        words = get_args(choices)
+        near = difflib.get_close_matches(word, words, n=1)
+        raise SettingsError(
+            f"There is no `{option} {word}`.",
+            where="command line",
+            fix=f"did you mean `{near[0]}`?" if near else f"give one of {', '.join(words)}",
+        ) from fault
 
 
 class SettingsFile(Section):

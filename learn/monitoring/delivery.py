@@ -6,17 +6,16 @@ printed, since it may hold a secret.
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
+
+import httpx
+from tenacity import Retrying, retry_if_exception_type, stop_after_attempt, wait_exponential
 
 from learn.config import MonitoringSettings
 from learn.errors import SettingsError
@@ -112,36 +111,41 @@ def deliver(
     return Delivery(sent, len(waiting) - sent, faults[-1] if faults else "")
 
 
+class _PassingError(Exception):
+    """The receiver could not be reached, or asked to be tried later."""
+
+
+class _RefusedError(Exception):
+    """The receiver does not want this message."""
+
+
 def _attempt(
     address: str, body: bytes, *, settings: MonitoringSettings, first_pause_seconds: float
 ) -> tuple[str, bool]:
     """Try to send one message; return why it could not be, or nothing, and whether the receiver can be talked to."""
-    fault, again = "", True
-    for attempt in range(settings.webhook_attempts):
-        if attempt:
-            time.sleep(first_pause_seconds * 2 ** (attempt - 1))
-        fault, again = _post(address, body, timeout_seconds=settings.webhook_timeout_seconds)
-        if not again:
-            break
-    return fault, not again
-
-
-class _NoRedirect(urllib.request.HTTPRedirectHandler):
-    """A POST that is led elsewhere would arrive as a GET without its message."""
-
-    def redirect_request(self, *_: Any) -> None:
-        return None
-
-
-def _post(address: str, body: bytes, *, timeout_seconds: float) -> tuple[str, bool]:
-    request = urllib.request.Request(  # noqa: S310 - the scheme was checked
-        address, data=body, headers={"Content-Type": "application/json"}, method="POST"
+    attempts = Retrying(
+        stop=stop_after_attempt(settings.webhook_attempts),
+        wait=wait_exponential(multiplier=first_pause_seconds),
+        retry=retry_if_exception_type(_PassingError),
+        reraise=True,
     )
     try:
-        with urllib.request.build_opener(_NoRedirect).open(request, timeout=timeout_seconds):
-            return "", False
-    except urllib.error.HTTPError as error:
-        return f"The receiver answered {error.code}.", error.code not in _REFUSED or error.code in _LATER
-    except (OSError, ValueError, http.client.HTTPException) as error:
-        reason = getattr(error, "reason", error)
-        return f"The receiver could not be reached: {reason}.", True
+        attempts(_post, address, body, timeout_seconds=settings.webhook_timeout_seconds)
+    except _PassingError as fault:
+        return str(fault), False
+    except _RefusedError as fault:
+        return str(fault), True
+    return "", True
+
+
+def _post(address: str, body: bytes, *, timeout_seconds: float) -> None:
+    try:
+        # A redirect is not followed: the POST would arrive as a GET without its message.
+        answer = httpx.post(
+            address, content=body, headers={"Content-Type": "application/json"}, timeout=timeout_seconds
+        )
+    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        raise _PassingError(f"The receiver could not be reached: {error}.") from error
+    if not answer.is_success:
+        refused = answer.status_code in _REFUSED and answer.status_code not in _LATER
+        raise (_RefusedError if refused else _PassingError)(f"The receiver answered {answer.status_code}.")

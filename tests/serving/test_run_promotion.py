@@ -8,7 +8,7 @@ from pathlib import Path
 import bentoml
 import pytest
 
-from flows.models import find_opponents, promote_rule, require_opponent
+from flows.models import find_opponents, read_promote_rule, require_opponent
 from learn.config.settings import Settings
 from learn.errors import BundleError, SettingsError
 from learn.evaluation.gate import Decision, Rule
@@ -101,7 +101,7 @@ def test_a_champion_that_changed_meanwhile_is_not_replaced(shop: str, small: Bun
 @pytest.mark.parametrize(("word", "near"), [("if-beter", "`if-better`"), ("yes", "never, if-better, always")])
 def test_a_wrong_word_is_told_the_right_ones(word: str, near: str) -> None:
     with pytest.raises(SettingsError, match=f"no `--promote {word}`") as caught:
-        promote_rule(word)
+        read_promote_rule(word)
     assert near in caught.value.fix
 
 

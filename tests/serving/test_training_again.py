@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.retraining import find_known_model, retrain_on_verdict, retrain_rule
+from flows.retraining import find_known_model, retrain_on_verdict, read_retrain_rule
 from learn.config.data import DataSettings
 from learn.config.settings import Settings
 from learn.data.versions.snapshot import record_version
@@ -35,16 +35,16 @@ def test_nothing_is_trained_unasked(tmp_path: Path) -> None:
 
 def test_a_wrong_word_is_told_the_right_one(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match="no `--retrain on-verdikt`") as caught:
-        retrain_rule("on-verdikt", data=tmp_path)
+        read_retrain_rule("on-verdikt", data=tmp_path)
     assert "`on-verdict`" in caught.value.fix
 
 
 def test_a_folder_that_is_not_there_is_told_before_it_is_wanted(tmp_path: Path) -> None:
-    assert retrain_rule("never", data=tmp_path / "data") == "never"
+    assert read_retrain_rule("never", data=tmp_path / "data") == "never"
     with pytest.raises(DataError, match="no such data folder"):
-        retrain_rule("on-verdict", data=tmp_path / "data")
+        read_retrain_rule("on-verdict", data=tmp_path / "data")
     (tmp_path / "data.dvc").touch()
-    assert retrain_rule("on-verdict", data=tmp_path / "data") == "on-verdict"
+    assert read_retrain_rule("on-verdict", data=tmp_path / "data") == "on-verdict"
 
 
 def test_data_and_settings_that_a_stored_model_was_made_of_are_known(
