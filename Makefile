@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two cores are shared by the parallel tests; more threads than that only wait for each other.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: run test test-all check format bench-content bench-daily-retrain bench-quality bench-monitoring bench-replay bench-scale bench-serving environment clean
+.PHONY: run test test-all check format bench-content bench-daily-retrain bench-house bench-quality bench-monitoring bench-replay bench-scale bench-serving environment clean
 
 run: environment ## train on the bundled sample and build the service
 	$(BIN)/python flows/train_flow.py --no-pylint run
@@ -29,6 +29,9 @@ format: environment ## format the code
 
 bench-content: environment ## speed and upkeep of content extraction (WITH="--only throughput" for a part)
 	$(BIN)/python -m benchmarks.content $(WITH)
+
+bench-house: environment ## files, imports and names of the code, before and after: ten seconds
+	$(BIN)/python -m benchmarks.house $(WITH)
 
 bench-quality: environment ## quality on public data: hours; goes on where it was stopped (WITH="--only scientific" for a part)
 	$(BIN)/python -m benchmarks.quality $(WITH)

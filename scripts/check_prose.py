@@ -26,7 +26,7 @@ HIT = re.compile(r"(?:\./)?(?P<path>[^:]+):\d+: .+ ==> ")
 def compile_words(phrases: list[str]) -> str:
     """Return the pattern of what codespell looks up: the phrases, longest first, and every single word."""
     longest_first = sorted((phrase for phrase in phrases if " " in phrase), key=len, reverse=True)
-    return rf"(?<![\w-])(?i:{'|'.join(map(re.escape, longest_first))})(?![\w-])|[\w\-'’]+"
+    return rf"(?i:{'|'.join(map(re.escape, longest_first))})(?![\w-])|[\w\-'’]+"
 
 
 def find_hits(root: Path) -> list[str]:
