@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.retraining import find_known_model, retrain_on_verdict, read_retrain_rule
+from flows.retraining import find_known_model, read_retrain_rule, retrain_on_verdict
 from learn.config.data import DataSettings
 from learn.config.settings import Settings
 from learn.data.versions.snapshot import record_version
