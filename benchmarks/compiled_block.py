@@ -15,7 +15,7 @@ from statistics import median  # noqa: E402  # as above
 
 import torch  # noqa: E402  # as above
 
-from benchmarks.quality.provenance import commit, machine, versions  # noqa: E402  # as above
+from benchmarks.quality.provenance import describe_machine, list_versions, read_commit  # noqa: E402  # as above
 from learn.config import TowerSettings  # noqa: E402  # as above
 from learn.model import Block  # noqa: E402  # as above
 
@@ -31,25 +31,25 @@ def main(device: str) -> None:
     )
     compiled.compile(dynamic=True)
     began = time.perf_counter()
-    _milliseconds(compiled, device=device)
+    _time_milliseconds(compiled, device=device)
     first = time.perf_counter() - began
     for _ in range(2):
-        print(f"eager    {median(_milliseconds(eager, device=device) for _ in range(_PASSES)):.1f} ms")
-        print(f"compiled {median(_milliseconds(compiled, device=device) for _ in range(_PASSES)):.1f} ms")
-    print(f"compiling took {first:.1f} s; {machine()}, {versions()['torch']}, commit {commit()}")
+        print(f"eager    {median(_time_milliseconds(eager, device=device) for _ in range(_PASSES)):.1f} ms")
+        print(f"compiled {median(_time_milliseconds(compiled, device=device) for _ in range(_PASSES)):.1f} ms")
+    print(f"compiling took {first:.1f} s; {describe_machine()}, {list_versions()['torch']}, commit {read_commit()}")
 
 
-def _milliseconds(block: Block, *, device: str) -> float:
+def _time_milliseconds(block: Block, *, device: str) -> float:
     spent = []
     for length in _LENGTHS:
         inputs = torch.randn(_POSITIONS // length, length, block.projections.in_features, device=device)  # (B, T, w)
-        began = _now(device)
+        began = _read_clock(device)
         block(inputs.requires_grad_()).square().sum().backward()
-        spent.append(_now(device) - began)
+        spent.append(_read_clock(device) - began)
     return 1e3 * median(spent)
 
 
-def _now(device: str) -> float:
+def _read_clock(device: str) -> float:
     if device == "cuda":
         torch.cuda.synchronize()
     return time.perf_counter()

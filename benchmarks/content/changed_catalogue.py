@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from benchmarks.content.one_pass import Pass, command, run_pass
+from benchmarks.content.one_pass import Pass, build_command, run_pass
 from benchmarks.content.parts import Part
 from learn.config import ContentSettings
 
@@ -22,7 +22,7 @@ def measure(*, data: Path, workspace: Path, encoder: str = ContentSettings().enc
     items = pl.read_ndjson(data / "games" / "items.jsonl.gz").select("item_id", "title")
     first = _pass(items, workspace, encoder)
     unchanged = _pass(items, workspace, encoder)
-    changed = _pass(_changed(items), workspace, encoder)
+    changed = _pass(_change_titles(items), workspace, encoder)
     share, whole_share = changed[0].seconds / first[0].seconds, changed[1] / first[1]
     return Part(
         name="A catalogue that hardly changes",
@@ -43,7 +43,7 @@ def measure(*, data: Path, workspace: Path, encoder: str = ContentSettings().enc
             "Torch imported",
         ),
         rows=tuple(
-            _row(name, *found)
+            _format_row(name, *found)
             for name, found in (("first", first), ("unchanged", unchanged), ("1 % of titles changed", changed))
         ),
         notes=(
@@ -57,10 +57,10 @@ def measure(*, data: Path, workspace: Path, encoder: str = ContentSettings().enc
 
 def _pass(items: pl.DataFrame, workspace: Path, encoder: str) -> tuple[Pass, float]:
     items.write_parquet(workspace / "items.parquet")
-    return run_pass(command(workspace / "items.parquet", workspace / "store", workspace / "out", encoder=encoder))
+    return run_pass(build_command(workspace / "items.parquet", workspace / "store", workspace / "out", encoder=encoder))
 
 
-def _changed(items: pl.DataFrame) -> pl.DataFrame:
+def _change_titles(items: pl.DataFrame) -> pl.DataFrame:
     rows = np.random.default_rng(0).choice(len(items), round(_CHANGED_SHARE * len(items)), replace=False)
     edited = pl.int_range(len(items)).is_in(rows.tolist())
     return items.with_columns(
@@ -68,7 +68,7 @@ def _changed(items: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def _row(name: str, found: Pass, seconds: float) -> tuple[str, ...]:
+def _format_row(name: str, found: Pass, seconds: float) -> tuple[str, ...]:
     stages = (found.plan_seconds, found.encode_seconds, found.collect_seconds, found.seconds, seconds)
     loaded = "yes" if found.torch_loaded else "no"
     return name, f"{found.encoded:,}", *(f"{stage:,.2f} s" for stage in stages), loaded

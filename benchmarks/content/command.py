@@ -10,7 +10,7 @@ from pathlib import Path
 from benchmarks.content.page import keep, write_page
 from benchmarks.content.parts import Part
 from benchmarks.ending import exit_status
-from benchmarks.quality.provenance import ROOT, real_data
+from benchmarks.quality.provenance import ROOT, find_real_data
 
 PARTS = ("throughput", "quality_of_modes", "million", "read_back", "changed_catalogue", "killed_pass")
 """Modules of this package, each with a ``measure``; in the page's order."""
@@ -18,11 +18,11 @@ PARTS = ("throughput", "quality_of_modes", "million", "read_back", "changed_cata
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
-    options = _options(words)
-    return exit_status(lambda: _measured(options))
+    options = _parse_options(words)
+    return exit_status(lambda: _measure_part(options))
 
 
-def _measured(options: argparse.Namespace) -> Path:
+def _measure_part(options: argparse.Namespace) -> Path:
     for name in options.only:
         print(f"Measuring {name}", flush=True)
         module = importlib.import_module(f"benchmarks.content.{name}")
@@ -31,10 +31,12 @@ def _measured(options: argparse.Namespace) -> Path:
     return write_page(PARTS, folder=options.out, workspace=options.workspace)
 
 
-def _options(words: Sequence[str] | None) -> argparse.Namespace:
+def _parse_options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.content", description=__doc__)
     workspace = ROOT / ".learn" / "benchmarks" / "content"
-    parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
+    parser.add_argument(
+        "--data", type=Path, default=find_real_data(), help="folder of the public data sets (%(default)s)"
+    )
     parser.add_argument("--workspace", type=Path, default=workspace, help="folder for stores and what each part found")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
     parser.add_argument(

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.content.one_pass import ROOT, command, run_pass
+from benchmarks.content.one_pass import ROOT, build_command, run_pass
 from benchmarks.content.parts import Part
 from benchmarks.content.tiny_encoder import save_tiny_bert, write_titles
 from learn.content import ContentStore
@@ -25,15 +25,15 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - titles ar
     encoder = str(save_tiny_bert(workspace / "encoder"))
     items = write_titles(workspace / "items.parquet", ITEMS)
     calm, _ = run_pass(
-        command(items, workspace / "calm", workspace / "calm_out", encoder=encoder, part_items=PART_ITEMS)
+        build_command(items, workspace / "calm", workspace / "calm_out", encoder=encoder, part_items=PART_ITEMS)
     )
-    words = command(
+    words = build_command(
         items, workspace / "killed", workspace / "killed_out", encoder=encoder, part_items=PART_ITEMS, count=True
     )
-    before = _killed(words)
+    before = _kill_pass(words)
     kept = len(_store(workspace / "killed"))
     after, _ = run_pass(words)
-    same = _same(workspace)
+    same = _is_same_store(workspace)
     twice = before + after.encoded - ITEMS
     return Part(
         name="A pass that is killed",
@@ -56,7 +56,7 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - titles ar
     )
 
 
-def _killed(words: list[str]) -> int:
+def _kill_pass(words: list[str]) -> int:
     """Texts that a pass had encoded when it was killed."""
     process = subprocess.Popen(words, cwd=ROOT, stdout=subprocess.PIPE, text=True)
     encoded = 0
@@ -72,7 +72,7 @@ def _store(root: Path) -> ContentStore:
     return ContentStore(next(folder for folder in root.iterdir() if folder.is_dir()))
 
 
-def _same(workspace: Path) -> bool:
+def _is_same_store(workspace: Path) -> bool:
     calm, killed = _store(workspace / "calm"), _store(workspace / "killed")
     keys = calm.read_keys()
     files = [(workspace / name / "vectors.npy").read_bytes() for name in ("calm_out", "killed_out")]

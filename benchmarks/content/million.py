@@ -12,7 +12,7 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.content.one_pass import Pass, command, run_pass
+from benchmarks.content.one_pass import Pass, build_command, run_pass
 from benchmarks.content.parts import Part
 from benchmarks.content.tiny_encoder import save_tiny_bert, write_titles
 
@@ -22,14 +22,14 @@ SIZES = (100_000, 300_000, 1_000_000)
 def measure(*, data: Path, workspace: Path, sizes: Sequence[int] = SIZES) -> Part:  # noqa: ARG001 - titles are made up
     """Plan, encode and gather catalogues of growing size, each in a process of its own; the data is made up."""
     encoder = save_tiny_bert(workspace / "encoder")
-    runs = [(size, *_measured(workspace / str(size), size, encoder)) for size in sizes]
+    runs = [(size, *_measure_pass(workspace / str(size), size, encoder)) for size in sizes]
     largest, smallest = runs[-1][1], runs[0][1]
     growth = largest.peak_bytes / smallest.peak_bytes - 1
     return Part(
         name="A million texts",
         figures={"million_peak_bytes": float(largest.peak_bytes), "million_peak_growth": growth},
         header=("Items", "Peak memory", "Plan", "Encode", "Gather", "Whole process"),
-        rows=tuple(_row(size, found, seconds) for size, found, seconds in runs),
+        rows=tuple(_format_row(size, found, seconds) for size, found, seconds in runs),
         notes=(
             "Made-up titles of 3 to 9 words through a BERT of one layer, 32 wide, with random weights, so that the "
             "encoder costs little and the rest shows. Peak memory is the largest resident memory of the whole process, "
@@ -39,15 +39,15 @@ def measure(*, data: Path, workspace: Path, sizes: Sequence[int] = SIZES) -> Par
     )
 
 
-def _measured(folder: Path, size: int, encoder: Path) -> tuple[Pass, float]:
+def _measure_pass(folder: Path, size: int, encoder: Path) -> tuple[Pass, float]:
     shutil.rmtree(folder, ignore_errors=True)
     items = write_titles(folder / "items.parquet", size)
-    found = run_pass(command(items, folder / "store", folder / "out", encoder=str(encoder)))
+    found = run_pass(build_command(items, folder / "store", folder / "out", encoder=str(encoder)))
     shutil.rmtree(folder)
     return found
 
 
-def _row(size: int, found: Pass, seconds: float) -> tuple[str, ...]:
+def _format_row(size: int, found: Pass, seconds: float) -> tuple[str, ...]:
     stages = (found.plan_seconds, found.encode_seconds, found.collect_seconds, seconds)
     return f"{size:,}", f"{found.peak_bytes / 2**20:,.0f} MiB", *(f"{stage:,.1f} s" for stage in stages)
 

@@ -50,7 +50,7 @@ class Pass:
         return self.plan_seconds + self.encode_seconds + self.collect_seconds
 
 
-def command(
+def build_command(
     items: Path, store: Path, out: Path, *, encoder: str, part_items: int = 0, count: bool = False
 ) -> list[str]:
     """The command line of a pass; ``part_items`` 0: the settings' own."""
@@ -71,17 +71,17 @@ def run_pass(words: list[str]) -> tuple[Pass, float]:
     """Run a pass; what it did, and the seconds of the whole process."""
     begun = time.perf_counter()
     done = subprocess.run(words, cwd=ROOT, check=True, stdout=subprocess.PIPE, text=True)
-    return parsed(done.stdout), time.perf_counter() - begun
+    return parse_pass(done.stdout), time.perf_counter() - begun
 
 
-def parsed(output: str) -> Pass:
+def parse_pass(output: str) -> Pass:
     """What a pass printed."""
     return Pass(**json.loads(output.splitlines()[-1]))
 
 
 def main() -> None:
     """Run the pass."""
-    options = _options()
+    options = _parse_options()
     settings = ContentSettings(encoder=options.encoder)
     if options.part_items:
         settings = settings.model_copy(update={"part_items": options.part_items})
@@ -91,7 +91,7 @@ def main() -> None:
     if plan.missing:
         import learn.content.encoder  # noqa: F401 - timed apart from the work
     marks.append(time.perf_counter())
-    results = _encoded(plan, count=options.count)
+    results = _encode_shards(plan, count=options.count)
     marks.append(time.perf_counter())
     collect_vectors(plan, results, destination=options.out)
     marks.append(time.perf_counter())
@@ -105,12 +105,12 @@ def main() -> None:
         import_seconds=import_seconds,
         encode_seconds=encode_seconds,
         collect_seconds=collect_seconds,
-        peak_bytes=peak_bytes(),
+        peak_bytes=read_peak_bytes(),
     )
     print(json.dumps(asdict(found)))
 
 
-def peak_bytes() -> int:
+def read_peak_bytes() -> int:
     """Largest resident memory of this process so far; shared libraries and mapped files count."""
     status = Path("/proc/self/status")
     if status.exists():
@@ -121,7 +121,7 @@ def peak_bytes() -> int:
     return peak if sys.platform == "darwin" else peak * 1024
 
 
-def _encoded(plan: ExtractionPlan, *, count: bool) -> list[ShardResult]:
+def _encode_shards(plan: ExtractionPlan, *, count: bool) -> list[ShardResult]:
     if not count:
         return [encode_shard(plan, shard) for shard in plan.shards]
     from learn.content import EncodingProgress
@@ -134,7 +134,7 @@ def _encoded(plan: ExtractionPlan, *, count: bool) -> list[ShardResult]:
     return [encode_shard(plan, shard, progress=Counting(shard.texts)) for shard in plan.shards]
 
 
-def _options() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     for name in ("items", "store", "out"):
         parser.add_argument(name, type=Path)

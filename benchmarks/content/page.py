@@ -10,14 +10,14 @@ from pathlib import Path
 from pydantic import TypeAdapter
 
 from benchmarks.content.parts import Part
-from benchmarks.quality.provenance import commit, machine, versions
+from benchmarks.quality.provenance import describe_machine, list_versions, read_commit
 from learn.errors import explain_storage_faults
 
 _NAME = "content"
 
 
 @dataclass(frozen=True)
-class Kept:
+class PartResult:
     """A part as it was measured.
 
     Attributes:
@@ -37,7 +37,9 @@ def keep(name: str, part: Part, *, folder: Path) -> None:
     """
     with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
-        _file(folder, name).write_text(json.dumps(asdict(Kept(part, commit())), indent=2) + "\n", encoding="utf-8")
+        _name_file(folder, name).write_text(
+            json.dumps(asdict(PartResult(part, read_commit())), indent=2) + "\n", encoding="utf-8"
+        )
 
 
 def write_page(names: Sequence[str], *, folder: Path, workspace: Path) -> Path:
@@ -46,17 +48,17 @@ def write_page(names: Sequence[str], *, folder: Path, workspace: Path) -> Path:
     Raises:
         StorageError: The disk is full or closed.
     """
-    reader = TypeAdapter(Kept)
+    reader = TypeAdapter(PartResult)
     found = {
-        name: reader.validate_json(_file(workspace, name).read_text(encoding="utf-8"))
+        name: reader.validate_json(_name_file(workspace, name).read_text(encoding="utf-8"))
         for name in names
-        if _file(workspace, name).exists()
+        if _name_file(workspace, name).exists()
     }
     record = {
         "figures": {name: figure for kept in found.values() for name, figure in kept.part.figures.items()},
-        "machine": machine(),
-        "versions": versions(),
-        "commit": commit(),
+        "machine": describe_machine(),
+        "versions": list_versions(),
+        "commit": read_commit(),
         "commits_of_parts": {name: kept.commit for name, kept in found.items()},
         "seeds": [0],
     }
@@ -64,13 +66,13 @@ def write_page(names: Sequence[str], *, folder: Path, workspace: Path) -> Path:
     with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
         page.with_suffix(".json").write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        page.write_text(_page([kept.part for kept in found.values()]), encoding="utf-8")
+        page.write_text(_format_page([kept.part for kept in found.values()]), encoding="utf-8")
     return page
 
 
-def _page(parts: Sequence[Part]) -> str:
-    about = machine()
-    sections = "\n\n".join(map(section, parts))
+def _format_page(parts: Sequence[Part]) -> str:
+    about = describe_machine()
+    sections = "\n\n".join(map(format_section, parts))
     return f"""# Content extraction
 
 How fast texts become vectors, at what cost to the vectors, and what a second run, a changed catalogue or a killed pass
@@ -78,11 +80,11 @@ costs. Losing rows are kept.
 
 {sections}
 
-{about["processor"]}, {about["cores"]} cores, {about["memory_gb"]} GB; commit {commit()}.
+{about["processor"]}, {about["cores"]} cores, {about["memory_gb"]} GB; commit {read_commit()}.
 """
 
 
-def section(part: Part) -> str:
+def format_section(part: Part) -> str:
     """Write a part as a section of a page."""
     lines = [f"## {part.name}", ""]
     if part.header:
@@ -92,5 +94,5 @@ def section(part: Part) -> str:
     return "\n".join([*lines, *(f"- {note}" for note in part.notes)])
 
 
-def _file(folder: Path, name: str) -> Path:
+def _name_file(folder: Path, name: str) -> Path:
     return folder / f"{name}.json"

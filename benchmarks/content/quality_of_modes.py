@@ -18,9 +18,9 @@ def measure(*, data: Path, workspace: Path) -> Part:
     Raises:
         DataError: The public data set is not there.
     """
-    plain = _prepared("float32", data=data, workspace=workspace)
-    found = {"float32": plain, "int8": _prepared("int8", data=data, workspace=workspace)}
-    recalls = {name: _recall(prepared) for name, prepared in found.items()}
+    plain = _prepare_set("float32", data=data, workspace=workspace)
+    found = {"float32": plain, "int8": _prepare_set("int8", data=data, workspace=workspace)}
+    recalls = {name: _measure_recall(prepared) for name, prepared in found.items()}
     cosines = {name: (prepared.content * plain.content).sum(axis=1) for name, prepared in found.items()}
     rows = tuple(
         (
@@ -46,12 +46,12 @@ def measure(*, data: Path, workspace: Path) -> Part:
     )
 
 
-def _prepared(arithmetic: Arithmetic, *, data: Path, workspace: Path) -> Prepared:
+def _prepare_set(arithmetic: Arithmetic, *, data: Path, workspace: Path) -> Prepared:
     settings = ContentSettings(arithmetic=arithmetic, fields=("title",))
     return prepare(SOURCES["scientific"], data=data, workspace=workspace, content=settings)
 
 
-def _recall(prepared: Prepared) -> float:
+def _measure_recall(prepared: Prepared) -> float:
     model = ContentNeighbours.fit(np.asarray(prepared.content))
     found = evaluate_models([model], prepared.histories, parts=("test",), settings=EvaluationSettings(), seed=0)
     return found.find_figure("test", model.name, "masked", "recall@10")

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.content.one_pass import peak_bytes
+from benchmarks.content.one_pass import read_peak_bytes
 from benchmarks.content.parts import Part
 from learn.config import ContentSettings
 from learn.content import ContentStore, Keys
@@ -31,15 +31,15 @@ def measure(*, data: Path, workspace: Path, count: int = ITEMS) -> Part:  # noqa
     """Write a store, then time reading it against copying its files, each from a cold cache; the data is made up."""
     shutil.rmtree(workspace, ignore_errors=True)
     folder = workspace / "store"
-    keys = _written(folder, count)
+    keys = _write_store(folder, count)
     shuffled = keys[np.random.default_rng(1).permutation(count)]
     fresh = np.random.default_rng(2).bytes(32 * count // 100)
     store = ContentStore(folder)
-    copy = _timed(folder, lambda: _copy(folder, workspace / "copy"))
-    search = _timed(folder, lambda: store.find_missing(np.frombuffer(fresh, dtype="S32")))
-    before = peak_bytes()
-    ordered = _timed(folder, lambda: _read(store, keys, workspace / "ordered"))
-    at_random = _timed(folder, lambda: _read(store, shuffled, workspace / "shuffled"))
+    copy = _time_call(folder, lambda: _copy(folder, workspace / "copy"))
+    search = _time_call(folder, lambda: store.find_missing(np.frombuffer(fresh, dtype="S32")))
+    before = read_peak_bytes()
+    ordered = _time_call(folder, lambda: _read(store, keys, workspace / "ordered"))
+    at_random = _time_call(folder, lambda: _read(store, shuffled, workspace / "shuffled"))
     parts = len(list(folder.iterdir()))
     shutil.rmtree(workspace)
     rows = (
@@ -56,7 +56,7 @@ def measure(*, data: Path, workspace: Path, count: int = ITEMS) -> Part:  # noqa
             "read_back_times_copy": ordered.seconds / copy.seconds,
             "read_back_shuffled_times_copy": at_random.seconds / copy.seconds,
             "read_back_cpu_seconds": ordered.cpu_seconds,
-            "read_back_grown_bytes": float(peak_bytes() - before),
+            "read_back_grown_bytes": float(read_peak_bytes() - before),
         },
         header=("What", "Seconds", "of them computing"),
         rows=tuple((name, f"{each.seconds:.2f}", f"{each.cpu_seconds:.2f}") for name, each in rows),
@@ -67,7 +67,7 @@ def measure(*, data: Path, workspace: Path, count: int = ITEMS) -> Part:  # noqa
     )
 
 
-def _written(folder: Path, count: int) -> Keys:
+def _write_store(folder: Path, count: int) -> Keys:
     draw = np.random.default_rng(0)
     keys: Keys = np.frombuffer(draw.bytes(32 * count), dtype="S32")
     part = ContentSettings().part_items
@@ -84,7 +84,7 @@ class _Time:
     cpu_seconds: float
 
 
-def _timed(folder: Path, work: Callable[[], object]) -> _Time:
+def _time_call(folder: Path, work: Callable[[], object]) -> _Time:
     os.sync()
     for path in folder.iterdir():
         with path.open("rb") as file:

@@ -69,20 +69,22 @@ def measure(*, data: Path, workspace: Path) -> Part:
         DataError: The public data sets are not there.
     """
     workspace.mkdir(parents=True, exist_ok=True)
-    texts = titles(data)
+    texts = read_titles(data)
     plain = load_encoder(ContentSettings(arithmetic="float32"))
     tokens = sum(map(len, plain._tokenise(texts)))
     reference = plain.encode(texts)
-    contenders = [*_sentence_transformers(), *_ours(plain)]
+    contenders = [*_build_sentence_transformers(), *_build_learn(plain)]
     for round_number in range(_ROUNDS):
         for contender in contenders:
             vectors = contender.run(texts)
             contender.least_cosine = min(contender.least_cosine, float((vectors * reference).sum(axis=1).min()))
             print(f"round {round_number}: {contender.name}, {contender.cpu_seconds[-1]:.1f} CPU s", flush=True)
-    return _part(contenders, tokens=tokens, texts=len(texts), flops=_flops_per_token(), peak=_peak_flops())
+    return _build_part(
+        contenders, tokens=tokens, texts=len(texts), flops=_count_flops_per_token(), peak=_measure_peak_flops()
+    )
 
 
-def titles(data: Path) -> list[str]:
+def read_titles(data: Path) -> list[str]:
     """As many titles of each data set, drawn with one seed, as prompts.
 
     Raises:
@@ -100,7 +102,7 @@ def titles(data: Path) -> list[str]:
     return drawn
 
 
-def _sentence_transformers() -> list[Contender]:
+def _build_sentence_transformers() -> list[Contender]:
     from sentence_transformers import SentenceTransformer
 
     model = SentenceTransformer(str(resolve_settings_encoder(ContentSettings()).folder), device="cpu")
@@ -113,7 +115,7 @@ def _sentence_transformers() -> list[Contender]:
     return [Contender(f"sentence-transformers, batch {size}", encode(size)) for size in _BATCH_SIZES]
 
 
-def _ours(plain: FrozenEncoder) -> list[Contender]:
+def _build_learn(plain: FrozenEncoder) -> list[Contender]:
     source, settings = resolve_settings_encoder(ContentSettings()), ContentSettings()
     default = choose_arithmetic(source, settings)
     made = {_STRICT: plain, f"{_DEFAULT} ({default})": load_encoder(settings, source=source, arithmetic=default)}
@@ -123,7 +125,7 @@ def _ours(plain: FrozenEncoder) -> list[Contender]:
     return [Contender(name, encoder.encode) for name, encoder in made.items()]
 
 
-def _part(contenders: Sequence[Contender], *, tokens: int, texts: int, flops: float, peak: float) -> Part:
+def _build_part(contenders: Sequence[Contender], *, tokens: int, texts: int, flops: float, peak: float) -> Part:
     best = {each.name: min(each.cpu_seconds) for each in contenders}
     rival = min((name for name in best if name.startswith("sentence")), key=best.__getitem__)
     default = next(each for each in contenders if each.name.startswith(_DEFAULT))
@@ -158,8 +160,8 @@ def _part(contenders: Sequence[Contender], *, tokens: int, texts: int, flops: fl
         f"{_ROUNDS} rounds over all rows in turn, the best round of each row counts. Processor seconds, those of all "
         "threads, are what other work on the machine disturbs least; tokens per second are by the clock.",
         f"Peak: {peak / 1e9:.0f} GFLOP/s of one core, the best of float32 matrix products of this model's shapes.",
-        _verdict("default mode", figures["default_rate_ratio"], 1.7, default.least_cosine),
-        _verdict("strict float32", figures["fp32_rate_ratio"], 1.05, 1.0),
+        _write_verdict("default mode", figures["default_rate_ratio"], 1.7, default.least_cosine),
+        _write_verdict("strict float32", figures["fp32_rate_ratio"], 1.05, 1.0),
         *_WHY,
     )
     return Part("Throughput", figures, header, rows, notes)
@@ -177,19 +179,19 @@ _WHY = (
 )
 
 
-def _verdict(name: str, ratio: float, bar: float, cosine: float) -> str:
+def _write_verdict(name: str, ratio: float, bar: float, cosine: float) -> str:
     met = "met" if ratio >= bar and cosine >= 0.999 else "**missed**"
     return f"The {name} is to reach {bar:g} times the best of sentence-transformers: {ratio:.2f}, {met}."
 
 
-def _flops_per_token() -> float:
+def _count_flops_per_token() -> float:
     """Multiplications and additions of the linear layers; attention adds 1 % at titles' lengths."""
     engine: Any = load_encoder(ContentSettings(arithmetic="float32"), threads=1)._engine
     layers = (each for name, each in engine._model.named_modules() if "pooler" not in name)
     return 2.0 * sum(each.weight.numel() for each in layers if isinstance(each, torch.nn.Linear))
 
 
-def _peak_flops() -> float:
+def _measure_peak_flops() -> float:
     best = 0.0
     for rows, inside, columns in ((1024, 384, 1536), (1024, 1536, 384), (1024, 1024, 1024)):
         left, right = torch.randn(rows, inside), torch.randn(columns, inside)

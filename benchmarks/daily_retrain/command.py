@@ -8,14 +8,14 @@ from datetime import datetime
 from pathlib import Path
 
 from benchmarks.daily_retrain.days import open_shop
-from benchmarks.daily_retrain.measure import mornings
+from benchmarks.daily_retrain.measure import iterate_mornings
 from benchmarks.daily_retrain.page import PAGE, read_page, write_page
 from benchmarks.daily_retrain.records import Run, Setup
 from benchmarks.ending import exit_status
-from benchmarks.quality.provenance import ROOT, commit, machine, real_data, versions
+from benchmarks.quality.provenance import ROOT, describe_machine, find_real_data, list_versions, read_commit
 
 
-def setups() -> dict[str, Setup]:
+def list_setups() -> dict[str, Setup]:
     """Return what is asked of each shop.
 
     *Video Games* ends in its busiest year: later on it thins out to ten interactions a day, in which nothing is new.
@@ -30,23 +30,25 @@ def setups() -> dict[str, Setup]:
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
-    options = _options(words)
-    return exit_status(lambda: _measured(options))
+    options = _parse_options(words)
+    return exit_status(lambda: _measure_setup(options))
 
 
-def _options(words: Sequence[str] | None) -> argparse.Namespace:
+def _parse_options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.daily_retrain", description=__doc__)
     workspace = ROOT / ".learn" / "benchmarks" / "daily_retrain"
-    parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
+    parser.add_argument(
+        "--data", type=Path, default=find_real_data(), help="folder of the public data sets (%(default)s)"
+    )
     parser.add_argument("--workspace", type=Path, default=workspace, help="folder for tables, vectors and weights")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
-    parser.add_argument("--only", nargs="+", choices=sorted(setups()), help="these shops alone; the others stay")
+    parser.add_argument("--only", nargs="+", choices=sorted(list_setups()), help="these shops alone; the others stay")
     return parser.parse_args(words)
 
 
-def _measured(options: argparse.Namespace) -> Path:
+def _measure_setup(options: argparse.Namespace) -> Path:
     folder: Path = options.out
-    page, asked = read_page(folder), setups()
+    page, asked = read_page(folder), list_setups()
     for name in options.only or asked:
         page.runs[name] = _run(asked[name], data=options.data, workspace=options.workspace)
         # After each: a benchmark that is stopped has lost one shop.
@@ -56,10 +58,16 @@ def _measured(options: argparse.Namespace) -> Path:
 
 def _run(setup: Setup, *, data: Path, workspace: Path) -> Run:
     shop = open_shop(setup.shop, data=data, workspace=workspace, until=setup.until)
-    code = commit()
+    code = read_commit()
     found = [
         morning
         for seed in setup.seeds
-        for morning in mornings(shop, setup, seed=seed, workspace=workspace / f"{setup.shop}-seed-{seed}")
+        for morning in iterate_mornings(shop, setup, seed=seed, workspace=workspace / f"{setup.shop}-seed-{seed}")
     ]
-    return Run(setup=setup, mornings=tuple(found), machine=machine() | {"threads": 1}, versions=versions(), commit=code)
+    return Run(
+        setup=setup,
+        mornings=tuple(found),
+        machine=describe_machine() | {"threads": 1},
+        versions=list_versions(),
+        commit=code,
+    )

@@ -52,14 +52,16 @@ def open_shop(name: str, *, data: Path, workspace: Path, until: datetime | None 
     source = SOURCES[name]
     prepared = prepare(source, data=data, workspace=workspace)
     tables = prepared.folder / "tables"
-    interactions = tables if source.split == "by_date" else _dated(source, prepared, data=data, workspace=workspace)
+    interactions = (
+        tables if source.split == "by_date" else _write_dated(source, prepared, data=data, workspace=workspace)
+    )
     rows = pl.read_parquet(interactions / "interactions.parquet")
     if until is not None:
         rows = rows.filter(pl.col("timestamp") < until.replace(tzinfo=UTC).timestamp())
     return Shop(name, rows, tables / "items.parquet", prepared.content)
 
 
-def _dated(source: Source, prepared: Prepared, *, data: Path, workspace: Path) -> Path:
+def _write_dated(source: Source, prepared: Prepared, *, data: Path, workspace: Path) -> Path:
     folder = workspace / f"{prepared.folder.name}-by-day"
     tables = folder / "tables"
     if not (tables / "interactions.parquet").is_file():
@@ -71,7 +73,7 @@ def _dated(source: Source, prepared: Prepared, *, data: Path, workspace: Path) -
     return tables
 
 
-def histories_until(
+def build_histories_until(
     shop: Shop, folder: Path, *, days_before_end: float, window_days: float, settings: Settings
 ) -> Histories:
     """Split what the shop knew so many days before its data ends.

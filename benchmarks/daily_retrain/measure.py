@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from benchmarks.daily_retrain.days import Shop, histories_until
+from benchmarks.daily_retrain.days import Shop, build_histories_until
 from benchmarks.daily_retrain.records import Morning, Setup, Training
 from learn.config import Settings
 from learn.data import Histories
@@ -15,7 +15,7 @@ from learn.evaluation import Masking, evaluate_models, make_validation_measure, 
 from learn.model import TowerScorer, TrainingSummary, WarmStart, compute_id_rows, load_towers, train_towers
 
 
-def mornings(shop: Shop, setup: Setup, *, seed: int, workspace: Path) -> Iterator[Morning]:
+def iterate_mornings(shop: Shop, setup: Setup, *, seed: int, workspace: Path) -> Iterator[Morning]:
     """Yield day after day; each shifts the cuts of the split by as many days as lie between two retrainings.
 
     Args:
@@ -29,7 +29,7 @@ def mornings(shop: Shop, setup: Setup, *, seed: int, workspace: Path) -> Iterato
     for day in range(setup.days + 1):
         folder = workspace / f"day-{day}"
         shutil.rmtree(folder, ignore_errors=True)
-        histories = histories_until(
+        histories = build_histories_until(
             shop,
             folder,
             days_before_end=(setup.days - day) * setup.every,

@@ -10,8 +10,8 @@ from statistics import mean, stdev
 from pydantic import ValidationError
 
 from benchmarks.daily_retrain.records import Morning, Page, Run, Setup, Training
-from benchmarks.quality.provenance import short_commit
-from benchmarks.quality.tables import markdown
+from benchmarks.quality.provenance import shorten_commit
+from benchmarks.quality.tables import format_markdown
 from learn.errors import DataError
 from learn.storage import atomic_files
 
@@ -20,7 +20,7 @@ _WANTED = 1 / 3
 _GAP = ("test_ndcg10_difference", "test_ndcg10_difference_error")
 
 
-def figures(found: Sequence[Morning]) -> dict[str, float]:
+def collect_figures(found: Sequence[Morning]) -> dict[str, float]:
     """Return the figures by name.
 
     ``time_ratio`` is the warm trainings' time to the fresh ones' best validation NDCG@10 over the fresh ones' own,
@@ -29,7 +29,7 @@ def figures(found: Sequence[Morning]) -> dict[str, float]:
     """
     reached = [(morning, at) for morning in found if (at := morning.seconds_to_fresh) is not None]
     gaps = [morning.warm.ndcg10 - morning.fresh.ndcg10 for morning in found]
-    fresh = sum(morning.fresh.seconds_to(morning.fresh.best) or 0.0 for morning, _ in reached)
+    fresh = sum(morning.fresh.find_seconds_to(morning.fresh.best) or 0.0 for morning, _ in reached)
     return {
         "time_ratio": sum(at for _, at in reached) / fresh if fresh else inf,
         "reached": len(reached) / len(found),
@@ -73,10 +73,10 @@ def write_page(page: Page, *, planned: Collection[str], folder: Path) -> Path:
         StorageError: The disk is full or closed.
     """
     runs = dict(sorted(page.runs.items()))
-    named = {name: figures(run.mornings) for name, run in runs.items()}
+    named = {name: collect_figures(run.mornings) for name, run in runs.items()}
     # A ratio of no day at all is no number.
     flat = {f"{name}_{each}": value for name, found in named.items() for each, value in found.items() if value < inf}
-    parts = [_HEAD, _bars(named), *(_part(run, named[name]) for name, run in runs.items())]
+    parts = [_HEAD, _format_bars(named), *(_format_shop(run, named[name]) for name, run in runs.items())]
     missing = [f"`{name}`" for name in planned if name not in runs]
     parts += [f"Not measured: {', '.join(missing)}."] if missing else []
     with atomic_files(folder, names=(_FIGURES, PAGE)) as stage:
@@ -97,43 +97,52 @@ best epoch to be reached on validation. That is the highest of several figures t
 warm training has fewer to choose from. The second asks for the whole time, and for the quality of what was kept."""
 
 
-def _bars(named: Mapping[str, Mapping[str, float]]) -> str:
-    lines = [line for name, found in named.items() for line in (_soonest(name, found), _whole(name, found))]
-    return markdown(["", "wanted", "measured", ""], lines)
+def _format_bars(named: Mapping[str, Mapping[str, float]]) -> str:
+    lines = [
+        line
+        for name, found in named.items()
+        for line in (_format_earliest_end(name, found), _format_total_time(name, found))
+    ]
+    return format_markdown(["", "wanted", "measured", ""], lines)
 
 
-def _soonest(name: str, found: Mapping[str, float]) -> list[str]:
+def _format_earliest_end(name: str, found: Mapping[str, float]) -> list[str]:
     ratio, reached = found["time_ratio"], found["reached"]
     what = f"`{name}`: time to the fresh one's best epoch on validation, warm / fresh"
     said = f"{ratio:.3f}, on {reached:.0%} of the days" if reached else "never"
-    return [what, "at most a third, on every day", said, _verdict(ratio <= _WANTED and reached == 1)]
+    return [what, "at most a third, on every day", said, _write_verdict(ratio <= _WANTED and reached == 1)]
 
 
-def _whole(name: str, found: Mapping[str, float]) -> list[str]:
+def _format_total_time(name: str, found: Mapping[str, float]) -> list[str]:
     ratio, gap, error = (found[key] for key in ("whole_time_ratio", *_GAP))
     what = f"`{name}`: time of the whole training, warm / fresh, and test NDCG@10, warm less fresh"
     wanted = "at most a third, and not below 0 by more than two standard errors"
     if error == inf:
         return [what, wanted, f"{ratio:.2f}, {gap:+.4f} ± –", "open"]
-    return [what, wanted, f"{ratio:.2f}, {gap:+.4f} ± {error:.4f}", _verdict(ratio <= _WANTED and gap + 2 * error >= 0)]
+    return [
+        what,
+        wanted,
+        f"{ratio:.2f}, {gap:+.4f} ± {error:.4f}",
+        _write_verdict(ratio <= _WANTED and gap + 2 * error >= 0),
+    ]
 
 
-def _verdict(met: bool) -> str:
+def _write_verdict(met: bool) -> str:
     return "met" if met else "**missed**"
 
 
-def _part(run: Run, named: dict[str, float]) -> str:
+def _format_shop(run: Run, named: dict[str, float]) -> str:
     settings = run.setup.settings.strip()
     lines = [line for line in settings.splitlines() if line and not line.startswith("#")]
     said = "\n".join(lines) if lines else "# the defaults"
     about = run.machine
     return f"""## `{run.setup.shop}`
 
-{_asked(run.setup)}
+{_format_setup(run.setup)}
 
-{_means(named)}
+{_format_means(named)}
 
-{_table(run.mornings)}
+{_format_table(run.mornings)}
 
 Seconds are processor seconds of one thread, measuring on validation included, from the first step on: loading and the
 closed forms are the same on both sides. Settings:
@@ -142,10 +151,10 @@ closed forms are the same on both sides. Settings:
 {said}
 ```
 
-{about["processor"]}, {about["cores"]} cores, {about["memory_gb"]} GB, 1 thread; commit {short_commit(run.commit)}."""
+{about["processor"]}, {about["cores"]} cores, {about["memory_gb"]} GB, 1 thread; commit {shorten_commit(run.commit)}."""
 
 
-def _asked(setup: Setup) -> str:
+def _format_setup(setup: Setup) -> str:
     window = f"the newest {setup.window_days:g} days" if setup.window_days else "everything"
     until = f", until {setup.until:%Y-%m-%d}" if setup.until else ""
     seeds = ", ".join(map(str, setup.seeds))
@@ -155,29 +164,29 @@ def _asked(setup: Setup) -> str:
     )
 
 
-def _means(named: dict[str, float]) -> str:
+def _format_means(named: dict[str, float]) -> str:
     columns = {
         "validation NDCG@10": "validation_ndcg10",
         "test NDCG@10": "test_ndcg10",
         "test Recall@10": "test_recall10",
     }
     lines = [[side, *(f"{named[f'{side}_{name}']:.4f}" for name in columns.values())] for side in ("fresh", "warm")]
-    return markdown(["mean of all days and seeds", *columns], lines)
+    return format_markdown(["mean of all days and seeds", *columns], lines)
 
 
-def _table(found: Sequence[Morning]) -> str:
+def _format_table(found: Sequence[Morning]) -> str:
     heads = ["day", "seed", "", "seconds to the fresh one's best", "seconds in all", "epoch kept"]
     heads += ["validation NDCG@10", "test NDCG@10", "test Recall@10"]
     lines = [
-        [str(morning.day), str(morning.seed), name, *_cells(training, aim=morning.fresh.best)]
+        [str(morning.day), str(morning.seed), name, *_format_cells(training, aim=morning.fresh.best)]
         for morning in found
         for name, training in (("fresh", morning.fresh), ("warm", morning.warm))
     ]
-    return markdown(heads, lines)
+    return format_markdown(heads, lines)
 
 
-def _cells(training: Training, *, aim: float) -> list[str]:
-    at = training.seconds_to(aim)
+def _format_cells(training: Training, *, aim: float) -> list[str]:
+    at = training.find_seconds_to(aim)
     return [
         "never" if at is None else f"{at:.1f}",
         f"{training.cpu_seconds[-1]:.1f}",

@@ -35,7 +35,7 @@ class Training(_Record):
         """NDCG@10 on validation of the chosen epoch."""
         return self.ndcg[self.epochs.index(self.chosen)]
 
-    def seconds_to(self, ndcg: float) -> float | None:
+    def find_seconds_to(self, ndcg: float) -> float | None:
         """Return the processor time until an epoch was at least that good; None where none was."""
         return next((at for at, reached in zip(self.cpu_seconds, self.ndcg, strict=True) if reached >= ndcg), None)
 
@@ -58,7 +58,7 @@ class Morning(_Record):
     @property
     def seconds_to_fresh(self) -> float | None:
         """Processor time of the warm training until it was as good on validation as the fresh one at its best."""
-        return self.warm.seconds_to(self.fresh.best)
+        return self.warm.find_seconds_to(self.fresh.best)
 
 
 class Setup(_Record):

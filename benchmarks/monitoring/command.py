@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.ending import exit_status
-from benchmarks.monitoring.kept import Kept
+from benchmarks.monitoring.kept import CellStore
 from benchmarks.monitoring.million import measure_million
 from benchmarks.monitoring.page import keep_cells, keep_million, write_page
 from benchmarks.monitoring.rates import Cell, Plan, measure_cells
-from benchmarks.quality.provenance import ROOT, real_data
+from benchmarks.quality.provenance import ROOT, find_real_data
 
 PARTS = ("rates", "million")
 _AT_ONCE_SECONDS = 1.0
@@ -20,12 +20,12 @@ _AT_ONCE_SECONDS = 1.0
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
-    options = _options(words)
-    return exit_status(lambda: _measured(options))
+    options = _parse_options(words)
+    return exit_status(lambda: _measure_parts(options))
 
 
-def _measured(options: argparse.Namespace) -> Path:
-    kept = Kept(options.workspace / "kept")
+def _measure_parts(options: argparse.Namespace) -> Path:
+    kept = CellStore(options.workspace / "kept")
     if "rates" in options.only:
         _judge(options, kept)
     if "million" in options.only:
@@ -37,12 +37,14 @@ def _measured(options: argparse.Namespace) -> Path:
     return write_page(options.workspace, folder=options.out)
 
 
-def _options(words: Sequence[str] | None) -> argparse.Namespace:
+def _parse_options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.monitoring", description=__doc__)
     benchmarks = ROOT / ".learn" / "benchmarks"
     # The quality benchmark's folder: tables and vectors are the same.
     prepared = benchmarks / "quality"
-    parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
+    parser.add_argument(
+        "--data", type=Path, default=find_real_data(), help="folder of the public data sets (%(default)s)"
+    )
     parser.add_argument("--workspace", type=Path, default=benchmarks / "monitoring", help="folder of what was measured")
     parser.add_argument("--prepared", type=Path, default=prepared, help="folder for tables and vectors (%(default)s)")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
@@ -51,7 +53,7 @@ def _options(words: Sequence[str] | None) -> argparse.Namespace:
     return parser.parse_args(words)
 
 
-def _judge(options: argparse.Namespace, kept: Kept) -> None:
+def _judge(options: argparse.Namespace, kept: CellStore) -> None:
     plan = Plan(options.pairs, options.data, options.prepared, kept)
     cells: list[Cell] = []
     # What an earlier run judged comes at once, and says nothing of the time that the rest takes.

@@ -25,10 +25,10 @@ from learn.monitoring import (
 )
 
 
-def verdict_alarms(profile: Profile, live: View, *, seed: int) -> bool:
+def is_verdict_alarm(profile: Profile, live: View, *, seed: int) -> bool:
     """Tell whether the verdict on the whole window is anything but ``ok``, with every setting at its default."""
     settings, rules = DriftSettings(), MonitoringSettings()
-    bounded = _bounded(profile.view, settings.sample_vectors), _bounded(live, settings.sample_vectors)
+    bounded = _bound_view(profile.view, settings.sample_vectors), _bound_view(live, settings.sample_vectors)
     samples = draw_live_columns(
         Profile(profile.facts, bounded[0], profile.catalogue, profile.popularity), bounded[1], seed=seed
     )
@@ -39,7 +39,7 @@ def verdict_alarms(profile: Profile, live: View, *, seed: int) -> bool:
     return decide(Findings(traffic, columns, None), rules).level != "ok"
 
 
-def evidently_alarms(profile: Profile, live: View, *, seed: int) -> bool:
+def is_evidently_alarm(profile: Profile, live: View, *, seed: int) -> bool:
     """Tell whether any of Evidently's default tests fails: its preset's on the columns, its model test on vectors.
 
     It gets the same columns; for lists it has no test.
@@ -55,10 +55,10 @@ def evidently_alarms(profile: Profile, live: View, *, seed: int) -> bool:
             if model()(*frames)[1]:
                 return True
     plain = [sample for sample in samples if sample.kind not in VECTOR_KINDS | LIST_KINDS and not sample.absent]
-    return any(evidently_drifted(sample) for sample in plain)
+    return any(has_evidently_drift(sample) for sample in plain)
 
 
-def evidently_drifted(sample: ColumnSample) -> bool:
+def has_evidently_drift(sample: ColumnSample) -> bool:
     """Tell whether the test that Evidently's drift preset takes by default for this column finds a drift.
 
     The preset draws every column several times, which takes a hundred times as long as the tests: so it is asked for
@@ -77,7 +77,7 @@ def evidently_drifted(sample: ColumnSample) -> bool:
         return bool(test(reference, current, kind, None).drifted)
 
 
-def _bounded(view: View, rows: int) -> View:
+def _bound_view(view: View, rows: int) -> View:
     return replace(
         view,
         item_vectors=None if view.item_vectors is None else view.item_vectors[:rows],

@@ -36,7 +36,7 @@ JUDGING = tuple(
 """Code that a verdict on two windows hangs on."""
 
 
-def code_of(files: Sequence[Path]) -> str:
+def hash_code(files: Sequence[Path]) -> str:
     """Return a hash of source files (relative to the checkout), of libraries and of settings that verdicts hang on."""
     digest = hashlib.sha256()
     for file in sorted(files):
@@ -50,7 +50,7 @@ def code_of(files: Sequence[Path]) -> str:
 
 
 @dataclass(frozen=True)
-class Kept:
+class CellStore:
     """Records by what they were made of.
 
     Attributes:

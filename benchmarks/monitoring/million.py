@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.monitoring.kept import Kept, code_of
-from benchmarks.quality.datasets import SOURCES, data_digest
+from benchmarks.monitoring.kept import CellStore, hash_code
+from benchmarks.quality.datasets import SOURCES, hash_data
 from benchmarks.quality.provenance import ROOT
 
 SHOP = "online_retail"
@@ -52,7 +52,7 @@ class Million:
     verdict: str
 
 
-def measure_million(*, folder: Path, data: Path, workspace: Path, kept: Kept) -> Million:
+def measure_million(*, folder: Path, data: Path, workspace: Path, kept: CellStore) -> Million:
     """Measure in a fresh process, whose peak memory is this work's alone; an earlier measurement is taken as it is.
 
     Raises:
@@ -62,8 +62,8 @@ def measure_million(*, folder: Path, data: Path, workspace: Path, kept: Kept) ->
     """
     made_of: dict[str, str | int] = {
         "rows": ROWS,
-        "data": data_digest(SOURCES[SHOP], data=data),
-        "code": code_of(_code()),
+        "data": hash_data(SOURCES[SHOP], data=data),
+        "code": hash_code(_list_code()),
     }
     found = kept.read(**made_of)
     if found is not None:
@@ -77,7 +77,7 @@ def measure_million(*, folder: Path, data: Path, workspace: Path, kept: Kept) ->
     return million
 
 
-def _code() -> list[Path]:
+def _list_code() -> list[Path]:
     # Reading, comparing, judging and drawing: all of the room.
     own = [Path("benchmarks/monitoring", name) for name in ("million.py", "million_model.py")]
     return [*own, *(file.relative_to(ROOT) for file in (ROOT / "learn" / "monitoring").glob("*.py"))]
@@ -85,17 +85,17 @@ def _code() -> list[Path]:
 
 def _main(words: list[str]) -> None:
     folder, data, workspace = (Path(word) for word in words[:3])
-    from benchmarks.monitoring.million_model import million_model
+    from benchmarks.monitoring.million_model import build_million_model
 
-    profile, model, requests, settings = million_model(data=data, workspace=workspace)
+    profile, model, requests, settings = build_million_model(data=data, workspace=workspace)
     if "--write" in words:
         _write_log(folder / "log", requests, version=model.version)
         return
-    from benchmarks.quality.provenance import peak_memory_bytes
+    from benchmarks.quality.provenance import read_peak_memory_bytes
     from learn.monitoring import monitor as watch
     from learn.monitoring import read_source
 
-    loaded, begun, cpu = peak_memory_bytes(), time.perf_counter(), time.process_time()
+    loaded, begun, cpu = read_peak_memory_bytes(), time.perf_counter(), time.process_time()
     read = read_source(folder / "log", folder / "read", settings=settings)
     found = watch(read, profile, model, run_id="million", reports=folder / "reports", settings=settings)
     million = Million(
@@ -103,7 +103,7 @@ def _main(words: list[str]) -> None:
         log_bytes=sum(file.stat().st_size for file in (folder / "log").iterdir()),
         seconds=time.perf_counter() - begun,
         cpu_seconds=time.process_time() - cpu,
-        peak_bytes=peak_memory_bytes(),
+        peak_bytes=read_peak_memory_bytes(),
         loaded_bytes=loaded,
         report_bytes=found.report.stat().st_size,
         verdict=found.verdict.level,

@@ -19,7 +19,9 @@ _LOGGED_ITEMS = 20
 _REQUESTS = 5_000
 
 
-def million_model(*, data: Path, workspace: Path) -> tuple[Profile, MonitoredModel, list[dict[str, object]], Settings]:
+def build_million_model(
+    *, data: Path, workspace: Path
+) -> tuple[Profile, MonitoredModel, list[dict[str, object]], Settings]:
     """Return a profile, its model, real requests with the model's answers as the service logs them, and the settings.
 
     Raises:
@@ -33,10 +35,15 @@ def million_model(*, data: Path, workspace: Path) -> tuple[Profile, MonitoredMod
     towers = Towers(settings.towers, content_dimension=content.shape[1], id_count=int((ids >= 0).sum()))
     items = pl.DataFrame({"item_id": histories.item_ids, "title": prepared.titles})
     model = MonitoredModel("million", "", items, TowerScorer(towers, content=content, ids=ids))
-    return make_profile(histories, model, settings=settings), model, _requests(prepared.histories, model), settings
+    return (
+        make_profile(histories, model, settings=settings),
+        model,
+        _build_requests(prepared.histories, model),
+        settings,
+    )
 
 
-def _requests(histories: Histories, model: MonitoredModel) -> list[dict[str, object]]:
+def _build_requests(histories: Histories, model: MonitoredModel) -> list[dict[str, object]]:
     rng = np.random.default_rng(1)
     windows, stops = np.asarray(histories.train_stops), np.asarray(histories.offsets[1:])
     starts = np.asarray(histories.offsets[:-1])

@@ -9,11 +9,20 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.monitoring.million import Million
-from benchmarks.monitoring.rates import JUDGES, NOTHING, ROWS, SETS, WIDTHS, Cell, detection_rate, false_alarm_rate
+from benchmarks.monitoring.rates import (
+    JUDGES,
+    NOTHING,
+    ROWS,
+    SETS,
+    WIDTHS,
+    Cell,
+    compute_detection_rate,
+    compute_false_alarm_rate,
+)
 from benchmarks.monitoring.shifts import SHIFTS
-from benchmarks.quality.provenance import commit, machine, versions
-from benchmarks.replay.page import PICTURE, draw, sections
-from benchmarks.replay.records import Replay, kept
+from benchmarks.quality.provenance import describe_machine, list_versions, read_commit
+from benchmarks.replay.page import PICTURE, draw, format_sections
+from benchmarks.replay.records import Replay, read_record
 from learn.storage import atomic_files, write_atomic
 
 _PAGE, _FIGURES = "monitoring.md", "monitoring.json"
@@ -56,13 +65,13 @@ def keep_million(million: Million, workspace: Path) -> None:
     write_atomic(workspace / "million.json", json.dumps(asdict(million), indent=1) + "\n")
 
 
-def parts_of(workspace: Path) -> Parts:
+def read_parts(workspace: Path) -> Parts:
     """Read what is kept in a workspace."""
     cells, million = _read(workspace / "rates.json"), _read(workspace / "million.json")
     return Parts(
         cells=None if cells is None else [Cell(**cell) for cell in cells],
         million=None if million is None else Million(**million),
-        replay=kept(Replay, workspace / "replay" / "result.json"),
+        replay=read_record(Replay, workspace / "replay" / "result.json"),
     )
 
 
@@ -76,12 +85,12 @@ def write_page(workspace: Path, *, folder: Path) -> Path:
     Raises:
         StorageError: The disk is full or closed.
     """
-    parts = parts_of(workspace)
+    parts = read_parts(workspace)
     record = {
-        "figures": figures(parts),
-        "machine": machine() | {"threads": 1},
-        "versions": versions(),
-        "commit": commit(),
+        "figures": collect_figures(parts),
+        "machine": describe_machine() | {"threads": 1},
+        "versions": list_versions(),
+        "commit": read_commit(),
         "seeds": list(range(max((cell.pairs for cell in parts.cells or []), default=1))),
         "cells": [asdict(cell) for cell in parts.cells or []],
         "million": None if parts.million is None else asdict(parts.million),
@@ -92,20 +101,20 @@ def write_page(workspace: Path, *, folder: Path) -> Path:
         if parts.replay is not None and drawn:
             (stage / PICTURE).write_text(draw(parts.replay), encoding="utf-8")
         (stage / _FIGURES).write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-        (stage / _PAGE).write_text("\n\n".join(_sections(parts)) + "\n", encoding="utf-8")
+        (stage / _PAGE).write_text("\n\n".join(_format_sections(parts)) + "\n", encoding="utf-8")
     return folder / _PAGE
 
 
-def figures(parts: Parts) -> dict[str, float]:
+def collect_figures(parts: Parts) -> dict[str, float]:
     """Return the figures by name, of the parts that there are."""
     found: dict[str, float] = {}
     # Rates over a part of the cells would be rates of something else.
     if parts.cells is not None and len(parts.cells) == ALL_CELLS:
         found |= {
-            "false_alarm_rate": false_alarm_rate(parts.cells, "learn"),
-            "detection_rate": detection_rate(parts.cells, "learn"),
-            "evidently_default_false_alarm_rate": false_alarm_rate(parts.cells, "evidently"),
-            "evidently_default_detection_rate": detection_rate(parts.cells, "evidently"),
+            "false_alarm_rate": compute_false_alarm_rate(parts.cells, "learn"),
+            "detection_rate": compute_detection_rate(parts.cells, "learn"),
+            "evidently_default_false_alarm_rate": compute_false_alarm_rate(parts.cells, "evidently"),
+            "evidently_default_detection_rate": compute_detection_rate(parts.cells, "evidently"),
         }
     if parts.million is not None:
         found |= {
@@ -113,24 +122,24 @@ def figures(parts: Parts) -> dict[str, float]:
             "report_million_rows_peak_bytes": parts.million.peak_bytes,
             "report_bytes": parts.million.report_bytes,
         }
-    return found | ({} if parts.replay is None else parts.replay.figures())
+    return found | ({} if parts.replay is None else parts.replay.collect_figures())
 
 
-def _sections(parts: Parts) -> list[str]:
-    found = machine()
+def _format_sections(parts: Parts) -> list[str]:
+    found = describe_machine()
     lines = [
         "# Monitoring",
         f"Made by `make bench-monitoring` and `make bench-replay` on {found['processor']}, {found['cores']} cores, one "
         "thread. Both go on where they were stopped.",
     ]
     if parts.cells is not None:
-        lines += _rates(parts.cells)
+        lines += _format_rates(parts.cells)
     if parts.million is not None:
-        lines += _million(parts.million)
-    return lines + ([] if parts.replay is None else sections(parts.replay))
+        lines += _format_million(parts.million)
+    return lines + ([] if parts.replay is None else format_sections(parts.replay))
 
 
-def _rates(cells: list[Cell]) -> list[str]:
+def _format_rates(cells: list[Cell]) -> list[str]:
     pairs = {judge: sum(c.pairs for c in cells if c.judge == judge and c.planted == NOTHING) for judge in _JUDGES}
     seconds = {
         judge: sum(c.cpu_seconds * c.pairs for c in cells if c.judge == judge)
@@ -143,25 +152,25 @@ def _rates(cells: list[Cell]) -> list[str]:
         "word of the title, since neither shop has any. An alarm is any verdict on the whole window but `ok`, all "
         "columns together, with every setting at its default; of Evidently, any failing test of those that its preset "
         "takes for the columns, or of its default test on vectors. Its tests alone are run, without the pictures.",
-        *_unfinished(cells),
+        *_format_unfinished(cells),
         f"A pair takes {seconds['learn']:.2f} s of processor, Evidently's tests {seconds['evidently']:.2f} s.",
         f"## False alarms: two windows of one distribution ({pairs['learn']} pairs, Evidently {pairs['evidently']})",
         "The target is at most 5 %.",
-        _table(cells, [NOTHING]),
+        _format_table(cells, [NOTHING]),
         "## Planted shifts",
         "The target is at least 95 % found, in every cell. Beside many false alarms a high share found says little.",
-        _table(cells, list(SHIFTS)),
+        _format_table(cells, list(SHIFTS)),
     ]
 
 
-def _unfinished(cells: list[Cell]) -> list[str]:
+def _format_unfinished(cells: list[Cell]) -> list[str]:
     if len(cells) == ALL_CELLS:
         return []
     done = f"**Of {ALL_CELLS} cells {len(cells)} are measured so far**"
     return [f"{done}, the others are empty; `make bench-monitoring` goes on."]
 
 
-def _million(million: Million) -> list[str]:
+def _format_million(million: Million) -> list[str]:
     return [
         "## A log of a million rows",
         f"{million.log_bytes / 1e6:,.0f} MB of JSON lines, four answers to a click, of {_SHOP_WORDS}: read, compared, "
@@ -174,7 +183,7 @@ def _million(million: Million) -> list[str]:
 _SHOP_WORDS = "150,000 users over two weeks"
 
 
-def _table(cells: Sequence[Cell], planted: list[str]) -> str:
+def _format_table(cells: Sequence[Cell], planted: list[str]) -> str:
     heads = [f"{name}, n={rows:,}, d={width}" for name in SETS for rows in ROWS for width in WIDTHS]
     lines = [f"| planted | judge | {' | '.join(heads)} | all |", "|---|---|" + "---:|" * (len(heads) + 1)]
     for each in planted:

@@ -48,11 +48,11 @@ class Pool:
     def draw(self, rows: int, rng: np.random.Generator) -> tuple[Profile, View]:
         """Draw two windows without a request in common: the one as reference profile, the other as live traffic."""
         drawn = rng.permutation(self.requests.height)[: 2 * rows]
-        reference, live = (self._view(part) for part in (drawn[:rows], drawn[rows:]))
+        reference, live = (self._draw_view(part) for part in (drawn[:rows], drawn[rows:]))
         facts = ProfileFacts(weights_sha256="", interactions=0, until=None, k=K)
         return Profile(facts, reference, self.items, self.popularity), live
 
-    def _view(self, rows: NDArray[np.int64]) -> View:
+    def _draw_view(self, rows: NDArray[np.int64]) -> View:
         requests = self.requests[rows]
         return View(
             self.name,
@@ -81,10 +81,10 @@ def make_pool(name: str, *, width: int, rows: int, data: Path, workspace: Path) 
     first = np.repeat(histories.offsets[:-1], np.diff(histories.offsets))
     places = np.flatnonzero(np.arange(len(histories.items)) > first)
     at = np.random.default_rng(0).permutation(places)[:rows]
-    vectors = _vectors(prepared, width)
-    users = _users(np.asarray(histories.items), first[at], at, vectors)
+    vectors = _read_vectors(prepared, width)
+    users = _encode_users(np.asarray(histories.items), first[at], at, vectors)
     ids = np.asarray(histories.item_ids)
-    lists, scores = _lists(np.asarray(histories.items), first[at], at, users, vectors)
+    lists, scores = _rank_lists(np.asarray(histories.items), first[at], at, users, vectors)
     requests = pl.DataFrame(
         {
             "history_length": at - first[at],
@@ -96,12 +96,12 @@ def make_pool(name: str, *, width: int, rows: int, data: Path, workspace: Path) 
         },
         schema=REQUEST_COLUMNS,
     )
-    items = pl.DataFrame({"item_id": ids, "title": prepared.titles, "category": _categories(prepared.titles)})
+    items = pl.DataFrame({"item_id": ids, "title": prepared.titles, "category": _list_categories(prepared.titles)})
     counts = np.bincount(np.asarray(histories.items), minlength=len(ids))
     return Pool(name, requests, items, pl.DataFrame({"item_id": ids, "count": counts}), vectors, users)
 
 
-def _vectors(prepared: Prepared, width: int) -> NDArray[np.float32]:
+def _read_vectors(prepared: Prepared, width: int) -> NDArray[np.float32]:
     vectors = np.asarray(prepared.content)
     if width < vectors.shape[1]:
         centred = vectors - vectors.mean(axis=0)
@@ -110,7 +110,7 @@ def _vectors(prepared: Prepared, width: int) -> NDArray[np.float32]:
     return np.ascontiguousarray(vectors, dtype=np.float32)
 
 
-def _users(
+def _encode_users(
     items: NDArray[np.int32], first: NDArray[np.int64], at: NDArray[np.int64], vectors: NDArray[np.float32]
 ) -> NDArray[np.float32]:
     begins = np.maximum(first, at - _NEWEST_ITEMS)
@@ -121,7 +121,7 @@ def _users(
     return users
 
 
-def _lists(
+def _rank_lists(
     items: NDArray[np.int32],
     first: NDArray[np.int64],
     at: NDArray[np.int64],
@@ -141,7 +141,7 @@ def _lists(
     return lists, best
 
 
-def _categories(titles: list[str | None]) -> list[str]:
+def _list_categories(titles: list[str | None]) -> list[str]:
     # Neither data set has categories of its own.
     words = [[word for word in (title or "").lower().split() if word.isalpha()] for title in titles]
     common = {word: -count for word, count in Counter(w for each in words for w in set(each)).most_common(_CATEGORIES)}

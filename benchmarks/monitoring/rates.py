@@ -9,11 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.monitoring.judges import evidently_alarms, verdict_alarms
-from benchmarks.monitoring.kept import JUDGING, Kept, code_of
+from benchmarks.monitoring.judges import is_evidently_alarm, is_verdict_alarm
+from benchmarks.monitoring.kept import JUDGING, CellStore, hash_code
 from benchmarks.monitoring.pool import Pool, make_pool
 from benchmarks.monitoring.shifts import SHIFTS
-from benchmarks.quality.datasets import SOURCES, data_digest
+from benchmarks.quality.datasets import SOURCES, hash_data
 
 SETS = ("online_retail", "games")
 ROWS = (500, 5_000)
@@ -24,7 +24,7 @@ NOTHING = "nothing"
 _POOL_ROWS = 12_000
 
 Judge = Callable[..., bool]
-JUDGES: dict[str, Judge] = {"learn": verdict_alarms, "evidently": evidently_alarms}
+JUDGES: dict[str, Judge] = {"learn": is_verdict_alarm, "evidently": is_evidently_alarm}
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,7 @@ class Plan:
     pairs: int
     data: Path
     prepared: Path
-    kept: Kept
+    kept: CellStore
 
     @property
     def cells(self) -> int:
@@ -81,16 +81,16 @@ def measure_cells(plan: Plan) -> Iterator[Cell]:
         DataError: A data set is not there.
         StorageError: The disk is full or closed.
     """
-    code = code_of(JUDGING)
+    code = hash_code(JUDGING)
     for data_set in SETS:
-        digest = data_digest(SOURCES[data_set], data=plan.data)
+        digest = hash_data(SOURCES[data_set], data=plan.data)
         for width in WIDTHS:
             pool = make_pool(data_set, width=width, rows=_POOL_ROWS, data=plan.data, workspace=plan.prepared)
             for rows in ROWS:
                 for judge in JUDGES:
                     for planted in (NOTHING, *SHIFTS):
                         pairs = plan.pairs if planted == NOTHING else -(-plan.pairs // 4)
-                        yield _cell(
+                        yield _measure_cell(
                             plan.kept,
                             pool,
                             pairs=pairs,
@@ -109,12 +109,12 @@ class _Inputs:
     code: str
 
 
-def _cell(kept: Kept, pool: Pool, *, pairs: int, made_of: _Inputs) -> Cell:
+def _measure_cell(kept: CellStore, pool: Pool, *, pairs: int, made_of: _Inputs) -> Cell:
     found = kept.read(**asdict(made_of)) or {"alarms": [], "cpu_seconds": []}
     alarms, seconds = found["alarms"], found["cpu_seconds"]
     while len(alarms) < pairs:
         begun = time.process_time()
-        alarms.append(_judged(pool, made_of, number=len(alarms)))
+        alarms.append(_judge_pair(pool, made_of, number=len(alarms)))
         seconds.append(time.process_time() - begun)
         kept.write({"alarms": alarms, "cpu_seconds": seconds}, **asdict(made_of))
     return Cell(
@@ -129,7 +129,7 @@ def _cell(kept: Kept, pool: Pool, *, pairs: int, made_of: _Inputs) -> Cell:
     )
 
 
-def _judged(pool: Pool, asked: _Inputs, *, number: int) -> bool:
+def _judge_pair(pool: Pool, asked: _Inputs, *, number: int) -> bool:
     rng = np.random.default_rng([number, asked.rows, asked.width])
     profile, live = pool.draw(asked.rows, rng)
     if asked.planted != NOTHING:
@@ -137,12 +137,12 @@ def _judged(pool: Pool, asked: _Inputs, *, number: int) -> bool:
     return bool(JUDGES[asked.judge](profile, live, seed=number))
 
 
-def false_alarm_rate(cells: list[Cell], judge: str) -> float:
+def compute_false_alarm_rate(cells: list[Cell], judge: str) -> float:
     """Share of pairs of one distribution with an alarm, over all cells."""
     return _share([cell for cell in cells if cell.judge == judge and cell.planted == NOTHING])
 
 
-def detection_rate(cells: list[Cell], judge: str) -> float:
+def compute_detection_rate(cells: list[Cell], judge: str) -> float:
     """Share of planted shifts found, over all cells."""
     return _share([cell for cell in cells if cell.judge == judge and cell.planted != NOTHING])
 

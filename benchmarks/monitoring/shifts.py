@@ -16,21 +16,21 @@ Shift = Callable[[Profile, View, np.random.Generator], tuple[Profile, View]]
 _NEW_CATEGORY_SHARE, _GARBLED_SHARE, _MEAN_SHIFT_SD, _NEWCOMER_SHARE = 0.2, 0.1, 0.2, 0.5
 
 
-def new_category(profile: Profile, live: View, rng: np.random.Generator) -> tuple[Profile, View]:
+def add_new_category(profile: Profile, live: View, rng: np.random.Generator) -> tuple[Profile, View]:
     """A category that was not there takes 20 % of the traffic; nothing else of the items changes."""
-    return _replaced(profile, live, rng, _NEW_CATEGORY_SHARE, {"category": lambda _: pl.lit("brand new")})
+    return _replace_columns(profile, live, rng, _NEW_CATEGORY_SHARE, {"category": lambda _: pl.lit("brand new")})
 
 
-def garbled_texts(profile: Profile, live: View, rng: np.random.Generator) -> tuple[Profile, View]:
+def garble_texts(profile: Profile, live: View, rng: np.random.Generator) -> tuple[Profile, View]:
     """10 % of the traffic's texts have their letters shuffled."""
 
     def garble(items: pl.DataFrame) -> pl.Series:
         return pl.Series(["".join(rng.permutation(list(title or ""))) for title in items["title"].to_list()])
 
-    return _replaced(profile, live, rng, _GARBLED_SHARE, {"title": garble})
+    return _replace_columns(profile, live, rng, _GARBLED_SHARE, {"title": garble})
 
 
-def other_encoder(profile: Profile, live: View, rng: np.random.Generator) -> tuple[Profile, View]:
+def replace_encoder(profile: Profile, live: View, rng: np.random.Generator) -> tuple[Profile, View]:
     """The vectors are another encoder's: the same geometry in other directions."""
     if live.item_vectors is None or live.user_vectors is None:
         return profile, live
@@ -41,10 +41,10 @@ def other_encoder(profile: Profile, live: View, rng: np.random.Generator) -> tup
     )
 
 
-def mean_shift(profile: Profile, live: View, rng: np.random.Generator) -> tuple[Profile, View]:
+def shift_mean(profile: Profile, live: View, rng: np.random.Generator) -> tuple[Profile, View]:
     """Every dimension of the vectors moves by .2 standard deviations, up or down."""
 
-    def moved(vectors: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
+    def move(vectors: NDArray[np.float32] | None) -> NDArray[np.float32] | None:
         if vectors is None:
             return None
         signs = rng.choice([-1.0, 1.0], vectors.shape[1])
@@ -52,11 +52,11 @@ def mean_shift(profile: Profile, live: View, rng: np.random.Generator) -> tuple[
         return shifted
 
     return profile, dataclasses.replace(
-        live, item_vectors=moved(live.item_vectors), user_vectors=moved(live.user_vectors)
+        live, item_vectors=move(live.item_vectors), user_vectors=move(live.user_vectors)
     )
 
 
-def reversed_popularity(profile: Profile, live: View, _: np.random.Generator) -> tuple[Profile, View]:
+def reverse_popularity(profile: Profile, live: View, _: np.random.Generator) -> tuple[Profile, View]:
     """The most chosen item changes places with the least chosen one, and so on; vectors stay as they were."""
     ordered = profile.popularity.sort("count", "item_id")["item_id"]
     mirrored = pl.DataFrame({"item_id": ordered, "instead": ordered.reverse()})
@@ -65,7 +65,7 @@ def reversed_popularity(profile: Profile, live: View, _: np.random.Generator) ->
     return profile, dataclasses.replace(live, requests=requests)
 
 
-def newcomers(profile: Profile, live: View, rng: np.random.Generator) -> tuple[Profile, View]:
+def add_new_users(profile: Profile, live: View, rng: np.random.Generator) -> tuple[Profile, View]:
     """Half of the users are new: one or two items of history, and the vectors of such users."""
     new = rng.random(live.requests.height) < _NEWCOMER_SHARE
     lengths = np.where(new, rng.integers(1, 3, len(new)), live.requests["history_length"].to_numpy())
@@ -79,16 +79,16 @@ def newcomers(profile: Profile, live: View, rng: np.random.Generator) -> tuple[P
 
 
 SHIFTS: dict[str, Shift] = {
-    "a new category takes 20 % of the traffic": new_category,
-    "10 % of the texts garbled": garbled_texts,
-    "encoder changed": other_encoder,
-    "mean shift of .2 sd": mean_shift,
-    "popularity reversed": reversed_popularity,
-    "half the users are newcomers": newcomers,
+    "a new category takes 20 % of the traffic": add_new_category,
+    "10 % of the texts garbled": garble_texts,
+    "encoder changed": replace_encoder,
+    "mean shift of .2 sd": shift_mean,
+    "popularity reversed": reverse_popularity,
+    "half the users are newcomers": add_new_users,
 }
 
 
-def _replaced(
+def _replace_columns(
     profile: Profile,
     live: View,
     rng: np.random.Generator,

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.quality.cold_items import ask_for_unseen, hold_out_items
-from benchmarks.quality.datasets import SOURCES, Prepared, made, prepare
+from benchmarks.quality.datasets import SOURCES, Prepared, make_once, prepare
 from learn.config import ContentSettings
 from learn.data import Histories
 
@@ -35,7 +35,7 @@ class Case:
         """Whether test asks for unseen items alone."""
         return self.unseen_alone or self.held_out_share > 0
 
-    def inputs(self) -> dict[str, Any]:
+    def list_inputs(self) -> dict[str, Any]:
         """Return what a result depends on, beside the data set's files."""
         found = {"source": self.source, "held_out_share": self.held_out_share, "draw_seed": _DRAW_SEED}
         # Named where it is so alone: the other cases keep the keys of their results.
@@ -67,7 +67,7 @@ def prepare_case(case: Case, *, data: Path, workspace: Path, content: ContentSet
     if not case.cold:
         return prepared
     split = "unseen" if case.unseen_alone else f"held_out-{case.held_out_share:g}-{_DRAW_SEED}"
-    folder = made(prepared.folder / split, lambda path: _write_split(case, prepared.histories, path))
+    folder = make_once(prepared.folder / split, lambda path: _write_split(case, prepared.histories, path))
     return replace(prepared, histories=Histories.open(folder))
 
 

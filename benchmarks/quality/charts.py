@@ -6,14 +6,14 @@ from collections.abc import Mapping
 
 from matplotlib.figure import Figure
 
-from benchmarks.quality.rows import Estimate, Estimated, words
+from benchmarks.quality.rows import Estimate, Estimated, spell_out
 from learn.evaluation import Masking
 from learn.report import evaluation_figures as evaluation_pictures
 
 _METRICS = ("recall@10", "ndcg@10")
 
 
-def by_model(estimated: Estimated, masking: Masking, *, published: Mapping[str, tuple[float, float]]) -> Figure:
+def draw_models(estimated: Estimated, masking: Masking, *, published: Mapping[str, tuple[float, float]]) -> Figure:
     """Draw Recall@10 and NDCG@10 of every row with its interval.
 
     Args:
@@ -21,8 +21,8 @@ def by_model(estimated: Estimated, masking: Masking, *, published: Mapping[str, 
         masking: The protocol of the figures.
         published: Name -> published Recall@10 and NDCG@10 of the same protocol, which have no interval.
     """
-    figures = {row.label: _figures(found, masking) for row, found in estimated}
-    intervals = {row.label: _intervals(found, masking) for row, found in estimated}
+    figures = {row.label: _collect_figures(found, masking) for row, found in estimated}
+    intervals = {row.label: _collect_intervals(found, masking) for row, found in estimated}
     for name, values in published.items():
         drawn = dict(zip(_METRICS, values, strict=True))
         label = f"{name.partition(' (')[0]}, published"  # the source stands in the table
@@ -31,7 +31,7 @@ def by_model(estimated: Estimated, masking: Masking, *, published: Mapping[str, 
     return evaluation_pictures.draw_metrics({"test": figures, "intervals": {"test": intervals}}, masking=masking)
 
 
-def by_slice(whole: Estimated, slices: Mapping[str, Estimated], *, masking: Masking) -> Figure:
+def draw_slices(whole: Estimated, slices: Mapping[str, Estimated], *, masking: Masking) -> Figure:
     """Draw Recall@10 of the towers, the best others and popularity in each slice.
 
     Args:
@@ -40,25 +40,25 @@ def by_slice(whole: Estimated, slices: Mapping[str, Estimated], *, masking: Mask
         masking: The protocol of the figures.
     """
     drawn = {
-        words(name): {
-            "count": int(estimated[0][0].chosen(name).sum()),
-            "metrics": {row.label: _figures(found, masking) for row, found in _others(estimated)},
-            "intervals": {row.label: _intervals(found, masking) for row, found in _others(estimated)},
+        spell_out(name): {
+            "count": int(estimated[0][0].select_examples(name).sum()),
+            "metrics": {row.label: _collect_figures(found, masking) for row, found in _select_others(estimated)},
+            "intervals": {row.label: _collect_intervals(found, masking) for row, found in _select_others(estimated)},
         }
         for name, estimated in slices.items()
     }
-    figures = {row.label: _figures(found, masking) for row, found in _others(whole)}
+    figures = {row.label: _collect_figures(found, masking) for row, found in _select_others(whole)}
     return evaluation_pictures.draw_slices({"test": figures, "slices": {"test": drawn}}, masking=masking)
 
 
-def _others(estimated: Estimated) -> Estimated:
+def _select_others(estimated: Estimated) -> Estimated:
     # The towers with another loss are no baseline.
     return [(row, found) for row, found in estimated if not row.model.startswith("towers_")]
 
 
-def _figures(found: Mapping[str, Estimate], masking: Masking) -> dict[str, dict[str, float]]:
+def _collect_figures(found: Mapping[str, Estimate], masking: Masking) -> dict[str, dict[str, float]]:
     return {masking: {metric: estimate.mean for metric, estimate in found.items()}}
 
 
-def _intervals(found: Mapping[str, Estimate], masking: Masking) -> dict[str, dict[str, tuple[float, float]]]:
+def _collect_intervals(found: Mapping[str, Estimate], masking: Masking) -> dict[str, dict[str, tuple[float, float]]]:
     return {masking: {name: (estimate.interval.low, estimate.interval.high) for name, estimate in found.items()}}

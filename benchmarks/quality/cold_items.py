@@ -45,7 +45,7 @@ def hold_out_items(histories: Histories, destination: Path, *, share: float, see
     held[np.random.default_rng(seed).choice(histories.item_count, size=count, replace=False)] = True
     kept = ~(histories.mark_training() & held[histories.items])  # (N,)
     moved = np.concatenate([np.zeros(1, np.int64), np.cumsum(kept)])  # (N + 1,): a position's new place
-    test = _examples(histories, "test", moved, wanted=held)
+    test = _build_examples(histories, "test", moved, wanted=held)
     if not len(test):
         raise SplitError(
             f"No test example asks for one of the {count} held-out items.",
@@ -59,7 +59,7 @@ def hold_out_items(histories: Histories, destination: Path, *, share: float, see
         "train_stops": moved[histories.train_stops],
         _UNSEEN: np.flatnonzero(held),
     }
-    parts = (_examples(histories, "validation", moved, wanted=~held), test)
+    parts = (_build_examples(histories, "validation", moved, wanted=~held), test)
     described = f"{histories.split['described']}; {count} items held out of training, and test asks for them alone"
     meta = {"item_count": histories.item_count, "split": {"method": "held_out_items", "described": described}}
     _write(destination, histories.folder, arrays, parts, meta)
@@ -83,7 +83,7 @@ def ask_for_unseen(histories: Histories, destination: Path) -> Histories:
     """
     unseen = histories.count_popularity() == 0
     whole = histories.open_examples("test")
-    stops = np.array([_first_unseen(histories, whole, row, unseen) for row in range(len(whole))], dtype=np.int64)
+    stops = np.array([_find_first_unseen(histories, whole, row, unseen) for row in range(len(whole))], dtype=np.int64)
     asked = stops >= 0
     if not asked.any():
         raise SplitError(
@@ -106,7 +106,7 @@ def ask_for_unseen(histories: Histories, destination: Path) -> Histories:
     return Histories.open(destination)
 
 
-def _first_unseen(histories: Histories, examples: Examples, row: int, unseen: NDArray[np.bool_]) -> int:
+def _find_first_unseen(histories: Histories, examples: Examples, row: int, unseen: NDArray[np.bool_]) -> int:
     """Return the position of the first unseen item from an example's target on that is new to the user, or -1."""
     begin, end = int(examples.starts[row]), int(histories.offsets[examples.users[row] + 1])
     taken = set(histories.items[begin : examples.stops[row]].tolist())
@@ -117,7 +117,7 @@ def _first_unseen(histories: Histories, examples: Examples, row: int, unseen: ND
     return -1
 
 
-def unseen_items(folder: Path) -> NDArray[np.int64]:
+def find_unseen_items(folder: Path) -> NDArray[np.int64]:
     """Return (H,) the items without training interactions, as a split of this module was written with."""
     items: NDArray[np.int64] = np.load(folder / f"{_UNSEEN}.npy")
     return items
@@ -148,7 +148,9 @@ class AmongItems:
         return among
 
 
-def _examples(histories: Histories, part: Part, moved: NDArray[np.int64], *, wanted: NDArray[np.bool_]) -> Examples:
+def _build_examples(
+    histories: Histories, part: Part, moved: NDArray[np.int64], *, wanted: NDArray[np.bool_]
+) -> Examples:
     examples = histories.open_examples(part)
     chosen = wanted[examples.targets]
     starts, stops = moved[examples.starts[chosen]], moved[examples.stops[chosen]]

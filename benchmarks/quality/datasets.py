@@ -74,7 +74,7 @@ class Prepared:
         return vectors
 
 
-def data_digest(source: Source, *, data: Path) -> str:
+def hash_data(source: Source, *, data: Path) -> str:
     """Return the sha256 of a data set's files.
 
     Raises:
@@ -108,12 +108,12 @@ def prepare(source: Source, *, data: Path, workspace: Path, content: ContentSett
         LearnError: The tables cannot be read, or the vectors not be made.
     """
     settings = content or ContentSettings()
-    folder = workspace / f"{source.name}-{data_digest(source, data=data)[:12]}"
-    tables = made(folder / "tables", lambda path: _tables(source, data, path))
+    folder = workspace / f"{source.name}-{hash_data(source, data=data)[:12]}"
+    tables = make_once(folder / "tables", lambda path: _write_tables(source, data, path))
     split = SplitSettings(method=source.split)
-    made(folder / "histories", lambda path: build_histories(tables, path, settings=split))
+    make_once(folder / "histories", lambda path: build_histories(tables, path, settings=split))
     key = hashlib.sha256(json.dumps(settings.model_dump(mode="json", exclude=_PACE), sort_keys=True).encode())
-    vectors = made(
+    vectors = make_once(
         folder / f"content-{key.hexdigest()[:12]}",
         lambda path: _encode(tables, path, store=workspace / "store", settings=settings),
     )
@@ -121,7 +121,7 @@ def prepare(source: Source, *, data: Path, workspace: Path, content: ContentSett
     return Prepared(source.name, folder, Histories.open(folder / "histories"), vectors / "vectors.npy", titles)
 
 
-def made(folder: Path, make: Callable[[Path], object]) -> Path:
+def make_once(folder: Path, make: Callable[[Path], object]) -> Path:
     """Make a folder, unless an earlier call made it to the end."""
     done = folder / "made"
     if not done.exists():
@@ -130,7 +130,7 @@ def made(folder: Path, make: Callable[[Path], object]) -> Path:
     return folder
 
 
-def _tables(source: Source, data: Path, destination: Path) -> None:
+def _write_tables(source: Source, data: Path, destination: Path) -> None:
     raw = destination if not source.dirty else destination / "raw"
     load_tables(data / source.name, raw, settings=DataSettings())
     if source.dirty:

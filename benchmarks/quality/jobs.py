@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from benchmarks.quality.cases import CASES
-from benchmarks.quality.datasets import SOURCES, data_digest
-from benchmarks.quality.provenance import ROOT, versions
+from benchmarks.quality.datasets import SOURCES, hash_data
+from benchmarks.quality.provenance import ROOT, list_versions
 from learn.config import Settings
 from learn.evaluation import Masking
 from learn.model import choose_recipe
@@ -73,7 +73,7 @@ class Job:
         """The job's name, by which it can be chosen."""
         return f"{self.case}/{self.row}/{self.protocol}/{self.seed}"
 
-    def inputs(self, digest: str) -> dict[str, Any]:
+    def list_inputs(self, digest: str) -> dict[str, Any]:
         """Return everything its figures depend on.
 
         Args:
@@ -82,7 +82,7 @@ class Job:
         return {
             "format": _FORMAT,
             "kind": self.kind,
-            "case": CASES[self.case].inputs(),
+            "case": CASES[self.case].list_inputs(),
             "seed": self.seed,
             "settings": self.settings.model_dump(
                 mode="json",
@@ -90,12 +90,12 @@ class Job:
                 exclude={"training": {"reuse"}, "content": {"threads", "shards", "store", "part_seconds"}},
             ),
             "data": digest,
-            "versions": versions(),
+            "versions": list_versions(),
         } | ({} if self.kind == "baselines" else {"recipe": choose_recipe(self.settings.towers)})
 
-    def key(self, digest: str) -> str:
+    def compute_key(self, digest: str) -> str:
         """Return the hash of :meth:`compute_inputs`."""
-        return hashlib.sha256(json.dumps(self.inputs(digest), sort_keys=True).encode()).hexdigest()[:24]
+        return hashlib.sha256(json.dumps(self.list_inputs(digest), sort_keys=True).encode()).hexdigest()[:24]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the job as plain values."""
@@ -114,14 +114,14 @@ class Job:
         return cls(**(dict(values) | {"settings": Settings.from_mapping(values["settings"])}))
 
 
-def digests(jobs: Sequence[Job], *, data: Path) -> dict[str, str]:
+def compute_digests(jobs: Sequence[Job], *, data: Path) -> dict[str, str]:
     """Return the hash of each case's files, by case.
 
     Raises:
         DataError: A data set is not there.
     """
     sources = {CASES[job.case].source for job in jobs}
-    found = {source: data_digest(SOURCES[source], data=data) for source in sources}
+    found = {source: hash_data(SOURCES[source], data=data) for source in sources}
     return {job.case: found[CASES[job.case].source] for job in jobs}
 
 
@@ -135,47 +135,51 @@ def plan(*, seeds: Sequence[int] = SEEDS, overrides: Mapping[str, object] | None
     Raises:
         SettingsError: A settings file or an override is wrong.
     """
-    first, default, unmasked = seeds[0], Settings(), _configured("unmasked")
-    jobs = [_job("baselines", case, "baselines", default, 0) for case in (*SETS, "online_retail", *COLD)]
+    first, default, unmasked = seeds[0], Settings(), _read_configured("unmasked")
+    jobs = [_plan_job("baselines", case, "baselines", default, 0) for case in (*SETS, "online_retail", *COLD)]
     for case in SETS:
-        jobs += [_job("towers", case, "towers", settings, seed) for settings in (default, unmasked) for seed in seeds]
-    jobs += [_job("towers", case, "towers", default, seed) for case in COLD for seed in seeds]
+        jobs += [
+            _plan_job("towers", case, "towers", settings, seed) for settings in (default, unmasked) for seed in seeds
+        ]
+    jobs += [_plan_job("towers", case, "towers", default, seed) for case in COLD for seed in seeds]
     # Half of what people buy there they have bought before: its table with nothing masked is the one that counts.
-    jobs += [_job("towers", "online_retail", "towers", settings, first) for settings in (default, unmasked)]
-    jobs.append(_other_softmax(default, first))
-    jobs += [_in_arithmetic(precision, default, first) for precision in ARITHMETICS]
-    sasrec = _configured("sasrec")
+    jobs += [_plan_job("towers", "online_retail", "towers", settings, first) for settings in (default, unmasked)]
+    jobs.append(_plan_other_softmax(default, first))
+    jobs += [_plan_arithmetic(precision, default, first) for precision in ARITHMETICS]
+    sasrec = _read_configured("sasrec")
     protocols = (sasrec, sasrec.override(training__mask_seen=False))
     label = "SASRec (IDs alone)"
-    jobs += [_job("towers", case, "sasrec", settings, first, label=label) for case in SETS for settings in protocols]
-    paper = _configured("paper").override(training__epochs=PAPER_EPOCHS)
-    jobs.append(_job("towers", "scientific", "paper", paper, first, label=f"paper, {PAPER_EPOCHS} epochs at most"))
+    jobs += [
+        _plan_job("towers", case, "sasrec", settings, first, label=label) for case in SETS for settings in protocols
+    ]
+    paper = _read_configured("paper").override(training__epochs=PAPER_EPOCHS)
+    jobs.append(_plan_job("towers", "scientific", "paper", paper, first, label=f"paper, {PAPER_EPOCHS} epochs at most"))
     # RecBole masks nothing, so neither do we.
-    jobs.append(_job("speed", "scientific", "speed", unmasked, first))
-    return tuple(_overridden(job, overrides or {}) for job in jobs)
+    jobs.append(_plan_job("speed", "scientific", "speed", unmasked, first))
+    return tuple(_override_job(job, overrides or {}) for job in jobs)
 
 
-def _other_softmax(default: Settings, seed: int) -> Job:
+def _plan_other_softmax(default: Settings, seed: int) -> Job:
     # The towers' own row is the one of the two, this row is the other.
     loss = "sampled_softmax" if default.training.loss == "full_softmax" else "full_softmax"
     settings = default.override(training__loss=loss)
-    return _job("towers", "games", f"towers_{loss}", settings, seed, label=f"towers, {loss.replace('_', ' ')}")
+    return _plan_job("towers", "games", f"towers_{loss}", settings, seed, label=f"towers, {loss.replace('_', ' ')}")
 
 
-def _in_arithmetic(precision: str, default: Settings, seed: int) -> Job:
+def _plan_arithmetic(precision: str, default: Settings, seed: int) -> Job:
     # Both by name: what `auto` takes hangs on the machine, and a kept result may be another machine's.
     settings = default.override(training__precision=precision)
-    return _job("towers", "scientific", f"towers_{precision}", settings, seed, label=f"towers, {precision}")
+    return _plan_job("towers", "scientific", f"towers_{precision}", settings, seed, label=f"towers, {precision}")
 
 
-def _job(kind: Kind, case: str, row: str, settings: Settings, seed: int, *, label: str = "") -> Job:
+def _plan_job(kind: Kind, case: str, row: str, settings: Settings, seed: int, *, label: str = "") -> Job:
     return Job(kind, case, row, seed, settings, label or row)
 
 
-def _configured(name: str) -> Settings:
+def _read_configured(name: str) -> Settings:
     path = _CONFIGS / f"{name}.toml"
     return Settings.from_toml(path.read_text(encoding="utf-8"), where=f"configs/{path.name}")
 
 
-def _overridden(job: Job, overrides: Mapping[str, object]) -> Job:
+def _override_job(job: Job, overrides: Mapping[str, object]) -> Job:
     return replace(job, settings=job.settings.override(**overrides)) if overrides else job

@@ -39,7 +39,7 @@ class Results:
         """Where the files lie."""
         return self.workspace / "results"
 
-    def training(self, key: str) -> Path:
+    def find_training(self, key: str) -> Path:
         """Return the folder of a job's checkpoint and weights."""
         return self.workspace / "training" / key
 
@@ -59,7 +59,7 @@ class Results:
             raise DataError(f"A result cannot be read: {fault}.", where=self._record(key), fix=_AGAIN) from fault
         return found
 
-    def ranks(self, key: str, *, view: str = "all") -> pl.DataFrame:
+    def read_ranks(self, key: str, *, view: str = "all") -> pl.DataFrame:
         """Return each model's rank of each example's target: part, model, masked, unmasked and the slices.
 
         What was kept holds the test part alone; a result of the workspace holds validation, users and targets as well.
@@ -71,7 +71,7 @@ class Results:
         Raises:
             DataError: The file is missing or damaged.
         """
-        path = self._file(f"{key}.{view}.parquet")
+        path = self._name_file(f"{key}.{view}.parquet")
         try:
             # Figures of ranks of 32 bits would be of 32 bits, too.
             return pl.read_parquet(path).with_columns(pl.col("masked", "unmasked").cast(pl.Float64))
@@ -88,15 +88,15 @@ class Results:
         with atomic_files(self.folder, names=(*names, f"{key}.json")) as stage:
             for name, frame in zip(names, ranks.values(), strict=True):
                 frame.write_parquet(stage / name)
-            (stage / f"{key}.json").write_text(_text(record), encoding="utf-8")
+            (stage / f"{key}.json").write_text(_format_json(record), encoding="utf-8")
 
     def forget(self, key: str) -> None:
         """Remove a job's result and its weights, so that it is done anew."""
         for folder in self._folders:
             (folder / f"{key}.json").unlink(missing_ok=True)
-        shutil.rmtree(self.training(key), ignore_errors=True)
+        shutil.rmtree(self.find_training(key), ignore_errors=True)
 
-    def earlier(self) -> list[dict[str, Any]]:
+    def list_earlier(self) -> list[dict[str, Any]]:
         """Return every readable result, whatever it was made with, the oldest first."""
         keys = {path.stem for folder in self._folders for path in folder.glob("*.json")}
         return sorted(map(self.read, keys), key=lambda record: str(record["finished"]))
@@ -117,18 +117,18 @@ class Results:
         ranks = {path.name: key for key in fresh for path in self.folder.glob(f"{key}.*.parquet")}
         with atomic_files(self.kept, names=(*ranks, *(f"{key}.json" for key in fresh))) as stage:
             for name, key in ranks.items():
-                frame = self.ranks(key, view=name.split(".")[1]).filter(pl.col("part") == "test")
+                frame = self.read_ranks(key, view=name.split(".")[1]).filter(pl.col("part") == "test")
                 # Ranks are halves at the finest, and few: 32 bits hold them exactly.
                 lean = frame.drop("user", "target").with_columns(pl.col("masked", "unmasked").cast(pl.Float32))
                 lean.write_parquet(stage / name, compression="zstd", compression_level=_SMALLEST)
             for key in fresh:
-                (stage / f"{key}.json").write_text(_text(_lean(self.read(key))), encoding="utf-8")
+                (stage / f"{key}.json").write_text(_format_json(_drop_details(self.read(key))), encoding="utf-8")
         for path in self.kept.iterdir():
             if path.name.split(".")[0] not in keys:
                 path.unlink()
 
     @contextmanager
-    def alone(self, key: str) -> Iterator[None]:
+    def lock(self, key: str) -> Iterator[None]:
         """Wait until no other process works on a job, and keep others out."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / f"{key}.lock").open("w") as lock:
@@ -139,14 +139,14 @@ class Results:
     def _folders(self) -> list[Path]:
         return [self.folder] if self.kept is None else [self.folder, self.kept]
 
-    def _file(self, name: str) -> Path:
+    def _name_file(self, name: str) -> Path:
         return next((folder / name for folder in self._folders if (folder / name).is_file()), self.folder / name)
 
     def _record(self, key: str) -> Path:
-        return self._file(f"{key}.json")
+        return self._name_file(f"{key}.json")
 
 
-def _lean(record: dict[str, Any]) -> dict[str, Any]:
+def _drop_details(record: dict[str, Any]) -> dict[str, Any]:
     """Return a record without what nothing but the ranks is needed for."""
     lean = {name: value for name, value in record.items() if not name.startswith("metrics")}
     if "metrics" in record:
@@ -154,7 +154,7 @@ def _lean(record: dict[str, Any]) -> dict[str, Any]:
     return lean
 
 
-def _text(record: dict[str, Any]) -> str:
+def _format_json(record: dict[str, Any]) -> str:
     return json.dumps(record, indent=1, sort_keys=True) + "\n"
 
 

@@ -81,27 +81,27 @@ class Row:
         """Test examples."""
         return len(self.ranks[0])
 
-    def chosen(self, slice_name: str | None) -> NDArray[np.bool_]:
+    def select_examples(self, slice_name: str | None) -> NDArray[np.bool_]:
         """Return (E,) bool: the examples of a slice; all without a name."""
         if slice_name is None:
             return np.ones(self.examples, dtype=np.bool_)
         return self.ranks[0][slice_name].to_numpy()
 
-    def by_seed(self, masking: Masking, metric: str, *, slice_name: str | None = None) -> _Floats:
+    def compute_by_seed(self, masking: Masking, metric: str, *, slice_name: str | None = None) -> _Floats:
         """Return (S, E) float64: the metric of each example under each seed."""
-        inside = self.chosen(slice_name)
+        inside = self.select_examples(slice_name)
         return np.stack([compute_metric(ranks[masking].to_numpy()[inside], metric) for ranks in self.ranks])
 
-    def mean(self, masking: Masking, metric: str, *, slice_name: str | None = None) -> float:
+    def compute_mean(self, masking: Masking, metric: str, *, slice_name: str | None = None) -> float:
         """Return a figure over users and seeds; NaN where the slice is empty."""
-        values = self.by_seed(masking, metric, slice_name=slice_name)
+        values = self.compute_by_seed(masking, metric, slice_name=slice_name)
         return float(values.mean()) if values.size else float("nan")
 
-    def first_seed(self) -> Row:
+    def select_first_seed(self) -> Row:
         """Return the row of its first seed alone."""
         return replace(self, records=self.records[:1], ranks=self.ranks[:1])
 
-    def validation(self, masking: Masking, metric: str) -> float:
+    def read_validation(self, masking: Masking, metric: str) -> float:
         """Return a figure on validation, the mean over seeds."""
         name = self.model if self.closed_form else "towers"
         return float(np.mean([record["metrics"]["validation"][name][masking][metric] for record in self.records]))
@@ -129,32 +129,32 @@ def read_rows(
     groups: dict[tuple[str, Masking], list[tuple[Job, str]]] = {}
     for job in planned:
         if job.case == case and job.kind != "speed" and case in digests:
-            key = job.key(digests[case])
+            key = job.compute_key(digests[case])
             if results.has(key):
                 groups.setdefault((job.row, job.protocol), []).append((job, key))
-    return [row for group in groups.values() for row in _rows(group, results, view)]
+    return [row for group in groups.values() for row in _iterate_rows(group, results, view)]
 
 
-def _rows(group: Sequence[tuple[Job, str]], results: Results, view: str) -> Iterator[Row]:
+def _iterate_rows(group: Sequence[tuple[Job, str]], results: Results, view: str) -> Iterator[Row]:
     job = group[0][0]
     closed_form = job.kind == "baselines"
-    frames = [results.ranks(key, view=view).filter(pl.col("part") == "test") for _, key in group]
+    frames = [results.read_ranks(key, view=view).filter(pl.col("part") == "test") for _, key in group]
     records = tuple(results.read(key) for _, key in group)
     for model in frames[0]["model"].unique(maintain_order=True):
         ranks = tuple(frame.filter(pl.col("model") == model) for frame in frames)
-        if any(not _asked_alike(each, ranks[0]) for each in ranks):
+        if any(not _has_same_examples(each, ranks[0]) for each in ranks):
             raise DataError("The seeds of a row were asked different users.", where=job.name, fix="repeat with --again")
-        name, label = (model, words(model)) if closed_form else (job.row, job.label)
+        name, label = (model, spell_out(model)) if closed_form else (job.row, job.label)
         yield Row(job.case, name, label, job.protocol, closed_form, records, ranks)
 
 
-def _asked_alike(ranks: pl.DataFrame, others: pl.DataFrame) -> bool:
+def _has_same_examples(ranks: pl.DataFrame, others: pl.DataFrame) -> bool:
     # Kept ranks name no users and targets; the slices, which follow from them, are in both.
     shared = [name for name in ranks.columns if name in others.columns and name not in _FOUND]
     return ranks.select(shared).equals(others.select(shared))
 
 
-def estimates(
+def estimate_rows(
     rows: Sequence[Row], masking: Masking, metrics: Sequence[str], *, slice_name: str | None = None
 ) -> Estimated:
     """Return each row with its figures, all on the same resamples of the users.
@@ -168,10 +168,10 @@ def estimates(
     if not rows:
         return []
     names = list(enumerate(metrics))
-    values = [[row.by_seed(masking, metric, slice_name=slice_name) for metric in metrics] for row in rows]
+    values = [[row.compute_by_seed(masking, metric, slice_name=slice_name) for metric in metrics] for row in rows]
     columns = np.stack([each.mean(axis=0) for row in values for each in row], axis=1)  # (E, M)
     # A bootstrap of nothing but misses would have no width.
-    nothing = exact_interval(0, len(columns)) if len(columns) else Interval(np.nan, np.nan)
+    nothing = compute_exact_interval(0, len(columns)) if len(columns) else Interval(np.nan, np.nan)
     drawn = bootstrap_intervals(columns, samples=SAMPLES, seed=_SEED)
     intervals = (each if column.any() else nothing for each, column in zip(drawn, columns.T, strict=True))
     means = iter(columns.mean(axis=0) if len(columns) else np.full(columns.shape[1], np.nan))
@@ -181,15 +181,17 @@ def estimates(
     ]
 
 
-def exact_interval(hits: int, count: int) -> Interval:
+def compute_exact_interval(hits: int, count: int) -> Interval:
     """Return the Clopper-Pearson 95 % interval of a share."""
     found = binomtest(hits, count).proportion_ci(method="exact")
     return Interval(float(found.low), float(found.high))
 
 
-def difference(row: Row, other: Row, masking: Masking, metric: str) -> Difference:
+def compare_rows(row: Row, other: Row, masking: Masking, metric: str) -> Difference:
     """Compare two rows of one case, user by user, each user's metric averaged over the seeds."""
-    gaps = row.by_seed(masking, metric).mean(axis=0) - other.by_seed(masking, metric).mean(axis=0)  # (E,)
+    gaps = row.compute_by_seed(masking, metric).mean(axis=0) - other.compute_by_seed(masking, metric).mean(
+        axis=0
+    )  # (E,)
     return compare_gaps(gaps[:, None], samples=SAMPLES, seed=_SEED)[0]
 
 
@@ -198,7 +200,7 @@ def find(rows: Sequence[Row], model: str, protocol: Masking = "masked") -> Row |
     return next((row for row in rows if row.model == model and row.protocol == protocol), None)
 
 
-def words(name: str) -> str:
+def spell_out(name: str) -> str:
     """Return a name as it is read."""
     return {"ease": "EASE", "tfidf_neighbours": "TF-IDF neighbours"}.get(name, name.replace("_", " "))
 

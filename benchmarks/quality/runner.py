@@ -18,7 +18,7 @@ from benchmarks.quality.results import Results
 _PATIENCE_SECONDS = 30
 
 
-def chosen(jobs: Sequence[Job], patterns: Sequence[str]) -> list[Job]:
+def select_jobs(jobs: Sequence[Job], patterns: Sequence[str]) -> list[Job]:
     """Return the jobs whose name holds one of the patterns (``*`` and ``?`` as in a shell); all without a pattern."""
     return [job for job in jobs if not patterns or any(fnmatchcase(job.name, f"*{each}*") for each in patterns)]
 
@@ -38,21 +38,21 @@ def run(
     Returns:
         The names of the jobs that failed; the others went on.
     """
-    for job in chosen(jobs, again) if again else []:
-        results.forget(job.key(digests[job.case]))
+    for job in select_jobs(jobs, again) if again else []:
+        results.forget(job.compute_key(digests[job.case]))
     failed = []
     for number, job in enumerate(jobs, start=1):
-        key = job.key(digests[job.case])
+        key = job.compute_key(digests[job.case])
         place = f"Job {number} of {len(jobs)}, {job.name}"
         if results.has(key):
             print(f"{place}: done before.", flush=True)
             continue
         print(f"{place} …", flush=True)
         began = time.monotonic()
-        code = _in_a_process(job, data=data, workspace=results.workspace)
+        code = _run_in_process(job, data=data, workspace=results.workspace)
         seconds = time.monotonic() - began
         if code == 0 and results.has(key):
-            print(f"{place}: {_found(results, key)}, {seconds:,.0f} s.", flush=True)
+            print(f"{place}: {_format_result(results, key)}, {seconds:,.0f} s.", flush=True)
             continue
         failed.append(job.name)
         # A job reads the code anew: settings that came since are in its key, and not in ours.
@@ -61,7 +61,7 @@ def run(
     return failed
 
 
-def _in_a_process(job: Job, *, data: Path, workspace: Path) -> int:
+def _run_in_process(job: Job, *, data: Path, workspace: Path) -> int:
     order = {"job": job.to_dict(), "data": str(data.absolute()), "workspace": str(workspace.absolute())}
     path = os.pathsep.join(filter(None, [str(ROOT), os.environ.get("PYTHONPATH")]))
     process = subprocess.Popen(
@@ -80,7 +80,7 @@ def _in_a_process(job: Job, *, data: Path, workspace: Path) -> int:
     return process.returncode
 
 
-def _found(results: Results, key: str) -> str:
+def _format_result(results: Results, key: str) -> str:
     record = results.read(key)
     protocol, test = Job.from_dict(record["job"]).protocol, record.get("metrics", {}).get("test", {})
     figures = {model: (each[protocol]["recall@10"], each[protocol]["ndcg@10"]) for model, each in test.items()}

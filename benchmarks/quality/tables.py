@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from benchmarks.quality.bars import KNOWN, Bar, known_value_met
-from benchmarks.quality.provenance import short_commit
-from benchmarks.quality.rows import Estimate, Estimated, Row, difference
+from benchmarks.quality.bars import KNOWN, Bar, has_known_value
+from benchmarks.quality.provenance import shorten_commit
+from benchmarks.quality.rows import Estimate, Estimated, Row, compare_rows
 from learn.evaluation import Masking
 
 COLUMNS = ("recall@10", "ndcg@10", "recall@50", "mrr")
@@ -17,25 +17,25 @@ _HEADS = {"recall@10": "Recall@10", "ndcg@10": "NDCG@10", "recall@50": "Recall@5
 OWN = "towers"
 
 
-def markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
+def format_markdown(heads: Sequence[str], lines: Sequence[Sequence[str]]) -> str:
     """Return a table; bars within a cell are escaped."""
     rows = [heads, ["---"] * len(heads), *lines]
     return "\n".join("| " + " | ".join(cell.replace("|", "\\|") for cell in row) + " |" for row in rows)
 
 
-def bar_table(bars: Sequence[Bar]) -> str:
+def format_bar_table(bars: Sequence[Bar]) -> str:
     """Return every bar with what was measured."""
-    lines = [[bar.what, bar.wanted, bar.found or "–", _verdict(bar)] for bar in bars]
-    return markdown(["bar", "wanted", "measured", ""], lines)
+    lines = [[bar.what, bar.wanted, bar.found or "–", _write_verdict(bar)] for bar in bars]
+    return format_markdown(["bar", "wanted", "measured", ""], lines)
 
 
-def _verdict(bar: Bar) -> str:
+def _write_verdict(bar: Bar) -> str:
     if bar.met is None:
         return "too few seeds" if bar.found else "not measured"
     return "met" if bar.met else "**missed**"
 
 
-def model_table(estimated: Estimated, masking: Masking, *, published: Mapping[str, tuple[float, float]]) -> str:
+def format_model_table(estimated: Estimated, masking: Masking, *, published: Mapping[str, tuple[float, float]]) -> str:
     """Return every row of a case under one protocol, the best NDCG@10 first, the published figures among them.
 
     Args:
@@ -45,26 +45,26 @@ def model_table(estimated: Estimated, masking: Masking, *, published: Mapping[st
     """
     lines: list[tuple[float, list[str]]] = []
     for row, found in estimated:
-        cells = [figure(found["recall@10"]), figure(found["ndcg@10"])]
-        plain = (found["recall@50"].mean, found["mrr"].mean, row.validation(masking, "ndcg@10"))
+        cells = [format_figure(found["recall@10"]), format_figure(found["ndcg@10"])]
+        plain = (found["recall@50"].mean, found["mrr"].mean, row.read_validation(masking, "ndcg@10"))
         cells += [f"{each:.4f}" for each in plain]
-        lines.append((found["ndcg@10"].mean, [_label(row, masking), *cells, _seeds(row, found)]))
+        lines.append((found["ndcg@10"].mean, [_label(row, masking), *cells, _format_seeds(row, found)]))
     for name, (recall, ndcg) in published.items():
         lines.append((ndcg, [name, f"{recall:.4f}", f"{ndcg:.4f}", "", "", "", "published, unmasked"]))
     heads = [f"test, history {masking}", *(_HEADS[metric] for metric in COLUMNS), "validation NDCG@10", "seeds"]
-    return markdown(heads, [line for _, line in sorted(lines, key=lambda each: -each[0])])
+    return format_markdown(heads, [line for _, line in sorted(lines, key=lambda each: -each[0])])
 
 
-def difference_lines(row: Row, other: Row, masking: Masking) -> str:
+def format_difference_lines(row: Row, other: Row, masking: Masking) -> str:
     """Return the paired differences of two rows as a sentence."""
     said = []
     for metric in ("recall@10", "ndcg@10"):
-        gap = difference(row, other, masking, metric)
+        gap = compare_rows(row, other, masking, metric)
         said.append(f"{_HEADS[metric]} {gap.mean:+.4f} [{gap.low:+.4f}, {gap.high:+.4f}], p = {gap.p_value:.3f}")
     return f"{row.label} less {other.label}, history {masking}, paired over {row.examples:,} users: {'; '.join(said)}."
 
 
-def known_table(rows: Sequence[Row]) -> str:
+def format_known_table(rows: Sequence[Row]) -> str:
     """Return the closed forms beside their known values; each line is of one protocol, which it names."""
     lines = []
     for model, (masking, recall, ndcg) in KNOWN.items():
@@ -72,21 +72,21 @@ def known_table(rows: Sequence[Row]) -> str:
         if row is None:
             lines.append([model, masking, f"{recall:.3f} / {ndcg:.3f}", "–", "not measured"])
             continue
-        measured = " / ".join(f"{row.mean(masking, metric):.4f}" for metric in ("recall@10", "ndcg@10"))
-        verdict = "reached" if known_value_met(row) else "**below**"
+        measured = " / ".join(f"{row.compute_mean(masking, metric):.4f}" for metric in ("recall@10", "ndcg@10"))
+        verdict = "reached" if has_known_value(row) else "**below**"
         lines.append([row.label, masking, f"{recall:.3f} / {ndcg:.3f}", measured, verdict])
-    return _by_protocol(lines)
+    return _format_by_protocol(lines)
 
 
-def _by_protocol(lines: Sequence[Sequence[str]]) -> str:
+def _format_by_protocol(lines: Sequence[Sequence[str]]) -> str:
     tables = []
     for masking in dict.fromkeys(line[1] for line in lines):
         heads = [f"Recall@10 / NDCG@10, history {masking}", "known", "measured", ""]
-        tables.append(markdown(heads, [[line[0], *line[2:]] for line in lines if line[1] == masking]))
+        tables.append(format_markdown(heads, [[line[0], *line[2:]] for line in lines if line[1] == masking]))
     return "\n\n".join(tables)
 
 
-def slice_table(slices: Mapping[str, Estimated], names: Mapping[str, str]) -> str:
+def format_slice_table(slices: Mapping[str, Estimated], names: Mapping[str, str]) -> str:
     """Return Recall@10 of each row in each slice, history masked.
 
     Args:
@@ -94,40 +94,42 @@ def slice_table(slices: Mapping[str, Estimated], names: Mapping[str, str]) -> st
         names: Slice -> its name for people.
     """
     heads = ["Recall@10, history masked"]
-    heads += [f"{names[name]} ({rows[0][0].chosen(name).sum():,} users)" for name, rows in slices.items()]
+    heads += [f"{names[name]} ({rows[0][0].select_examples(name).sum():,} users)" for name, rows in slices.items()]
     rows = [row for row, _ in next(iter(slices.values()))]
     lines = [
-        [_label(row, "masked"), *(figure(estimated[place][1]["recall@10"]) for estimated in slices.values())]
+        [_label(row, "masked"), *(format_figure(estimated[place][1]["recall@10"]) for estimated in slices.values())]
         for place, row in enumerate(rows)
     ]
-    return markdown(heads, lines)
+    return format_markdown(heads, lines)
 
 
-def cold_table(rows: Estimated, among: Estimated) -> str:
+def format_cold_table(rows: Estimated, among: Estimated) -> str:
     """Return Recall@10 of unseen targets in the whole catalogue, and in the ranking among the unseen items alone.
 
     Args:
         rows: The rows with their Recall@10 among all items.
         among: The same rows with their Recall@10 among the unseen.
     """
-    second = {row.model: figure(found["recall@10"]) for row, found in among}
+    second = {row.model: format_figure(found["recall@10"]) for row, found in among}
     heads = ["Recall@10 of unseen targets, history masked", "among all items", "among the unseen items alone"]
-    lines = [[_label(row, "masked"), figure(found["recall@10"]), second.get(row.model, "–")] for row, found in rows]
-    return markdown(heads, lines)
+    lines = [
+        [_label(row, "masked"), format_figure(found["recall@10"]), second.get(row.model, "–")] for row, found in rows
+    ]
+    return format_markdown(heads, lines)
 
 
-def work_table(records: Sequence[Mapping[str, Any]]) -> str:
+def format_work_table(records: Sequence[Mapping[str, Any]]) -> str:
     """Return what every job cost."""
     heads = ["job", "epochs", "fit", "evaluation", "peak memory", "parameters", "commit"]
-    return markdown(heads, [_work(record) for record in records])
+    return format_markdown(heads, [_format_work(record) for record in records])
 
 
-def figure(estimate: Estimate) -> str:
+def format_figure(estimate: Estimate) -> str:
     """Return a figure with its interval."""
     return f"{estimate.mean:.4f} [{estimate.interval.low:.4f}, {estimate.interval.high:.4f}]"
 
 
-def _work(record: Mapping[str, Any]) -> list[str]:
+def _format_work(record: Mapping[str, Any]) -> list[str]:
     training, seconds = record.get("training"), record["seconds"]
     return [
         f"`{record['name']}`",
@@ -136,7 +138,7 @@ def _work(record: Mapping[str, Any]) -> list[str]:
         f"{seconds['evaluate']:,.0f} s" if "evaluate" in seconds else "",
         f"{record['peak_memory_bytes'] / 1e9:.2f} GB",
         f"{training['parameters']:,}" if training else "",
-        short_commit(record["commit"]),
+        shorten_commit(record["commit"]),
     ]
 
 
@@ -148,7 +150,7 @@ def _label(row: Row, masking: Masking) -> str:
     return row.label
 
 
-def _seeds(row: Row, found: Mapping[str, Estimate]) -> str:
+def _format_seeds(row: Row, found: Mapping[str, Estimate]) -> str:
     if row.closed_form:
         return "closed form"
     said = ", ".join(str(seed) for seed in row.seeds)

@@ -16,10 +16,10 @@ import torch
 from pydantic import TypeAdapter
 
 from benchmarks.quality.cases import CASES, prepare_case
-from benchmarks.quality.cold_items import AmongItems, unseen_items
+from benchmarks.quality.cold_items import AmongItems, find_unseen_items
 from benchmarks.quality.datasets import Prepared
-from benchmarks.quality.jobs import Job, digests
-from benchmarks.quality.provenance import commit, machine, peak_memory_bytes
+from benchmarks.quality.jobs import Job, compute_digests
+from benchmarks.quality.provenance import describe_machine, read_commit, read_peak_memory_bytes
 from benchmarks.quality.results import Results
 from benchmarks.recbole.side_by_side import run_side_by_side
 from learn.config import EvaluationSettings
@@ -54,21 +54,21 @@ def do(job: Job, *, data: Path, workspace: Path) -> None:
         LearnError: It cannot be done.
     """
     results = Results(workspace)
-    digest = digests([job], data=data)[job.case]
-    key = job.key(digest)
-    with results.alone(key):
+    digest = compute_digests([job], data=data)[job.case]
+    key = job.compute_key(digest)
+    with results.lock(key):
         if results.has(key):
             return
-        code = commit()
-        found, ranks = _KINDS[job.kind](job, data, workspace, results.training(key))
+        code = read_commit()
+        found, ranks = _KINDS[job.kind](job, data, workspace, results.find_training(key))
         record = {
             "job": job.to_dict(),
             "name": job.name,
             "key": key,
-            "inputs": job.inputs(digest),
+            "inputs": job.list_inputs(digest),
             "commit": code,
-            "machine": machine() | {"threads": torch.get_num_threads(), "bfloat16": _in_bfloat16()},
-            "peak_memory_bytes": peak_memory_bytes(),
+            "machine": describe_machine() | {"threads": torch.get_num_threads(), "bfloat16": _is_bfloat16()},
+            "peak_memory_bytes": read_peak_memory_bytes(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
         }
         results.write(key, record | found, ranks)
@@ -77,7 +77,7 @@ def do(job: Job, *, data: Path, workspace: Path) -> None:
 Found = tuple[dict[str, Any], dict[str, pl.DataFrame]]
 
 
-def _baselines(job: Job, data: Path, workspace: Path, _: Path) -> Found:
+def _measure_baselines(job: Job, data: Path, workspace: Path, _: Path) -> Found:
     prepared = prepare_case(CASES[job.case], data=data, workspace=workspace, content=job.settings.content)
     cold = CASES[job.case].cold
     settings = job.settings.evaluation
@@ -89,26 +89,26 @@ def _baselines(job: Job, data: Path, workspace: Path, _: Path) -> Found:
         prepared.histories, titles=prepared.titles, content=prepared.content, settings=settings, seed=job.seed
     )
     seconds = time.monotonic() - began
-    found, ranks = _measured(fitted.scorers, prepared, settings, cold=cold)
+    found, ranks = _measure_models(fitted.scorers, prepared, settings, cold=cold)
     blends = [scorer for scorer in fitted.scorers if isinstance(scorer, Blend)]
-    weights = {part.name: weight for blend in blends for part, weight in _weighed(blend)}
+    weights = {part.name: weight for blend in blends for part, weight in _list_weighed(blend)}
     found["seconds"]["fit"] = seconds
     return found | {"left_out": fitted.left_out, "blend_weights": weights}, ranks
 
 
-def _weighed(blend: Blend) -> list[tuple[Scorer, float]]:
+def _list_weighed(blend: Blend) -> list[tuple[Scorer, float]]:
     return list(zip(blend.scorers, blend.weights, strict=True))
 
 
-def _towers(job: Job, data: Path, workspace: Path, folder: Path) -> Found:
+def _measure_towers(job: Job, data: Path, workspace: Path, folder: Path) -> Found:
     prepared = prepare_case(CASES[job.case], data=data, workspace=workspace, content=job.settings.content)
     histories = prepared.histories
     settings = job.settings.model_copy(update={"workspace": folder, "seed": job.seed})
     training = train_selected(RunInputs(settings, histories.folder, histories.folder, prepared.content_path))
-    memory = peak_memory_bytes()
+    memory = read_peak_memory_bytes()
     scorer = TowerScorer(load_towers(training.folder), content=prepared.content, ids=compute_id_rows(histories))
     cold = CASES[job.case].cold
-    found, ranks = _measured([scorer], prepared, settings.evaluation, cold=cold)
+    found, ranks = _measure_models([scorer], prepared, settings.evaluation, cold=cold)
     # Of all epochs, also of those before a kill.
     found["seconds"]["fit"] = sum(epoch.seconds for epoch in training.curve)
     trained = TypeAdapter(TrainingSummary).dump_python(training, mode="json", exclude={"folder"})
@@ -116,22 +116,24 @@ def _towers(job: Job, data: Path, workspace: Path, folder: Path) -> Found:
     return found | {"training": trained, "training_peak_memory_bytes": memory}, ranks
 
 
-def _measured(scorers: Sequence[Scorer], prepared: Prepared, settings: EvaluationSettings, *, cold: bool) -> Found:
+def _measure_models(
+    scorers: Sequence[Scorer], prepared: Prepared, settings: EvaluationSettings, *, cold: bool
+) -> Found:
     histories, content = prepared.histories, prepared.content
     began = time.monotonic()
     evaluation = evaluate_models(scorers, histories, settings=settings, seed=_RESAMPLING_SEED, content=content)
     found: dict[str, Any] = {"metrics": evaluation.to_dict(), "seconds": {"evaluate": time.monotonic() - began}}
-    ranks = {"all": _ranks(evaluation, histories, settings)}
+    ranks = {"all": _collect_ranks(evaluation, histories, settings)}
     if cold:
-        items = torch.from_numpy(unseen_items(histories.folder))
+        items = torch.from_numpy(find_unseen_items(histories.folder))
         among = [AmongItems(scorer, items) for scorer in scorers]
         second = evaluate_models(among, histories, parts=("test",), settings=settings, seed=_RESAMPLING_SEED)
         found |= {"unseen_items": len(items), "metrics_among_unseen": second.to_dict()}
-        ranks["among_unseen"] = _ranks(second, histories, settings)
+        ranks["among_unseen"] = _collect_ranks(second, histories, settings)
     return found, ranks
 
 
-def _ranks(evaluation: Evaluation, histories: Histories, settings: EvaluationSettings) -> pl.DataFrame:
+def _collect_ranks(evaluation: Evaluation, histories: Histories, settings: EvaluationSettings) -> pl.DataFrame:
     frames = []
     for part, each in evaluation.parts.items():
         slices = mark_slices(histories, histories.open_examples(part), settings=settings)
@@ -143,7 +145,7 @@ def _ranks(evaluation: Evaluation, histories: Histories, settings: EvaluationSet
     return pl.concat(frames)
 
 
-def _speed(job: Job, data: Path, workspace: Path, _: Path) -> Found:
+def _measure_speed(job: Job, data: Path, workspace: Path, _: Path) -> Found:
     prepared = prepare_case(CASES[job.case], data=data, workspace=workspace, content=job.settings.content)
     record = run_side_by_side(
         prepared,
@@ -158,13 +160,13 @@ def _speed(job: Job, data: Path, workspace: Path, _: Path) -> Found:
 
 
 _KINDS: dict[str, Callable[[Job, Path, Path, Path], Found]] = {
-    "baselines": _baselines,
-    "towers": _towers,
-    "speed": _speed,
+    "baselines": _measure_baselines,
+    "towers": _measure_towers,
+    "speed": _measure_speed,
 }
 
 
-def _in_bfloat16() -> bool:
+def _is_bfloat16() -> bool:
     # Processors of one name differ in it, and the towers' `precision = "auto"` goes by it.
     return computes_in_bfloat16(torch.device("cpu"))
 

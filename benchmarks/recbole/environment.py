@@ -18,10 +18,10 @@ REQUIREMENTS = Path(__file__).with_name("recbole_requirements.txt")
 _PYTHON = (3, 11)
 
 
-def environment_key() -> str:
+def compute_environment_key() -> str:
     """Return a hash of what the environment is made from."""
     digest = hashlib.sha256(REQUIREMENTS.read_bytes())
-    digest.update(f"{_torch()} {_PYTHON}".encode())
+    digest.update(f"{_find_torch()} {_PYTHON}".encode())
     return digest.hexdigest()
 
 
@@ -39,9 +39,9 @@ def make_environment(folder: Path) -> Path:
         StorageError: The disk is full or closed.
     """
     python, made = folder / "bin" / "python", folder / "made"
-    if made.exists() and made.read_text(encoding="utf-8") == environment_key():
+    if made.exists() and made.read_text(encoding="utf-8") == compute_environment_key():
         return python
-    uv = _uv()
+    uv = _find_uv()
     log = folder.with_name(f"{folder.name}.log")
     with explain_storage_faults(folder):
         shutil.rmtree(folder, ignore_errors=True)
@@ -49,21 +49,21 @@ def make_environment(folder: Path) -> Path:
     base = sys.executable if sys.version_info[:2] == _PYTHON else ".".join(map(str, _PYTHON))
     commands: list[list[str | Path]] = [
         [uv, "venv", "--python", base, folder],
-        [uv, "pip", "install", "--python", python, "--compile-bytecode", "-r", REQUIREMENTS, _torch()],
+        [uv, "pip", "install", "--python", python, "--compile-bytecode", "-r", REQUIREMENTS, _find_torch()],
     ]
     for command in commands:
-        run_quietly(command, log=log, environment=_uv_environment(), cwd=folder.parent)
+        run_quietly(command, log=log, environment=_build_uv_environment(), cwd=folder.parent)
     with explain_storage_faults(folder):
-        made.write_text(environment_key(), encoding="utf-8")
+        made.write_text(compute_environment_key(), encoding="utf-8")
     return python
 
 
-def _torch() -> str:
+def _find_torch() -> str:
     # Without the build (`+cpu`), which only some indexes offer; find-links and UV_TORCH_BACKEND choose it.
     return f"torch=={version('torch').partition('+')[0]}"
 
 
-def _uv() -> Path:
+def _find_uv() -> Path:
     beside = Path(sys.executable).with_name("uv")
     found = beside if beside.exists() else shutil.which("uv")
     if found is None:
@@ -75,7 +75,7 @@ def _uv() -> Path:
     return Path(found)
 
 
-def _uv_environment() -> dict[str, str]:
+def _build_uv_environment() -> dict[str, str]:
     # uv reads its own variable alone.
     links = os.environ.get("PIP_FIND_LINKS")
     return ({"UV_FIND_LINKS": links} if links else {}) | dict(os.environ)

@@ -38,9 +38,9 @@ def export_split(histories: Histories, folder: Path, *, name: str, max_history: 
         StorageError: The disk is full or closed.
     """
     rows: dict[str, Iterator[Row]] = {
-        "train": _training_rows(histories),
-        "valid": _example_rows(histories.open_examples("validation")),
-        "test": _example_rows(histories.open_examples("test")),
+        "train": _iterate_training_rows(histories),
+        "valid": _iterate_example_rows(histories.open_examples("validation")),
+        "test": _iterate_example_rows(histories.open_examples("test")),
     }
     with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -51,13 +51,13 @@ def export_split(histories: Histories, folder: Path, *, name: str, max_history: 
             file.writelines(["item_id:token\n", *(f"{item}\n" for item in range(histories.item_count))])
 
 
-def _training_rows(histories: Histories) -> Iterator[Row]:
+def _iterate_training_rows(histories: Histories) -> Iterator[Row]:
     for user, (start, stop) in enumerate(zip(histories.offsets[:-1], histories.train_stops, strict=True)):
         for next_item in range(start + 1, stop):
             yield user, start, next_item, histories.items[next_item]
 
 
-def _example_rows(examples: Examples) -> Iterator[Row]:
+def _iterate_example_rows(examples: Examples) -> Iterator[Row]:
     asked = examples.keep_with_history()
     yield from zip(asked.users, asked.starts, asked.stops, asked.targets, strict=True)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.provenance import peak_memory_bytes
+from benchmarks.quality.provenance import read_peak_memory_bytes
 from benchmarks.recbole.records import Epoch, Side
 from learn.config import Settings
 from learn.data import Histories
@@ -47,7 +47,7 @@ class ValidationClock:
         return ndcg
 
 
-def measure_ours(
+def measure_learn(
     histories: Histories, content: NDArray[np.float32], *, scratch: Path, settings: Settings, seed: int
 ) -> Side:
     """Train the towers to the end, then rank the test part twice.
@@ -86,7 +86,7 @@ def measure_ours(
         test_users=len(ranks),
         test_seconds=time.monotonic() - began,
         catalogue_seconds=catalogue_seconds,
-        peak_memory_bytes=peak_memory_bytes(),
+        peak_memory_bytes=read_peak_memory_bytes(),
         parameters=summary.parameters,
         settings=settings.model_dump(mode="json", include={"towers", "training", "evaluation"}) | {"seed": seed},
         versions={library: version(library) for library in ("learn-recsys", "torch", "numpy")},
@@ -99,7 +99,7 @@ def _test(scorer: TowerScorer, histories: Histories, *, block_users: int) -> tup
     return ranks, {"masked": average_metrics(ranks.masked, (10,)), "unmasked": average_metrics(ranks.unmasked, (10,))}
 
 
-def _options() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--histories", type=Path, required=True, help="folder of the split data")
     parser.add_argument("--content", type=Path, required=True, help=".npy of the content vectors")
@@ -112,9 +112,9 @@ def _options() -> argparse.Namespace:
 
 def main() -> None:
     """Measure, and write the figures."""
-    options = _options()
+    options = _parse_options()
     settings = Settings.model_validate_json(options.settings.read_text(encoding="utf-8"))
-    side = measure_ours(
+    side = measure_learn(
         Histories.open(options.histories),
         np.load(options.content, mmap_mode="r"),
         scratch=options.scratch,

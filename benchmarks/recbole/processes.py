@@ -60,10 +60,10 @@ def run_side(
     """
     named = [word for name, value in options.items() for word in (f"--{name.replace('_', '-')}", str(value))]
     command = [python, "-m", f"benchmarks.recbole.{side}", *words, *named]
-    run_quietly(command, log=log, environment=_side_environment(threads=threads), cwd=cwd)
+    run_quietly(command, log=log, environment=_build_side_environment(threads=threads), cwd=cwd)
 
 
-def _side_environment(*, threads: int) -> dict[str, str]:
+def _build_side_environment(*, threads: int) -> dict[str, str]:
     # The same for both sides: as many threads, and the CPU alone.
     return os.environ | {
         "PYTHONPATH": str(ROOT),

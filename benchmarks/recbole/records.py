@@ -106,13 +106,13 @@ class Reached:
     training_seconds: float
 
 
-def when_reached(curve: Sequence[Epoch], ndcg: float) -> Reached | None:
+def find_reached(curve: Sequence[Epoch], ndcg: float) -> Reached | None:
     """Find the first epoch with at least this validation NDCG@10; None: it was never reached."""
     first = next((epoch for epoch in curve if epoch.validation_ndcg >= ndcg), None)
-    return None if first is None else _reached(curve, first)
+    return None if first is None else _build_reached(curve, first)
 
 
-def _reached(curve: Sequence[Epoch], last: Epoch) -> Reached:
+def _build_reached(curve: Sequence[Epoch], last: Epoch) -> Reached:
     training_seconds = sum(epoch.training_seconds for epoch in curve if epoch.epoch <= last.epoch)
     return Reached(last.epoch, last.elapsed_seconds, training_seconds)
 
@@ -164,7 +164,7 @@ def compare(
 ) -> SideBySide:
     """Set both sides against each other."""
     target = recbole.best.validation_ndcg
-    theirs, reached = _reached(recbole.curve, recbole.best), when_reached(ours.curve, target)
+    theirs, reached = _build_reached(recbole.curve, recbole.best), find_reached(ours.curve, target)
     return SideBySide(
         data_set=data_set,
         threads=threads,

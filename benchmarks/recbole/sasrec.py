@@ -18,13 +18,13 @@ from recbole.data import create_dataset, data_preparation  # type: ignore[import
 from recbole.trainer import Trainer  # type: ignore[import-not-found]
 from recbole.utils import get_model, init_logger, init_seed  # type: ignore[import-not-found]
 
-from benchmarks.quality.provenance import peak_memory_bytes
+from benchmarks.quality.provenance import read_peak_memory_bytes
 from benchmarks.recbole.records import PARTS, Epoch, Side
 
 _METRICS = ("recall@10", "ndcg@10", "mrr@10")
 
 
-def sasrec_settings(*, data: Path, epochs: int, hidden_size: int, max_history: int, seed: int) -> dict[str, Any]:
+def read_sasrec_settings(*, data: Path, epochs: int, hidden_size: int, max_history: int, seed: int) -> dict[str, Any]:
     """Return RecBole's settings: its defaults, written out where they matter, and the data as exported.
 
     Args:
@@ -108,7 +108,7 @@ def measure_sasrec(name: str, settings: dict[str, Any]) -> Side:
         test_users=len(test._dataset),
         test_seconds=time.monotonic() - began,
         catalogue_seconds=0.0,
-        peak_memory_bytes=peak_memory_bytes(),
+        peak_memory_bytes=read_peak_memory_bytes(),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
         # Where the data lay says nothing of the figures.
         settings={each: value for each, value in settings.items() if each != "data_path"},
@@ -116,7 +116,7 @@ def measure_sasrec(name: str, settings: dict[str, Any]) -> Side:
     )
 
 
-def _options() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("name", help="of the data set")
     parser.add_argument("--data", type=Path, required=True, help="folder that holds the data set's folder")
@@ -130,10 +130,10 @@ def _options() -> argparse.Namespace:
 
 def main() -> None:
     """Measure, and write the figures."""
-    options = _options()
+    options = _parse_options()
     # RecBole's Config reads the command line as settings of its own.
     del sys.argv[1:]
-    settings = sasrec_settings(
+    settings = read_sasrec_settings(
         data=options.data,
         epochs=options.epochs,
         hidden_size=options.hidden_size,

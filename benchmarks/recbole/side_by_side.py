@@ -14,8 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from benchmarks.quality.datasets import SOURCES, Prepared, prepare
-from benchmarks.quality.provenance import ROOT, machine, real_data
-from benchmarks.recbole.environment import environment_key, make_environment
+from benchmarks.quality.provenance import ROOT, describe_machine, find_real_data
+from benchmarks.recbole.environment import compute_environment_key, make_environment
 from benchmarks.recbole.export import export_split
 from benchmarks.recbole.processes import run_side
 from benchmarks.recbole.records import Side, SideBySide, compare
@@ -81,7 +81,7 @@ def run_side_by_side(
         StorageError: The disk is full or closed.
     """
     sasrec = sasrec or Sasrec()
-    folder = workspace.absolute() / "recbole" / f"{prepared.name}-{_key(prepared, sasrec, threads=threads)}"
+    folder = workspace.absolute() / "recbole" / f"{prepared.name}-{_compute_key(prepared, sasrec, threads=threads)}"
     with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
     result = folder / "sasrec.json"
@@ -90,24 +90,24 @@ def run_side_by_side(
         python = make_environment(workspace.absolute() / "recbole-env")
         _measure_sasrec(prepared, python, result, sasrec=sasrec, threads=threads)
     say(f"LEARN's towers on {prepared.name}: see {folder / 'towers.log'}")
-    ours = _measure_ours(prepared, folder, settings=settings, threads=threads, seed=seed)
-    encoding = _encoding_seconds(prepared, folder / "store", settings.content, threads=threads) if encode else None
+    ours = _measure_learn(prepared, folder, settings=settings, threads=threads, seed=seed)
+    encoding = _time_encoding(prepared, folder / "store", settings.content, threads=threads) if encode else None
     return compare(
         Side.read(result),
         ours,
         data_set=prepared.name,
         threads=threads,
-        machine=machine(),
+        machine=describe_machine(),
         content_encoding_seconds=encoding,
     )
 
 
-def _key(prepared: Prepared, sasrec: Sasrec, *, threads: int) -> str:
-    digest = hashlib.sha256(environment_key().encode())
+def _compute_key(prepared: Prepared, sasrec: Sasrec, *, threads: int) -> str:
+    digest = hashlib.sha256(compute_environment_key().encode())
     names = [*_SPLIT_ARRAYS, *(f"{part}_{name}" for part in ("validation", "test") for name in _EXAMPLE_ARRAYS)]
     for name in names:
         digest.update((prepared.histories.folder / f"{name}.npy").read_bytes())
-    digest.update(json.dumps([asdict(sasrec), threads, machine()], sort_keys=True).encode())
+    digest.update(json.dumps([asdict(sasrec), threads, describe_machine()], sort_keys=True).encode())
     return digest.hexdigest()[:12]
 
 
@@ -131,7 +131,7 @@ def _measure_sasrec(prepared: Prepared, python: Path, result: Path, *, sasrec: S
     shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _measure_ours(prepared: Prepared, folder: Path, *, settings: Settings, threads: int, seed: int) -> Side:
+def _measure_learn(prepared: Prepared, folder: Path, *, settings: Settings, threads: int, seed: int) -> Side:
     scratch, result, file = folder / "towers", folder / "towers.json", folder / "settings.json"
     chosen = settings.override(training__device="cpu", training__reuse=False)
     with explain_storage_faults(folder):
@@ -151,7 +151,7 @@ def _measure_ours(prepared: Prepared, folder: Path, *, settings: Settings, threa
     return Side.read(result)
 
 
-def _encoding_seconds(prepared: Prepared, store: Path, settings: ContentSettings, *, threads: int) -> float:
+def _time_encoding(prepared: Prepared, store: Path, settings: ContentSettings, *, threads: int) -> float:
     with explain_storage_faults(store):
         shutil.rmtree(store, ignore_errors=True)
     chosen = settings.model_copy(update={"threads": threads, "shards": 1})
@@ -162,10 +162,12 @@ def _encoding_seconds(prepared: Prepared, store: Path, settings: ContentSettings
     return seconds
 
 
-def _options() -> argparse.Namespace:
+def _parse_options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("data_set", choices=sorted(SOURCES), nargs="?", default="scientific")
-    parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
+    parser.add_argument(
+        "--data", type=Path, default=find_real_data(), help="folder of the public data sets (%(default)s)"
+    )
     parser.add_argument("--workspace", type=Path, default=_WORKSPACE, help="folder for results")
     parser.add_argument("--settings", type=Path, default=None, help="TOML file of settings; the defaults if not given")
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each side")
@@ -177,7 +179,7 @@ def _options() -> argparse.Namespace:
     return parser.parse_args()
 
 
-def _settings_text(path: Path | None) -> str:
+def _format_settings(path: Path | None) -> str:
     try:
         return path.read_text(encoding="utf-8") if path else ""
     except OSError as fault:
@@ -190,9 +192,9 @@ def main() -> None:
     configure_process()
     # A terminated benchmark ends the way an interrupted one does: the side it started does not work on.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    options = _options()
+    options = _parse_options()
     try:
-        text = _settings_text(options.settings)
+        text = _format_settings(options.settings)
         record = run_side_by_side(
             prepare(SOURCES[options.data_set], data=options.data, workspace=options.workspace),
             workspace=options.workspace,

@@ -28,22 +28,22 @@ def await_champion(client: httpx.Client, version: str) -> None:
         ServingError: It does not, for minutes.
     """
     deadline = time.monotonic() + _WAIT_SECONDS
-    while _asked(client, history=[])["model_version"] != version:
+    while _build_request(client, history=[])["model_version"] != version:
         if time.monotonic() > deadline:
             raise ServingError("The service does not follow the champion.", where=version, fix="see `service.log`")
         time.sleep(_POLL_SECONDS)
 
 
-def lists_of(client: httpx.Client, histories: list[tuple[str, ...]]) -> list[list[str]]:
+def request_lists(client: httpx.Client, histories: list[tuple[str, ...]]) -> list[list[str]]:
     """Return the lists after some histories, without leaving a trace in the day's log."""
-    return [[item["item_id"] for item in _asked(client, history=list(each))["items"]] for each in histories]
+    return [[item["item_id"] for item in _build_request(client, history=list(each))["items"]] for each in histories]
 
 
-def live_through(client: httpx.Client, visits: list[Visit]) -> dict[str, datetime]:
+def simulate_day(client: httpx.Client, visits: list[Visit]) -> dict[str, datetime]:
     """Let everybody ask once, and tell what each took; return the moment of each answer by its id."""
     moments = {}
     for visit in visits:
-        answer = _asked(client, history=list(visit.before), user_id=visit.user)
+        answer = _build_request(client, history=list(visit.before), user_id=visit.user)
         named = answer["recommendation_id"]
         moments[named] = visit.moment
         for item in answer["items"]:
@@ -67,12 +67,12 @@ def keep_day(raw: Path, log: Path, *, day: date, moments: dict[str, datetime]) -
         StorageError: The disk is full or closed.
     """
     deadline = time.monotonic() + _WAIT_SECONDS
-    records = _records(raw, moments)
+    records = _read_records(raw, moments)
     while sum(record["kind"] == "answer" for record in records) < len(moments):
         if time.monotonic() > deadline:
             raise ServingError(f"Not all of {len(moments)} answers are logged.", where=raw, fix="see the service's log")
         time.sleep(_POLL_SECONDS)
-        records = _records(raw, moments)
+        records = _read_records(raw, moments)
     moved = [record | {"time": moments[record["recommendation_id"]].isoformat()} for record in records]
     lines = [json.dumps(record) for record in sorted(moved, key=lambda record: str(record["time"]))]
     log.mkdir(parents=True, exist_ok=True)
@@ -81,7 +81,7 @@ def keep_day(raw: Path, log: Path, *, day: date, moments: dict[str, datetime]) -
     return file
 
 
-def _records(raw: Path, moments: dict[str, datetime]) -> list[dict[str, Any]]:
+def _read_records(raw: Path, moments: dict[str, datetime]) -> list[dict[str, Any]]:
     records = []
     for file in sorted(raw.glob(FILE_PATTERN)):
         for line in file.read_text(encoding="utf-8").splitlines(keepends=True):
@@ -92,7 +92,7 @@ def _records(raw: Path, moments: dict[str, datetime]) -> list[dict[str, Any]]:
     return records
 
 
-def _asked(client: httpx.Client, **asked: object) -> dict[str, Any]:
+def _build_request(client: httpx.Client, **asked: object) -> dict[str, Any]:
     answer = client.post("/recommend", json={"k": K} | asked).raise_for_status()
     found: dict[str, Any] = answer.json()
     return found

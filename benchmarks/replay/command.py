@@ -9,7 +9,7 @@ from pathlib import Path
 
 from benchmarks.ending import exit_status
 from benchmarks.monitoring.page import write_page
-from benchmarks.quality.provenance import ROOT, real_data
+from benchmarks.quality.provenance import ROOT, find_real_data
 from benchmarks.replay.loop import Plan, replay
 from benchmarks.replay.records import Day, Replay, keep
 from benchmarks.replay.shop import open_shop
@@ -20,11 +20,11 @@ RESULT = "result.json"
 
 def main(words: Sequence[str] | None = None) -> int:
     """Replay, and draw the page anew; the exit status is 2 where something failed."""
-    options = _options(words)
-    return exit_status(lambda: _replayed(options))
+    options = _parse_options(words)
+    return exit_status(lambda: _replay_days(options))
 
 
-def _replayed(options: argparse.Namespace) -> Path:
+def _replay_days(options: argparse.Namespace) -> Path:
     begin = date.fromisoformat(options.begin)
     event = begin + timedelta(days=options.days // 2)
     shop = open_shop(options.data, begin=begin - timedelta(days=options.history_days), event=event)
@@ -36,10 +36,12 @@ def _replayed(options: argparse.Namespace) -> Path:
     return write_page(options.workspace, folder=options.out)
 
 
-def _options(words: Sequence[str] | None) -> argparse.Namespace:
+def _parse_options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.replay", description=__doc__)
     workspace = ROOT / ".learn" / "benchmarks" / "monitoring"
-    parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
+    parser.add_argument(
+        "--data", type=Path, default=find_real_data(), help="folder of the public data sets (%(default)s)"
+    )
     parser.add_argument("--workspace", type=Path, default=workspace, help="folder of what was done already")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
     parser.add_argument("--begin", default="2011-09-19", help="first day that is lived through (%(default)s)")
@@ -52,7 +54,7 @@ def _say(found: Replay, said: int, *, days: int) -> int:
     if not found.days and not said:
         print(f"First model {found.first.version}: {found.first.seconds:.0f} s", flush=True)
     for day in found.days[said:]:
-        print(_line(day, days), flush=True)
+        print(_format_line(day, days), flush=True)
     for name in ("refusal", "way_back", "repeated"):
         record = getattr(found, name)
         if record is not None:
@@ -60,7 +62,7 @@ def _say(found: Replay, said: int, *, days: int) -> int:
     return len(found.days)
 
 
-def _line(day: Day, days: int) -> str:
+def _format_line(day: Day, days: int) -> str:
     rate = "none" if day.hit_rate is None else f"{day.hit_rate[0]:.3f}"
     again = "" if day.retraining is None else f"; {day.retraining.said}"
     return (

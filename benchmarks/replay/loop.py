@@ -12,8 +12,8 @@ from typing import Any
 
 import httpx
 
-from benchmarks.replay.asking import await_champion, keep_day, lists_of, live_through
-from benchmarks.replay.records import Day, First, Lists, Refusal, Repeated, Replay, Trained, WayBack, keep, kept
+from benchmarks.replay.asking import await_champion, keep_day, request_lists, simulate_day
+from benchmarks.replay.records import Day, First, Lists, Refusal, Repeated, Replay, Trained, WayBack, keep, read_record
 from benchmarks.replay.shop import Shop
 from benchmarks.replay.workplace import Workplace
 
@@ -51,44 +51,44 @@ def replay(plan: Plan) -> Iterator[Replay]:
         LearnError: A flow failed, or the service did not answer.
     """
     plan.place.begin()
-    first = kept(First, plan.record("first")) or _first(plan)
+    first = read_record(First, plan.record("first")) or _train_first(plan)
     found = Replay(event=plan.event, first=first, days=())
     yield found
-    with plan.place.service() as address, httpx.Client(base_url=address, timeout=60.0, trust_env=False) as client:
+    with plan.place.run_service() as address, httpx.Client(base_url=address, timeout=60.0, trust_env=False) as client:
         for number in range(plan.days):
             today = plan.begin + timedelta(days=number)
-            day = kept(Day, plan.record(f"day-{today}")) or _day(plan, client, today, found)
+            day = read_record(Day, plan.record(f"day-{today}")) or _replay_day(plan, client, today, found)
             if day is not None:
                 found = found.model_copy(update={"days": (*found.days, day)})
                 yield found
-        refusal = kept(Refusal, plan.record("refusal")) or _refusal(plan)
+        refusal = read_record(Refusal, plan.record("refusal")) or _try_refusal(plan)
         yield (found := found.model_copy(update={"refusal": refusal}))
-        way_back = kept(WayBack, plan.record("way_back")) or _way_back(plan, client)
+        way_back = read_record(WayBack, plan.record("way_back")) or _roll_back(plan, client)
         yield (found := found.model_copy(update={"way_back": way_back}))
-    repeated = kept(Repeated, plan.record("repeated")) or _repeated(plan)
+    repeated = read_record(Repeated, plan.record("repeated")) or _repeat_training(plan)
     yield found.model_copy(update={"repeated": repeated})
 
 
-def _first(plan: Plan) -> First:
+def _train_first(plan: Plan) -> First:
     begun = time.monotonic()
     plan.shop.write(plan.place.data, until=plan.begin - timedelta(days=1))
     run_id = plan.place.train(plan.place.data, "train-first")
     # Nobody had been promoted, so the gate had no champion to ask; a first model that it refuses is served even so.
-    if not plan.place.decision(run_id)["fit"]:
-        plan.place.models("promote", "latest", "--reason", "a shop begins with something", name="promote-first")
-    version = plan.place.champion()
+    if not plan.place.read_decision(run_id)["fit"]:
+        plan.place.run_models("promote", "latest", "--reason", "a shop begins with something", name="promote-first")
+    version = plan.place.find_champion()
     return keep(First(run_id=run_id, version=version, seconds=time.monotonic() - begun), plan.record("first"))
 
 
-def _day(plan: Plan, client: httpx.Client, today: date, so_far: Replay) -> Day | None:
-    visits = plan.shop.visits(today)
+def _replay_day(plan: Plan, client: httpx.Client, today: date, so_far: Replay) -> Day | None:
+    visits = plan.shop.list_visits(today)
     if not visits:
         return None
     begun, place = time.monotonic(), plan.place
-    champion = place.champion()
+    champion = place.find_champion()
     await_champion(client, champion)
     _keep_lists(plan, client, champion)
-    moments = live_through(client, visits)
+    moments = simulate_day(client, visits)
     log = keep_day(place.raw_log, place.log, day=today, moments=moments)
     plan.shop.write(place.data, until=today)
     # Nothing older than the champion: what others answered says little of it.
@@ -104,76 +104,76 @@ def _day(plan: Plan, client: httpx.Client, today: date, so_far: Replay) -> Day |
         model=champion,
         lists=len(visits),
         taken=log.read_text(encoding="utf-8").count('"kind": "feedback"'),
-        hit_rate=_hit_rate(verdict, today),
+        hit_rate=_measure_hit_rate(verdict, today),
         verdict=verdict["verdict"],
         reasons=tuple(reason["said"] for reason in verdict["reasons"]),
         drift=worst["effect"],
         drifted=worst["name"],
         unknown_share=verdict["traffic"]["unknown_share"],
-        retraining=_retraining(place, ended.said),
+        retraining=_read_retraining(place, ended.said),
         seconds=time.monotonic() - begun,
     )
     return keep(day, plan.record(f"day-{today}"))
 
 
-def _hit_rate(verdict: dict[str, Any], today: date) -> tuple[float, float, float] | None:
+def _measure_hit_rate(verdict: dict[str, Any], today: date) -> tuple[float, float, float] | None:
     feedback = verdict["findings"]["feedback"]
     rates = [day["hit_rate"] for day in (feedback or {"by_day": []})["by_day"] if day["name"] == str(today)]
     return (rates[0]["value"], rates[0]["low"], rates[0]["high"]) if rates and rates[0] else None
 
 
-def _retraining(place: Workplace, said: str) -> Trained | None:
+def _read_retraining(place: Workplace, said: str) -> Trained | None:
     told = re.search(r"Retraining: (.*)", said)
     started = re.search(r"Run (\d+) trained a model|Training run (\S+) failed", told[1] if told else "")
     if told is None or started is None:
         return None
-    return Trained(run_id=started[1] or started[2], said=told[1].strip(), champion=place.champion())
+    return Trained(run_id=started[1] or started[2], said=told[1].strip(), champion=place.find_champion())
 
 
-def _compared(plan: Plan) -> list[tuple[str, ...]]:
+def _compare_lists(plan: Plan) -> list[tuple[str, ...]]:
     # Histories of before the first day: every model of the replay knows their items.
-    visits = plan.shop.visits(plan.begin)
+    visits = plan.shop.list_visits(plan.begin)
     for back in range(1, 30):
         if len(visits) >= _COMPARED_USERS:
             break
-        visits += plan.shop.visits(plan.begin - timedelta(days=back))
+        visits += plan.shop.list_visits(plan.begin - timedelta(days=back))
     return [visit.before for visit in visits[:_COMPARED_USERS]]
 
 
 def _keep_lists(plan: Plan, client: httpx.Client, version: str) -> None:
     file = plan.record(f"lists-{version}")
-    if kept(Lists, file) is None:
-        keep(Lists(version=version, lists=lists_of(client, _compared(plan))), file)
+    if read_record(Lists, file) is None:
+        keep(Lists(version=version, lists=request_lists(client, _compare_lists(plan))), file)
 
 
-def _refusal(plan: Plan) -> Refusal:
+def _try_refusal(plan: Plan) -> Refusal:
     place, last = plan.place, plan.begin + timedelta(days=plan.days - 1)
-    before = place.champion()
+    before = place.find_champion()
     broken = place.folder / "broken"
     plan.shop.write(broken, until=last, shuffled=True)
     run_id = place.train(broken, "train-broken")
-    decision = place.decision(run_id)
+    decision = place.read_decision(run_id)
     refusal = Refusal(
         run_id=run_id,
-        refused=not decision["fit"] and place.champion() == before,
+        refused=not decision["fit"] and place.find_champion() == before,
         reasons=tuple(rule["said"] for rule in decision["rules"] if not rule["passed"]),
     )
     return keep(refusal, plan.record("refusal"))
 
 
-def _way_back(plan: Plan, client: httpx.Client) -> WayBack | None:
+def _roll_back(plan: Plan, client: httpx.Client) -> WayBack | None:
     place = plan.place
-    before = place.champion()
+    before = place.find_champion()
     await_champion(client, before)
     _keep_lists(plan, client, before)
-    ended = place.models("rollback", "--reason", "the replay tries the way back", name="rollback")
-    after = place.champion()
-    earlier = kept(Lists, plan.record(f"lists-{after}"))
-    other = kept(Lists, plan.record(f"lists-{before}"))
+    ended = place.run_models("rollback", "--reason", "the replay tries the way back", name="rollback")
+    after = place.find_champion()
+    earlier = read_record(Lists, plan.record(f"lists-{after}"))
+    other = read_record(Lists, plan.record(f"lists-{before}"))
     if ended.code or earlier is None or other is None or after == before:
         return None
     await_champion(client, after)
-    lists = lists_of(client, _compared(plan))
+    lists = request_lists(client, _compare_lists(plan))
     way_back = WayBack(
         from_version=before,
         to_version=after,
@@ -184,8 +184,8 @@ def _way_back(plan: Plan, client: httpx.Client) -> WayBack | None:
     return keep(way_back, plan.record("way_back"))
 
 
-def _repeated(plan: Plan) -> Repeated:
-    version = plan.place.champion()
-    ended = plan.place.models("reproduce", version, "--data", str(plan.place.data), name="reproduce")
+def _repeat_training(plan: Plan) -> Repeated:
+    version = plan.place.find_champion()
+    ended = plan.place.run_models("reproduce", version, "--data", str(plan.place.data), name="reproduce")
     said = next((line for line in ended.said.splitlines() if line.startswith(("SAME", "DIFFERENT"))), "")
     return keep(Repeated(version=version, same=ended.code == 0, said=said), plan.record("repeated"))

@@ -20,8 +20,8 @@ def draw(found: Replay) -> str:
     """Draw the days: live hit rate by model, drift, verdicts, trainings and promotions; return an SVG."""
     figure = Figure(figsize=(8.0, 5.6), layout="constrained")
     rates, drift, verdicts = figure.subplots(3, 1, sharex=True, height_ratios=(4, 3, 1))
-    _rates(rates, found.days)
-    _drift(drift, found)
+    _draw_rates(rates, found.days)
+    _draw_drift(drift, found)
     for place, day in enumerate(found.days):
         verdicts.barh(0, 0.92, left=place - 0.46, height=0.8, color=_VERDICTS[day.verdict])
         verdicts.text(place, 0, day.verdict, ha="center", va="center", fontsize=7, color="white")
@@ -45,7 +45,7 @@ def draw(found: Replay) -> str:
     return drawing.render_svg(figure)
 
 
-def _rates(axis: Axes, days: tuple[Day, ...]) -> None:
+def _draw_rates(axis: Axes, days: tuple[Day, ...]) -> None:
     models = list(dict.fromkeys(day.model for day in days))
     for model, colour in zip(models, _MODELS * len(models), strict=False):
         known = [(place, day.hit_rate) for place, day in enumerate(days) if day.model == model and day.hit_rate]
@@ -59,7 +59,7 @@ def _rates(axis: Axes, days: tuple[Day, ...]) -> None:
     axis.grid(axis="y", color=drawing.LINE, linewidth=0.8)
 
 
-def _drift(axis: Axes, found: Replay) -> None:
+def _draw_drift(axis: Axes, found: Replay) -> None:
     places = range(len(found.days))
     begun = next((place for place, day in enumerate(found.days) if day.day >= found.event), None)
     if begun is not None:
@@ -72,7 +72,7 @@ def _drift(axis: Axes, found: Replay) -> None:
     axis.grid(axis="y", color=drawing.LINE, linewidth=0.8)
 
 
-def sections(found: Replay) -> list[str]:
+def format_sections(found: Replay) -> list[str]:
     """Return the page's sections."""
     lines = [
         "## Two weeks of a shop, unattended",
@@ -85,11 +85,11 @@ def sections(found: Replay) -> list[str]:
         f"```toml\n{SETTINGS.strip()}\n```",
     ]
     if found.days:
-        lines += [f"![The days of the replay]({PICTURE})", _days(found.days)]
-    return [*lines, *_afterwards(found)]
+        lines += [f"![The days of the replay]({PICTURE})", _format_days(found.days)]
+    return [*lines, *_format_afterwards(found)]
 
 
-def _days(days: tuple[Day, ...]) -> str:
+def _format_days(days: tuple[Day, ...]) -> str:
     lines = [
         "| day | model | lists | hit rate | verdict | first reason | retraining |",
         "|---|---|---:|---:|---|---|---|",
@@ -103,7 +103,7 @@ def _days(days: tuple[Day, ...]) -> str:
     return "\n".join(lines)
 
 
-def _afterwards(found: Replay) -> list[str]:
+def _format_afterwards(found: Replay) -> list[str]:
     lines = []
     trained = [day.retraining for day in found.days if day.retraining is not None]
     models = len({found.first.version, *(each.champion for each in trained)})

@@ -152,7 +152,7 @@ class Replay(_Record):
     way_back: WayBack | None = None
     repeated: Repeated | None = None
 
-    def figures(self) -> dict[str, float]:
+    def collect_figures(self) -> dict[str, float]:
         """Return the figures by name; one that was not come to is left out."""
         found: dict[str, float] = {"replay_retrains": sum(day.retraining is not None for day in self.days)}
         if self.refusal is not None:
@@ -177,6 +177,6 @@ def keep(record: Record, file: Path) -> Record:
     return record
 
 
-def kept(kind: type[Record], file: Path) -> Record | None:
+def read_record(kind: type[Record], file: Path) -> Record | None:
     """Read a record; None where there is none."""
     return kind.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None

@@ -52,9 +52,9 @@ class Shop:
     items: pl.DataFrame
     interactions: pl.DataFrame
 
-    def visits(self, day: date) -> list[Visit]:
+    def list_visits(self, day: date) -> list[Visit]:
         """Return the visits of a day, each asked for a list at a place of its own drawing, by time."""
-        begin, end = seconds(day), seconds(day + timedelta(days=1))
+        begin, end = to_seconds(day), to_seconds(day + timedelta(days=1))
         known = self.interactions.filter(pl.col("timestamp") < end).sort("timestamp", maintain_order=True)
         today = known.filter(pl.col("timestamp") >= begin)["user_id"].unique(maintain_order=True).implode()
         visits = []
@@ -80,7 +80,7 @@ class Shop:
         Raises:
             StorageError: The disk is full or closed.
         """
-        rows = self.interactions.filter(pl.col("timestamp") < seconds(until + timedelta(days=1)))
+        rows = self.interactions.filter(pl.col("timestamp") < to_seconds(until + timedelta(days=1)))
         items = self.items.filter(pl.col("item_id").is_in(rows["item_id"].unique().implode()))
         if shuffled:
             after = pl.int_range(pl.len()).reverse().over("user_id")
@@ -124,10 +124,10 @@ def open_shop(data: Path, *, begin: date, event: date) -> Shop:
 def make_shop(items: pl.DataFrame, interactions: pl.DataFrame, *, begin: date, event: date) -> Shop:
     """Cut, renumber, and keep first purchases, as :func:`open_shop` describes them."""
     renumbered = [item for item in items["item_id"].to_list() if zlib.crc32(item.encode()) % _RENUMBERED_OF == 0]
-    new = pl.col("item_id").is_in(renumbered) & (pl.col("timestamp") >= seconds(event))
+    new = pl.col("item_id").is_in(renumbered) & (pl.col("timestamp") >= to_seconds(event))
     numbered = pl.when(new).then(pl.col("item_id") + "-N").otherwise(pl.col("item_id"))
     rows = (
-        interactions.filter(pl.col("timestamp") >= seconds(begin))
+        interactions.filter(pl.col("timestamp") >= to_seconds(begin))
         .with_columns(item_id=numbered)
         # Stable: within a visit the order of the lines of the bill is kept.
         .sort("timestamp", maintain_order=True)
@@ -137,6 +137,6 @@ def make_shop(items: pl.DataFrame, interactions: pl.DataFrame, *, begin: date, e
     return Shop(pl.concat([items, copies]), rows)
 
 
-def seconds(day: date) -> int:
+def to_seconds(day: date) -> int:
     """Return the first second of a day, in UTC."""
     return int(datetime.combine(day, time(), tzinfo=UTC).timestamp())

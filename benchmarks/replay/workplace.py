@@ -104,7 +104,7 @@ class Workplace:
         write_atomic(self.folder / "settings.toml", SETTINGS)
         if not (self.folder / ".dvc").is_dir():
             # A repository of its own, even inside of another one's checkout.
-            self._called([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], name="dvc")
+            self._run([sys.executable, "-m", "dvc", "init", "--no-scm", "--quiet"], name="dvc")
 
     def train(self, data: Path, name: str, *words: str) -> str:
         """Run the train flow with ``--promote if-better``, and return its run's id.
@@ -114,9 +114,9 @@ class Workplace:
         """
         file = self.folder / f"{name}.run_id"
         given = ("--data", str(data), "--promote", "if-better", "--run-id-file", str(file), *words)
-        ended = self._flow("train_flow.py", *given, name=name)
+        ended = self._run_flow("train_flow.py", *given, name=name)
         if ended.code:
-            raise TrainingError(f"The training `{name}` failed.", where=self._said(name), fix="see its last lines")
+            raise TrainingError(f"The training `{name}` failed.", where=self._name_log(name), fix="see its last lines")
         return file.read_text(encoding="utf-8").strip()
 
     def monitor(self, name: str, *words: str) -> tuple[Ended, dict[str, Any]]:
@@ -126,40 +126,40 @@ class Workplace:
             TrainingError: It failed.
         """
         file = self.folder / f"{name}.run_id"
-        ended = self._flow("monitor_flow.py", *words, "--run-id-file", str(file), name=name)
+        ended = self._run_flow("monitor_flow.py", *words, "--run-id-file", str(file), name=name)
         if ended.code == 1:
-            raise TrainingError(f"The monitor `{name}` failed.", where=self._said(name), fix="see its last lines")
+            raise TrainingError(f"The monitor `{name}` failed.", where=self._name_log(name), fix="see its last lines")
         report = self.folder / "reports" / file.read_text(encoding="utf-8").strip() / "verdict.json"
         verdict: dict[str, Any] = json.loads(report.read_text(encoding="utf-8"))
         return ended, verdict
 
-    def decision(self, run_id: str) -> dict[str, Any]:
+    def read_decision(self, run_id: str) -> dict[str, Any]:
         """Return what the gate said of a run."""
         file = self.folder / "reports" / run_id / "decision.json"
         found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
         return found
 
-    def models(self, *words: str, name: str) -> Ended:
+    def run_models(self, *words: str, name: str) -> Ended:
         """Run ``learn models``."""
-        return self._called([sys.executable, "-m", "learn.cli", "models", *words], name=name)
+        return self._run([sys.executable, "-m", "learn.cli", "models", *words], name=name)
 
-    def champion(self) -> str:
+    def find_champion(self) -> str:
         """Return the champion's version.
 
         Raises:
             TrainingError: There is none.
         """
-        ended = self.models("show", "champion", "--json", name="champion")
+        ended = self.run_models("show", "champion", "--json", name="champion")
         if ended.code:
-            raise TrainingError("There is no champion.", where=self._said("champion"), fix="see what the gate said")
+            raise TrainingError("There is no champion.", where=self._name_log("champion"), fix="see what the gate said")
         return str(json.loads(ended.said[ended.said.index("{") :])["version"])
 
-    def bento(self) -> str:
+    def find_bento(self) -> str:
         """Return the tag of the newest bento."""
         return "learn_user_tower:latest"
 
     @contextmanager
-    def service(self) -> Iterator[str]:
+    def run_service(self) -> Iterator[str]:
         """Run the service, which follows the champion, until the block ends; yield its address.
 
         Raises:
@@ -171,20 +171,20 @@ class Workplace:
             "LEARN_TRAFFIC_FOLDER": str(self.raw_log),
         }
         log = self.folder / "service.log"
-        with run_service(self.bento(), start_seconds=600, environment=self.environment | own, log=log) as address:
+        with run_service(self.find_bento(), start_seconds=600, environment=self.environment | own, log=log) as address:
             yield address
 
-    def _flow(self, file: str, *words: str, name: str) -> Ended:
+    def _run_flow(self, file: str, *words: str, name: str) -> Ended:
         config = ["--config", "settings", str(self.folder / "settings.toml")]
         flow = str(ROOT / "flows" / file)
-        return self._called([sys.executable, flow, "--no-pylint", *config, "run", *words], name=name)
+        return self._run([sys.executable, flow, "--no-pylint", *config, "run", *words], name=name)
 
-    def _called(self, command: list[str], *, name: str) -> Ended:
-        with self._said(name).open("w", encoding="utf-8") as log:
+    def _run(self, command: list[str], *, name: str) -> Ended:
+        with self._name_log(name).open("w", encoding="utf-8") as log:
             done = subprocess.run(
                 command, cwd=self.folder, env=self.environment, stdout=log, stderr=subprocess.STDOUT, check=False
             )
-        return Ended(done.returncode, self._said(name).read_text(encoding="utf-8"))
+        return Ended(done.returncode, self._name_log(name).read_text(encoding="utf-8"))
 
-    def _said(self, name: str) -> Path:
+    def _name_log(self, name: str) -> Path:
         return self.folder / f"{name}.log"

@@ -8,14 +8,14 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from benchmarks.scale.growth import Size
-from benchmarks.scale.watched import Watched
+from benchmarks.scale.watched import MeasuredProcess
 from benchmarks.scale.work import STEPS
 
 _COLOURS = ("#1b6ca8", "#d1495b", "#2e8b57", "#b8860b", "#6a4c93", "#5f6b6d", "#e07a5f")
 _MARKERS = "osD^vPX"
 
 
-def growth_figure(sizes: Mapping[int, Size]) -> Figure:
+def draw_growth(sizes: Mapping[int, Size]) -> Figure:
     """Draw what was measured, beside a line of what growth in proportion would be."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     time, memory = figure.subplots(1, 2)
@@ -25,7 +25,7 @@ def growth_figure(sizes: Mapping[int, Size]) -> Figure:
     return figure
 
 
-def _draw(axes: Axes, sizes: Mapping[int, Size], value: Callable[[Watched], float], *, title: str) -> None:
+def _draw(axes: Axes, sizes: Mapping[int, Size], value: Callable[[MeasuredProcess], float], *, title: str) -> None:
     for step, colour, marker in zip(STEPS, _COLOURS, _MARKERS, strict=True):
         points = [(size, value(found.steps[step])) for size, found in sizes.items() if step in found.steps]
         if points:

@@ -10,25 +10,25 @@ from pathlib import Path
 from benchmarks.content.page import keep
 from benchmarks.content.parts import Part
 from benchmarks.ending import exit_status
-from benchmarks.quality.provenance import ROOT, real_data
+from benchmarks.quality.provenance import ROOT, find_real_data
 from benchmarks.scale import growth
 from benchmarks.scale.page import PARTS, write_pages
 
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
-    options = _options(words)
-    return exit_status(lambda: _all_measured(options))
+    options = _parse_options(words)
+    return exit_status(lambda: _measure_all(options))
 
 
-def _all_measured(options: argparse.Namespace) -> Path:
+def _measure_all(options: argparse.Namespace) -> Path:
     for name in options.only:
         print(f"Measuring {name}", flush=True)
-        keep(name, _measured(name, options), folder=options.workspace)
+        keep(name, _measure_part(name, options), folder=options.workspace)
     return write_pages(options.out, workspace=options.workspace)
 
 
-def _measured(name: str, options: argparse.Namespace) -> Part:
+def _measure_part(name: str, options: argparse.Namespace) -> Part:
     workspace = options.workspace / name
     if name == "growth":
         return growth.measure(data=options.data, workspace=workspace, millions=options.millions)
@@ -36,11 +36,13 @@ def _measured(name: str, options: argparse.Namespace) -> Part:
     return found
 
 
-def _options(words: Sequence[str] | None) -> argparse.Namespace:
+def _parse_options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.scale", description=__doc__)
     there = [name for name in PARTS if (Path(__file__).parent / f"{name}.py").is_file()]
     workspace = ROOT / ".learn" / "benchmarks" / "scale"
-    parser.add_argument("--data", type=Path, default=real_data(), help="folder of the public data sets (%(default)s)")
+    parser.add_argument(
+        "--data", type=Path, default=find_real_data(), help="folder of the public data sets (%(default)s)"
+    )
     parser.add_argument("--workspace", type=Path, default=workspace, help="folder for data and what each part found")
     parser.add_argument("--out", type=Path, default=ROOT / "docs", help="folder of the pages (%(default)s)")
     parser.add_argument(

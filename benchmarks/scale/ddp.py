@@ -79,7 +79,7 @@ class DdpResult:
     processes: int
     seeds: tuple[SeedResult, ...]
 
-    def largest_difference(self, *, dropout: bool) -> float:
+    def find_largest_difference(self, *, dropout: bool) -> float:
         """Return the largest absolute difference of any seed, with the towers' dropout or without."""
         return max(abs(each.difference.mean) for each in self.seeds if each.dropout == dropout)
 
@@ -106,7 +106,7 @@ def measure_ddp(
     prepared = prepare_folder(data, settings=settings, say=lambda line: print(line, flush=True))
     still = settings.override(towers__dropout=0, towers__input_dropout=0, towers__id_dropout=0)
     asked = [(settings, seed) for seed in seeds] + [(still, seeds[0])]
-    return DdpResult(processes, tuple(_one_seed(prepared, chosen, seed, processes) for chosen, seed in asked))
+    return DdpResult(processes, tuple(_measure_seed(prepared, chosen, seed, processes) for chosen, seed in asked))
 
 
 def measure_sample(workspace: Path, *, seeds: Sequence[int] = SEEDS) -> DdpResult:
@@ -131,8 +131,8 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the sampl
     return Part(
         name="Several processes",
         figures={
-            "ddp_metric_difference": found.largest_difference(dropout=True),
-            "ddp_metric_difference_without_dropout": found.largest_difference(dropout=False),
+            "ddp_metric_difference": found.find_largest_difference(dropout=True),
+            "ddp_metric_difference_without_dropout": found.find_largest_difference(dropout=False),
         },
         header=("Seed", "NDCG@10, one process", f"{found.processes} processes", "Difference, 95 %", "Epochs"),
         rows=rows,
@@ -145,12 +145,12 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the sampl
     )
 
 
-def _one_seed(prepared: RunInputs, settings: Settings, seed: int, processes: int) -> SeedResult:
+def _measure_seed(prepared: RunInputs, settings: Settings, seed: int, processes: int) -> SeedResult:
     chosen = settings.model_copy(update={"seed": seed})
     histories = prepared.open_histories()
     alone = train_selected(replace(prepared, settings=chosen))
-    together = _trained_together(prepared, chosen, processes)
-    ranks = [_ranks(histories, prepared.content, each.folder, chosen).masked for each in (alone, together)]
+    together = _train_together(prepared, chosen, processes)
+    ranks = [_rank_towers(histories, prepared.content, each.folder, chosen).masked for each in (alone, together)]
     samples = chosen.evaluation.bootstrap_samples
     values = compute_metric(ranks[0], _METRIC)
     (interval,) = bootstrap_intervals(values[:, None], samples=samples, seed=0)
@@ -159,16 +159,16 @@ def _one_seed(prepared: RunInputs, settings: Settings, seed: int, processes: int
         dropout=settings.towers.dropout > 0,
         alone=float(values.mean()),
         alone_interval=interval,
-        together=_mean(ranks[1]),
+        together=_compute_mean(ranks[1]),
         difference=compare_paired_ranks(ranks[1], ranks[0], _METRIC, samples=samples, seed=0),
         epochs_alone=alone.epochs,
         epochs_together=together.epochs,
     )
 
 
-def _trained_together(prepared: RunInputs, settings: Settings, processes: int) -> TrainingSummary:
+def _train_together(prepared: RunInputs, settings: Settings, processes: int) -> TrainingSummary:
     context = multiprocessing.get_context("spawn")
-    port = _free_port()
+    port = _find_free_port()
     meetings = [Rendezvous("127.0.0.1", port, rank, processes, _ANSWER_SECONDS) for rank in range(processes)]
     told: SimpleQueue[TrainingSummary] = context.SimpleQueue()
     running = [
@@ -199,17 +199,17 @@ def _train(
         told.put(summary)
 
 
-def _ranks(histories: Histories, content: Path, folder: Path, settings: Settings) -> Ranks:
+def _rank_towers(histories: Histories, content: Path, folder: Path, settings: Settings) -> Ranks:
     vectors = np.load(content, mmap_mode="r")
     scorer = TowerScorer(load_towers(folder), content=vectors, ids=compute_id_rows(histories))
     return rank_targets(scorer, histories, histories.open_examples("test"), block_users=settings.evaluation.block_users)
 
 
-def _mean(ranks: NDArray[np.float64]) -> float:
+def _compute_mean(ranks: NDArray[np.float64]) -> float:
     return float(compute_metric(ranks, _METRIC).mean())
 
 
-def _free_port() -> int:
+def _find_free_port() -> int:
     with socket.socket() as listening:
         listening.bind(("127.0.0.1", 0))
         return int(listening.getsockname()[1])
@@ -223,7 +223,7 @@ def main(words: Sequence[str] | None = None) -> None:
     options = parser.parse_args(words)
     found = measure_sample(options.workspace.absolute(), seeds=options.seeds)
     record = asdict(found) | {
-        "figures": {"ddp_metric_difference": found.largest_difference(dropout=True)},
+        "figures": {"ddp_metric_difference": found.find_largest_difference(dropout=True)},
         "within_interval": found.within_interval,
     }
     print(json.dumps(record, indent=2))

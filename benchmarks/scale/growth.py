@@ -17,9 +17,9 @@ from pydantic import TypeAdapter
 
 from benchmarks.content.parts import Part
 from benchmarks.content.tiny_encoder import save_tiny_bert
-from benchmarks.quality.provenance import commit
+from benchmarks.quality.provenance import read_commit
 from benchmarks.scale.made_data import Shop, write_shop
-from benchmarks.scale.watched import Watched, watch
+from benchmarks.scale.watched import MeasuredProcess, watch
 from benchmarks.scale.work import ENCODER, STEPS
 
 SHOPS = {
@@ -56,7 +56,7 @@ class Size:
     """
 
     shop: Shop
-    steps: dict[str, Watched]
+    steps: dict[str, MeasuredProcess]
     commits: dict[str, str]
 
 
@@ -73,10 +73,10 @@ def measure(*, data: Path, workspace: Path, millions: Sequence[int] = tuple(SHOP
         save_tiny_bert(workspace / ENCODER)
     for size in millions:
         _measure_size(workspace, size)
-    return told(measured(workspace))
+    return build_part(read_measured(workspace))
 
 
-def measured(workspace: Path) -> dict[int, Size]:
+def read_measured(workspace: Path) -> dict[int, Size]:
     """Return what was measured of each size, smallest first."""
     reader = TypeAdapter(Size)
     records = {size: workspace / f"{size}m.json" for size in sorted(SHOPS)}
@@ -84,7 +84,7 @@ def measured(workspace: Path) -> dict[int, Size]:
 
 
 def _measure_size(workspace: Path, millions: int) -> None:
-    size = measured(workspace).get(millions) or Size(SHOPS[millions], {}, {})
+    size = read_measured(workspace).get(millions) or Size(SHOPS[millions], {}, {})
     left = [step for step in STEPS if step not in size.steps]
     folder = workspace / f"{millions}m"
     if not left:
@@ -99,13 +99,13 @@ def _measure_size(workspace: Path, millions: int) -> None:
     for step in left:
         print(f"{millions} million interactions: {step}", flush=True)
         found = watch(step, folder, epoch_seconds=EPOCH_SECONDS, part_seconds=PART_SECONDS)
-        size.steps[step], size.commits[step] = found, commit()
+        size.steps[step], size.commits[step] = found, read_commit()
         (workspace / f"{millions}m.json").write_text(json.dumps(asdict(size), indent=2) + "\n", encoding="utf-8")
         print(f"  {found.cpu_seconds:,.0f} s of the processor, {found.peak_bytes / 2**20:,.0f} MiB", flush=True)
     shutil.rmtree(folder)
 
 
-def exponent(sizes: Mapping[int, Size], step: str, *, of: str) -> float | None:
+def fit_exponent(sizes: Mapping[int, Size], step: str, *, of: str) -> float | None:
     """Return the slope of a step's ``cpu_seconds`` or ``peak_bytes`` over the interactions, both as logarithms.
 
     None where fewer than two sizes were measured.
@@ -117,35 +117,35 @@ def exponent(sizes: Mapping[int, Size], step: str, *, of: str) -> float | None:
     return float(np.polyfit(interactions, values, 1)[0])
 
 
-def told(sizes: Mapping[int, Size]) -> Part:
+def build_part(sizes: Mapping[int, Size]) -> Part:
     """Return the section of the page."""
     header = ("Step", *(f"{size} M" for size in SHOPS), "Time grows as", "Memory grows as")
     return Part(
         name="Growth",
-        figures=_figures(sizes),
+        figures=_collect_figures(sizes),
         header=header,
-        rows=tuple(_row(step, sizes) for step in STEPS),
-        notes=_notes(sizes),
+        rows=tuple(_format_row(step, sizes) for step in STEPS),
+        notes=_write_notes(sizes),
     )
 
 
-def _row(step: str, sizes: Mapping[int, Size]) -> tuple[str, ...]:
-    cells = [_cell(sizes[size].steps.get(step) if size in sizes else None) for size in SHOPS]
-    exponents = [exponent(sizes, step, of=of) for of in ("cpu_seconds", "peak_bytes")]
+def _format_row(step: str, sizes: Mapping[int, Size]) -> tuple[str, ...]:
+    cells = [_format_cell(sizes[size].steps.get(step) if size in sizes else None) for size in SHOPS]
+    exponents = [fit_exponent(sizes, step, of=of) for of in ("cpu_seconds", "peak_bytes")]
     return (TITLES[step], *cells, *("" if each is None else f"n^{each:.2f}" for each in exponents))
 
 
-def _cell(found: Watched | None) -> str:
+def _format_cell(found: MeasuredProcess | None) -> str:
     if found is None:
         return "not measured"
     mark = "" if found.measured_share == 1 else f" ({found.measured_share:.0%} measured)"
     return f"{found.cpu_seconds:,.0f} s{mark}, {found.peak_bytes / 2**20:,.0f} MiB"
 
 
-def _figures(sizes: Mapping[int, Size]) -> dict[str, float]:
+def _collect_figures(sizes: Mapping[int, Size]) -> dict[str, float]:
     figures: dict[str, float] = {}
     for kind, of in (("time", "cpu_seconds"), ("memory", "peak_bytes")):
-        slopes = [exponent(sizes, step, of=of) for step in STEPS]
+        slopes = [fit_exponent(sizes, step, of=of) for step in STEPS]
         known = [slope for slope in slopes if slope is not None]
         # The largest of some steps would speak for those that were not measured.
         if len(known) == len(STEPS):
@@ -167,7 +167,7 @@ def _figures(sizes: Mapping[int, Size]) -> dict[str, float]:
     return figures
 
 
-def _notes(sizes: Mapping[int, Size]) -> tuple[str, ...]:
+def _write_notes(sizes: Mapping[int, Size]) -> tuple[str, ...]:
     shops = "; ".join(f"{size} M: {shop.users:,} users, {shop.items:,} items" for size, shop in SHOPS.items())
     notes = [
         f"Made-up shops of fifty interactions a user ({shops}): Zipf items in clusters, log-normal histories, "

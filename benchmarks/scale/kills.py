@@ -22,7 +22,7 @@ import psutil
 from pydantic import BaseModel, ConfigDict
 
 from benchmarks.content.parts import Part
-from benchmarks.scale.small_run import STEPS, Outcome, Place, own_repository, prepare
+from benchmarks.scale.small_run import STEPS, Outcome, Place, create_repository, prepare
 from learn.storage import write_atomic
 
 _LINE = re.compile(r"^(\S+ \S+) \[\d+/(\w+)/\d+ \(pid \d+\)\] Task (is starting|finished successfully)\.")
@@ -63,7 +63,7 @@ class Kill(BaseModel):
         return self.resumed and self.same_weights and self.same_metrics and not self.faults
 
 
-def undisturbed(workspace: Path) -> tuple[Outcome, dict[str, float]]:
+def run_undisturbed(workspace: Path) -> tuple[Outcome, dict[str, float]]:
     """Run without a kill, or take what an earlier call ran.
 
     Returns:
@@ -73,15 +73,15 @@ def undisturbed(workspace: Path) -> tuple[Outcome, dict[str, float]]:
     if not (base / "settings.toml").is_file():
         shutil.rmtree(base, ignore_errors=True)
         prepare(base)
-        own_repository(base)
+        create_repository(base)
     log = calm / _LOG
-    if not (log.is_file() and finished(log)):
+    if not (log.is_file() and is_finished(log)):
         shutil.rmtree(calm, ignore_errors=True)
         shutil.copytree(base, calm)
         _run(Place(calm), "run")
-    if not finished(log):
+    if not is_finished(log):
         raise SystemExit(f"the undisturbed run did not come to its end: see {log}")
-    return Place(calm).outcome(), step_seconds(log)
+    return Place(calm).read_outcome(), read_step_seconds(log)
 
 
 def kill_once(workspace: Path, number: int, *, step: str, share: float, calm: Outcome, seconds: float) -> Kill:
@@ -100,9 +100,9 @@ def kill_once(workspace: Path, number: int, *, step: str, share: float, calm: Ou
     shutil.copytree(workspace / "base", folder)
     place = Place(folder)
     running = _run_and_kill(place, step=step, after_seconds=share * seconds)
-    orphans = _end_orphans(folder)
+    orphans = _stop_orphans(folder)
     resumed = _run(place, "resume") == 0
-    left = place.outcome() if resumed else Outcome("", "", ())
+    left = place.read_outcome() if resumed else Outcome("", "", ())
     kill = Kill(
         step=step,
         share=round(share, 2),
@@ -121,7 +121,7 @@ def kill_once(workspace: Path, number: int, *, step: str, share: float, calm: Ou
 def _run(place: Place, word: str) -> int:
     with (place.folder / _LOG).open("a") as log:
         done = subprocess.run(
-            place.command(word),
+            place.build_command(word),
             cwd=place.folder,
             env=place.environment,
             stdout=log,
@@ -135,7 +135,7 @@ def _run_and_kill(place: Place, *, step: str, after_seconds: float) -> tuple[str
     """Start a run, kill its process group some time after a step began; return the steps then at work."""
     at_work: list[str] = []
     process = subprocess.Popen(
-        place.command("run"),
+        place.build_command("run"),
         cwd=place.folder,
         env=place.environment,
         stdout=subprocess.PIPE,
@@ -159,11 +159,11 @@ def _run_and_kill(place: Place, *, step: str, after_seconds: float) -> tuple[str
     return tuple(at_work)
 
 
-def _end_orphans(folder: Path, *, dying_seconds: float = _DYING_SECONDS) -> list[str]:
+def _stop_orphans(folder: Path, *, dying_seconds: float = _DYING_SECONDS) -> list[str]:
     """End what a killed run left running; what a line says of each is a fault of the run's."""
     begun = time.monotonic()
     # A killed process is there until the system has given its memory back.
-    while (left := _running(folder)) and time.monotonic() - begun < dying_seconds:
+    while (left := _list_running(folder)) and time.monotonic() - begun < dying_seconds:
         time.sleep(0.1)
     faults = []
     for process in left:
@@ -174,7 +174,7 @@ def _end_orphans(folder: Path, *, dying_seconds: float = _DYING_SECONDS) -> list
     return faults
 
 
-def _running(folder: Path) -> list[psutil.Process]:
+def _list_running(folder: Path) -> list[psutil.Process]:
     """Return the processes that a run in this folder started and that have not ended."""
     temporary = str(folder / "tmp")
     found = []
@@ -185,21 +185,21 @@ def _running(folder: Path) -> list[psutil.Process]:
     return found
 
 
-def finished(log: Path) -> bool:
+def is_finished(log: Path) -> bool:
     """Whether a flow's log says that its last step came to its end."""
-    return any(found[2] == "end" and found[3] != "is starting" for found in _lines(log))
+    return any(found[2] == "end" and found[3] != "is starting" for found in _match_lines(log))
 
 
-def _lines(log: Path) -> list[re.Match[str]]:
+def _match_lines(log: Path) -> list[re.Match[str]]:
     found = (_LINE.match(line) for line in log.read_text(encoding="utf-8", errors="replace").splitlines())
     return [each for each in found if each is not None]
 
 
-def step_seconds(log: Path) -> dict[str, float]:
+def read_step_seconds(log: Path) -> dict[str, float]:
     """Seconds from the start of each step's process to its end, as a flow's log says."""
     begun: dict[str, datetime] = {}
     seconds: dict[str, float] = {}
-    for found in _lines(log):
+    for found in _match_lines(log):
         moment = datetime.fromisoformat(found[1])
         if found[3] == "is starting":
             begun.setdefault(found[2], moment)
@@ -226,12 +226,12 @@ def kill_runs(
         LearnError: The small run's data could not be made.
     """
     folder = workspace.absolute()
-    calm, seconds = undisturbed(folder)
+    calm, seconds = run_undisturbed(folder)
     draw = random.Random(seed)  # noqa: S311 - a moment, no secret
     kills: list[Kill] = []
     for number in range(count):
         step, share, record = steps[number % len(steps)], draw.random(), folder / f"kill-{number:02}.json"
-        kill = _kept(record, calm)
+        kill = _read_kill(record, calm)
         if kill is None:
             kill = kill_once(folder, number, step=step, share=share, calm=calm, seconds=seconds[step])
             write_atomic(record, kill.model_dump_json(indent=1) + "\n")
@@ -241,7 +241,7 @@ def kill_runs(
     return calm, kills
 
 
-def _kept(record: Path, calm: Outcome) -> Kill | None:
+def _read_kill(record: Path, calm: Outcome) -> Kill | None:
     if not record.is_file():
         return None
     kill = Kill.model_validate_json(record.read_text(encoding="utf-8"))
@@ -258,7 +258,7 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the runs 
         name="Kills",
         figures={"kills": float(len(kills)), "kills_equal_result": float(sum(kill.equal for kill in kills))},
         header=("Killed in step", "Kills", "Resumed to the end", "Same weights", "Same metrics", "Nothing left over"),
-        rows=tuple(_row(step, found) for step, found in in_step.items() if found),
+        rows=tuple(_format_row(step, found) for step, found in in_step.items() if found),
         notes=(
             "`kill -9` of the whole process group of a small run (600 users, two epochs, two shards) at a random "
             "moment of each step in turn, then `resume`. Weights and `metrics.json` are compared to the byte with "
@@ -269,7 +269,7 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the runs 
     )
 
 
-def _row(step: str, kills: list[Kill]) -> tuple[str, ...]:
+def _format_row(step: str, kills: list[Kill]) -> tuple[str, ...]:
     counted = (
         len(kills),
         sum(kill.resumed for kill in kills),

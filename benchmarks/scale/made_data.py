@@ -75,12 +75,12 @@ def write_shop(folder: Path, shop: Shop) -> Path:
         shop: Its size.
     """
     folder.mkdir(parents=True, exist_ok=True)
-    _write(folder / "items.parquet", _items(shop))
+    _write(folder / "items.parquet", _iterate_items(shop))
     _write(folder / "interactions.parquet", _log(shop))
     return folder
 
 
-def history_lengths(shop: Shop) -> _Long:
+def draw_history_lengths(shop: Shop) -> _Long:
     """Return (users,) int64: interactions of each user, log-normal, together those of the shop."""
     draw = np.random.default_rng((shop.seed, 0))
     weights = draw.lognormal(sigma=_LENGTH_SPREAD, size=shop.users)
@@ -105,7 +105,7 @@ def _write(path: Path, frames: Iterator[pl.DataFrame]) -> None:
 # --- Items -------------------------------------------------------------------------------------------------
 
 
-def _items(shop: Shop) -> Iterator[pl.DataFrame]:
+def _iterate_items(shop: Shop) -> Iterator[pl.DataFrame]:
     draw = np.random.default_rng((shop.seed, 1))
     words = np.array(WORDS)
     for begin in range(0, shop.items, _ITEMS_AT_ONCE):
@@ -116,7 +116,7 @@ def _items(shop: Shop) -> Iterator[pl.DataFrame]:
         own = words[draw.integers(len(words), size=(2, len(ranks)))]
         yield pl.DataFrame(
             {
-                "item_id": _item_ids(ranks, shop),
+                "item_id": _build_item_ids(ranks, shop),
                 "title": [
                     f"{a} {b} {first} {second} {number}"
                     for first, second, a, b, number in zip(*kinds, *own, ranks, strict=True)
@@ -128,11 +128,11 @@ def _items(shop: Shop) -> Iterator[pl.DataFrame]:
         )
 
 
-def _item_ids(ranks: _Long, shop: Shop) -> pl.Series:
-    return _ids("B", ranks, shop.items)
+def _build_item_ids(ranks: _Long, shop: Shop) -> pl.Series:
+    return _build_ids("B", ranks, shop.items)
 
 
-def _ids(letter: str, numbers: _Long, count: int) -> pl.Series:
+def _build_ids(letter: str, numbers: _Long, count: int) -> pl.Series:
     """Name things so that the order of the names says nothing of them."""
     step = next(step for step in range(int(0.618 * count) + 1, 2 * count + 2) if math.gcd(step, count) == 1)
     text = pl.Series((numbers * step) % count).cast(pl.String).str.zfill(9)
@@ -144,11 +144,11 @@ def _ids(letter: str, numbers: _Long, count: int) -> pl.Series:
 
 def _log(shop: Shop) -> Iterator[pl.DataFrame]:
     draw = np.random.default_rng((shop.seed, 2))
-    left = history_lengths(shop)
+    left = draw_history_lengths(shop)
     sessions = -(-left // _SESSION_ROWS)
     slices = max(_SLICES, -(-shop.interactions // _SLICE_ROWS))
     width = (_END - _BEGIN) / slices
-    chances = _chances(shop)
+    chances = _compute_chances(shop)
     for number in range(slices):
         begun = draw.binomial(sessions, 1 / (slices - number))
         rows = np.minimum(begun * _SESSION_ROWS, left)
@@ -158,7 +158,7 @@ def _log(shop: Shop) -> Iterator[pl.DataFrame]:
             yield _slice(users, rows[users], shop, chances, begin=_BEGIN + number * width, width=width, draw=draw)
 
 
-def _chances(shop: Shop) -> NDArray[np.float64]:
+def _compute_chances(shop: Shop) -> NDArray[np.float64]:
     """Return (places,) cumulated Zipf shares of the places in a cluster."""
     shares = 1 / np.arange(1, -(-shop.items // shop.clusters) + 1)
     cumulated: NDArray[np.float64] = np.cumsum(shares) / shares.sum()
@@ -186,20 +186,20 @@ def _slice(
     log = pl.DataFrame(
         {
             "user": users[session],
-            "rank": _chosen_items(session, first, users, shop, chances, draw),
+            "rank": _choose_items(session, first, users, shop, chances, draw),
             "timestamp": np.floor(moment).astype(np.int64),
             "event": draw.random(len(session)) < 0.1,
         }
     ).sort("timestamp", maintain_order=True)
     return _with_faults(log, shop, draw).select(
-        user_id=_ids("u", log["user"].to_numpy(), shop.users),
+        user_id=_build_ids("u", log["user"].to_numpy(), shop.users),
         item_id="item_id",
         timestamp="timestamp",
         event=pl.when("event").then(pl.lit("purchase")).otherwise(pl.lit("view")),
     )
 
 
-def _chosen_items(
+def _choose_items(
     session: _Long,
     first: _Long,
     users: _Long,
@@ -208,7 +208,7 @@ def _chosen_items(
     draw: np.random.Generator,
 ) -> _Long:
     """Return (rows,) int64 popularity ranks of the items."""
-    cluster = _clusters_of_sessions(users, shop, draw)[session]
+    cluster = _draw_clusters(users, shop, draw)[session]
     place = np.searchsorted(chances, draw.random(len(session)))
     position = np.arange(len(session))
     is_fresh = draw.random(len(session)) >= _GOES_ON
@@ -220,7 +220,7 @@ def _chosen_items(
     return np.where(rank < shop.items, rank, cluster)
 
 
-def _clusters_of_sessions(users: _Long, shop: Shop, draw: np.random.Generator) -> _Long:
+def _draw_clusters(users: _Long, shop: Shop, draw: np.random.Generator) -> _Long:
     """Return (sessions,) int64: mostly one of the user's favourite clusters, which are a matter of their number."""
     favourite = draw.integers(_FAVOURITES, size=len(users))
     mixed = (users * _FAVOURITES + favourite + 1) * 0.6180339887498949 % 1.0
@@ -232,7 +232,7 @@ def _clusters_of_sessions(users: _Long, shop: Shop, draw: np.random.Generator) -
 
 def _with_faults(log: pl.DataFrame, shop: Shop, draw: np.random.Generator) -> pl.DataFrame:
     """Name the items; here and there an item nobody knows, or the row before once more."""
-    item = _item_ids(log["rank"].to_numpy(), shop)
+    item = _build_item_ids(log["rank"].to_numpy(), shop)
     unknown = pl.Series(draw.random(len(log)) < _UNKNOWN)
     named = log.with_columns(item_id=pl.select(pl.when(unknown).then("X" + item).otherwise(item)).to_series())
     position = np.arange(len(log))

@@ -14,8 +14,8 @@ from statistics import median
 from benchmarks.content.parts import Part
 from benchmarks.ending import BenchmarkError
 from benchmarks.quality.provenance import ROOT
-from benchmarks.scale.kills import finished, step_seconds
-from benchmarks.scale.small_run import STEPS, Place, own_repository
+from benchmarks.scale.kills import is_finished, read_step_seconds
+from benchmarks.scale.small_run import STEPS, Place, create_repository
 from learn.data import make_sample
 
 _LOG = "run.log"
@@ -40,17 +40,21 @@ class Timed:
 def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001  # the sample is made, no public data are read
     """Run both flows in turn, each three times from an empty folder, and compare their medians."""
     runs = [{name: _run(workspace / name, flow) for name, flow in _FLOWS.items()} for _ in range(_REPEATS)]
-    work, empty = (_median([run[name] for run in runs]) for name in _FLOWS)
+    work, empty = (_find_median([run[name] for run in runs]) for name in _FLOWS)
     between = {name: timed.seconds - sum(timed.steps.values()) for name, timed in ((_WORK, work), (_EMPTY, empty))}
-    rows = [(f"`{step}`", _shown(work.steps[step]), _shown(empty.steps[step])) for step in STEPS]
+    rows = [(f"`{step}`", _format_seconds(work.steps[step]), _format_seconds(empty.steps[step])) for step in STEPS]
     return Part(
         name="What the engine takes",
         figures={"engine_overhead_seconds_sample_run": round(empty.seconds, 2)},
         header=("Step", "sample's run", "without its work"),
         rows=(
             *rows,
-            ("before, between and after, less what ran side by side", _shown(between[_WORK]), _shown(between[_EMPTY])),
-            ("**whole command**", _shown(work.seconds), _shown(empty.seconds)),
+            (
+                "before, between and after, less what ran side by side",
+                _format_seconds(between[_WORK]),
+                _format_seconds(between[_EMPTY]),
+            ),
+            ("**whole command**", _format_seconds(work.seconds), _format_seconds(empty.seconds)),
         ),
         notes=(
             f"Seconds by the clock, medians of {_REPEATS} runs in turn. The second flow has the same steps, cards, "
@@ -64,24 +68,24 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001  # the samp
 def _run(folder: Path, flow: Path) -> Timed:
     shutil.rmtree(folder, ignore_errors=True)
     make_sample(folder / "data")
-    own_repository(folder)
+    create_repository(folder)
     place, log = Place(folder), folder / _LOG
     command = [sys.executable, str(flow), "--no-pylint", "run", "--data", "data"]
     began = time.monotonic()
     with log.open("w") as out:
         subprocess.run(command, cwd=folder, env=place.environment, stdout=out, stderr=subprocess.STDOUT, check=False)
     seconds = time.monotonic() - began
-    if not finished(log):
+    if not is_finished(log):
         raise BenchmarkError("A run did not come to its end.", where=log, fix="read its last lines")
-    steps = step_seconds(log)
+    steps = read_step_seconds(log)
     shutil.rmtree(folder)
     return Timed(seconds, steps)
 
 
-def _median(runs: list[Timed]) -> Timed:
+def _find_median(runs: list[Timed]) -> Timed:
     steps = {name: median(run.steps[name] for run in runs) for name in runs[0].steps}
     return Timed(median(run.seconds for run in runs), steps)
 
 
-def _shown(seconds: float) -> str:
+def _format_seconds(seconds: float) -> str:
     return f"{seconds:.1f}"

@@ -7,11 +7,11 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from benchmarks.content.page import Kept, section
+from benchmarks.content.page import PartResult, format_section
 from benchmarks.content.parts import Part
-from benchmarks.quality.provenance import commit, machine, versions
+from benchmarks.quality.provenance import describe_machine, list_versions, read_commit
 from benchmarks.scale import growth
-from benchmarks.scale.chart import growth_figure
+from benchmarks.scale.chart import draw_growth
 from benchmarks.scale.paper import estimate
 from learn.storage import write_atomic
 
@@ -43,18 +43,18 @@ def write_pages(docs: Path, *, workspace: Path) -> Path:
     Raises:
         StorageError: The disk is full or closed.
     """
-    reader = TypeAdapter(Kept)
+    reader = TypeAdapter(PartResult)
     files = {name: workspace / f"{name}.json" for name in PARTS}
     found = {name: reader.validate_json(file.read_bytes()) for name, file in files.items() if file.is_file()}
-    sizes = growth.measured(workspace / "growth")
+    sizes = growth.read_measured(workspace / "growth")
     # Sizes are kept one by one: also a part that was stopped in the middle has something to tell.
-    parts = {name: kept.part for name, kept in found.items()} | ({"growth": growth.told(sizes)} if sizes else {})
+    parts = {name: kept.part for name, kept in found.items()} | ({"growth": growth.build_part(sizes)} if sizes else {})
     figures = {name: figure for part in parts.values() for name, figure in part.figures.items()}
     record = {
         "figures": figures,
-        "machine": machine(),
-        "versions": versions(),
-        "commit": commit(),
+        "machine": describe_machine(),
+        "versions": list_versions(),
+        "commit": read_commit(),
         "commits_of_parts": {name: kept.commit for name, kept in found.items()},
         "commits_of_sizes": {f"{size}m": found.commits for size, found in sizes.items()},
         "seeds": [0],
@@ -63,17 +63,17 @@ def write_pages(docs: Path, *, workspace: Path) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     write_atomic(folder / "scale.json", json.dumps(record, indent=2) + "\n")
     if sizes:
-        growth_figure(sizes).savefig(folder / "scale-growth.svg", metadata={"Date": None})
-    write_atomic(folder / "scale.md", _page(parts, figures))
+        draw_growth(sizes).savefig(folder / "scale-growth.svg", metadata={"Date": None})
+    write_atomic(folder / "scale.md", _format_page(parts, figures))
     if sizes:
         write_atomic(docs / "scale.md", estimate(sizes))
     return folder / "scale.md"
 
 
-def _page(parts: dict[str, Part], figures: dict[str, float]) -> str:
-    about = machine()
-    rows = "\n".join(f"| {words} | {_shown(name, figures)} |" for name, words in _FIGURES.items())
-    sections = "\n\n".join(_section(name, parts.get(name)) for name in PARTS)
+def _format_page(parts: dict[str, Part], figures: dict[str, float]) -> str:
+    about = describe_machine()
+    rows = "\n".join(f"| {words} | {_format_value(name, figures)} |" for name, words in _FIGURES.items())
+    sections = "\n\n".join(_format_section(name, parts.get(name)) for name in PARTS)
     return f"""# Scale
 
 What a run takes as the data grows, and what becomes of it when machines fail. Rows that were not measured say so. What
@@ -85,20 +85,20 @@ follows for data as large as the LEARN paper's is in [scale.md](../scale.md).
 
 {sections}
 
-{about["processor"]}, {about["cores"]} cores, {about["memory_gb"]} GB; commit {commit()}.
+{about["processor"]}, {about["cores"]} cores, {about["memory_gb"]} GB; commit {read_commit()}.
 """
 
 
-def _section(name: str, part: Part | None) -> str:
+def _format_section(name: str, part: Part | None) -> str:
     if part is None:
         return f'## {_NAMES[name]}\n\nNot measured yet: `make bench-scale WITH="--only {name}"`.'
     if name != "growth":
-        return section(part)
-    heading, _, rest = section(part).partition("\n\n")
+        return format_section(part)
+    heading, _, rest = format_section(part).partition("\n\n")
     return f"{heading}\n\n![Time and memory of each step by interactions](scale-growth.svg)\n\n{rest}"
 
 
-def _shown(name: str, figures: dict[str, float]) -> str:
+def _format_value(name: str, figures: dict[str, float]) -> str:
     figure = figures.get(name)
     if figure is None:
         return "not measured"

@@ -8,7 +8,7 @@ from typing import Literal
 
 from benchmarks.scale.growth import SHOPS, TITLES, Size
 from benchmarks.scale.made_data import Shop
-from benchmarks.scale.watched import Watched
+from benchmarks.scale.watched import MeasuredProcess
 from benchmarks.scale.work import STEPS
 from learn.config import EvaluationSettings
 from learn.data import BUCKET_ROWS
@@ -79,11 +79,11 @@ _RULES = {
 
 def estimate(sizes: Mapping[int, Size]) -> str:
     """Write the page ``docs/scale.md`` from what was measured."""
-    steps = {step: _largest(sizes, step) for step in STEPS}
+    steps = {step: _find_largest(sizes, step) for step in STEPS}
     known = {step: found for step, found in steps.items() if found is not None}
-    times = "\n".join(_time_row(step, *found) for step, found in known.items())
-    memory = "\n".join(row for step in known if (row := _memory_row(sizes, step))) or _NO_MEMORY
-    disk = "\n".join(_disk_row(step, *found) for step, found in known.items() if found[1].output_bytes)
+    times = "\n".join(_format_time_row(step, *found) for step, found in known.items())
+    memory = "\n".join(row for step in known if (row := _format_memory_row(sizes, step))) or _NO_MEMORY
+    disk = "\n".join(_format_disk_row(step, *found) for step, found in known.items() if found[1].output_bytes)
     changes = "\n".join(f"| {TITLES[step]} | {_RULES[step].bottleneck} | {_RULES[step].change} |" for step in STEPS)
     largest = max(sizes)
     missing = [f"{size} M" for size in SHOPS if size not in sizes]
@@ -119,7 +119,7 @@ proportion to.
 | --- | --- | --- | --- | --- |
 {times}
 
-{_real_encoder()}
+{_describe_real_encoder()}
 
 ## Memory
 
@@ -136,7 +136,7 @@ The measured shops have {SHOPS[50].items / SHOPS[50].interactions * 100:.1f} ite
 {PAPER.items / PAPER.interactions * 100:.1f} and {PAPER.users / PAPER.interactions * 100:.1f}: what hangs on users is
 overstated, what hangs on items understated here. The towers below are counted by their items instead.
 
-{_towers_memory()}
+{_describe_towers_memory()}
 
 ## Storage
 
@@ -154,34 +154,34 @@ Bytes on disk = measured bytes × (paper's size / measured size).
 """
 
 
-def _largest(sizes: Mapping[int, Size], step: str) -> tuple[Size, Watched] | None:
+def _find_largest(sizes: Mapping[int, Size], step: str) -> tuple[Size, MeasuredProcess] | None:
     found = [(size, size.steps[step]) for size in sizes.values() if step in size.steps]
     return found[-1] if found else None
 
 
-def _ratio(shop: Shop, basis: _Basis) -> float:
+def _compute_ratio(shop: Shop, basis: _Basis) -> float:
     items = PAPER.items / shop.items
     ratios: dict[_Basis, float] = {
         "interactions": PAPER.interactions / shop.interactions,
         "items": items,
-        "users ranked times items": _ranked(PAPER) / _ranked(shop) * items,
+        "users ranked times items": _count_ranked(PAPER) / _count_ranked(shop) * items,
     }
     return ratios[basis]
 
 
-def _ranked(shop: Shop) -> int:
+def _count_ranked(shop: Shop) -> int:
     return count_ranked(shop.users, items=shop.items, settings=EvaluationSettings())
 
 
-def _time_row(step: str, size: Size, found: Watched) -> str:
+def _format_time_row(step: str, size: Size, found: MeasuredProcess) -> str:
     basis = _RULES[step].basis
-    ratio = _ratio(size.shop, basis)
+    ratio = _compute_ratio(size.shop, basis)
     hours = found.cpu_seconds * ratio / 3600
     where = f"{found.cpu_seconds:,.0f} s at {size.shop.interactions // 1_000_000} M"
     return f"| {TITLES[step]} | {where} | {basis} | {ratio:,.0f} | {hours:,.1f} |"
 
 
-def _memory_row(sizes: Mapping[int, Size], step: str) -> str | None:
+def _format_memory_row(sizes: Mapping[int, Size], step: str) -> str | None:
     # A log shorter than a bucket is one bucket: its memory says nothing of longer ones.
     found = [
         (size.shop.interactions, size.steps[step].own_bytes)
@@ -197,13 +197,13 @@ def _memory_row(sizes: Mapping[int, Size], step: str) -> str | None:
     return f"| {TITLES[step]} | {span} | {slope:,.1f} | {there / _SHOWN_BYTES:,.1f} GB |"
 
 
-def _disk_row(step: str, size: Size, found: Watched) -> str:
-    ratio = _ratio(size.shop, "items" if step == "content" else "interactions")
+def _format_disk_row(step: str, size: Size, found: MeasuredProcess) -> str:
+    ratio = _compute_ratio(size.shop, "items" if step == "content" else "interactions")
     measured = f"{found.output_bytes / _SHOWN_BYTES:,.2f} GB at {size.shop.interactions // 1_000_000} M"
     return f"| {TITLES[step]} | {measured} | {found.output_bytes * ratio / _SHOWN_BYTES:,.0f} |"
 
 
-def _real_encoder() -> str:
+def _describe_real_encoder() -> str:
     tokens = 60
     operations = 2 * 7e9 * tokens * PAPER.items
     rate = 4e14
@@ -213,7 +213,7 @@ weights takes 2 × 7·10⁹ operations a token; at {tokens} tokens an item that 
 practice, once."""
 
 
-def _towers_memory() -> str:
+def _describe_towers_memory() -> str:
     width, content, paper_content = 256, 384, 4096
     table = PAPER.items * width * 4 * 4
     held, paper_held = (PAPER.items * numbers * 4 for numbers in (content, paper_content))

@@ -91,7 +91,7 @@ class Cloud:
 
 
 @contextmanager
-def cloud(folder: Path) -> Iterator[Cloud]:
+def start_cloud(folder: Path) -> Iterator[Cloud]:
     """Start a server that speaks S3 on the loopback, with an empty bucket."""
     import boto3
     from moto.server import ThreadedMotoServer
@@ -101,7 +101,7 @@ def cloud(folder: Path) -> Iterator[Cloud]:
     try:
         host, port = server.get_host_and_port()
         here = Cloud(folder, f"http://{host}:{port}")
-        with _environment(here.access):
+        with _set_environment(here.access):
             boto3.client("s3").create_bucket(Bucket=BUCKET)
             yield here
     finally:
@@ -109,7 +109,7 @@ def cloud(folder: Path) -> Iterator[Cloud]:
 
 
 @contextmanager
-def _environment(values: dict[str, str]) -> Iterator[None]:
+def _set_environment(values: dict[str, str]) -> Iterator[None]:
     before = {name: os.environ.get(name) for name in values}
     os.environ.update(values)
     try:
@@ -124,7 +124,7 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
 
 def run_on_empty_machines(here: Cloud) -> RemoteRun:
     """Put a small shop into DVC's remote in the bucket, forget it here, and run the train flow on it."""
-    version = _data_in_the_bucket(here)
+    version = _push_data(here)
     started_from = here.folder / "started_from"
     started_from.mkdir()
     flow = [sys.executable, str(ROOT / "flows" / "train_flow.py"), "--no-pylint", "--datastore=s3"]
@@ -140,7 +140,7 @@ def run_on_empty_machines(here: Cloud) -> RemoteRun:
     )
 
 
-def _data_in_the_bucket(here: Cloud) -> str:
+def _push_data(here: Cloud) -> str:
     laptop = here.folder / "laptop"
     laptop.mkdir()
     prepare(laptop)
@@ -161,7 +161,7 @@ def _read(file: Path) -> str:
 def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the shop is made, and no machine lies in a checkout
     """Return the section of the page."""
     # Outside of any checkout, whose DVC repository and cache an empty machine would find.
-    with tempfile.TemporaryDirectory(prefix="learn-remote-") as folder, cloud(Path(folder).resolve()) as here:
+    with tempfile.TemporaryDirectory(prefix="learn-remote-") as folder, start_cloud(Path(folder).resolve()) as here:
         run = run_on_empty_machines(here)
     if not run.ended_well:
         said = "\n".join(run.said.splitlines()[-_SHOWN_LINES:])

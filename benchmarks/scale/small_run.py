@@ -79,18 +79,18 @@ class Place:
             "DVC_SITE_CACHE_DIR": str(self.folder / "dvc_site"),
         }
 
-    def command(self, word: str) -> list[str]:
+    def build_command(self, word: str) -> list[str]:
         """Return the words that start a run, or resume the last one."""
         flow = [sys.executable, str(ROOT / "flows" / "train_flow.py"), "--no-pylint"]
         if word == "resume":
             return [*flow, "resume"]
         return [*flow, "--config", "settings", str(self.folder / "settings.toml"), word, "--data", "data"]
 
-    def outcome(self) -> Outcome:
+    def read_outcome(self) -> Outcome:
         """Look through everything that the runs in this folder have left."""
         bundles = sorted(self.folder.glob(".learn/runs/*/bundle"))
         metrics = sorted(self.folder.glob("reports/*/metrics.json"))
-        faults = [*self._left_over(), *self._damaged(bundles)]
+        faults = [*self._list_left_over(), *self._list_damaged(bundles)]
         if len(bundles) != 1 or len(metrics) != 1:
             faults.append(f"{len(bundles)} bundles and {len(metrics)} metrics.json instead of one")
         return Outcome(
@@ -99,11 +99,11 @@ class Place:
             tuple(faults),
         )
 
-    def _left_over(self) -> list[str]:
+    def _list_left_over(self) -> list[str]:
         names = (path.relative_to(self.folder).as_posix() for path in self.folder.rglob("*"))
         return sorted(f"left over: {name}" for name in names if _LEFT_OVER.search(name))
 
-    def _damaged(self, bundles: list[Path]) -> list[str]:
+    def _list_damaged(self, bundles: list[Path]) -> list[str]:
         faults = []
         for bundle in bundles:
             read_bundle(bundle)  # every file against its checksum
@@ -111,11 +111,11 @@ class Place:
             faults += [f"damaged: {place}: {what}" for place, what in store.damaged]
         for report in sorted(self.folder.glob("reports/*")):
             for name in _REPORTS:
-                faults += _half_written(report / name)
+                faults += _list_half_written(report / name)
         return faults
 
 
-def _half_written(file: Path) -> list[str]:
+def _list_half_written(file: Path) -> list[str]:
     if not file.is_file():
         return [f"missing: {file.name}"]
     text = file.read_text(encoding="utf-8")
@@ -125,7 +125,7 @@ def _half_written(file: Path) -> list[str]:
     return []
 
 
-def own_repository(folder: Path) -> None:
+def create_repository(folder: Path) -> None:
     """Give a folder a DVC repository of its own: runs inside of another one's checkout would write into that."""
     Repo.init(str(folder), no_scm=True).close()
 

@@ -13,15 +13,15 @@ from learn.evaluation import train_selected
 from learn.model import EpochRecord, RunInputs, Towers, TrainingSummary, compute_id_rows, save_towers
 
 
-def towers_at_hand(folder: Path, *, settings: Settings) -> TrainingSummary:
+def find_towers(folder: Path, *, settings: Settings) -> TrainingSummary:
     """Return the training of a size, whose weights what comes after reads; its cost hangs on no weight."""
     histories, content = folder / "histories", folder / "content" / "vectors.npy"
     if list(folder.glob("training/*/training.json")):
         return train_selected(RunInputs(settings, folder / "valid", histories, content))
-    return _untrained(Histories.open(histories), content, folder / "untrained", settings=settings)
+    return _write_untrained(Histories.open(histories), content, folder / "untrained", settings=settings)
 
 
-def _untrained(histories: Histories, content: Path, folder: Path, *, settings: Settings) -> TrainingSummary:
+def _write_untrained(histories: Histories, content: Path, folder: Path, *, settings: Settings) -> TrainingSummary:
     vectors = np.load(content, mmap_mode="r")
     torch.manual_seed(0)
     count = int((compute_id_rows(histories) >= 0).sum())

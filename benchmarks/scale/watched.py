@@ -23,7 +23,7 @@ _KEPT_LINES = 30
 
 
 @dataclass(frozen=True)
-class Watched:
+class MeasuredProcess:
     """A step as it went.
 
     Attributes:
@@ -91,7 +91,7 @@ class _Mark:
     cpu_seconds: float
 
 
-def watch(step: str, folder: Path, *, epoch_seconds: float, part_seconds: float) -> Watched:
+def watch(step: str, folder: Path, *, epoch_seconds: float, part_seconds: float) -> MeasuredProcess:
     """Run a step and watch it.
 
     Args:
@@ -130,7 +130,7 @@ def watch(step: str, folder: Path, *, epoch_seconds: float, part_seconds: float)
     if process.returncode:
         raise StepError(f"step {step} in {folder} ended with {process.returncode}:\n" + "\n".join(lines))
     done_step = Done(**json.loads(lines[-1]))
-    return Watched(
+    return MeasuredProcess(
         step,
         done_step.seconds,
         done_step.cpu_seconds,
@@ -142,10 +142,10 @@ def watch(step: str, folder: Path, *, epoch_seconds: float, part_seconds: float)
     )
 
 
-def _cut(step: str, marks: Sequence[_Mark], *, whole: int, peak_bytes: int, own_bytes: int) -> Watched:
+def _cut(step: str, marks: Sequence[_Mark], *, whole: int, peak_bytes: int, own_bytes: int) -> MeasuredProcess:
     first, last = marks[0], marks[-1]
     left = (whole - last.positions) / (last.positions - first.positions)
-    return Watched(
+    return MeasuredProcess(
         step,
         last.seconds + left * (last.seconds - first.seconds),
         last.cpu_seconds + left * (last.cpu_seconds - first.cpu_seconds),

@@ -17,7 +17,7 @@ from dataclasses import asdict, dataclass, replace  # noqa: E402  # as above
 from pathlib import Path  # noqa: E402  # as above
 from typing import TYPE_CHECKING  # noqa: E402  # as above
 
-from benchmarks.quality.provenance import peak_memory_bytes  # noqa: E402  # as above
+from benchmarks.quality.provenance import read_peak_memory_bytes  # noqa: E402  # as above
 from learn.config import Settings  # noqa: E402  # as above
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class Done:
     said: str
 
 
-def settings_of(folder: Path) -> Settings:
+def read_settings_of(folder: Path) -> Settings:
     """Return the settings of a size, whose every file lies in one folder."""
     content = {"encoder": str(folder.parent / ENCODER), "store": str(folder / "store")}
     return Settings.from_mapping({**_SETTINGS, "workspace": str(folder), "content": content})
@@ -71,7 +71,7 @@ def version(folder: Path) -> tuple[str, list[Path]]:
     if not (folder / ".dvc").is_dir():
         # No history: the checkout's own repository shall not hear of this.
         Repo.init(str(folder), no_scm=True).close()
-    found = record_version(folder / "data", root=folder, settings=settings_of(folder).data)
+    found = record_version(folder / "data", root=folder, settings=read_settings_of(folder).data)
     return f"{found.version}, {found.size_bytes:,} bytes", [folder / ".dvc" / "cache"]
 
 
@@ -79,7 +79,7 @@ def validate(folder: Path) -> tuple[str, list[Path]]:
     """Load the tables and check every row."""
     from learn.data import load_tables, validate_tables
 
-    settings = settings_of(folder)
+    settings = read_settings_of(folder)
     raw = load_tables(folder / "data", folder / "raw", settings=settings.data)
     found = validate_tables(
         raw.folder, folder / "valid", report=folder / "reports" / "validation.html", settings=settings.validation
@@ -92,7 +92,7 @@ def histories(folder: Path) -> tuple[str, list[Path]]:
     """Split and write the flat histories."""
     from learn.data import build_histories
 
-    found = build_histories(folder / "valid", folder / "histories", settings=settings_of(folder).split)
+    found = build_histories(folder / "valid", folder / "histories", settings=read_settings_of(folder).split)
     said = f"{found.users:,} users, {found.interactions:,} interactions, {found.training_interactions:,} for training"
     return said, [found.folder]
 
@@ -101,7 +101,7 @@ def content(folder: Path) -> tuple[str, list[Path]]:
     """Encode the texts of all items with the tiny encoder."""
     from learn.content import collect_vectors, encode_shard, plan_extraction
 
-    settings = settings_of(folder)
+    settings = read_settings_of(folder)
     plan = plan_extraction(
         folder / "valid" / "items.parquet",
         store=settings.content_store,
@@ -113,28 +113,30 @@ def content(folder: Path) -> tuple[str, list[Path]]:
     return f"{found.items:,} items, {found.dimension} numbers each", [folder / "store", folder / "content"]
 
 
-def _inputs(folder: Path) -> RunInputs:
+def _build_inputs(folder: Path) -> RunInputs:
     from learn.model import RunInputs
 
-    return RunInputs(settings_of(folder), folder / "valid", folder / "histories", folder / "content" / "vectors.npy")
+    return RunInputs(
+        read_settings_of(folder), folder / "valid", folder / "histories", folder / "content" / "vectors.npy"
+    )
 
 
 def towers(folder: Path) -> tuple[str, list[Path]]:
     """Train the towers for one epoch and measure them on validation."""
     from learn.evaluation import train_selected
 
-    found = train_selected(_inputs(folder))
+    found = train_selected(_build_inputs(folder))
     said = f"{found.parameters:,} weights, validation NDCG@10 {found.validation_ndcg:.4f}"
     return said, [found.folder]
 
 
 def evaluate(folder: Path) -> tuple[str, list[Path]]:
     """Rank the targets of validation and test among all items."""
-    from benchmarks.scale.towers_at_hand import towers_at_hand
+    from benchmarks.scale.towers_at_hand import find_towers
     from learn.evaluation import evaluate_run
     from learn.model import encode_catalogue
 
-    inputs = replace(_inputs(folder), training=towers_at_hand(folder, settings=settings_of(folder)))
+    inputs = replace(_build_inputs(folder), training=find_towers(folder, settings=read_settings_of(folder)))
     inputs = encode_catalogue(inputs, destination=folder / "catalogue")
     evaluate_run(inputs, report=folder / "reports" / "metrics.json")
     return "popularity beside the towers", [folder / "reports"]
@@ -142,11 +144,11 @@ def evaluate(folder: Path) -> tuple[str, list[Path]]:
 
 def compare_windows(folder: Path) -> tuple[str, list[Path]]:
     """Write the reference profile and hold the newest window against training."""
-    from benchmarks.scale.towers_at_hand import towers_at_hand
+    from benchmarks.scale.towers_at_hand import find_towers
     from learn.model import encode_catalogue
     from learn.monitoring import run_drift, write_run_profile
 
-    inputs = replace(_inputs(folder), training=towers_at_hand(folder, settings=settings_of(folder)))
+    inputs = replace(_build_inputs(folder), training=find_towers(folder, settings=read_settings_of(folder)))
     inputs = encode_catalogue(inputs, destination=folder / "catalogue")
     profile = write_run_profile(inputs, destination=folder / "profile")
     run_drift(inputs, current=None, scratch=folder / "scratch", report=folder / "reports" / "drift.html")
@@ -168,10 +170,12 @@ def main() -> None:
     begun, used = time.perf_counter(), time.process_time()
     said, left = STEPS[options.step](options.folder.absolute())
     seconds, cpu_seconds = time.perf_counter() - begun, time.process_time() - used
-    print(json.dumps(asdict(Done(seconds, cpu_seconds, peak_memory_bytes(), sum(map(_size, left)), said))))
+    print(
+        json.dumps(asdict(Done(seconds, cpu_seconds, read_peak_memory_bytes(), sum(map(_measure_bytes, left)), said)))
+    )
 
 
-def _size(folder: Path) -> int:
+def _measure_bytes(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 

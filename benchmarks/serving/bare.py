@@ -32,7 +32,7 @@ from learn.serving import (  # noqa: E402  # as above
 )
 
 
-def application(bundle: Path) -> Starlette:
+def build_application(bundle: Path) -> Starlette:
     """Return a server of `/recommend`, `/recommend_alone`, `/empty` and `/readyz`."""
     torch.set_num_threads(1)
     recommender = Recommender(read_bundle(bundle))
@@ -40,7 +40,7 @@ def application(bundle: Path) -> Starlette:
     served = ServedModel(recommender, recommender.version, "champion")
     gathering = RequestBatcher()
 
-    async def answer_alone(request: Request) -> Response:
+    async def answer_single(request: Request) -> Response:
         asked = RecommendRequest.model_validate_json(await request.body())
         answer, _ = build_answer(recommend_one(served, asked), asked, recommendation_id=str(uuid4()))
         return Response(answer.model_dump_json(), media_type="application/json")
@@ -55,14 +55,14 @@ def application(bundle: Path) -> Starlette:
         await request.body()
         return Response(b"{}", media_type="application/json")
 
-    handlers = {"/recommend": recommend, "/recommend_alone": answer_alone, "/empty": empty}
+    handlers = {"/recommend": recommend, "/recommend_alone": answer_single, "/empty": empty}
     posts = [Route(path, handler, methods=["POST"]) for path, handler in handlers.items()]
     return Starlette(routes=[*posts, Route("/readyz", empty)])
 
 
 def main() -> None:
     """Serve until the process is ended."""
-    app = application(Path(sys.argv[1]))
+    app = build_application(Path(sys.argv[1]))
     # As the service does it, so that the difference is the framework's alone.
     gc.collect()
     gc.freeze()

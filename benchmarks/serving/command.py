@@ -11,7 +11,7 @@ from benchmarks.ending import exit_status
 from benchmarks.quality.provenance import ROOT
 from benchmarks.serving.load import Wrk
 from benchmarks.serving.million import measure_million
-from benchmarks.serving.model import ServedModels, served_models
+from benchmarks.serving.model import ServedModels, build_served_models
 from benchmarks.serving.page import write_page
 from benchmarks.serving.results import keep
 from benchmarks.serving.under_load import measure_bad_requests, measure_latency, measure_parity, measure_swaps
@@ -21,16 +21,16 @@ PARTS = ("latency", "swaps", "parity", "bad", "million")
 
 def main(words: Sequence[str] | None = None) -> int:
     """Run the benchmark; the exit status is 2 where it could not be begun."""
-    options = _options(words)
-    return exit_status(lambda: _measured(options))
+    options = _parse_options(words)
+    return exit_status(lambda: _measure_parts(options))
 
 
-def _measured(options: argparse.Namespace) -> Path:
+def _measure_parts(options: argparse.Namespace) -> Path:
     _measure(options)
     return write_page(options.workspace / "results", folder=options.out)
 
 
-def _options(words: Sequence[str] | None) -> argparse.Namespace:
+def _parse_options(words: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks.serving", description=__doc__)
     workspace = ROOT / ".learn" / "benchmarks" / "serving"
     parser.add_argument("--only", nargs="+", choices=PARTS, default=PARTS, help="parts; the page keeps the others")
@@ -50,7 +50,7 @@ def _measure(options: argparse.Namespace) -> None:
 
     @cache
     def models() -> ServedModels:
-        return served_models(options.workspace)
+        return build_served_models(options.workspace)
 
     if "latency" in options.only and wrk:
         keep(measure_latency(models(), wrk, seconds=options.seconds), results)

@@ -34,7 +34,7 @@ end
 """
 
 
-class Found(BaseModel):
+class LoadResult(BaseModel):
     """What wrk found; milliseconds."""
 
     model_config = ConfigDict(frozen=True)
@@ -82,12 +82,12 @@ class Wrk:
         command = [self.program, *words, address, "--", "bodies.jsonl"]
         return subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
-    def run(self, address: str, bodies: Sequence[object], *, connections: int, seconds: float) -> Found:
+    def run(self, address: str, bodies: Sequence[object], *, connections: int, seconds: float) -> LoadResult:
         """Ask for so long, and say what came of it."""
-        return found_by(self.start(address, bodies, connections=connections, seconds=seconds))
+        return parse_load(self.start(address, bodies, connections=connections, seconds=seconds))
 
 
-def found_by(process: subprocess.Popen[str]) -> Found:
+def parse_load(process: subprocess.Popen[str]) -> LoadResult:
     """Await the end of the load.
 
     Raises:
@@ -97,4 +97,4 @@ def found_by(process: subprocess.Popen[str]) -> Found:
     line = next((line for line in said.splitlines() if line.startswith("FOUND ")), None)
     if process.returncode or line is None:
         raise ServingError(f"wrk failed:\n{said[-1000:]}", fix="see its words above")
-    return Found.model_validate_json(line.removeprefix("FOUND "))
+    return LoadResult.model_validate_json(line.removeprefix("FOUND "))

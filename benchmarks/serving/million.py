@@ -21,8 +21,8 @@ _NOBODY = np.empty(0, dtype=np.int64)
 def measure_million(*, items: int) -> Million:
     """Build the index, load it, and search both ways; one thread asks."""
     draw = np.random.default_rng(0)
-    centres = _unit(draw.standard_normal((max(1, items * _CLUSTERS_PER_MILLION // 1_000_000), DIMENSION)))
-    vectors, queries = _around(centres, items, draw), _around(centres, _QUERIES, draw)
+    centres = _normalise(draw.standard_normal((max(1, items * _CLUSTERS_PER_MILLION // 1_000_000), DIMENSION)))
+    vectors, queries = _draw_around(centres, items, draw), _draw_around(centres, _QUERIES, draw)
     with tempfile.TemporaryDirectory(prefix="learn-ann-") as folder:
         path = Path(folder) / "index"
         print(f"building the index of {items:,} vectors", flush=True)
@@ -33,8 +33,8 @@ def measure_million(*, items: int) -> Million:
         loaded = time.perf_counter()
         size = path.stat().st_size
     stacked, everything = AppendableMatrix.from_rows(vectors), Candidates(None, _NOBODY)
-    exact = _milliseconds(lambda query: rank_exactly(stacked, query, everything).select_best(_K), queries)
-    approximate = _milliseconds(lambda query: rank(stacked, query, everything, index).select_best(_K), queries)
+    exact = _time_milliseconds(lambda query: rank_exactly(stacked, query, everything).select_best(_K), queries)
+    approximate = _time_milliseconds(lambda query: rank(stacked, query, everything, index).select_best(_K), queries)
     return Million(
         items=items,
         dimension=DIMENSION,
@@ -50,18 +50,18 @@ def measure_million(*, items: int) -> Million:
     )
 
 
-def _around(centres: NDArray[np.float32], count: int, draw: np.random.Generator) -> NDArray[np.float32]:
+def _draw_around(centres: NDArray[np.float32], count: int, draw: np.random.Generator) -> NDArray[np.float32]:
     noise = draw.standard_normal((count, DIMENSION), dtype=np.float32) * np.float32(_SPREAD / DIMENSION**0.5)
     noise += centres[draw.integers(0, len(centres), count)]
-    return _unit(noise)
+    return _normalise(noise)
 
 
-def _unit(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
+def _normalise(vectors: NDArray[np.floating]) -> NDArray[np.float32]:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.ascontiguousarray(vectors / lengths, dtype=np.float32)
 
 
-def _milliseconds(search: Callable[[NDArray[np.float32]], object], queries: NDArray[np.float32]) -> list[float]:
+def _time_milliseconds(search: Callable[[NDArray[np.float32]], object], queries: NDArray[np.float32]) -> list[float]:
     search(queries[0])
     spent = []
     for query in queries:

@@ -35,18 +35,18 @@ class ServedModels:
     versions: tuple[str, str]
 
 
-def item_id(row: int) -> str:
+def name_item(row: int) -> str:
     """Return the id of an item."""
     return f"item_{row}"
 
 
-def histories(count: int) -> list[list[str]]:
+def draw_histories(count: int) -> list[list[str]]:
     """Return seeded histories of equal length."""
     rows = np.random.default_rng(_SEED).integers(0, ITEMS, (count, HISTORY))
-    return [[item_id(int(row)) for row in each] for each in rows]
+    return [[name_item(int(row)) for row in each] for each in rows]
 
 
-def served_models(workspace: Path) -> ServedModels:
+def build_served_models(workspace: Path) -> ServedModels:
     """Make two bundles, store them, and build the bento of the first."""
     folders = (_bundle(workspace / "first", seed=0), _bundle(workspace / "second", seed=1))
     first, second = (store_bundle(folder, name=NAME) for folder in folders)
@@ -67,7 +67,7 @@ def _bundle(folder: Path, *, seed: int) -> Path:
     inputs = towers.compute_item_inputs(content, torch.arange(ITEMS))
     items = pl.DataFrame(
         {
-            "item_id": [item_id(row) for row in range(ITEMS)],
+            "item_id": [name_item(row) for row in range(ITEMS)],
             "title": [f"A made-up thing of the benchmark, number {row}" for row in range(ITEMS)],
             "brand": [f"brand {row % 300}" for row in range(ITEMS)],
             "price": draw.gamma(2.0, 20.0, ITEMS),

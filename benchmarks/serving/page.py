@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks.quality.provenance import commit, machine, versions
-from benchmarks.serving.results import BadRequests, Latency, Million, Parity, Swaps, kept
+from benchmarks.quality.provenance import describe_machine, list_versions, read_commit
+from benchmarks.serving.results import BadRequests, Latency, Million, Parity, Swaps, read_part
 from learn.errors import explain_storage_faults
 
 _NAME = "serving"
@@ -24,21 +24,27 @@ def write_page(results: Path, *, folder: Path) -> Path:
     Raises:
         StorageError: The disk is full or closed.
     """
-    latency, swaps, parity = kept(Latency, results), kept(Swaps, results), kept(Parity, results)
-    bad, million = kept(BadRequests, results), kept(Million, results)
+    latency, swaps, parity = read_part(Latency, results), read_part(Swaps, results), read_part(Parity, results)
+    bad, million = read_part(BadRequests, results), read_part(Million, results)
     named: dict[str, float] = {}
     parts = ["# Serving"]
-    for figures, lines in (_latency(latency), _million(million), _swaps(swaps), _parity(parity), _bad(bad)):
+    for figures, lines in (
+        _format_latency(latency),
+        _format_million(million),
+        _format_swaps(swaps),
+        _format_parity(parity),
+        _format_bad_requests(bad),
+    ):
         named |= figures
         parts += lines
-    about = machine()
-    parts.append(f"{about['processor']}, {about['cores']} cores, {about['memory_gb']} GB; commit {commit()}.")
+    about = describe_machine()
+    parts.append(f"{about['processor']}, {about['cores']} cores, {about['memory_gb']} GB; commit {read_commit()}.")
     found = [each for each in (latency, million, swaps, parity, bad) if each is not None]
     record = {
         "figures": named,
         "machine": about | {"threads": 1},
-        "versions": versions(),
-        "commit": commit(),
+        "versions": list_versions(),
+        "commit": read_commit(),
         "seeds": [0],
         "parts": {type(each).__name__.lower(): each.model_dump() for each in found},
     }
@@ -50,10 +56,10 @@ def write_page(results: Path, *, folder: Path) -> Path:
     return page
 
 
-def _latency(found: Latency | None) -> tuple[dict[str, float], list[str]]:
+def _format_latency(found: Latency | None) -> tuple[dict[str, float], list[str]]:
     if found is None:
         return {}, ["Latency: not measured."]
-    service, single, bare = (found.row(name, 8) for name in ("service", "bare, one by one", "bare"))
+    service, single, bare = (found.find_row(name, 8) for name in ("service", "bare, one by one", "bare"))
     figures = {
         "p99_ratio_8": service.p99_milliseconds / bare.p99_milliseconds,
         "throughput_ratio_8": service.requests_per_second / bare.requests_per_second,
@@ -61,7 +67,7 @@ def _latency(found: Latency | None) -> tuple[dict[str, float], list[str]]:
         "p99_ratio_8_one_by_one": service.p99_milliseconds / single.p99_milliseconds,
         "throughput_ratio_8_one_by_one": service.requests_per_second / single.requests_per_second,
     }
-    table = _table(
+    table = _format_table(
         "server | connections | lists or requests a second | p50 ms | p95 ms | p99 ms | failed",
         [
             f"{row.server} | {row.connections} | {row.requests_per_second:,.0f} | {row.p50_milliseconds:.2f} "
@@ -81,9 +87,10 @@ def _latency(found: Latency | None) -> tuple[dict[str, float], list[str]]:
         "the route `feedback` without a log), so the rest is the framework's.",
         table,
         f"At 8 connections: p99 {figures['p99_ratio_8']:.2f} times the bare server's "
-        f"({_verdict(figures['p99_ratio_8'] <= 2)}: at most 2), throughput {figures['throughput_ratio_8']:.2f} of its "
-        f"({_verdict(figures['throughput_ratio_8'] >= 0.6)}: at least 0.6). Against a bare server that answers one by "
-        f"one: p99 {figures['p99_ratio_8_one_by_one']:.2f} times, throughput "
+        f"({_write_verdict(figures['p99_ratio_8'] <= 2)}: at most 2), throughput "
+        f"{figures['throughput_ratio_8']:.2f} of its "
+        f"({_write_verdict(figures['throughput_ratio_8'] >= 0.6)}: at least 0.6). Against a bare server that answers one "
+        f"by one: p99 {figures['p99_ratio_8_one_by_one']:.2f} times, throughput "
         f"{figures['throughput_ratio_8_one_by_one']:.2f} times.",
         f"**Batching**: a list costs {alone:.2f} ms of the model's time by itself, {batched}. So the service makes the "
         "lists together that are asked for at one moment. It waits for nobody: where nobody else asks, a list is made "
@@ -91,7 +98,7 @@ def _latency(found: Latency | None) -> tuple[dict[str, float], list[str]]:
     ]
 
 
-def _million(found: Million | None) -> tuple[dict[str, float], list[str]]:
+def _format_million(found: Million | None) -> tuple[dict[str, float], list[str]]:
     if found is None:
         return {}, ["Large catalogue: not measured."]
     figures = {
@@ -107,12 +114,12 @@ def _million(found: Million | None) -> tuple[dict[str, float], list[str]]:
     return figures, [
         f"## {found.items:,} items x {found.dimension}",
         "Vectors in clusters, in process, one thread asking for the 10 best.",
-        _table("search | p50 ms | p95 ms | recall of the best 10 | memory MB | s to load the index", lines),
+        _format_table("search | p50 ms | p95 ms | recall of the best 10 | memory MB | s to load the index", lines),
         f"Building the index took {found.build_seconds:,.0f} s, once, when the bundle was made.",
     ]
 
 
-def _swaps(found: Swaps | None) -> tuple[dict[str, float], list[str]]:
+def _format_swaps(found: Swaps | None) -> tuple[dict[str, float], list[str]]:
     if found is None:
         return {}, ["Swaps under load: not measured."]
     later = found.memory_bytes[1:]
@@ -128,7 +135,7 @@ def _swaps(found: Swaps | None) -> tuple[dict[str, float], list[str]]:
     ]
 
 
-def _parity(found: Parity | None) -> tuple[dict[str, float], list[str]]:
+def _format_parity(found: Parity | None) -> tuple[dict[str, float], list[str]]:
     if found is None:
         return {}, ["Parity: not measured."]
     return {"parity_users_different": found.different}, [
@@ -138,7 +145,7 @@ def _parity(found: Parity | None) -> tuple[dict[str, float], list[str]]:
     ]
 
 
-def _bad(found: BadRequests | None) -> tuple[dict[str, float], list[str]]:
+def _format_bad_requests(found: BadRequests | None) -> tuple[dict[str, float], list[str]]:
     if found is None:
         return {}, ["Bad requests: not measured."]
     return {"bad_requests": found.answered_4xx, "bad_requests_5xx": found.answered_5xx}, [
@@ -148,10 +155,10 @@ def _bad(found: BadRequests | None) -> tuple[dict[str, float], list[str]]:
     ]
 
 
-def _verdict(met: bool) -> str:
+def _write_verdict(met: bool) -> str:
     return "met" if met else "**missed**"
 
 
-def _table(heads: str, lines: Sequence[str]) -> str:
+def _format_table(heads: str, lines: Sequence[str]) -> str:
     rule = " | ".join("---" for _ in heads.split(" | "))
     return "\n".join(f"| {line} |" for line in (heads, rule, *lines))

@@ -29,7 +29,7 @@ class Latency(BaseModel):
     milliseconds_per_list: dict[int, float]
     """By the size of the batch; 1: as the service answers."""
 
-    def row(self, server: str, connections: int) -> LoadRow:
+    def find_row(self, server: str, connections: int) -> LoadRow:
         """Return one row."""
         return next(row for row in self.rows if (row.server, row.connections) == (server, connections))
 
@@ -89,7 +89,7 @@ def keep(part: BaseModel, folder: Path) -> None:
     (folder / f"{type(part).__name__.lower()}.json").write_text(part.model_dump_json(indent=1), encoding="utf-8")
 
 
-def kept(kind: type[Part], folder: Path) -> Part | None:
+def read_part(kind: type[Part], folder: Path) -> Part | None:
     """Read what a part found; None where it has not been run."""
     path = folder / f"{kind.__name__.lower()}.json"
     return kind.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None

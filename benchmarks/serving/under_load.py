@@ -19,8 +19,8 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
 from benchmarks.quality.provenance import ROOT
-from benchmarks.serving.load import Wrk, found_by
-from benchmarks.serving.model import ITEMS, NAME, ServedModels, histories, item_id
+from benchmarks.serving.load import Wrk, parse_load
+from benchmarks.serving.model import ITEMS, NAME, ServedModels, draw_histories, name_item
 from benchmarks.serving.results import BadRequests, Latency, LoadRow, Parity, Swaps
 from learn.errors import ServingError
 from learn.registry import promote, read_bundle
@@ -36,10 +36,10 @@ _KEY = "a-key-of-the-benchmark"
 
 def measure_latency(models: ServedModels, wrk: Wrk, *, seconds: float) -> Latency:
     """Put the same load on the service, on the bare server, and on handlers that do nothing."""
-    lists = [{"history": history, "k": 10} for history in histories(_ASKED)]
-    said = {"recommendation_id": "5f2c8a52-6f0e-4f6e-9a0b-0c1d3a0d7f11", "item_id": item_id(1), "event": "shown"}
+    lists = [{"history": history, "k": 10} for history in draw_histories(_ASKED)]
+    said = {"recommendation_id": "5f2c8a52-6f0e-4f6e-9a0b-0c1d3a0d7f11", "item_id": name_item(1), "event": "shown"}
     rows = []
-    with run_service(models.bento_tag) as service, _bare_server(models.folders[0]) as bare:
+    with run_service(models.bento_tag) as service, _run_bare_server(models.folders[0]) as bare:
         servers: dict[str, tuple[str, Sequence[object]]] = {
             "service": (f"{service}/recommend", lists),
             "bare": (f"{bare}/recommend", lists),
@@ -63,24 +63,24 @@ def measure_latency(models: ServedModels, wrk: Wrk, *, seconds: float) -> Latenc
                     )
                 )
                 print(rows[-1], flush=True)
-    return Latency(items=ITEMS, seconds=seconds, rows=rows, milliseconds_per_list=_batched(models))
+    return Latency(items=ITEMS, seconds=seconds, rows=rows, milliseconds_per_list=_measure_batched(models))
 
 
 def measure_swaps(models: ServedModels, wrk: Wrk, *, minutes: float) -> Swaps:
     """Swap the models to and fro while lists are asked for."""
-    lists = [{"history": history, "k": 10} for history in histories(_ASKED)]
+    lists = [{"history": history, "k": 10} for history in draw_histories(_ASKED)]
     rounds = max(2, round(minutes * 60 / _SWAP_SECONDS))
     memory, slowest = [], 0.0
     promote(NAME, models.versions[0], reason="benchmark", by="benchmark")
     with run_service(models.bento_tag, environment={"LEARN_DEPLOYMENT_SERVE": "champion"}) as address:
-        worker = _worker(address)
+        worker = _find_worker(address)
         load = wrk.start(f"{address}/recommend", lists, connections=8, seconds=(rounds + 1) * _SWAP_SECONDS)
         for turn in range(rounds):
             time.sleep(_SWAP_SECONDS - min(slowest, _SWAP_SECONDS / 2))
             memory.append(worker.memory_info().rss)
             slowest = max(slowest, _swap(address, models.versions[(turn + 1) % 2]))
             print(f"swap {turn + 1} of {rounds}: {memory[-1] / 2**20:.0f} MB", flush=True)
-        found = found_by(load)
+        found = parse_load(load)
     return Swaps(
         minutes=minutes,
         swaps=rounds,
@@ -94,7 +94,7 @@ def measure_swaps(models: ServedModels, wrk: Wrk, *, minutes: float) -> Swaps:
 
 def measure_parity(models: ServedModels, *, users: int) -> Parity:
     """Compare served lists with the offline ranking, nothing filtered."""
-    found = check_parity(models.bento_tag, models.folders[0], users=histories(users))
+    found = check_parity(models.bento_tag, models.folders[0], users=draw_histories(users))
     return Parity(users=found.users, identical=found.identical, tied=found.tied, different=found.different)
 
 
@@ -134,11 +134,11 @@ def measure_bad_requests(models: ServedModels, *, wanted: int) -> BadRequests:
     )
 
 
-def _batched(models: ServedModels) -> dict[int, float]:
+def _measure_batched(models: ServedModels) -> dict[int, float]:
     """Return the model's milliseconds for a list by itself, and with others."""
     recommender = Recommender(read_bundle(models.folders[0]))
     recommender.warm_up()
-    asked = [Query(history, 10) for history in histories(max(_BATCHES) * 8)]
+    asked = [Query(history, 10) for history in draw_histories(max(_BATCHES) * 8)]
 
     def alone() -> None:
         for wanted in asked:
@@ -148,11 +148,11 @@ def _batched(models: ServedModels) -> dict[int, float]:
         for begin in range(0, len(asked), size):
             recommender.recommend_together(asked[begin : begin + size])
 
-    spent = {1: _seconds(alone)} | {size: _seconds(partial(together, size)) for size in _BATCHES}
+    spent = {1: _time_call(alone)} | {size: _time_call(partial(together, size)) for size in _BATCHES}
     return {size: 1e3 * seconds / len(asked) for size, seconds in spent.items()}
 
 
-def _seconds(work: Callable[[], None]) -> float:
+def _time_call(work: Callable[[], None]) -> float:
     times = []
     for _ in range(3):
         started = time.perf_counter()
@@ -169,7 +169,7 @@ def _swap(address: str, version: str) -> float:
     return time.perf_counter() - started
 
 
-def _worker(address: str) -> psutil.Process:
+def _find_worker(address: str) -> psutil.Process:
     """Return the process that answers: of those that this one has started, the largest."""
     started = psutil.Process().children(recursive=True)
     if not started:
@@ -178,7 +178,7 @@ def _worker(address: str) -> psutil.Process:
 
 
 @contextmanager
-def _bare_server(bundle: Path) -> Iterator[str]:
+def _run_bare_server(bundle: Path) -> Iterator[str]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = int(probe.getsockname()[1])

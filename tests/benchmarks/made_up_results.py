@@ -39,7 +39,7 @@ def write_made_up_results(
     for job in planned:
         if job.name not in without:
             record, ranks = _speed() if job.kind == "speed" else _model(job, hits)
-            key = job.key(DIGESTS[job.case])
+            key = job.compute_key(DIGESTS[job.case])
             results.write(key, _common(job, key) | record, ranks)
 
 
@@ -48,7 +48,7 @@ def _common(job: Job, key: str) -> dict[str, Any]:
         "job": job.to_dict(),
         "name": job.name,
         "key": key,
-        "inputs": job.inputs(DIGESTS[job.case]),
+        "inputs": job.list_inputs(DIGESTS[job.case]),
         "commit": "0123456789abcdef",
         "machine": {
             "processor": "made up",

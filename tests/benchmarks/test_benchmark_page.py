@@ -120,10 +120,10 @@ def test_times_of_two_machines_are_not_set_beside_each_other_in_silence(
     assert warning not in part(whole[0], "## Sampled softmax")
     results = Results(tmp_path / "work")
     write_made_up_results(plan(), results)
-    key = next(job for job in plan() if job.row == "towers_full_softmax").key(DIGESTS["games"])
+    key = next(job for job in plan() if job.row == "towers_full_softmax").compute_key(DIGESTS["games"])
     record = results.read(key)
     record["machine"]["bfloat16"] = False
-    results.write(key, record, {"all": results.ranks(key)})
+    results.write(key, record, {"all": results.read_ranks(key)})
     page = write_page(plan(), digests=DIGESTS, results=results, folder=tmp_path / "out")
     assert warning in part(page.read_text(encoding="utf-8"), "## Sampled softmax")
 
@@ -180,7 +180,7 @@ def test_the_page_is_made_again_of_what_was_kept(tmp_path: Path) -> None:
     )
     assert first == again
     assert not (kept / "of-an-older-page.json").exists()
-    key = plan()[0].key(DIGESTS["scientific"])
+    key = plan()[0].compute_key(DIGESTS["scientific"])
     assert not {"user", "target"} & set(pl.read_parquet(kept / f"{key}.all.parquet").columns)
     assert set(json.loads((kept / f"{key}.json").read_text())["metrics"]) == {"validation", "test"}
 
@@ -189,11 +189,11 @@ def test_a_job_that_is_done_anew_is_kept_no_longer(tmp_path: Path) -> None:
     results = Results(tmp_path / "work", kept=tmp_path / "kept")
     write_made_up_results(plan(), results)
     job = plan()[0]
-    key = job.key(DIGESTS[job.case])
+    key = job.compute_key(DIGESTS[job.case])
     results.keep({key})
     there = Results(tmp_path / "another machine", kept=tmp_path / "kept")
     assert there.has(key)
-    assert [record["name"] for record in there.earlier()] == [job.name]
+    assert [record["name"] for record in there.list_earlier()] == [job.name]
     there.forget(key)
     assert not there.has(key)
 

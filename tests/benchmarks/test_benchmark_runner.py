@@ -11,7 +11,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from benchmarks.quality.jobs import Job, digests, plan
+from benchmarks.quality.jobs import Job, compute_digests, plan
 from benchmarks.quality.provenance import ROOT
 from benchmarks.quality.results import Results
 from benchmarks.quality.runner import run
@@ -60,10 +60,10 @@ def test_a_killed_benchmark_goes_on_where_it_was(
     place: Path, jobs: list[Job], capfd: pytest.CaptureFixture[str]
 ) -> None:
     baselines, towers = jobs
-    results, known = Results(place / "work"), digests(jobs, data=place / "data")
+    results, known = Results(place / "work"), compute_digests(jobs, data=place / "data")
     do(baselines, data=place / "data", workspace=place / "work")
     kill_after_an_epoch(towers, place)
-    key = towers.key(known["scientific"])
+    key = towers.compute_key(known["scientific"])
     assert not results.has(key)
     capfd.readouterr()
     assert run(jobs, digests=known, data=place / "data", results=results) == []
@@ -77,15 +77,15 @@ def test_a_killed_benchmark_goes_on_where_it_was(
     assert capfd.readouterr().out.count("done before") == 2
     results.forget(key)
     assert not results.has(key)
-    assert results.has(baselines.key(known["scientific"]))
-    assert not results.training(key).exists()
+    assert results.has(baselines.compute_key(known["scientific"]))
+    assert not results.find_training(key).exists()
 
 
 def test_a_result_holds_every_users_rank_and_its_cost(place: Path, jobs: list[Job]) -> None:
     baselines, workspace = jobs[0], place / "work"
     do(baselines, data=place / "data", workspace=workspace)
-    key = baselines.key(digests(jobs, data=place / "data")["scientific"])
-    record, ranks = Results(workspace).read(key), Results(workspace).ranks(key)
+    key = baselines.compute_key(compute_digests(jobs, data=place / "data")["scientific"])
+    record, ranks = Results(workspace).read(key), Results(workspace).read_ranks(key)
     assert record["peak_memory_bytes"] > 0
     assert record["seconds"]["fit"] > 0
     test = ranks.filter((pl.col("part") == "test") & (pl.col("model") == "ease"))
@@ -99,7 +99,7 @@ def test_a_result_holds_every_users_rank_and_its_cost(place: Path, jobs: list[Jo
 def test_a_job_that_cannot_be_done_is_said_and_the_others_go_on(
     place: Path, tmp_path: Path, jobs: list[Job], capfd: pytest.CaptureFixture[str]
 ) -> None:
-    known = digests(jobs, data=place / "data")
+    known = compute_digests(jobs, data=place / "data")
     # No data there: every job fails by itself, and says so without a traceback.
     failed = run(jobs[:1], digests=known, data=tmp_path, results=Results(tmp_path / "work"))
     said = capfd.readouterr()

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.quality.cold_items import AmongItems, ask_for_unseen, hold_out_items, unseen_items
+from benchmarks.quality.cold_items import AmongItems, ask_for_unseen, find_unseen_items, hold_out_items
 from learn.config.data import SplitSettings
 from learn.data.histories import Histories
 from learn.errors import SplitError
@@ -26,7 +26,7 @@ def whole(tmp_path: Path) -> Histories:
 
 def test_no_training_part_holds_a_held_out_item(whole: Histories, tmp_path: Path) -> None:
     split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
-    held = unseen_items(split.folder)
+    held = find_unseen_items(split.folder)
     assert len(held) == 4
     assert not np.isin(split.items[split.mark_training()], held).any()
     assert (split.count_popularity()[held] == 0).all()
@@ -34,7 +34,7 @@ def test_no_training_part_holds_a_held_out_item(whole: Histories, tmp_path: Path
 
 def test_test_asks_for_held_out_items_alone_and_validation_for_the_others(whole: Histories, tmp_path: Path) -> None:
     split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
-    held = unseen_items(split.folder)
+    held = find_unseen_items(split.folder)
     asked = whole.open_examples("test")
     test, validation = split.open_examples("test"), split.open_examples("validation")
     assert len(test) == np.isin(asked.targets, held).sum() > 0
@@ -45,7 +45,7 @@ def test_test_asks_for_held_out_items_alone_and_validation_for_the_others(whole:
 
 def test_histories_are_the_old_ones_without_the_held_out_items_of_training(whole: Histories, tmp_path: Path) -> None:
     split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
-    held, test = unseen_items(split.folder), split.open_examples("test")
+    held, test = find_unseen_items(split.folder), split.open_examples("test")
     for user, start, stop, target in zip(test.users, test.starts, test.stops, test.targets, strict=True):
         items = USERS[user]
         *training, validation, last = items
@@ -56,7 +56,7 @@ def test_histories_are_the_old_ones_without_the_held_out_items_of_training(whole
 
 def test_the_draw_hangs_on_its_seed_alone(whole: Histories, tmp_path: Path) -> None:
     first, again, other = (
-        unseen_items(hold_out_items(whole, tmp_path / name, share=0.2, seed=seed).folder).tolist()
+        find_unseen_items(hold_out_items(whole, tmp_path / name, share=0.2, seed=seed).folder).tolist()
         for name, seed in (("first", 1), ("again", 1), ("other", 2))
     )
     assert first == again != other
@@ -70,7 +70,7 @@ def test_a_share_that_leaves_nothing_to_ask_is_refused(whole: Histories, tmp_pat
 
 def test_among_the_held_out_items_popularity_knows_ties_alone(whole: Histories, tmp_path: Path) -> None:
     split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
-    among = AmongItems(Popularity.fit(split), torch.from_numpy(unseen_items(split.folder)))
+    among = AmongItems(Popularity.fit(split), torch.from_numpy(find_unseen_items(split.folder)))
     ranks = rank_targets(among, split, split.open_examples("test"), block_users=7)
     # Four items, all tied: the middle of 1 to 4.
     assert set(ranks.unmasked) == {2.5}
@@ -78,7 +78,7 @@ def test_among_the_held_out_items_popularity_knows_ties_alone(whole: Histories, 
 
 def test_among_items_keeps_the_order_of_the_model(whole: Histories, tmp_path: Path) -> None:
     split = hold_out_items(whole, tmp_path / "held", share=0.2, seed=3)
-    held, test = unseen_items(split.folder), split.open_examples("test")
+    held, test = find_unseen_items(split.folder), split.open_examples("test")
     table = torch.rand(len(test), 20)
     expected = [
         1 + sum(float(row[item] > row[target]) for item in held)
@@ -112,7 +112,7 @@ def test_each_user_is_asked_for_the_first_unseen_item_after_all_before_it(shop: 
     ]
     # The second took item 10 before: that is no longer new.
     assert asked == [(0, SHOPPERS[0][:7], 10), (1, SHOPPERS[1][:7], 11)]
-    assert unseen_items(split.folder).tolist() == [10, 11, 12]
+    assert find_unseen_items(split.folder).tolist() == [10, 11, 12]
 
 
 def test_asking_for_the_unseen_leaves_training_and_validation_as_they_were(shop: Histories, tmp_path: Path) -> None:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.daily_retrain.command import setups
-from benchmarks.daily_retrain.page import figures, read_page, write_page
+from benchmarks.daily_retrain.command import list_setups
+from benchmarks.daily_retrain.page import collect_figures, read_page, write_page
 from benchmarks.daily_retrain.records import Morning, Page, Run, Setup, Training
 from learn.errors import DataError
 
@@ -27,7 +27,7 @@ def a_run(shop: str, *warm: Training) -> Run:
 
 
 def test_time_counts_to_the_first_epoch_that_is_as_good_as_the_fresh_best() -> None:
-    found = figures(a_run("shop", WARM, WARM).mornings)
+    found = collect_figures(a_run("shop", WARM, WARM).mornings)
     assert found["time_ratio"] == pytest.approx(5 / 20)
     assert found["whole_time_ratio"] == pytest.approx(9 / 30)
     assert found["reached"] == 1
@@ -37,10 +37,10 @@ def test_time_counts_to_the_first_epoch_that_is_as_good_as_the_fresh_best() -> N
 
 
 def test_a_day_on_which_the_fresh_one_stays_ahead_is_no_day_of_the_ratio() -> None:
-    found = figures(a_run("shop", WARM, NEVER).mornings)
+    found = collect_figures(a_run("shop", WARM, NEVER).mornings)
     assert found["time_ratio"] == pytest.approx(5 / 20)
     assert found["reached"] == pytest.approx(0.5)
-    assert figures(a_run("shop", NEVER).mornings)["time_ratio"] == float("inf")
+    assert collect_figures(a_run("shop", NEVER).mornings)["time_ratio"] == float("inf")
 
 
 def test_the_page_judges_each_shop_and_keeps_what_was_measured_before(tmp_path: Path) -> None:
@@ -80,4 +80,4 @@ def test_damaged_figures_are_refused_and_nothing_is_where_nothing_was(tmp_path: 
 
 
 def test_every_shop_is_asked_under_its_own_name() -> None:
-    assert {name: setup.shop for name, setup in setups().items()} == {name: name for name in setups()}
+    assert {name: setup.shop for name, setup in list_setups().items()} == {name: name for name in list_setups()}

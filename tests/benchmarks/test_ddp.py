@@ -21,9 +21,9 @@ def test_two_processes_are_as_good_as_one(tmp_path: Path) -> None:
     assert (seed.dropout, still.dropout) == (True, False)
     assert seed.alone > 0
     assert seed.together > 0
-    assert found.largest_difference(dropout=True) == abs(seed.difference.mean)
+    assert found.find_largest_difference(dropout=True) == abs(seed.difference.mean)
     assert abs(seed.difference.mean) == pytest.approx(abs(seed.together - seed.alone))
     assert found.within_interval
     assert all(each.difference.low <= 0 <= each.difference.high for each in found.seeds)
     # The same sums in another order.
-    assert found.largest_difference(dropout=False) < 0.01
+    assert found.find_largest_difference(dropout=False) < 0.01

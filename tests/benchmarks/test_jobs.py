@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from benchmarks.quality.command import main
-from benchmarks.quality.jobs import COLD, Job, digests, plan
-from benchmarks.quality.runner import chosen
+from benchmarks.quality.jobs import COLD, Job, compute_digests, plan
+from benchmarks.quality.runner import select_jobs
 from learn.errors import DataError, SettingsError
 from tests.benchmarks.made_up_data import write_made_up_set
 
@@ -46,12 +46,12 @@ def test_a_key_changes_with_the_settings_the_seed_and_the_data() -> None:
     jobs, others = plan(), plan(overrides={"training__epochs": 1})
     towers = the_job("scientific/towers/masked/0", jobs)
     keys = {
-        towers.key("a"),
-        towers.key("b"),
-        the_job("scientific/towers/masked/1", jobs).key("a"),
-        the_job("scientific/towers/unmasked/0", jobs).key("a"),
-        the_job("scientific_held_out/towers/masked/0", jobs).key("a"),
-        the_job("scientific/towers/masked/0", others).key("a"),
+        towers.compute_key("a"),
+        towers.compute_key("b"),
+        the_job("scientific/towers/masked/1", jobs).compute_key("a"),
+        the_job("scientific/towers/unmasked/0", jobs).compute_key("a"),
+        the_job("scientific_held_out/towers/masked/0", jobs).compute_key("a"),
+        the_job("scientific/towers/masked/0", others).compute_key("a"),
     }
     assert len(keys) == 6
 
@@ -59,34 +59,36 @@ def test_a_key_changes_with_the_settings_the_seed_and_the_data() -> None:
 def test_a_key_is_the_same_for_the_same_and_whatever_only_sets_the_pace() -> None:
     towers = the_job("scientific/towers/masked/0", plan())
     again = the_job("scientific/towers/masked/0", plan(overrides={"content__threads": 1, "training__reuse": False}))
-    assert towers.key("a") == again.key("a") == Job.from_dict(towers.to_dict()).key("a")
+    assert towers.compute_key("a") == again.compute_key("a") == Job.from_dict(towers.to_dict()).compute_key("a")
 
 
 def test_the_baselines_do_not_hang_on_the_settings_of_the_towers() -> None:
     baselines = the_job("games/baselines/masked/0", plan())
-    assert baselines.key("a") == the_job(baselines.name, plan(overrides={"towers__dimension": 48})).key("a")
+    assert baselines.compute_key("a") == the_job(baselines.name, plan(overrides={"towers__dimension": 48})).compute_key(
+        "a"
+    )
 
 
 def test_a_pattern_chooses_jobs_by_any_part_of_their_name() -> None:
     jobs = plan()
-    assert {job.case for job in chosen(jobs, ["held_out"])} == {"scientific_held_out"}
-    assert [job.name for job in chosen(jobs, ["games/*/unmasked/2"])] == ["games/towers/unmasked/2"]
-    assert chosen(jobs, []) == list(jobs)
+    assert {job.case for job in select_jobs(jobs, ["held_out"])} == {"scientific_held_out"}
+    assert [job.name for job in select_jobs(jobs, ["games/*/unmasked/2"])] == ["games/towers/unmasked/2"]
+    assert select_jobs(jobs, []) == list(jobs)
 
 
 def test_the_digest_follows_the_files(tmp_path: Path) -> None:
     jobs = [the_job("scientific/towers/masked/0", plan()), the_job("scientific_held_out/towers/masked/0", plan())]
     folder = write_made_up_set(tmp_path / "scientific")
-    before = digests(jobs, data=tmp_path)
+    before = compute_digests(jobs, data=tmp_path)
     assert before["scientific"] == before["scientific_held_out"]
     with (folder / "interactions.tsv.gz").open("ab") as file:
         file.write(b"more")
-    assert digests(jobs, data=tmp_path)["scientific"] != before["scientific"]
+    assert compute_digests(jobs, data=tmp_path)["scientific"] != before["scientific"]
 
 
 def test_absent_data_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(DataError, match="scientific"):
-        digests(plan()[:1], data=tmp_path)
+        compute_digests(plan()[:1], data=tmp_path)
     assert main(["--data", str(tmp_path), "--workspace", str(tmp_path / "work")]) == 2
     said = capsys.readouterr().err
     assert "--data" in said

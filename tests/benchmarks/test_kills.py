@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.scale.kills import Kill, _end_orphans, _kept, finished, step_seconds
+from benchmarks.scale.kills import Kill, _stop_orphans, _read_kill, is_finished, read_step_seconds
 from benchmarks.scale.small_run import Outcome, Place
 
 LOG = """2026-11-21 19:55:31.022 [17/start/1 (pid 8)] Task is starting.
@@ -29,7 +29,7 @@ def test_leftovers_and_half_written_reports_are_faults(tmp_path: Path) -> None:
     for name in (".learn/content/e/.part-1.arrow.ab.tmp", "tmp/learn-bento-x/file", "reports/17/.unfinished-x/page"):
         (tmp_path / name).parent.mkdir(parents=True)
         (tmp_path / name).touch()
-    faults = Place(tmp_path).outcome().faults
+    faults = Place(tmp_path).read_outcome().faults
     assert "half-written: validation.html" in faults
     assert "0 bundles and 1 metrics.json instead of one" in faults
     left = {fault.removeprefix("left over: ") for fault in faults if fault.startswith("left over")}
@@ -43,22 +43,22 @@ def test_a_process_that_outlives_its_run_is_told_and_ended(tmp_path: Path) -> No
     with subprocess.Popen(words, env=place.environment, stdout=subprocess.PIPE, start_new_session=True) as process:
         assert process.stdout is not None
         process.stdout.readline()
-        (fault,) = _end_orphans(tmp_path, dying_seconds=0.2)
+        (fault,) = _stop_orphans(tmp_path, dying_seconds=0.2)
         assert fault.startswith("still running: ")
         assert process.wait(10) < 0
-    assert _end_orphans(tmp_path) == []
+    assert _stop_orphans(tmp_path) == []
 
 
 def test_the_seconds_of_a_step_span_all_its_tasks(tmp_path: Path) -> None:
     log = tmp_path / "run.log"
     log.write_text(LOG, encoding="utf-8")
-    assert step_seconds(log) == {"start": 10.5, "encode": 5.0}
-    assert not finished(log)
+    assert read_step_seconds(log) == {"start": 10.5, "encode": 5.0}
+    assert not is_finished(log)
 
 
 def test_a_kill_is_taken_again_unless_the_undisturbed_run_was_another(tmp_path: Path) -> None:
     record, calm = tmp_path / "kill-00.json", Outcome("abc", "def", ())
-    assert _kept(record, calm) is None
+    assert _read_kill(record, calm) is None
     kill = Kill(
         step="towers",
         share=0.5,
@@ -70,6 +70,6 @@ def test_a_kill_is_taken_again_unless_the_undisturbed_run_was_another(tmp_path: 
         undisturbed_weights="abc",
     )
     record.write_text(kill.model_dump_json())
-    assert _kept(record, calm) == kill
+    assert _read_kill(record, calm) == kill
     assert kill.equal
-    assert _kept(record, Outcome("another", "def", ())) is None
+    assert _read_kill(record, Outcome("another", "def", ())) is None

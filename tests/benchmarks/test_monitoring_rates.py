@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from benchmarks.monitoring.judges import evidently_drifted
-from benchmarks.monitoring.kept import JUDGING, Kept, code_of
-from benchmarks.monitoring.page import figures, keep_cells, parts_of, write_page
+from benchmarks.monitoring.judges import has_evidently_drift
+from benchmarks.monitoring.kept import JUDGING, CellStore, hash_code
+from benchmarks.monitoring.page import collect_figures, keep_cells, read_parts, write_page
 from benchmarks.monitoring.rates import JUDGES, NOTHING, ROWS, SETS, WIDTHS, Cell
 from benchmarks.monitoring.shifts import SHIFTS
 from benchmarks.quality.provenance import ROOT
@@ -41,13 +41,13 @@ def test_evidently_alone_finds_what_its_preset_finds(rows: int) -> None:
         sample.name: any(sample.name in test.name and test.status.value == "FAIL" for test in tests)
         for sample in samples
     }
-    assert by_column == {sample.name: evidently_drifted(sample) for sample in samples}
+    assert by_column == {sample.name: has_evidently_drift(sample) for sample in samples}
     assert by_column["moved"]
     assert by_column["label"]
 
 
 def test_what_was_judged_is_found_again_by_its_inputs_alone(tmp_path: Path) -> None:
-    kept = Kept(tmp_path)
+    kept = CellStore(tmp_path)
     assert kept.read(rows=500, judge="learn") is None
     kept.write({"alarms": [True]}, rows=500, judge="learn")
     kept.write({"alarms": [True, False]}, rows=500, judge="learn")
@@ -59,18 +59,18 @@ def test_what_was_judged_is_found_again_by_its_inputs_alone(tmp_path: Path) -> N
 
 def test_all_judging_code_is_there_and_hashed() -> None:
     assert all((ROOT / file).is_file() for file in JUDGING)
-    assert code_of(JUDGING) == code_of(JUDGING[::-1])
-    assert code_of(JUDGING) != code_of(JUDGING[1:])
+    assert hash_code(JUDGING) == hash_code(JUDGING[::-1])
+    assert hash_code(JUDGING) != hash_code(JUDGING[1:])
 
 
 def test_the_page_of_an_unfinished_table_shows_its_cells_and_gives_no_rates(tmp_path: Path) -> None:
     cells = [Cell("learn", "games", 500, 64, NOTHING, 100, 1, 0.2)]
     keep_cells(cells, tmp_path)
-    assert parts_of(tmp_path).cells == cells
+    assert read_parts(tmp_path).cells == cells
     page = write_page(tmp_path, folder=tmp_path / "out").read_text(encoding="utf-8")
     assert "1 are measured so far" in page
     assert "1 of 100" in page
-    assert figures(parts_of(tmp_path)) == {}
+    assert collect_figures(read_parts(tmp_path)) == {}
 
 
 def test_the_page_of_a_whole_table_gives_its_rates(tmp_path: Path) -> None:
@@ -83,7 +83,7 @@ def test_the_page_of_a_whole_table_gives_its_rates(tmp_path: Path) -> None:
         for planted in (NOTHING, *SHIFTS)
     ]
     keep_cells(cells, tmp_path)
-    found = figures(parts_of(tmp_path))
+    found = collect_figures(read_parts(tmp_path))
     assert found["false_alarm_rate"] == pytest.approx(0.02)
     assert found["detection_rate"] == pytest.approx(0.98)
     assert "so far" not in write_page(tmp_path, folder=tmp_path / "out").read_text(encoding="utf-8")

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from benchmarks.ending import BenchmarkError
-from benchmarks.recbole.ours import measure_ours
+from benchmarks.recbole.ours import measure_learn
 from benchmarks.recbole.processes import run_quietly
-from benchmarks.recbole.records import Epoch, Side, compare, when_reached
+from benchmarks.recbole.records import Epoch, Side, compare, find_reached
 from learn.config.settings import Settings
 from learn.data.histories import Histories
 from learn.evaluation.metrics import compute_metric
@@ -35,7 +35,7 @@ def side(epochs: tuple[Epoch, ...], *, test_seconds: float = 1.0, peak_memory_by
 
 
 def test_time_is_counted_to_the_first_epoch_that_is_as_good() -> None:
-    reached = when_reached(curve(0.1, 0.3, 0.2, 0.4), 0.25)
+    reached = find_reached(curve(0.1, 0.3, 0.2, 0.4), 0.25)
     assert reached is not None
     assert (reached.epoch, reached.elapsed_seconds, reached.training_seconds) == (2, 20.0, 16.0)
 
@@ -72,7 +72,7 @@ def weights(split: Histories) -> Path:
 
 @pytest.fixture(scope="module")
 def ours(split: Histories, weights: Path) -> Side:
-    return measure_ours(split, content_vectors(), scratch=weights, settings=SMALL, seed=3)
+    return measure_learn(split, content_vectors(), scratch=weights, settings=SMALL, seed=3)
 
 
 def test_the_towers_are_judged_with_nothing_masked_as_recbole_is(ours: Side, split: Histories, weights: Path) -> None:

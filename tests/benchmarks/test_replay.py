@@ -14,7 +14,7 @@ from benchmarks.monitoring.page import write_page
 from benchmarks.replay.asking import keep_day
 from benchmarks.replay.page import PICTURE
 from benchmarks.replay.records import Day, First, Refusal, Repeated, Replay, Trained, WayBack, keep
-from benchmarks.replay.shop import Shop, make_shop, seconds
+from benchmarks.replay.shop import Shop, make_shop, to_seconds
 
 BEGIN, EVENT = date(2024, 3, 1), date(2024, 3, 4)
 ITEMS = [f"i{number}" for number in range(40)]
@@ -23,7 +23,7 @@ ITEMS = [f"i{number}" for number in range(40)]
 @pytest.fixture(scope="module")
 def shop() -> Shop:
     rows = [
-        (f"u{user}", ITEMS[(user + 3 * day + step) % 40], seconds(date(2024, 2, 28)) + 86_400 * day + 60 * step)
+        (f"u{user}", ITEMS[(user + 3 * day + step) % 40], to_seconds(date(2024, 2, 28)) + 86_400 * day + 60 * step)
         for user in range(20)
         for day in range(8)
         for step in range(4)
@@ -36,20 +36,20 @@ def shop() -> Shop:
 def test_new_numbers_begin_with_the_event_under_the_same_titles(shop: Shop) -> None:
     new = shop.interactions.filter(pl.col("item_id").str.ends_with("-N"))
     assert 0 < new.height < shop.interactions.height
-    assert new["timestamp"].min() >= seconds(EVENT)  # type: ignore[operator]
+    assert new["timestamp"].min() >= to_seconds(EVENT)  # type: ignore[operator]
     titles = dict(shop.items.iter_rows())
     assert all(titles[item] == titles[item.removesuffix("-N")] for item in new["item_id"])
 
 
 def test_a_visit_is_asked_for_with_what_came_before_and_judged_by_what_came_after(shop: Shop) -> None:
-    visits = shop.visits(BEGIN)
+    visits = shop.list_visits(BEGIN)
     assert len({visit.user for visit in visits}) == len(visits) > 0
     for visit in visits:
         assert visit.after
         assert not visit.after & set(visit.before)
         assert visit.moment.date() == BEGIN
-    assert visits == shop.visits(BEGIN)
-    assert shop.visits(date(2024, 6, 1)) == []
+    assert visits == shop.list_visits(BEGIN)
+    assert shop.list_visits(date(2024, 6, 1)) == []
 
 
 def test_a_data_folder_knows_nothing_of_the_days_after_and_a_broken_one_keeps_its_popularity(
@@ -58,7 +58,7 @@ def test_a_data_folder_knows_nothing_of_the_days_after_and_a_broken_one_keeps_it
     shop.write(tmp_path / "whole", until=BEGIN)
     shop.write(tmp_path / "broken", until=BEGIN, shuffled=True)
     whole, broken = (pl.read_parquet(tmp_path / name / "interactions.parquet") for name in ("whole", "broken"))
-    assert whole["timestamp"].max() < seconds(date(2024, 3, 2))  # type: ignore[operator]
+    assert whole["timestamp"].max() < to_seconds(date(2024, 3, 2))  # type: ignore[operator]
     assert not whole["item_id"].str.ends_with("-N").any()
     known = pl.read_parquet(tmp_path / "whole" / "items.parquet")["item_id"]
     assert set(whole["item_id"]) == set(known)

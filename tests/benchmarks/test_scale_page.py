@@ -10,16 +10,16 @@ import pytest
 
 from benchmarks.content.page import keep
 from benchmarks.content.parts import Part
-from benchmarks.scale.growth import SHOPS, Size, exponent, told
+from benchmarks.scale.growth import SHOPS, Size, build_part, fit_exponent
 from benchmarks.scale.page import write_pages
 from benchmarks.scale.paper import PAPER
-from benchmarks.scale.watched import Watched, _cut, _Mark
+from benchmarks.scale.watched import MeasuredProcess, _cut, _Mark
 from benchmarks.scale.work import STEPS
 
 
-def watched(step: str, *, seconds: float, gigabytes: float) -> Watched:
+def watched(step: str, *, seconds: float, gigabytes: float) -> MeasuredProcess:
     size = int(gigabytes * 2**30)
-    return Watched(step, 2 * seconds, seconds, size, size // 2, 10**9, 1.0, "")
+    return MeasuredProcess(step, 2 * seconds, seconds, size, size // 2, 10**9, 1.0, "")
 
 
 @pytest.fixture
@@ -64,8 +64,8 @@ def test_the_estimate_carries_the_largest_size_over(workspace: Path, tmp_path: P
 def test_one_size_has_no_exponent(workspace: Path) -> None:
     (workspace / "growth" / "5m.json").unlink()
     size = Size(SHOPS[1], {"towers": watched("towers", seconds=1, gigabytes=1)}, {})
-    assert exponent({1: size}, "towers", of="cpu_seconds") is None
-    assert "growth_exponent_time" not in told({1: size}).figures
+    assert fit_exponent({1: size}, "towers", of="cpu_seconds") is None
+    assert "growth_exponent_time" not in build_part({1: size}).figures
 
 
 def test_a_cut_epoch_is_carried_on_at_its_own_rate() -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.scale.made_data import Shop, history_lengths, write_shop
+from benchmarks.scale.made_data import Shop, draw_history_lengths, write_shop
 
 
 @pytest.fixture(scope="module")
@@ -66,6 +66,6 @@ def test_the_same_seed_gives_the_same_bytes(tmp_path: Path) -> None:
 @given(users=st.integers(1, 500), more=st.integers(0, 20_000), seed=st.integers(0, 9))
 @settings(max_examples=50, deadline=None)
 def test_histories_add_up_and_nobody_has_less_than_two(users: int, more: int, seed: int) -> None:
-    lengths = history_lengths(Shop(2 * users + more, users, 10, seed))
+    lengths = draw_history_lengths(Shop(2 * users + more, users, 10, seed))
     assert (len(lengths), lengths.sum()) == (users, 2 * users + more)
     assert lengths.min() >= 2

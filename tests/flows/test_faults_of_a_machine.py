@@ -31,12 +31,12 @@ def calm(place: Place) -> Outcome:
     started = start(place, place.environment)
     said, _ = started.communicate()
     assert started.returncode == 0, said
-    return place.outcome()
+    return place.read_outcome()
 
 
 def start(place: Place, environment: dict[str, str]) -> subprocess.Popen[str]:
     return subprocess.Popen(
-        place.command("run"),
+        place.build_command("run"),
         cwd=place.folder,
         env=environment,
         stdout=subprocess.PIPE,
@@ -78,7 +78,7 @@ def test_two_runs_at_once_on_one_checkout_both_come_to_the_same_end(calm: Outcom
     bundles = sorted(place.folder.glob(".learn/runs/*/bundle"))
     assert len(bundles) == len(list(place.folder.glob("reports/*/metrics.json"))) == 2
     # Looked at as if there had been one: each bundle is whole, no store damaged, nothing left over.
-    outcome = place.outcome()
+    outcome = place.read_outcome()
     assert outcome.faults == ("2 bundles and 2 metrics.json instead of one",)
     assert weights_and_metrics(outcome) == weights_and_metrics(calm)
 
@@ -90,6 +90,6 @@ def test_a_clock_that_jumps_changes_nothing(calm: Outcome, tmp_path: Path) -> No
         running = start(place, place.environment | hooked)
         said, _ = running.communicate()
     assert running.returncode == 0, said
-    outcome = place.outcome()
+    outcome = place.read_outcome()
     assert outcome.faults == ()
     assert weights_and_metrics(outcome) == weights_and_metrics(calm)

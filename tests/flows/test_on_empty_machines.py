@@ -12,7 +12,7 @@ import boto3
 import pytest
 
 from benchmarks.quality.provenance import ROOT
-from benchmarks.scale.remote import BUCKET, Cloud, cloud, run_on_empty_machines
+from benchmarks.scale.remote import BUCKET, Cloud, run_on_empty_machines, start_cloud
 from learn.registry.bundle import read_bundle
 
 pytestmark = pytest.mark.slow
@@ -30,7 +30,7 @@ print(json.dumps({"bento": last.data.bento, "handed": [str(file.path) for file i
 
 @pytest.fixture(scope="module")
 def here(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cloud]:
-    with cloud(tmp_path_factory.mktemp("cloud")) as started:
+    with start_cloud(tmp_path_factory.mktemp("cloud")) as started:
         yield started
 
 

@@ -39,7 +39,7 @@ def children(process: int) -> list[int]:
 
 def test_a_killed_process_ends_the_run_with_a_message_and_resume_goes_on(place: Place) -> None:
     with subprocess.Popen(
-        place.command("run"),
+        place.build_command("run"),
         cwd=place.folder,
         env=place.environment,
         stdout=subprocess.PIPE,
@@ -64,11 +64,16 @@ def test_a_killed_process_ends_the_run_with_a_message_and_resume_goes_on(place: 
     assert len(list(place.folder.glob(".learn/training/*/checkpoint.pt"))) == 1
 
     resumed = subprocess.run(
-        place.command("resume"), cwd=place.folder, env=place.environment, capture_output=True, text=True, check=False
+        place.build_command("resume"),
+        cwd=place.folder,
+        env=place.environment,
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
     assert re.search(r"/train_together/.*Going on after epoch \d+ of an interrupted training", resumed.stdout)
     assert resumed.stdout.count("Epoch 12/12") == 1, "more than one process speaks, or the towers were trained twice"
-    assert place.outcome().faults == ()
+    assert place.read_outcome().faults == ()
     (record,) = place.folder.glob(".learn/training/*/training.json")
     assert [epoch["epoch"] for epoch in json.loads(record.read_text(encoding="utf-8"))["curve"]] == list(range(1, 13))
