@@ -12,7 +12,7 @@ from benchmarks.ending import exit_status
 from benchmarks.house.counts import House, count_house
 from benchmarks.house.page import write_page
 from benchmarks.house.sources import extract_tree, resolve_commit
-from benchmarks.quality.provenance import ROOT, commit
+from benchmarks.quality.provenance import ROOT, read_commit
 
 BEFORE = "9b14c24"
 """The last commit before the modules moved into their rooms."""
@@ -34,7 +34,7 @@ def _compare(before: str, after: str | None, out: Path) -> Path:
         before=_count(before),
         before_commit=resolve_commit(ROOT, before),
         after=_count(after),
-        after_commit=resolve_commit(ROOT, after) if after else commit(),
+        after_commit=resolve_commit(ROOT, after) if after else read_commit(),
     )
 
 

@@ -6,7 +6,7 @@ import json
 from pathlib import Path
 
 from benchmarks.house.counts import House, Sizes
-from benchmarks.quality.provenance import machine, short_commit, versions
+from benchmarks.quality.provenance import describe_machine, list_versions, shorten_commit
 
 PAGE, FIGURES = "house.md", "house.json"
 # Figure, its label, and its goal.
@@ -68,14 +68,14 @@ def write_page(folder: Path, *, before: House, before_commit: str, after: House,
     record = {
         "figures": after.figures,
         "before": {"figures": before.figures, "commit": before_commit},
-        "machine": machine(),
-        "versions": versions(),
+        "machine": describe_machine(),
+        "versions": list_versions(),
         "commit": after_commit,
         # Nothing is drawn at random.
         "seeds": [],
     }
     (folder / FIGURES).write_text(json.dumps(record, indent=1) + "\n", encoding="utf-8")
-    first, last = (f"`{short_commit(commit)}`" for commit in (before_commit, after_commit))
+    first, last = (f"`{shorten_commit(commit)}`" for commit in (before_commit, after_commit))
     parts = [
         _HEAD.format(before=first, after=last),
         format_figures(before.figures, after.figures),
