@@ -15,7 +15,7 @@ from statistics import median  # noqa: E402  # as above
 
 import torch  # noqa: E402  # as above
 
-from benchmarks.quality.provenance import describe_machine, list_versions, read_commit  # noqa: E402  # as above
+from benchmarks.harness.provenance import describe_machine, list_versions, read_commit  # noqa: E402  # as above
 from learn.config import TowerSettings  # noqa: E402  # as above
 from learn.model import Block  # noqa: E402  # as above
 

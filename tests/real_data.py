@@ -1,6 +1,6 @@
 """Where the public data sets lie that some slow tests read; they are no part of the repository."""
 
-from benchmarks.quality.provenance import find_real_data
+from benchmarks.harness.provenance import find_real_data
 
 REAL = find_real_data()
 """Folder of the data sets; tests skip where it is absent."""

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.ending import BenchmarkError
+from benchmarks.harness.cli import BenchmarkError
 from benchmarks.house.counts import Sizes, count_house, list_modules_with_one_importer
 from benchmarks.house.page import format_figures, write_page
 from benchmarks.house.sources import extract_tree, read_modules

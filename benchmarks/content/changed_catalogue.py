@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 
 from benchmarks.content.one_pass import Pass, build_command, run_pass
-from benchmarks.content.parts import Part
+from benchmarks.harness.page import Part
 from learn.config import ContentSettings
 
 _CHANGED_SHARE = 0.01

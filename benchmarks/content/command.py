@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.content.page import keep, write_page
-from benchmarks.content.parts import Part
-from benchmarks.ending import exit_status
-from benchmarks.quality.provenance import ROOT, find_real_data
+from benchmarks.harness.cli import exit_status
+from benchmarks.harness.page import Part
+from benchmarks.harness.provenance import ROOT, find_real_data
 
 PARTS = ("throughput", "quality_of_modes", "million", "read_back", "changed_catalogue", "killed_pass")
 """Modules of this package, each with a ``measure``; in the page's order."""

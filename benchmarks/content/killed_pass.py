@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.content.one_pass import ROOT, build_command, run_pass
-from benchmarks.content.parts import Part
 from benchmarks.content.tiny_encoder import save_tiny_bert, write_titles
+from benchmarks.harness.page import Part
 from learn.content import ContentStore
 
 ITEMS = 10_000

@@ -13,8 +13,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.content.one_pass import Pass, build_command, run_pass
-from benchmarks.content.parts import Part
 from benchmarks.content.tiny_encoder import save_tiny_bert, write_titles
+from benchmarks.harness.page import Part
 
 SIZES = (100_000, 300_000, 1_000_000)
 

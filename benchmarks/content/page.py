@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pydantic import TypeAdapter
 
-from benchmarks.content.parts import Part
-from benchmarks.quality.provenance import describe_machine, list_versions, read_commit
+from benchmarks.harness.page import Part
+from benchmarks.harness.provenance import describe_machine, list_versions, read_commit
 from learn.errors import explain_storage_faults
 
 _NAME = "content"

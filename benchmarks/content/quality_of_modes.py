@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.content.parts import Part
+from benchmarks.harness.page import Part
 from benchmarks.quality.datasets import SOURCES, Prepared, prepare
 from learn.config import Arithmetic, ContentSettings, EvaluationSettings
 from learn.evaluation import ContentNeighbours, evaluate_models

@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.content.one_pass import read_peak_bytes
-from benchmarks.content.parts import Part
+from benchmarks.harness.page import Part
 from learn.config import ContentSettings
 from learn.content import ContentStore, Keys
 

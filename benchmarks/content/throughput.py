@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from benchmarks.content.parts import Part
+from benchmarks.harness.page import Part
 from learn.config import ContentSettings
 from learn.content import (
     FrozenEncoder,

@@ -11,8 +11,8 @@ from benchmarks.daily_retrain.days import open_shop
 from benchmarks.daily_retrain.measure import iterate_mornings
 from benchmarks.daily_retrain.page import PAGE, read_page, write_page
 from benchmarks.daily_retrain.records import Run, Setup
-from benchmarks.ending import exit_status
-from benchmarks.quality.provenance import ROOT, describe_machine, find_real_data, list_versions, read_commit
+from benchmarks.harness.cli import exit_status
+from benchmarks.harness.provenance import ROOT, describe_machine, find_real_data, list_versions, read_commit
 
 
 def list_setups() -> dict[str, Setup]:

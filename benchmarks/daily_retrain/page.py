@@ -10,7 +10,7 @@ from statistics import mean, stdev
 from pydantic import ValidationError
 
 from benchmarks.daily_retrain.records import Morning, Page, Run, Setup, Training
-from benchmarks.quality.provenance import shorten_commit
+from benchmarks.harness.provenance import shorten_commit
 from benchmarks.quality.tables import format_markdown
 from learn.errors import DataError
 from learn.storage import atomic_files

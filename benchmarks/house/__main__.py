@@ -8,11 +8,11 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.ending import exit_status
+from benchmarks.harness.cli import exit_status
+from benchmarks.harness.provenance import ROOT, read_commit
 from benchmarks.house.counts import House, count_house
 from benchmarks.house.page import write_page
 from benchmarks.house.sources import extract_tree, resolve_commit
-from benchmarks.quality.provenance import ROOT, read_commit
 
 BEFORE = "9b14c24"
 """The last commit before the modules moved into their rooms."""

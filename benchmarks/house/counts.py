@@ -12,8 +12,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.harness.provenance import ROOT
 from benchmarks.house.sources import TOPS, Module, find_home, read_modules
-from benchmarks.quality.provenance import ROOT
 
 SHORT = 60
 """Lines below which a file is counted as short: such a file rarely holds a whole concept."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+from benchmarks.harness.provenance import describe_machine, list_versions, shorten_commit
 from benchmarks.house.counts import House, Sizes
-from benchmarks.quality.provenance import describe_machine, list_versions, shorten_commit
 
 PAGE, FIGURES = "house.md", "house.json"
 # Figure, its label, and its goal.

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from benchmarks.ending import BenchmarkError
+from benchmarks.harness.cli import BenchmarkError
 
 TOPS = ("learn", "flows", "benchmarks", "tests")
 """Folders whose modules are read."""

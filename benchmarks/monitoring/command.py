@@ -7,12 +7,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from benchmarks.ending import exit_status
-from benchmarks.monitoring.kept import CellStore
+from benchmarks.harness.cli import exit_status
+from benchmarks.harness.provenance import ROOT, find_real_data
+from benchmarks.monitoring.cells import CellStore
 from benchmarks.monitoring.million import measure_million
 from benchmarks.monitoring.page import keep_cells, keep_million, write_page
 from benchmarks.monitoring.rates import Cell, Plan, measure_cells
-from benchmarks.quality.provenance import ROOT, find_real_data
 
 PARTS = ("rates", "million")
 _AT_ONCE_SECONDS = 1.0

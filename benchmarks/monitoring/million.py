@@ -1,4 +1,6 @@
-"""The report on a log of a million rows: time and peak memory, in a process of its own.
+"""A model of a real shop for the report on a million rows; its weights are fresh, since only the work is measured.
+
+The report on a log of a million rows: time and peak memory, in a process of its own.
 
 ``python -m benchmarks.monitoring.million FOLDER DATA WORKSPACE`` prints figures, and with ``--write`` makes the log.
 """
@@ -14,9 +16,70 @@ from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from benchmarks.monitoring.kept import CellStore, hash_code
-from benchmarks.quality.datasets import SOURCES, hash_data
-from benchmarks.quality.provenance import ROOT
+import numpy as np
+import polars as pl
+import torch
+
+from benchmarks.harness.provenance import ROOT
+from benchmarks.monitoring.cells import CellStore, hash_code
+from benchmarks.quality.datasets import SOURCES, hash_data, prepare
+from learn.config import Settings
+from learn.data import Histories
+from learn.model import Towers, TowerScorer, compute_id_rows
+from learn.monitoring import KnownHistories, MonitoredModel, Profile, make_profile, rank_known
+
+_LOGGED_ITEMS = 20
+_REQUESTS = 5_000
+
+
+def build_million_model(
+    *, data: Path, workspace: Path
+) -> tuple[Profile, MonitoredModel, list[dict[str, object]], Settings]:
+    """Return a profile, its model, real requests with the model's answers as the service logs them, and the settings.
+
+    Raises:
+        DataError: The data set is not there.
+    """
+    prepared = prepare(SOURCES[SHOP], data=data, workspace=workspace)
+    histories, settings = prepared.histories, Settings.from_mapping({"towers": {"cooccurrence_rank": 0}})
+    torch.manual_seed(0)
+    ids = compute_id_rows(histories)
+    content = prepared.content
+    towers = Towers(settings.towers, content_dimension=content.shape[1], id_count=int((ids >= 0).sum()))
+    items = pl.DataFrame({"item_id": histories.item_ids, "title": prepared.titles})
+    model = MonitoredModel("million", "", items, TowerScorer(towers, content=content, ids=ids))
+    return (
+        make_profile(histories, model, settings=settings),
+        model,
+        _build_requests(prepared.histories, model),
+        settings,
+    )
+
+
+def _build_requests(histories: Histories, model: MonitoredModel) -> list[dict[str, object]]:
+    rng = np.random.default_rng(1)
+    windows, stops = np.asarray(histories.train_stops), np.asarray(histories.offsets[1:])
+    starts = np.asarray(histories.offsets[:-1])
+    users = rng.choice(np.flatnonzero((stops > windows) & (windows > starts)), _REQUESTS)
+    at = rng.integers(windows[users], stops[users])
+    lengths = np.minimum(at - starts[users], _LOGGED_ITEMS)
+    flat = np.concatenate([histories.items[end - length : end] for end, length in zip(at, lengths, strict=True)])
+    known = KnownHistories.from_flat(flat.astype(np.int32), lengths)
+    lists, scores = rank_known(known, model.scorer, k=10)
+    ids = np.asarray(histories.item_ids)
+    return [
+        {
+            "kind": "answer",
+            "history": ids[flat[known.starts[row] : known.stops[row]]].tolist(),
+            "history_length": int(at[row] - starts[users[row]]),
+            "items": ids[lists[row]].tolist(),
+            "scores": [round(float(score), 6) for score in scores[row]],
+            "k": 10,
+            "latency_milliseconds": 2.0,
+        }
+        for row in range(_REQUESTS)
+    ]
+
 
 SHOP = "online_retail"
 ROWS = 1_000_000
@@ -79,19 +142,18 @@ def measure_million(*, folder: Path, data: Path, workspace: Path, kept: CellStor
 
 def _list_code() -> list[Path]:
     # Reading, comparing, judging and drawing: all of the room.
-    own = [Path("benchmarks/monitoring", name) for name in ("million.py", "million_model.py")]
+    own = [Path("benchmarks/monitoring", name) for name in ("million.py",)]
     return [*own, *(file.relative_to(ROOT) for file in (ROOT / "learn" / "monitoring").glob("*.py"))]
 
 
 def _main(words: list[str]) -> None:
     folder, data, workspace = (Path(word) for word in words[:3])
-    from benchmarks.monitoring.million_model import build_million_model
 
     profile, model, requests, settings = build_million_model(data=data, workspace=workspace)
     if "--write" in words:
         _write_log(folder / "log", requests, version=model.version)
         return
-    from benchmarks.quality.provenance import read_peak_memory_bytes
+    from benchmarks.harness.provenance import read_peak_memory_bytes
     from learn.monitoring import monitor as watch
     from learn.monitoring import read_source
 

@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.provenance import describe_machine, list_versions, read_commit
 from benchmarks.monitoring.million import Million
 from benchmarks.monitoring.rates import (
     JUDGES,
@@ -20,7 +21,6 @@ from benchmarks.monitoring.rates import (
     compute_false_alarm_rate,
 )
 from benchmarks.monitoring.shifts import SHIFTS
-from benchmarks.quality.provenance import describe_machine, list_versions, read_commit
 from benchmarks.replay.page import PICTURE, draw, format_sections
 from benchmarks.replay.records import Replay, read_record
 from learn.storage import atomic_files, write_atomic

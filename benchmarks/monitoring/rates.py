@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.monitoring.cells import JUDGING, CellStore, hash_code
 from benchmarks.monitoring.judges import is_evidently_alarm, is_verdict_alarm
-from benchmarks.monitoring.kept import JUDGING, CellStore, hash_code
 from benchmarks.monitoring.pool import Pool, make_pool
 from benchmarks.monitoring.shifts import SHIFTS
 from benchmarks.quality.datasets import SOURCES, hash_data

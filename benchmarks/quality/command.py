@@ -11,8 +11,8 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from benchmarks.harness.provenance import ROOT, find_real_data
 from benchmarks.quality.jobs import SEEDS, Job, compute_digests, plan
-from benchmarks.quality.provenance import ROOT, find_real_data
 from benchmarks.quality.results import Results
 from benchmarks.quality.runner import run, select_jobs
 from learn.errors import DataError, LearnError, SettingsError

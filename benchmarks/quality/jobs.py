@@ -12,9 +12,9 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
+from benchmarks.harness.provenance import ROOT, list_versions
 from benchmarks.quality.cases import CASES
 from benchmarks.quality.datasets import SOURCES, hash_data
-from benchmarks.quality.provenance import ROOT, list_versions
 from learn.config import Settings
 from learn.evaluation import Masking
 from learn.model import choose_recipe

@@ -10,11 +10,12 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from benchmarks.quality import charts, tables
+from benchmarks.harness.provenance import describe_machine, list_versions, read_commit, shorten_commit
+from benchmarks.quality import tables
+from benchmarks.quality import tables as charts
 from benchmarks.quality.bars import Measured, collect_figures, list_bars, read_measured, softmax_pair
 from benchmarks.quality.cold_part import format_cold_part
 from benchmarks.quality.jobs import SETS, Job
-from benchmarks.quality.provenance import describe_machine, list_versions, read_commit, shorten_commit
 from benchmarks.quality.results import Results
 from benchmarks.quality.rows import Estimated, Row, estimate_rows
 from learn.evaluation import Masking

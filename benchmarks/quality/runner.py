@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from fnmatch import fnmatchcase
 from pathlib import Path
 
+from benchmarks.harness.provenance import ROOT
 from benchmarks.quality.jobs import Job
-from benchmarks.quality.provenance import ROOT
 from benchmarks.quality.results import Results
 
 _PATIENCE_SECONDS = 30

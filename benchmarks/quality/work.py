@@ -15,11 +15,11 @@ import polars as pl
 import torch
 from pydantic import TypeAdapter
 
+from benchmarks.harness.provenance import describe_machine, read_commit, read_peak_memory_bytes
 from benchmarks.quality.cases import CASES, prepare_case
 from benchmarks.quality.cold_items import AmongItems, find_unseen_items
 from benchmarks.quality.datasets import Prepared
 from benchmarks.quality.jobs import Job, compute_digests
-from benchmarks.quality.provenance import describe_machine, read_commit, read_peak_memory_bytes
 from benchmarks.quality.results import Results
 from benchmarks.recbole.side_by_side import run_side_by_side
 from learn.config import EvaluationSettings

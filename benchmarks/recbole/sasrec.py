@@ -18,7 +18,7 @@ from recbole.data import create_dataset, data_preparation  # type: ignore[import
 from recbole.trainer import Trainer  # type: ignore[import-not-found]
 from recbole.utils import get_model, init_logger, init_seed  # type: ignore[import-not-found]
 
-from benchmarks.quality.provenance import read_peak_memory_bytes
+from benchmarks.harness.provenance import read_peak_memory_bytes
 from benchmarks.recbole.records import PARTS, Epoch, Side
 
 _METRICS = ("recall@10", "ndcg@10", "mrr@10")

@@ -13,11 +13,10 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from benchmarks.harness.provenance import ROOT, describe_machine, find_real_data
 from benchmarks.quality.datasets import SOURCES, Prepared, prepare
-from benchmarks.quality.provenance import ROOT, describe_machine, find_real_data
-from benchmarks.recbole.environment import compute_environment_key, make_environment
+from benchmarks.recbole.environment import compute_environment_key, make_environment, run_side
 from benchmarks.recbole.export import export_split
-from benchmarks.recbole.processes import run_side
 from benchmarks.recbole.records import Side, SideBySide, compare
 from learn.config import ContentSettings, Settings
 from learn.content import encode_shard, plan_extraction

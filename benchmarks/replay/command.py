@@ -7,9 +7,9 @@ from collections.abc import Sequence
 from datetime import date, timedelta
 from pathlib import Path
 
-from benchmarks.ending import exit_status
+from benchmarks.harness.cli import exit_status
+from benchmarks.harness.provenance import ROOT, find_real_data
 from benchmarks.monitoring.page import write_page
-from benchmarks.quality.provenance import ROOT, find_real_data
 from benchmarks.replay.loop import Plan, replay
 from benchmarks.replay.records import Day, Replay, keep
 from benchmarks.replay.shop import open_shop

@@ -12,7 +12,7 @@ from typing import Any
 
 import httpx
 
-from benchmarks.replay.asking import await_champion, keep_day, request_lists, simulate_day
+from benchmarks.replay.client import await_champion, keep_day, request_lists, simulate_day
 from benchmarks.replay.records import Day, First, Lists, Refusal, Repeated, Replay, Trained, WayBack, keep, read_record
 from benchmarks.replay.shop import Shop
 from benchmarks.replay.workplace import Workplace

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.provenance import ROOT
+from benchmarks.harness.provenance import ROOT
 from learn.errors import TrainingError
 from learn.serving import run_service
 from learn.storage import write_atomic

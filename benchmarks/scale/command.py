@@ -8,9 +8,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from benchmarks.content.page import keep
-from benchmarks.content.parts import Part
-from benchmarks.ending import exit_status
-from benchmarks.quality.provenance import ROOT, find_real_data
+from benchmarks.harness.cli import exit_status
+from benchmarks.harness.page import Part
+from benchmarks.harness.provenance import ROOT, find_real_data
 from benchmarks.scale import growth
 from benchmarks.scale.page import PARTS, write_pages
 

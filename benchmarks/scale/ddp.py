@@ -18,8 +18,8 @@ import numpy as np
 import torch
 from numpy.typing import NDArray
 
-from benchmarks.content.parts import Part
-from benchmarks.quality.provenance import ROOT
+from benchmarks.harness.page import Part
+from benchmarks.harness.provenance import ROOT
 from learn.config import Settings
 from learn.data import Histories, make_sample
 from learn.errors import TrainingError

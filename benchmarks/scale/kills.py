@@ -21,7 +21,7 @@ from pathlib import Path
 import psutil
 from pydantic import BaseModel, ConfigDict
 
-from benchmarks.content.parts import Part
+from benchmarks.harness.page import Part
 from benchmarks.scale.small_run import STEPS, Outcome, Place, create_repository, prepare
 from learn.storage import write_atomic
 

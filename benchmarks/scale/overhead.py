@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from statistics import median
 
-from benchmarks.content.parts import Part
-from benchmarks.ending import BenchmarkError
-from benchmarks.quality.provenance import ROOT
+from benchmarks.harness.cli import BenchmarkError
+from benchmarks.harness.page import Part
+from benchmarks.harness.provenance import ROOT
 from benchmarks.scale.kills import is_finished, read_step_seconds
 from benchmarks.scale.small_run import STEPS, Place, create_repository
 from learn.data import make_sample

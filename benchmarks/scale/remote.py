@@ -12,9 +12,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.content.parts import Part
-from benchmarks.ending import BenchmarkError
-from benchmarks.quality.provenance import ROOT
+from benchmarks.harness.cli import BenchmarkError
+from benchmarks.harness.page import Part
+from benchmarks.harness.provenance import ROOT
 from benchmarks.scale.small_run import prepare
 from learn.config import DataSettings
 from learn.data import record_version

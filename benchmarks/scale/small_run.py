@@ -14,7 +14,7 @@ from pathlib import Path
 from dvc.repo import Repo
 
 from benchmarks.content.tiny_encoder import save_tiny_bert
-from benchmarks.quality.provenance import ROOT
+from benchmarks.harness.provenance import ROOT
 from learn.content import check_store
 from learn.data import make_sample
 from learn.model import hash_weights

@@ -5,23 +5,24 @@ Prints last a line of JSON, :class:`Done`.
 
 from __future__ import annotations
 
+import argparse  # the libraries read the environment when they are imported
+import json  # as above
+import time  # as above
+from collections.abc import Callable  # as above
+from dataclasses import asdict, dataclass, replace  # as above
+from pathlib import Path  # as above
+from typing import TYPE_CHECKING  # as above
+
+from benchmarks.harness.provenance import read_peak_memory_bytes  # as above
+from learn.config import Settings  # as above
 from learn.environment import configure_process
-
-configure_process()
-
-import argparse  # noqa: E402  # the libraries read the environment when they are imported
-import json  # noqa: E402  # as above
-import time  # noqa: E402  # as above
-from collections.abc import Callable  # noqa: E402  # as above
-from dataclasses import asdict, dataclass, replace  # noqa: E402  # as above
-from pathlib import Path  # noqa: E402  # as above
-from typing import TYPE_CHECKING  # noqa: E402  # as above
-
-from benchmarks.quality.provenance import read_peak_memory_bytes  # noqa: E402  # as above
-from learn.config import Settings  # noqa: E402  # as above
 
 if TYPE_CHECKING:
     from learn.model import RunInputs
+
+
+configure_process()
+
 
 ENCODER = "encoder"
 """Folder of the tiny encoder, beside those of the sizes."""

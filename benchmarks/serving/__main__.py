@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 
-from benchmarks.quality.provenance import ROOT
+from benchmarks.harness.provenance import ROOT
 from learn.environment import configure_process
 
 configure_process()

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
-from benchmarks.ending import exit_status
-from benchmarks.quality.provenance import ROOT
+from benchmarks.harness.cli import exit_status
+from benchmarks.harness.provenance import ROOT
 from benchmarks.serving.load import Wrk
 from benchmarks.serving.million import measure_million
 from benchmarks.serving.model import ServedModels, build_served_models

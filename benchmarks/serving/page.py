@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from statistics import median
 
-from benchmarks.quality.provenance import describe_machine, list_versions, read_commit
+from benchmarks.harness.provenance import describe_machine, list_versions, read_commit
 from benchmarks.serving.results import BadRequests, Latency, Million, Parity, Swaps, read_part
 from learn.errors import explain_storage_faults
 
@@ -89,7 +89,8 @@ def _format_latency(found: Latency | None) -> tuple[dict[str, float], list[str]]
         f"At 8 connections: p99 {figures['p99_ratio_8']:.2f} times the bare server's "
         f"({_write_verdict(figures['p99_ratio_8'] <= 2)}: at most 2), throughput "
         f"{figures['throughput_ratio_8']:.2f} of its "
-        f"({_write_verdict(figures['throughput_ratio_8'] >= 0.6)}: at least 0.6). Against a bare server that answers one "
+        f"({_write_verdict(figures['throughput_ratio_8'] >= 0.6)}: at least 0.6). "
+        "Against a bare server that answers one "
         f"by one: p99 {figures['p99_ratio_8_one_by_one']:.2f} times, throughput "
         f"{figures['throughput_ratio_8_one_by_one']:.2f} times.",
         f"**Batching**: a list costs {alone:.2f} ms of the model's time by itself, {batched}. So the service makes the "

@@ -18,7 +18,7 @@ import psutil
 from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 
-from benchmarks.quality.provenance import ROOT
+from benchmarks.harness.provenance import ROOT
 from benchmarks.serving.load import Wrk, parse_load
 from benchmarks.serving.model import ITEMS, NAME, ServedModels, draw_histories, name_item
 from benchmarks.serving.results import BadRequests, Latency, LoadRow, Parity, Swaps

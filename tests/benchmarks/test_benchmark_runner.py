@@ -11,8 +11,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from benchmarks.harness.provenance import ROOT
 from benchmarks.quality.jobs import Job, compute_digests, plan
-from benchmarks.quality.provenance import ROOT
 from benchmarks.quality.results import Results
 from benchmarks.quality.runner import run
 from benchmarks.quality.work import do

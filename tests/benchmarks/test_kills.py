@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from benchmarks.scale.kills import Kill, _stop_orphans, _read_kill, is_finished, read_step_seconds
+from benchmarks.scale.kills import Kill, _read_kill, _stop_orphans, is_finished, read_step_seconds
 from benchmarks.scale.small_run import Outcome, Place
 
 LOG = """2026-11-21 19:55:31.022 [17/start/1 (pid 8)] Task is starting.

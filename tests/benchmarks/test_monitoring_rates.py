@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from benchmarks.harness.provenance import ROOT
+from benchmarks.monitoring.cells import JUDGING, CellStore, hash_code
 from benchmarks.monitoring.judges import has_evidently_drift
-from benchmarks.monitoring.kept import JUDGING, CellStore, hash_code
 from benchmarks.monitoring.page import collect_figures, keep_cells, read_parts, write_page
 from benchmarks.monitoring.rates import JUDGES, NOTHING, ROWS, SETS, WIDTHS, Cell
 from benchmarks.monitoring.shifts import SHIFTS
-from benchmarks.quality.provenance import ROOT
 from learn.monitoring.evidently import DataDefinition, Dataset, Report
 from learn.monitoring.samples import ColumnSample
 

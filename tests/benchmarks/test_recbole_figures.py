@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from benchmarks.ending import BenchmarkError
-from benchmarks.recbole.ours import measure_learn
-from benchmarks.recbole.processes import run_quietly
+from benchmarks.harness.cli import BenchmarkError
+from benchmarks.recbole.environment import run_quietly
+from benchmarks.recbole.learn_side import measure_learn
 from benchmarks.recbole.records import Epoch, Side, compare, find_reached
 from learn.config.settings import Settings
 from learn.data.histories import Histories

@@ -11,7 +11,7 @@ import polars as pl
 import pytest
 
 from benchmarks.monitoring.page import write_page
-from benchmarks.replay.asking import keep_day
+from benchmarks.replay.client import keep_day
 from benchmarks.replay.page import PICTURE
 from benchmarks.replay.records import Day, First, Refusal, Repeated, Replay, Trained, WayBack, keep
 from benchmarks.replay.shop import Shop, make_shop, to_seconds

@@ -9,11 +9,10 @@ from pathlib import Path
 import pytest
 
 from benchmarks.content.page import keep
-from benchmarks.content.parts import Part
+from benchmarks.harness.page import Part
 from benchmarks.scale.growth import SHOPS, Size, build_part, fit_exponent
-from benchmarks.scale.page import write_pages
-from benchmarks.scale.paper import PAPER
-from benchmarks.scale.watched import MeasuredProcess, _cut, _Mark
+from benchmarks.scale.measured_process import MeasuredProcess, _cut, _Mark
+from benchmarks.scale.page import PAPER, write_pages
 from benchmarks.scale.work import STEPS
 
 

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from benchmarks.scale.made_data import Shop, draw_history_lengths, write_shop
+from benchmarks.scale.synthetic_shop import Shop, draw_history_lengths, write_shop
 
 
 @pytest.fixture(scope="module")

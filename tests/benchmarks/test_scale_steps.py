@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.content.tiny_encoder import save_tiny_bert
-from benchmarks.scale.made_data import Shop, write_shop
+from benchmarks.scale.synthetic_shop import Shop, write_shop
 from benchmarks.scale.work import ENCODER, STEPS
 
 

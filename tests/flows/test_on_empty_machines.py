@@ -11,7 +11,7 @@ from pathlib import Path
 import boto3
 import pytest
 
-from benchmarks.quality.provenance import ROOT
+from benchmarks.harness.provenance import ROOT
 from benchmarks.scale.remote import BUCKET, Cloud, run_on_empty_machines, start_cloud
 from learn.registry.bundle import read_bundle
 

@@ -10,7 +10,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
-from benchmarks.quality.provenance import ROOT
+from benchmarks.harness.provenance import ROOT
 from learn.config import DriftSettings, MonitoringSettings
 from learn.storage import atomic_files
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from benchmarks.quality.provenance import ROOT
+from benchmarks.harness.provenance import ROOT
 from benchmarks.scale.work import Done
 
 _SAMPLED_EVERY_SECONDS = 0.2

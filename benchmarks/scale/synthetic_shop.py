@@ -1,6 +1,6 @@
 """A made-up shop of any size: items with texts, and a log of interactions with the skew of real ones.
 
-    python -m benchmarks.scale.made_data FOLDER --interactions 1000000 --users 20000 --items 20000
+    python -m benchmarks.scale.synthetic_shop FOLDER --interactions 1000000 --users 20000 --items 20000
 
 What is like real life: few items get most of the interactions (Zipf) and users' histories are of log-normal length;
 people come in sessions, stay with a few clusters of items, and within one often go on to a certain next item, so that
@@ -243,7 +243,7 @@ def _with_faults(log: pl.DataFrame, shop: Shop, draw: np.random.Generator) -> pl
 
 def main() -> None:
     """Write a shop."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.made_data", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.scale.synthetic_shop", description=__doc__)
     parser.add_argument("folder", type=Path)
     for name in ("interactions", "users", "items"):
         parser.add_argument(f"--{name}", type=int, required=True)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.quality.provenance import read_peak_memory_bytes
+from benchmarks.harness.provenance import read_peak_memory_bytes
 from benchmarks.recbole.records import Epoch, Side
 from learn.config import Settings
 from learn.data import Histories
