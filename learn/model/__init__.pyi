@@ -1,14 +1,13 @@
 from .batches import pad_histories
 from .channels import count_transitions
 from .checkpoint import SHAPE, WEIGHTS, hash_weights, load_towers, save_towers
-from .devices import computes_in_bfloat16
 from .distributed import SINGLE_PROCESS, Group, Rendezvous, join_group
 from .inputs import RunInputs, encode_catalogue
 from .losses import choose_loss
 from .scorer import TowerScorer, compute_id_rows
 from .summary import EpochRecord, TrainingSummary
 from .towers import Block, Towers
-from .trainer import choose_recipe, compute_training_key, train_towers
+from .trainer import choose_recipe, compute_training_key, computes_in_bfloat16, train_towers
 from .warm_start import WarmStart, refuse_other_towers
 
 __all__ = [

@@ -1,6 +1,6 @@
 """Train the towers: epochs, early stopping on validation NDCG@10, a checkpoint after each epoch.
 
-The memory of a step is estimated and said before training begins.
+The device and the arithmetic are chosen here. The memory of a step is estimated and said before training begins.
 
 Shape legend: P positions of a batch, n items with training interactions, C candidates, m items that a step reads, w and
 c widths of the towers and of the content vectors, K newest items mixed in.
@@ -12,6 +12,7 @@ import hashlib
 import json
 import time
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import asdict, dataclass
 from itertools import islice
 from pathlib import Path
@@ -28,7 +29,6 @@ from learn.data import Histories
 from learn.errors import TrainingError
 from learn.model.batches import Batch, TrainingWindows
 from learn.model.checkpoint import CHECKPOINT, TrainingState, hash_weights, load_state, save_state, save_towers
-from learn.model.devices import autocast, choose_device
 from learn.model.distributed import SINGLE_PROCESS, Group
 from learn.model.losses import TrainedItems, batch_positions, choose_objective
 from learn.model.scorer import TowerScorer, compute_id_rows
@@ -37,6 +37,39 @@ from learn.model.towers import Towers
 from learn.model.warm_start import WarmStart, start_from
 from learn.progress import ProgressDisplay
 from learn.storage import atomic_files
+
+
+def choose_device(settings: TrainingSettings) -> torch.device:
+    """Return the device that the settings request.
+
+    Raises:
+        TrainingError: CUDA is requested and there is none.
+    """
+    available = torch.cuda.is_available()
+    if settings.device == "cuda" and not available:
+        raise TrainingError(
+            "There is no CUDA device.", where="settings, `training.device`", fix="set it to `auto` or `cpu`"
+        )
+    return torch.device("cuda" if available and settings.device != "cpu" else "cpu")
+
+
+def autocast(settings: TrainingSettings, device: torch.device) -> AbstractContextManager[object]:
+    """Return the context in which forward passes run."""
+    if settings.precision == "float32":
+        return nullcontext()
+    if settings.precision == "auto" and not computes_in_bfloat16(device):
+        return nullcontext()
+    return torch.autocast(device.type, dtype=torch.bfloat16)
+
+
+def computes_in_bfloat16(device: torch.device) -> bool:
+    """Tell whether a device multiplies in bfloat16 natively, which ``precision = "auto"`` then takes."""
+    if device.type == "cuda":
+        return bool(torch.cuda.is_bf16_supported(including_emulation=False))
+    # By what the processor says, not by a stop watch: the choice must be the same in every run.
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
+
 
 _FLOAT_BYTES = 4
 # Weight, gradient and AdamW's two moments.
