@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from tests.content.tiny_models import save_bert
-from tests.made_shop import histories
+from tests.synthetic_shop import histories
 
 ROOT = Path(__file__).resolve().parents[1]
 

@@ -140,7 +140,7 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the sampl
             "The bundled sample, test part, history masked; the processes share every batch by gloo on one machine. "
             "They drop out other numbers than one process does, which is as if they had another seed: a paired "
             "interval, which knows only of the users, need not hold 0. Without dropout both do the same sums in "
-            "another order (step by step: tests/alignment/test_processes.py).",
+            "another order (step by step: tests/model/test_processes.py).",
         ),
     )
 

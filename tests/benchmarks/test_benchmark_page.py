@@ -13,7 +13,7 @@ import pytest
 from benchmarks.quality.jobs import COLD, plan
 from benchmarks.quality.page import PUBLISHED, write_page
 from benchmarks.quality.results import Results
-from tests.benchmarks.made_up_results import BASELINES, DIGESTS, write_made_up_results
+from tests.benchmarks.synthetic_results import BASELINES, DIGESTS, write_made_up_results
 
 FIGURES = {
     *(f"{case}_{protocol}_{metric}10" for case in ("scientific", "games") for protocol in ("masked", "unmasked")

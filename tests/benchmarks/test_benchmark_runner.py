@@ -16,7 +16,7 @@ from benchmarks.quality.jobs import Job, compute_digests, plan
 from benchmarks.quality.results import Results
 from benchmarks.quality.runner import run
 from benchmarks.quality.work import do
-from tests.benchmarks.made_up_data import write_made_up_set
+from tests.benchmarks.synthetic_data import write_made_up_set
 
 EPOCHS = 60
 SMALL = {"towers__dimension": 24, "training__epochs": EPOCHS, "training__patience": EPOCHS}

@@ -14,7 +14,7 @@ from learn.data.histories import Histories
 from learn.errors import SplitError
 from learn.evaluation.baselines import Popularity
 from learn.evaluation.ranking import rank_targets
-from tests.evaluation.made_histories import TableScorer, split_histories
+from tests.evaluation.synthetic_histories import TableScorer, split_histories
 
 USERS = [[(start + step) % 20 for step in range(7)] for start in range(20) for _ in range(2)]
 

@@ -10,7 +10,7 @@ from benchmarks.quality.command import main
 from benchmarks.quality.jobs import COLD, Job, compute_digests, plan
 from benchmarks.quality.runner import select_jobs
 from learn.errors import DataError, SettingsError
-from tests.benchmarks.made_up_data import write_made_up_set
+from tests.benchmarks.synthetic_data import write_made_up_set
 
 
 def the_job(name: str, jobs: tuple[Job, ...]) -> Job:

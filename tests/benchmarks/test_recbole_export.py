@@ -13,8 +13,8 @@ from benchmarks.recbole.export import export_split
 from learn.config.data import SplitSettings
 from learn.data.histories import Histories
 from learn.data.splits import build_histories
-from tests.evaluation.made_histories import split_histories
-from tests.made_shop import histories
+from tests.evaluation.synthetic_histories import split_histories
+from tests.synthetic_shop import histories
 
 Row = tuple[int, list[int], int]
 

@@ -15,7 +15,7 @@ from learn.evaluation.metrics import compute_metric
 from learn.evaluation.ranking import rank_targets
 from learn.model.checkpoint import load_towers
 from learn.model.scorer import TowerScorer, compute_id_rows
-from tests.made_shop import content_vectors, histories
+from tests.synthetic_shop import content_vectors, histories
 
 SMALL = Settings.from_mapping(
     {"towers": {"dimension": 16, "cooccurrence_rank": 4}, "training": {"epochs": 2, "device": "cpu"}}

@@ -14,7 +14,7 @@ from learn.data.prepared import prepare_tables
 from learn.data.validation.summary import ValidationSummary
 from learn.data.versions.snapshot import DataVersion, record_version
 from learn.errors import DataError, InvalidDataError
-from tests.flows.made_tables import INTERACTIONS, ITEMS, write_tables
+from tests.flows.synthetic_tables import INTERACTIONS, ITEMS, write_tables
 
 
 @pytest.fixture

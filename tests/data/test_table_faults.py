@@ -14,7 +14,7 @@ import polars as pl
 import pytest
 
 from learn.errors import DataError, StorageError
-from tests.data.made_tables import INTERACTIONS, ITEMS, compressed, encoded, load, refused, source_of, write
+from tests.data.synthetic_tables import INTERACTIONS, ITEMS, compressed, encoded, load, refused, source_of, write
 
 # What is wrong with the folder.
 

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from learn.config.data import DataSettings
 from learn.data.tables import load_tables
-from tests.data.made_tables import (
+from tests.data.synthetic_tables import (
     INTERACTIONS,
     ITEMS,
     compressed,

@@ -22,7 +22,7 @@ from learn.evaluation.baselines import (
 )
 from learn.evaluation.metrics import average_metrics
 from learn.evaluation.ranking import Scorer, rank_targets
-from tests.evaluation.made_histories import TableScorer, in_memory, split_histories
+from tests.evaluation.synthetic_histories import TableScorer, in_memory, split_histories
 
 ITEMS = 24
 SETTINGS = EvaluationSettings(tuning_users=50)

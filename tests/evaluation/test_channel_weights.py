@@ -16,8 +16,8 @@ from learn.model.inputs import RunInputs
 from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.summary import TrainingSummary
 from learn.model.towers import Towers
-from tests.evaluation.made_histories import split_histories
-from tests.made_shop import content_vectors
+from tests.evaluation.synthetic_histories import split_histories
+from tests.synthetic_shop import content_vectors
 
 CONTENT = content_vectors()
 

@@ -15,7 +15,7 @@ from learn.errors import DataError, StorageError
 from learn.evaluation.baselines import Popularity, Transitions
 from learn.evaluation.evaluator import count_ranked, evaluate_models, sample_for_ranking
 from learn.evaluation.results import Evaluation, read_ranks
-from tests.evaluation.made_histories import TableScorer, split_histories
+from tests.evaluation.synthetic_histories import TableScorer, split_histories
 
 SETTINGS = EvaluationSettings(cutoffs=(2, 5, 10), bootstrap_samples=100, list_users=20)
 ITEMS = 15

@@ -21,7 +21,7 @@ from learn.model.checkpoint import save_towers
 from learn.model.inputs import RunInputs, encode_catalogue
 from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.towers import Towers
-from tests.made_shop import CONTENT, content_vectors, histories
+from tests.synthetic_shop import CONTENT, content_vectors, histories
 from tests.synthetic_training import synthetic_training
 
 VECTORS = content_vectors()

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from learn.evaluation import ranking
 from learn.evaluation.ranking import Ranks, iterate_blocks, rank_targets
-from tests.evaluation.made_histories import TableScorer, in_memory
+from tests.evaluation.synthetic_histories import TableScorer, in_memory
 
 ITEMS = 9
 LEVELS = st.sampled_from([-np.inf, -1.5, -1e-30, 0.0, 1e-30, 0.25, 1.0, np.nan])

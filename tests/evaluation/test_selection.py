@@ -16,8 +16,8 @@ from learn.evaluation.selection import make_validation_measure, train_selected
 from learn.model.checkpoint import hash_weights, load_towers
 from learn.model.inputs import RunInputs
 from learn.model.scorer import TowerScorer, compute_id_rows
-from tests.evaluation.made_histories import TableScorer
-from tests.made_shop import content_vectors, histories
+from tests.evaluation.synthetic_histories import TableScorer
+from tests.synthetic_shop import content_vectors, histories
 
 
 @pytest.fixture(scope="module")

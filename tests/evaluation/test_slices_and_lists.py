@@ -12,7 +12,7 @@ from learn.config.data import SplitSettings
 from learn.config.evaluation import EvaluationSettings
 from learn.evaluation.lists import NOTHING, centre_directions, list_figures, rank_lists, sample_examples
 from learn.evaluation.slices import SLICES, mark_slices, mark_tail_items
-from tests.evaluation.made_histories import TableScorer, in_memory, split_histories
+from tests.evaluation.synthetic_histories import TableScorer, in_memory, split_histories
 
 SETTINGS = EvaluationSettings(short_history=2, tail_share=0.3)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.made_tables import INTERACTIONS, ITEMS, write_tables
+from tests.flows.synthetic_tables import INTERACTIONS, ITEMS, write_tables
 from tests.flows.workplace import Finished, Workplace
 from tests.small_disk import small_disk
 

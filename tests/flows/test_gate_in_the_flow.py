@@ -11,8 +11,8 @@ from typing import Any
 
 import pytest
 
-from tests.flows.made_chain import SETTINGS, write_chain
-from tests.flows.made_tables import write_tables
+from tests.flows.synthetic_chain import SETTINGS, write_chain
+from tests.flows.synthetic_tables import write_tables
 from tests.flows.test_bad_input import assert_no_trace, assert_stopped
 from tests.flows.workplace import Finished, Workplace
 

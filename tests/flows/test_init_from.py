@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.flows.made_tables import write_tables
+from tests.flows.synthetic_tables import write_tables
 from tests.flows.test_bad_input import assert_no_trace, assert_stopped
 from tests.flows.workplace import Workplace
 

@@ -15,9 +15,9 @@ from learn.config.settings import Settings
 from learn.monitoring.profile import write_profile
 from learn.registry.bundle import Manifest, read_bundle, write_bundle
 from learn.traffic.records import AnswerRecord, FeedbackRecord
-from tests.flows.made_tables import write_tables
+from tests.flows.synthetic_tables import write_tables
 from tests.flows.workplace import Finished, Workplace
-from tests.monitoring.made_up_traffic import Shop, changed, clicks, make_shop, requests_of, write_log
+from tests.monitoring.synthetic_traffic import Shop, changed, clicks, make_shop, requests_of, write_log
 
 FLOW = Path(__file__).resolve().parents[2] / "flows" / "monitor_flow.py"
 SETTINGS = """

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from tests.flows.made_tables import write_tables
+from tests.flows.synthetic_tables import write_tables
 
 ROOT = Path(__file__).resolve().parents[2]
 _ASK = """

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.monitoring.made_up_traffic import Shop, make_shop
+from tests.monitoring.synthetic_traffic import Shop, make_shop
 
 
 @pytest.fixture(scope="session")

@@ -17,7 +17,7 @@ from learn.monitoring.drift import measure_drift
 from learn.monitoring.drift_tests import judge_columns
 from learn.monitoring.samples import ColumnSample, Window, draw_column_samples
 from learn.monitoring.summary import ColumnDrift
-from tests.monitoring.made_up_shop import ITEM_COUNT, draw_window, shop_items, shop_vectors
+from tests.monitoring.synthetic_shop import ITEM_COUNT, draw_window, shop_items, shop_vectors
 
 SETTINGS = DriftSettings(sample_vectors=200, permutations=3_000)
 MEGABYTE = 1_000_000

@@ -11,8 +11,8 @@ import pytest
 from learn.monitoring.embedding_map import OTHER
 from learn.monitoring.embedding_map import map_embeddings as embedding_map
 from learn.monitoring.summary import choose_trend_columns
-from tests.made_up_run import made_up_trend
-from tests.monitoring.made_up_traffic import Shop, make_shop
+from tests.monitoring.synthetic_traffic import Shop, make_shop
+from tests.synthetic_run import made_up_trend
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from learn.config.operations import MonitoringSettings
 from learn.monitoring.feedback import LiveFeedback, Sums, compare_rates, compute_rate, measure_feedback
 from learn.traffic.reader import read_traffic
 from learn.traffic.records import AnswerRecord, FeedbackRecord
-from tests.monitoring.made_up_traffic import NOW, write_log
+from tests.monitoring.synthetic_traffic import NOW, write_log
 
 CHALLENGER: dict[str, Any] = {"arm": "challenger", "model_version": "v2"}
 

@@ -17,7 +17,7 @@ from learn.monitoring.verdict import MonitorResult
 from learn.monitoring.watch import choose_source, parse_window_begin, read_source
 from learn.monitoring.watch import monitor as watch
 from learn.traffic.records import AnswerRecord, FeedbackRecord
-from tests.monitoring.made_up_traffic import (
+from tests.monitoring.synthetic_traffic import (
     SETTINGS,
     Shop,
     changed,

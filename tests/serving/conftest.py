@@ -9,7 +9,7 @@ import pytest
 from learn.registry.bundle import Bundle, read_bundle
 from learn.registry.store import store_bundle
 from learn.serving.package import build_bento
-from tests.serving.made_up_model import BundleParts, made_up_parts
+from tests.serving.synthetic_model import BundleParts, made_up_parts
 
 
 @pytest.fixture(scope="session", autouse=True)

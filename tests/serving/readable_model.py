@@ -16,7 +16,7 @@ from learn.content.source import resolve_encoder
 from learn.model.towers import Towers
 from learn.registry.bundle import Manifest
 from tests.content.tiny_models import save_bert
-from tests.serving.made_up_model import BundleParts
+from tests.serving.synthetic_model import BundleParts
 
 TRAINED, UNTRAINED = 110, 10
 

@@ -23,8 +23,8 @@ from learn.serving import exporter as export_users
 from learn.serving import recommender
 from learn.serving.exporter import export
 from learn.serving.recommender import Recommender
-from tests.serving.made_up_model import item_id, made_up_histories
-from tests.serving.test_start_bundle import split, tables
+from tests.registry.test_start_bundle import split, tables
+from tests.serving.synthetic_model import item_id, made_up_histories
 
 FILES = {"user_vectors.parquet", "item_vectors.parquet", "recommendations.parquet", "export.json"}
 HISTORIES = {f"u{n:03}": history for n, history in enumerate(made_up_histories(60))} | {

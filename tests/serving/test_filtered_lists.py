@@ -15,7 +15,7 @@ from learn.registry.bundle import Bundle
 from learn.serving.catalogue import AnyOf, Between, Condition
 from learn.serving.filters import Filters, Selection, ValueCap
 from learn.serving.recommender import Recommendation, Recommender
-from tests.serving.made_up_model import ITEM_COUNT, item_id
+from tests.serving.synthetic_model import ITEM_COUNT, item_id
 
 HISTORY = [item_id(3), item_id(250), item_id(17)]
 

@@ -10,7 +10,7 @@ from learn.config.evaluation import GateSettings
 from learn.registry.bundle import Bundle, GateDecision, read_bundle, record_decision
 from learn.registry.store import store_bundle
 from learn.serving.release import Footprint, judge_footprint, measure_footprint
-from tests.serving.made_up_model import BundleParts, made_up_histories
+from tests.serving.synthetic_model import BundleParts, made_up_histories
 
 
 def test_a_bundle_is_weighed_with_all_its_files(bundle: Bundle) -> None:

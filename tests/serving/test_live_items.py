@@ -15,8 +15,8 @@ from learn.serving.filters import Filters, Selection
 from learn.serving.live_items import FILE, ItemPatch, ItemStore, LiveItems
 from learn.serving.recommender import Recommender
 from tests.content.tiny_models import save_bert
-from tests.serving.made_up_model import BundleParts
 from tests.serving.readable_model import TRAINED, UNTRAINED, readable_parts, title_of
+from tests.serving.synthetic_model import BundleParts
 
 COUNT = TRAINED + UNTRAINED
 # One letter is another one.

@@ -32,7 +32,7 @@ from learn.serving.playground.schemas import (
     SearchItemsRequest,
 )
 from learn.serving.recommender import Recommender
-from tests.serving.made_up_model import ITEM_COUNT, BundleParts, item_id
+from tests.serving.synthetic_model import ITEM_COUNT, BundleParts, item_id
 
 TITLES = ["Café Aurore", "café aurore grinder", "Aurore café lamp", "Lamp", "مصباح القهوة", "STRASSE straße"]
 

@@ -17,8 +17,8 @@ from playwright.sync_api import Browser, Route, expect, sync_playwright
 from learn.registry.store import store_bundle
 from learn.serving.package import build_bento
 from learn.serving.parity import run_service
-from tests.serving.made_up_model import BundleParts, item_id
 from tests.serving.playground_page import PATIENCE_MILLISECONDS, add, found, opened, results, settled, tab_to
+from tests.serving.synthetic_model import BundleParts, item_id
 
 pytestmark = pytest.mark.slow
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from learn.registry.bundle import Bundle
 from learn.serving.parity import compare, rank_offline
 from learn.serving.recommender import Recommender
-from tests.serving.made_up_model import ITEM_COUNT, item_id, made_up_histories
+from tests.serving.synthetic_model import ITEM_COUNT, item_id, made_up_histories
 
 known_ids = st.integers(0, ITEM_COUNT - 1).map(item_id)
 

@@ -17,7 +17,7 @@ from learn.registry.bundle import Bundle, read_bundle
 from learn.serving.catalogue import AnyOf, ItemChange
 from learn.serving.filters import NO_FILTERS, Filters, Selection, ValueCap
 from learn.serving.recommender import CLOSE, Query, Recommendation, Recommender, RequestBatcher
-from tests.serving.made_up_model import ITEM_COUNT, item_id, made_up_histories, made_up_parts
+from tests.serving.synthetic_model import ITEM_COUNT, item_id, made_up_histories, made_up_parts
 
 WRONG = Filters(include_only=Selection(columns={"no such column": AnyOf(("x",))}))
 known_ids = st.integers(0, ITEM_COUNT - 1).map(item_id)

@@ -20,8 +20,8 @@ from learn.registry.store import store_bundle
 from learn.serving.package import build_bento
 from learn.serving.parity import check_parity, compare, rank_offline, request_lists, run_service
 from tests.serving.bad_requests import BAD_BODIES, BROKEN_BODIES, any_bytes, content_types
-from tests.serving.made_up_model import ITEM_COUNT, made_up_histories
 from tests.serving.readable_model import readable_parts
+from tests.serving.synthetic_model import ITEM_COUNT, made_up_histories
 
 pytestmark = pytest.mark.slow
 

@@ -23,7 +23,7 @@ from learn.registry.promotion import promote, promote_challenger, roll_back, wit
 from learn.registry.store import load_stored, store_bundle
 from learn.serving.deployment import Deployment, ServedModel, draw_user
 from learn.serving.recommender import Recommender
-from tests.serving.made_up_model import item_id, made_up_parts
+from tests.serving.synthetic_model import item_id, made_up_parts
 
 WHO = {"reason": "a test", "by": "someone@somewhere"}
 SLOW = DeploymentSettings(poll_seconds=3_600)

@@ -16,7 +16,7 @@ from learn.registry.bundle import Bundle
 from learn.registry.promotion import promote, promote_challenger
 from learn.registry.store import store_bundle
 from learn.serving.parity import run_service
-from tests.serving.made_up_model import item_id, made_up_histories
+from tests.serving.synthetic_model import item_id, made_up_histories
 
 pytestmark = pytest.mark.slow
 

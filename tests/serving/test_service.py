@@ -23,7 +23,7 @@ from learn.serving.middleware import MAX_BODY_BYTES
 from learn.serving.parity import rank_offline
 from tests.serving.bad_requests import BAD_BODIES, BROKEN_BODIES, any_bytes, bad_bodies, content_types
 from tests.serving.generated_requests import KNOWN, Page
-from tests.serving.made_up_model import ITEM_COUNT, item_id, made_up_histories
+from tests.serving.synthetic_model import ITEM_COUNT, item_id, made_up_histories
 
 ROUTES = [
     "/recommend", "/recommend_batch", "/similar_items", "/embed_user", "/embed_items", "/upsert_items",

@@ -11,7 +11,7 @@ from learn.errors import BundleError
 from learn.registry.bundle import read_bundle
 from learn.retrieval import AnnIndex, AppendableMatrix, Candidates, build_index, measure_recall, rank, rank_exactly
 from learn.serving.recommender import Recommender
-from tests.serving.made_up_model import BundleParts, item_id
+from tests.serving.synthetic_model import BundleParts, item_id
 
 COUNT, DIMENSION = 4_000, 16
 NOBODY = np.empty(0, dtype=np.int64)

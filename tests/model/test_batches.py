@@ -16,7 +16,7 @@ from learn.data.histories import Histories
 from learn.model.batches import TrainingWindows, pad_histories
 from learn.model.losses import compute_recency_weights, sample_actions
 from learn.model.trainer import with_progress
-from tests.made_shop import histories
+from tests.synthetic_shop import histories
 
 
 @pytest.fixture(scope="module")

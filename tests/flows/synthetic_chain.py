@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
-from tests.flows.made_tables import write_tables
+from tests.flows.synthetic_tables import write_tables
 
 ITEMS = 12
 LEARNERS, DECIDERS, ASKED = 150, 60, 120

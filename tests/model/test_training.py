@@ -19,8 +19,8 @@ from learn.model.checkpoint import CHECKPOINT, load_state, load_towers
 from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.summary import TrainingSummary
 from learn.model.trainer import compute_training_key, train_towers
-from tests.evaluation.made_histories import split_histories
-from tests.made_shop import content_vectors, histories
+from tests.evaluation.synthetic_histories import split_histories
+from tests.synthetic_shop import content_vectors, histories
 
 CONTENT = content_vectors()
 
@@ -147,7 +147,7 @@ def test_training_goes_on_after_a_kill_as_if_nothing_had_happened(shop: Historie
         import os, signal
         from pathlib import Path
         from learn.data.histories import Histories
-        from tests.alignment.test_training import hit_rate, small, train_towers, CONTENT
+        from tests.model.test_training import hit_rate, small, train_towers, CONTENT
         shop = Histories.open(Path({str(shop.folder)!r}))
         lines = []
         def say(line):

@@ -23,8 +23,8 @@ from learn.model.summary import TrainingSummary
 from learn.model.towers import Towers
 from learn.model.trainer import compute_training_key, train_towers
 from learn.model.warm_start import WarmStart, refuse_other_towers, start_from
-from tests.alignment.test_training import CONTENT, hit_rate, small
-from tests.made_shop import histories
+from tests.model.test_training import CONTENT, hit_rate, small
+from tests.synthetic_shop import histories
 
 WIDTH = 12
 CONTENT_WIDTH = 24
@@ -253,7 +253,7 @@ def test_a_killed_warm_training_goes_on_as_if_nothing_had_happened(
         from pathlib import Path
         from learn.model.summary import EpochRecord, TrainingSummary
         from learn.data.histories import Histories
-        from tests.alignment.test_warm_start import *
+        from tests.model.test_warm_start import *
         shop = Histories.open(Path({str(shop.folder)!r}))
         lines = []
         def say(line):

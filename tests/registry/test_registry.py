@@ -8,7 +8,7 @@ import pytest
 from learn.errors import BundleError
 from learn.registry.bundle import Bundle
 from learn.registry.store import load_stored, store_bundle
-from tests.serving.made_up_model import BundleParts
+from tests.serving.synthetic_model import BundleParts
 
 
 def test_a_stored_bundle_is_found_under_its_version(bundle_folder: Path, bundle: Bundle) -> None:

@@ -13,7 +13,8 @@ import pytest
 from learn.config.settings import Settings
 from learn.errors import StorageError
 from learn.report.cards import show_drift, show_evaluation, show_training, show_validation, write_index
-from tests.made_up_run import (
+from tests.small_disk import small_disk
+from tests.synthetic_run import (
     made_up_drift,
     made_up_map,
     made_up_metrics,
@@ -21,7 +22,6 @@ from tests.made_up_run import (
     made_up_training,
     made_up_trend,
 )
-from tests.small_disk import small_disk
 
 SPITEFUL = "<img src=x onerror=alert(1)>"
 

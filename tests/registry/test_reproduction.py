@@ -11,8 +11,8 @@ from learn.config.settings import Settings
 from learn.registry.cli import models
 from learn.registry.reproduction import Repetition, write_settings_text
 from learn.registry.store import store_bundle
-from tests.serving.made_up_model import BundleParts, made_up_parts
-from tests.serving.test_start_bundle import SETTINGS, written
+from tests.registry.test_start_bundle import SETTINGS, written
+from tests.serving.synthetic_model import BundleParts, made_up_parts
 
 NAME = "repeated"
 

@@ -15,7 +15,7 @@ from learn.errors import LearnError
 from learn.evaluation.selection import make_validation_measure
 from learn.model.distributed import Group, Rendezvous, join_group
 from learn.model.trainer import train_towers
-from tests.made_shop import content_vectors
+from tests.synthetic_shop import content_vectors
 
 Curve = list[tuple[float | None, float]]
 

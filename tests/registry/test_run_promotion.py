@@ -16,8 +16,8 @@ from learn.registry.aliases import read_aliases
 from learn.registry.promotion import promote, promote_run
 from learn.registry.store import store_bundle
 from learn.registry.summary import Champion
-from tests.serving.made_up_model import BundleParts, made_up_parts
-from tests.serving.test_start_bundle import SETTINGS, written
+from tests.registry.test_start_bundle import SETTINGS, written
+from tests.serving.synthetic_model import BundleParts, made_up_parts
 
 FIT = Decision.from_rules([Rule("overall", True, "It is not worse.")])
 UNFIT = Decision.from_rules([Rule("overall", False, "It may be worse."), Rule("slice_cold_items", False, "A loss.")])

@@ -12,8 +12,8 @@ from learn.config.settings import Settings
 from learn.data.versions.snapshot import record_version
 from learn.errors import DataError, SettingsError
 from learn.registry.store import store_bundle
-from tests.flows.made_tables import write_tables
-from tests.serving.made_up_model import made_up_parts
+from tests.flows.synthetic_tables import write_tables
+from tests.serving.synthetic_model import made_up_parts
 
 
 @pytest.mark.parametrize("verdict", ["ok", "watch", "alarm"])

@@ -8,8 +8,8 @@ from matplotlib.axes import Axes
 from matplotlib.lines import Line2D
 
 from learn.report import evaluation_figures as evaluation_pictures
-from tests.made_up_run import MODELS, made_up_metrics
-from tests.test_pictures import words
+from tests.report.test_figures import words
+from tests.synthetic_run import MODELS, made_up_metrics
 
 
 def heights(line: Line2D) -> list[float]:

@@ -13,7 +13,7 @@ from learn.report import drawing
 from learn.report import drift_figures as drift_pictures
 from learn.report import evaluation_figures as evaluation_pictures
 from learn.report import run_figures as pictures
-from tests.made_up_run import (
+from tests.synthetic_run import (
     made_up_drift,
     made_up_map,
     made_up_metrics,

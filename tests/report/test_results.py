@@ -9,7 +9,7 @@ from pathlib import Path
 
 from learn.evaluation.gate import Decision
 from learn.registry.cli import models
-from tests.made_up_run import made_up_metrics, made_up_result
+from tests.synthetic_run import made_up_metrics, made_up_result
 
 
 def test_artifacts_are_plain_and_stable(tmp_path: Path) -> None:

@@ -16,8 +16,8 @@ from learn.errors import BundleError
 from learn.registry.bundle import read_bundle
 from learn.registry.earlier import check_production, find_newest_production, find_seen_answers, read_production
 from learn.registry.store import store_bundle
-from tests.serving.made_up_model import BundleParts, item_id, made_up_parts
-from tests.serving.test_start_bundle import SETTINGS, split, tables, written
+from tests.registry.test_start_bundle import SETTINGS, split, tables, written
+from tests.serving.synthetic_model import BundleParts, item_id, made_up_parts
 
 TRAINED = 100
 

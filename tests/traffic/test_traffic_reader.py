@@ -14,7 +14,7 @@ from learn.errors import DataError
 from learn.traffic import reader as traffic_log
 from learn.traffic.reader import is_traffic_log, read_traffic
 from learn.traffic.records import RECORDS, AnswerRecord, FeedbackRecord
-from tests.monitoring.made_up_traffic import NOW, write_log
+from tests.monitoring.synthetic_traffic import NOW, write_log
 
 
 def answer(number: int, **fields: object) -> AnswerRecord:

@@ -10,7 +10,7 @@ from learn.data.histories import Histories
 from learn.model import channels
 from learn.model.channels import Channel, Cooccurrence, Repeats, TextNeighbours, count_transitions
 from learn.model.towers import Towers
-from tests.evaluation.made_histories import in_memory
+from tests.evaluation.synthetic_histories import in_memory
 
 # Items 0 to 3 read alike, and so do 4 and 5.
 TEXT = functional.normalize(

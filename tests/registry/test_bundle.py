@@ -17,7 +17,7 @@ from learn.config.model import TowerSettings
 from learn.errors import BundleError, StorageError
 from learn.registry import bundle as bundle_room
 from learn.registry.bundle import Bundle, GateDecision, Manifest, read_bundle, read_manifest
-from tests.serving.made_up_model import BundleParts, made_up_parts
+from tests.serving.synthetic_model import BundleParts, made_up_parts
 
 FILES = [
     "checksums.json",

@@ -15,7 +15,7 @@ from learn.model.checkpoint import load_towers, save_towers
 from learn.model.inputs import RunInputs, encode_catalogue
 from learn.model.scorer import TowerScorer, compute_id_rows
 from learn.model.towers import Towers
-from tests.made_shop import content_vectors, histories
+from tests.synthetic_shop import content_vectors, histories
 from tests.synthetic_training import synthetic_training
 
 SETTINGS = Settings.from_mapping({"evaluation": {"baselines": ["popularity"], "bootstrap_samples": 100}})

@@ -10,7 +10,7 @@ import pytest
 from learn.config.evaluation import GateSettings
 from learn.evaluation.gate import Decision, judge_validation
 from learn.monitoring.drift import judge_drift
-from tests.made_up_run import made_up_drift, made_up_result
+from tests.synthetic_run import made_up_drift, made_up_result
 
 
 @pytest.mark.parametrize(("allowed", "passed"), [(0.03, True), (0.02, False)])

@@ -24,8 +24,8 @@ from learn.errors import TrainingError
 from learn.model.checkpoint import CHECKPOINT, load_towers
 from learn.model.distributed import SINGLE_PROCESS, Processes, Rendezvous, join_group
 from learn.model.trainer import compute_training_key
-from tests.alignment import one_of_many
-from tests.made_shop import histories
+from tests.model import one_of_many
+from tests.synthetic_shop import histories
 
 ROOT = Path(__file__).resolve().parents[2]
 NO_DROPOUT = {"dropout": 0.0, "input_dropout": 0.0, "id_dropout": 0.0}

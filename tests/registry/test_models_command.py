@@ -17,7 +17,7 @@ from learn.registry.bundle import GateDecision
 from learn.registry.cli import models
 from learn.registry.promotion import describe_author
 from learn.registry.store import load_stored, store_bundle
-from tests.serving.made_up_model import made_up_parts
+from tests.serving.synthetic_model import made_up_parts
 
 NAME = "commanded"
 

@@ -18,7 +18,7 @@ from learn.data.splits import build_histories
 from learn.errors import BundleError
 from learn.registry.bundle import read_bundle
 from learn.registry.earlier import check_start, read_start, refuse_seen_windows
-from tests.serving.made_up_model import BundleParts, item_id, made_up_parts
+from tests.serving.synthetic_model import BundleParts, item_id, made_up_parts
 
 SETTINGS = Settings.from_mapping({"towers": {"dimension": 16, "max_history": 12, "cooccurrence_rank": 0}})
 

@@ -20,7 +20,7 @@ from learn.errors import BundleError, ServingError
 from learn.registry.aliases import find_aliases_path, read_aliases
 from learn.registry.promotion import describe_author, promote, promote_challenger, roll_back, withdraw
 from learn.registry.store import find_stored, list_stored, load_stored, store_bundle
-from tests.serving.made_up_model import BundleParts, made_up_parts
+from tests.serving.synthetic_model import BundleParts, made_up_parts
 
 BY = "someone@somewhere"
 

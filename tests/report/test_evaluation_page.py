@@ -7,7 +7,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 
 from learn.report.pages import write_evaluation_page
-from tests.made_up_run import MODELS, made_up_metrics, made_up_result
+from tests.synthetic_run import MODELS, made_up_metrics, made_up_result
 
 CAVEAT = "It was trained on interactions up to <b>1970</b>."
 
