@@ -1,6 +1,7 @@
 """Batches: every training pair comes once an epoch, padded where and only where a history ends."""
 
 import io
+from collections.abc import Iterator
 from itertools import pairwise
 
 import numpy as np
@@ -13,8 +14,8 @@ from rich.console import Console
 
 from learn.config.model import TrainingSettings
 from learn.data.histories import Histories
-from learn.model.batches import TrainingWindows, pad_histories
-from learn.model.losses import compute_recency_weights, sample_actions
+from learn.model.batches import Batch, TrainingWindows, pad_histories
+from learn.model.losses import Actions, compute_recency_weights, sample_actions
 from learn.model.trainer import with_progress
 from tests.synthetic_shop import histories
 
@@ -130,6 +131,47 @@ def test_actions_never_show_a_target_to_its_history(shop: Histories) -> None:
         targets = actions.targets[row][actions.wanted[row]].tolist()
         joined = iter(sequence)
         assert all(item in joined for item in history + targets)
+
+
+def sampled(length: int, *, draws: int, max_history: int = 50, **settings: int) -> Iterator[Actions]:
+    """Sample the actions of one user, who took the items 0, 1, 2 … one after the other."""
+    sequence = torch.arange(length).unsqueeze(0)
+    batch = Batch(sequence[:, :-1], sequence[:, 1:], torch.ones(1, length - 1, dtype=torch.bool))
+    chosen, draw = TrainingSettings.model_validate(settings), np.random.default_rng(0)
+    for _ in range(draws):
+        yield sample_actions(batch, settings=chosen, max_history=max_history, draw=draw)
+
+
+def test_a_window_is_cut_at_any_moment_into_what_was_and_what_came() -> None:
+    cuts = []
+    for actions in sampled(6, draws=200, history_positions=9, target_positions=9):
+        history, targets = actions.histories[0].tolist(), actions.targets[0].tolist()
+        assert history + targets == list(range(6))
+        cuts.append(len(history))
+    assert np.bincount(cuts, minlength=6)[1:].min() > 200 / 5 / 2
+
+
+def test_of_long_histories_and_targets_any_part_is_read_in_its_order() -> None:
+    found = list(sampled(200, draws=60, max_history=20, history_positions=1, target_positions=200))
+    # At a late cut 20 of some hundred items are read, and not the oldest or the newest of them alone.
+    late = [actions.histories[0] for actions in found if int(actions.histories.max()) > 150]
+    assert all(history.tolist() == sorted(set(history.tolist())) for history in late)
+    assert all(len(history) == 20 for history in late)
+    assert float(np.mean([float(history.float().mean() / history.max()) for history in late])) == pytest.approx(
+        0.5, abs=0.05
+    )
+    early = [actions.targets[0] for actions in found if int(actions.targets.min()) < 50]
+    assert all(len(targets) == 40 for targets in early)
+
+
+def test_positions_are_drawn_by_their_weights() -> None:
+    found = [actions for actions in sampled(6, draws=500, history_positions=1) if actions.histories.shape[1] == 4]
+    assert len(found) > 80
+    oldest = np.mean([int(actions.positions[0, 0]) == 0 for actions in found])
+    weights = compute_recency_weights(4)
+    # A third of what it would be if all four were as likely.
+    assert float(oldest) == pytest.approx(float(weights[0] / weights.sum()), abs=0.06)
+    assert weights[0] / weights.sum() < 0.09
 
 
 def test_newer_actions_weigh_more() -> None:

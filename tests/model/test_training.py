@@ -227,6 +227,24 @@ def test_a_step_takes_no_larger_gradient_than_the_clip(shop: Histories, tmp_path
     assert 0 < trained_norm(0.01) <= 0.01
 
 
+def test_a_step_of_several_batches_goes_by_their_mean(shop: Histories, tmp_path: Path) -> None:
+    losses = []
+    for batches in (1, 3):
+        # The weights stay where they are, so that every batch has the loss that it has alone.
+        settings = small(learning_rate=1e-12, batches_per_step=batches, epochs=1)
+        (epoch,) = trained(shop, tmp_path / str(batches), settings).curve
+        losses.append(epoch.loss)
+    assert losses[0] is not None
+    assert losses[1] == pytest.approx(losses[0], rel=0.05)
+
+
+def test_the_learned_temperature_stays_above_a_hundredth_and_does_not_decay(shop: Histories, tmp_path: Path) -> None:
+    cold = trained(shop, tmp_path / "cold", small(temperature=0.005, learning_rate=1e-5, epochs=1))
+    assert cold.temperature == pytest.approx(0.01, rel=1e-3)
+    decayed = trained(shop, tmp_path / "decayed", small(weight_decay=200, learning_rate=1e-3, epochs=1))
+    assert decayed.temperature == pytest.approx(0.07, rel=0.1)
+
+
 def test_after_a_worse_epoch_training_goes_back_and_takes_smaller_steps(shop: Histories, tmp_path: Path) -> None:
     figures = iter([0.2, 0.3, 0.1])
 

@@ -191,6 +191,28 @@ def test_training_goes_on_from_the_learned_temperature(shop: Histories, yesterda
     assert kept.temperature == pytest.approx(ended)
 
 
+@pytest.mark.parametrize("same_shop", [True, False])
+def test_only_weights_of_the_same_shop_are_trained_on_at_the_smaller_rate(
+    shop: Histories, yesterday: WarmStart, tmp_path: Path, same_shop: bool
+) -> None:
+    def trained_at(**rates: float) -> str:
+        figures = iter(range(9))
+        return train_towers(
+            shop,
+            CONTENT,
+            destination=tmp_path / str(rates),
+            settings=small(epochs=1, **rates),
+            seed=0,
+            measure=lambda _: float(next(figures)),
+            start=replace(yesterday, same_shop=same_shop),
+            say=lambda _: None,
+        ).weights_sha256
+
+    first = trained_at(learning_rate=5e-3, warm_learning_rate=3e-4)
+    assert (trained_at(learning_rate=9e-3, warm_learning_rate=3e-4) == first) is same_shop
+    assert (trained_at(learning_rate=5e-3, warm_learning_rate=9e-4) == first) is not same_shop
+
+
 def decreasing() -> Callable[[TowerScorer], float]:
     figures = iter(np.linspace(1, 0, 50))
     return lambda _: float(next(figures))
