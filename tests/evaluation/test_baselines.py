@@ -127,6 +127,16 @@ def test_ease_solves_its_problem() -> None:
         assert weights[item, item] == 0
 
 
+def test_what_somebody_takes_again_counts_once_for_ease() -> None:
+    once = [[0, 1, 2], [1, 2, 3], [0, 3, 2], [3, 1, 0]]
+    again = [[0, 1, 0, 0, 1, 2], [1, 2, 2, 3], [0, 3, 3, 3, 2], [3, 1, 3, 0]]
+    fitted = [
+        Ease.fit(in_memory(users, item_count=4)[0], regularisation=2.0, max_items=100).weights
+        for users in (once, again)
+    ]
+    np.testing.assert_allclose(fitted[0], fitted[1], atol=1e-6)
+
+
 def test_ease_refuses_a_large_catalogue_and_the_set_goes_on_without(tmp_path: Path) -> None:
     histories = made(tmp_path)
     with pytest.raises(SettingsError, match="EASE over 24 items") as caught:

@@ -157,6 +157,17 @@ def test_a_small_slice_is_not_judged_and_a_large_one_is_named() -> None:
     assert not lost["overall"].passed
 
 
+@pytest.mark.parametrize(("users", "judged"), [(49, False), (50, True)])
+def test_a_slice_of_as_many_users_as_are_asked_for_is_judged(users: int, judged: bool) -> None:
+    ranks = np.tile([1.0, 2.0, 5.0, 30.0], 60)
+    production = ProductionModel("v", TOWERS, {}, "", "fair")
+    settings = GateSettings(fewest_slice_users=50)
+    rules = judge_champion(
+        ranks, ranks, slices={"some": np.arange(240) < users}, production=production, settings=settings
+    )
+    assert ("slice_some" in {rule.name for rule in rules}) is judged
+
+
 @pytest.mark.parametrize(("standing", "passed"), [("fair", True), ("flattered", True), ("other_data", False)])
 def test_a_champion_of_other_data_is_no_opponent_and_a_flattered_one_is_named(standing: Standing, passed: bool) -> None:
     rule = judged(standing)["champion"]
