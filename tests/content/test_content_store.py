@@ -101,12 +101,13 @@ def test_a_part_that_was_cut_off_is_named(tmp_path: Path, kept: float) -> None:
     assert store.find_missing(keys_of(1, 3)).tolist() == [1]
 
 
-def test_a_changed_byte_is_found(tmp_path: Path) -> None:
+@pytest.mark.parametrize("of", ["a vector", "a key"])
+def test_a_changed_byte_is_found(tmp_path: Path, of: str) -> None:
     folder = tmp_path / "root" / "encoder"
     filled(folder, (1, 2))
     part = next(folder.glob("part-*"))
     data = bytearray(part.read_bytes())
-    place = data.index(vectors_of(2).tobytes())
+    place = data.index(vectors_of(2).tobytes() if of == "a vector" else keys_of(2).tobytes())
     data[place + 1] ^= 1
     part.write_bytes(data)
     (found,) = check_store(str(tmp_path / "root"))

@@ -142,6 +142,21 @@ def test_a_run_that_begins_meanwhile_keeps_what_it_found(tmp_path: Path, monkeyp
     assert np.array_equal(store.read_vectors(keys_of(2, 1)), vectors_of(2, 1))
 
 
+def test_of_a_key_in_two_parts_the_older_vector_is_read_after_the_old_parts_are_joined(tmp_path: Path) -> None:
+    store = filled(tmp_path / "content" / "encoder", (1,), (2,))
+    for part in Path(store.location).iterdir():
+        old = part.with_name(
+            part.name.replace(part.name.split("-")[1], f"{int(part.name.split('-')[1]) - 10**13:020d}")
+        )
+        part.rename(old)
+        os.utime(old, (0, 0))
+    store.write(keys_of(1), vectors_of(9))
+    recorded(tmp_path, "a", 1, 2)
+    done = collected(tmp_path, youngest_seconds=600)
+    assert (done.parts_before, done.parts_after) == (3, 2)
+    assert np.array_equal(store.read_vectors(keys_of(1, 2)), vectors_of(1, 2))
+
+
 def test_a_reader_goes_on_while_parts_are_put_together(tmp_path: Path) -> None:
     store = filled(tmp_path / "content" / "encoder", (1, 2), (3, 4))
     recorded(tmp_path, "a", 1, 3)

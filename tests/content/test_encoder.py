@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from transformers import AutoModel, AutoTokenizer, T5Config, T5Model
 
 from learn.config.content import ContentSettings
-from learn.content.encoder import FrozenEncoder, load_encoder
+from learn.content.encoder import Engine, FrozenEncoder, load_encoder
 from learn.content.fingerprint import list_computable_arithmetics
 from learn.content.source import resolve_encoder
 from learn.errors import EncoderError
@@ -194,6 +194,30 @@ print(large.tokens_per_batch)
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, cwd=ROOT, check=False)
     assert done.returncode == 0, done.stderr
     assert 42 <= int(done.stdout) <= 500_000
+
+
+class TightEngine:
+    """An engine whose memory holds only so many texts at a time."""
+
+    def __init__(self, engine: Engine, *, texts: int) -> None:
+        self.exact, self.device = engine.exact, engine.device
+        self._engine, self._texts = engine, texts
+
+    def encode_tokens(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        if len(ids) > self._texts:
+            raise MemoryError
+        return self._engine.encode_tokens(ids, mask)
+
+
+def test_batches_too_large_for_the_memory_are_cut_until_they_fit(bert: Path) -> None:
+    texts = [f"{number:02} {'abcdefgh' * 5}" for number in range(23)]
+    tight = encoder(bert, tokens_per_batch=2_000)
+    tight._engine = TightEngine(tight._engine, texts=3)
+    assert np.array_equal(tight.encode(texts), encoder(bert).encode(texts))
+    assert tight.tokens_per_batch <= 3 * 48
+    tight._engine = TightEngine(tight._engine, texts=0)
+    with pytest.raises(EncoderError, match="memory does not suffice for one text of 44 tokens"):
+        tight.encode(texts)
 
 
 def test_no_text_gives_no_vector(bert: Path) -> None:

@@ -226,6 +226,15 @@ def test_the_fingerprint_knows_every_byte_and_setting(bert: Path, tmp_path: Path
     assert len(others) == 10
 
 
+def test_the_fingerprint_knows_which_file_holds_what(bert: Path, tmp_path: Path) -> None:
+    digests = set()
+    for name in ("vocab.txt", "vocab.json"):
+        folder = Path(shutil.copytree(bert, tmp_path / name / "tiny-bert"))
+        (folder / name).write_text("a")
+        digests.add(compute_fingerprint(resolve_encoder(str(folder)), ContentSettings(), template_version="1").digest)
+    assert len(digests) == 2
+
+
 def test_keys_of_earlier_vectors_hold() -> None:
     """A setting that was not there when they were made is left out of the key while it stands at its default."""
     made = EncoderFingerprint("tiny", "local", "ab" * 32, "mean", 256, "float32", "1")

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -10,12 +11,23 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import polars as pl
 import pytest
 
 from learn.config.content import ContentSettings
 from learn.content.encoder import load_encoder
-from learn.content.extraction import ContentSummary, ExtractionPlan, collect_vectors, encode_shard, plan_extraction
+from learn.content.extraction import (
+    ContentSummary,
+    ExtractionPlan,
+    collect_vectors,
+    encode_shard,
+    iterate_missing_windows,
+    plan_extraction,
+    read_shard_keys,
+)
+from learn.content.fingerprint import Keys
+from learn.content.maintenance import collect_garbage
 from learn.content.prompt import ItemPrompt
 from learn.content.store import ContentStore
 from learn.errors import DataError, EncoderError, StoreError
@@ -150,6 +162,37 @@ def test_a_shard_begun_before_goes_on(tmp_path: Path, settings: ContentSettings)
     assert (first.encoded, len(parts)) == (40, 3)
     parts[1].unlink()
     assert encode_shard(plan, plan.shards[0]).encoded == 16
+
+
+def test_what_another_run_stores_meanwhile_is_not_encoded_again(tmp_path: Path, settings: ContentSettings) -> None:
+    plan = plan_of(write_items(tmp_path / "data", titles(40)), settings)
+    (shard,) = plan.shards
+    assert shard.file is not None
+    store, keys = ContentStore.create(plan.store, plan.fingerprint), read_shard_keys(shard.file)
+    windows = iterate_missing_windows(shard.file, store.search(keys), size=10)
+    assert np.array_equal(next(windows)[0], keys[:10])
+    store.write(keys[12:35], np.zeros((23, 32), dtype=np.float32))
+    assert [window_keys.tolist() for window_keys, _ in windows] == [keys[10:12].tolist(), keys[35:].tolist()]
+
+
+def test_vectors_that_a_plan_finds_are_kept_by_a_collection_at_that_moment(
+    tmp_path: Path, settings: ContentSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    items, texts = tmp_path / "runs" / "old" / "items.parquet", titles(20)
+    run(write_items(items.parent, texts), settings)
+    shutil.rmtree(items.parent / "content_plan")
+    plan_of(write_items(tmp_path / "runs" / "other", ["something else"]), settings)
+    find_missing = ContentStore.find_missing
+
+    def find_and_collect(self: ContentStore, keys: Keys) -> npt.NDArray[np.int64]:
+        found = find_missing(self, keys)
+        store = str(tmp_path / "runs" / "store")
+        collect_garbage(store, workspaces=[tmp_path], youngest_seconds=-60, dry_run=False)
+        return found
+
+    monkeypatch.setattr(ContentStore, "find_missing", find_and_collect)
+    summary = run(items, settings)
+    assert (summary.encoded, summary.reused) == (0, 20)
 
 
 SCRIPT = """

@@ -140,10 +140,28 @@ def test_no_user_with_two_interactions_is_refused_and_leaves_nothing(tmp_path: P
     assert [path.name for path in tmp_path.iterdir()] == ["tables"]
 
 
-def test_a_crossed_window_is_refused(tmp_path: Path) -> None:
+@pytest.mark.parametrize("test_from", ["2024-01-02", "2024-01-05"])
+def test_a_crossed_or_empty_window_is_refused(tmp_path: Path, test_from: str) -> None:
     rows = [("a", f"i{n}", START + n * DAY) for n in range(6)]
-    with pytest.raises(SplitError, match="empty"):
-        built(tmp_path, rows, method="by_date", validation_from="2024-01-05", test_from="2024-01-02")
+    with pytest.raises(SplitError, match="validation window is empty: it would begin at 2024-01-05"):
+        built(tmp_path, rows, method="by_date", validation_from="2024-01-05", test_from=test_from)
+
+
+@pytest.mark.parametrize(
+    ("cuts", "empty"),
+    [
+        (("2023-12-30", "2024-01-04"), "training"),
+        (("2024-01-06T12:00:00", "2024-01-06T13:00:00"), "validation and the test"),
+        (("2024-01-04", "2024-01-07"), "test"),
+    ],
+)
+def test_a_split_with_an_empty_part_is_refused_and_leaves_nothing(
+    tmp_path: Path, cuts: tuple[str, str], empty: str
+) -> None:
+    rows = [("a", f"i{n}", START + n * DAY) for n in range(6)]
+    with pytest.raises(SplitError, match=f"The {empty} part would be empty"):
+        built(tmp_path, rows, method="by_date", validation_from=cuts[0], test_from=cuts[1])
+    assert [path.name for path in tmp_path.iterdir()] == ["tables"]
 
 
 def test_a_cut_that_is_no_date_is_refused(tmp_path: Path) -> None:

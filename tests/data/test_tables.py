@@ -149,6 +149,8 @@ def test_lists_and_records_become_text(tmp_path: Path) -> None:
         ("2020-09-13 12:26:40", 1_600_000_000.0),
         ("2020-09-13T12:26", 1_599_999_960.0),
         ("2020-09-13T12:26:40.250Z", 1_600_000_000.25),
+        # A leap second is the first one of the minute after it.
+        ("2016-12-31T23:59:60Z", 1_483_228_800.0),
         ("2020-09-13T14:26:40+02:00", 1_600_000_000.0),
         ("2020-09-13 07:56:40 -0430", 1_600_000_000.0),
         ("2020-09-13 12:26:40 UTC", 1_600_000_000.0),
@@ -163,7 +165,19 @@ def test_dates_and_numbers_as_text_are_read(tmp_path: Path, text: str, seconds: 
 
 
 @pytest.mark.parametrize(
-    "text", ["yesterday", "2020-13-01", "2020-02-30", "2020-01-01 25:00", "12/31/2020", "nan", "inf", "1_000"]
+    "text",
+    [
+        "yesterday",
+        "2020-13-01",
+        "2020-02-30",
+        "2020-01-01 25:00",
+        "2020-01-01 23:60",
+        "2020-01-01 23:59:61",
+        "12/31/2020",
+        "nan",
+        "inf",
+        "1_000",
+    ],
 )
 def test_what_is_no_timestamp_keeps_its_text(tmp_path: Path, text: str) -> None:
     source = source_of(tmp_path / "in", interactions=f"user_id,item_id,timestamp\nu,b,{text}\nu,b,1\n")

@@ -154,6 +154,16 @@ def test_warnings_quarantine_nothing(tmp_path: Path) -> None:
     assert summary.items.quarantined == 0
 
 
+def test_items_without_a_title_repeat_no_text(tmp_path: Path) -> None:
+    items = [
+        *sound_items(),
+        *({"item_id": f"none{n}", "title": title} for n, title in enumerate([None, None, " ", " "])),
+    ]
+    summary = validate(tmp_path, items, sound_interactions(), max_quarantined_share=0.5)
+    found = {check.name: check.failing for check in summary.items.checks if check.failing}
+    assert found == {"title_missing": 4}
+
+
 def facts_of(rows: Rows, folder: Path, **changes: Any) -> InteractionFacts:
     tables = write(folder, sound_items(), rows)
     ids = pl.Series([f"i{n}" for n in range(40)])
@@ -304,6 +314,15 @@ def test_no_user_with_two_interactions_stops_the_run_and_nothing_old_stays(tmp_p
     (tmp_path / "valid" / "items.parquet").write_bytes(b"of an earlier run")
     message = stopped(tmp_path, sound_items(), sound_interactions(each=1))
     assert "no user with two interactions" in message
+
+
+def test_users_who_have_one_valid_interaction_of_two_stop_the_run(tmp_path: Path) -> None:
+    rows = [
+        {"user_id": f"u{user}", "item_id": item, "timestamp": START + DAY}
+        for user in range(9)
+        for item in (f"i{user}", "unknown")
+    ]
+    assert "no user with two interactions" in stopped(tmp_path, sound_items(), rows, max_quarantined_share=1.0)
 
 
 # --- Other faults ------------------------------------------------------------------------------------------

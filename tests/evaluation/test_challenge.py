@@ -124,13 +124,13 @@ def test_slices_that_are_judged_together_share_the_error_rate() -> None:
     assert gap.most < 0
     assert gap.mean < -settings.slice_margin * gap.champion
 
-    def passed(slices: int) -> bool:
+    def is_passed(slices: int) -> bool:
         masks = {"lost": first} | {f"calm_{n}": (users >= 30) & (users < 36 + n) for n in range(slices - 1)}
         production = ProductionModel("v", TOWERS, {}, "", "fair")
         rules = judge_champion(challenger, champion, slices=masks, production=production, settings=settings)
         return {rule.name: rule.passed for rule in rules}["slice_lost"]
 
-    assert [passed(slices) for slices in (1, 5)] == [False, True]
+    assert [is_passed(slices) for slices in (1, 5)] == [False, True]
 
 
 # --- Both together ----------------------------------------------------------------------------------------

@@ -20,7 +20,7 @@ ITEMS = 30
 
 @dataclass(frozen=True)
 class KnowingScorer:
-    """Scores the target of each example of one part highest, and everything else by chance."""
+    """Scores the target of each example of one part highest, and everything else at random."""
 
     part: str
     name: str = "knowing"

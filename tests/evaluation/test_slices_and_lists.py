@@ -35,7 +35,7 @@ def test_a_target_that_was_seen_once_in_training_is_of_the_tail_and_not_cold() -
     users = [[0, 1, 2], [0, 0, 1], [0, 0, 3]]
     histories, examples = in_memory(users, item_count=4)
     masks = mark_slices(histories, examples, settings=SETTINGS)
-    # Training holds item 0 five times and item 1 once; items 2 and 3 come as targets alone.
+    # Training holds item 0 five times and item 1 once; items 2 and 3 are targets only.
     assert masks["cold_items"].tolist() == [True, False, True]
     assert masks["tail_items"].tolist() == [False, True, False]
 

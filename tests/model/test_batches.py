@@ -133,7 +133,7 @@ def test_actions_never_show_a_target_to_its_history(shop: Histories) -> None:
         assert all(item in joined for item in history + targets)
 
 
-def sampled(length: int, *, draws: int, max_history: int = 50, **settings: int) -> Iterator[Actions]:
+def iterate_actions(length: int, *, draws: int, max_history: int = 50, **settings: int) -> Iterator[Actions]:
     """Sample the actions of one user, who took the items 0, 1, 2 … one after the other."""
     sequence = torch.arange(length).unsqueeze(0)
     batch = Batch(sequence[:, :-1], sequence[:, 1:], torch.ones(1, length - 1, dtype=torch.bool))
@@ -144,7 +144,7 @@ def sampled(length: int, *, draws: int, max_history: int = 50, **settings: int) 
 
 def test_a_window_is_cut_at_any_moment_into_what_was_and_what_came() -> None:
     cuts = []
-    for actions in sampled(6, draws=200, history_positions=9, target_positions=9):
+    for actions in iterate_actions(6, draws=200, history_positions=9, target_positions=9):
         history, targets = actions.histories[0].tolist(), actions.targets[0].tolist()
         assert history + targets == list(range(6))
         cuts.append(len(history))
@@ -152,8 +152,8 @@ def test_a_window_is_cut_at_any_moment_into_what_was_and_what_came() -> None:
 
 
 def test_of_long_histories_and_targets_any_part_is_read_in_its_order() -> None:
-    found = list(sampled(200, draws=60, max_history=20, history_positions=1, target_positions=200))
-    # At a late cut 20 of some hundred items are read, and not the oldest or the newest of them alone.
+    found = list(iterate_actions(200, draws=60, max_history=20, history_positions=1, target_positions=200))
+    # At a late cut 20 of some hundred items are read, and neither only the oldest nor only the newest of them.
     late = [actions.histories[0] for actions in found if int(actions.histories.max()) > 150]
     assert all(history.tolist() == sorted(set(history.tolist())) for history in late)
     assert all(len(history) == 20 for history in late)
@@ -165,7 +165,9 @@ def test_of_long_histories_and_targets_any_part_is_read_in_its_order() -> None:
 
 
 def test_positions_are_drawn_by_their_weights() -> None:
-    found = [actions for actions in sampled(6, draws=500, history_positions=1) if actions.histories.shape[1] == 4]
+    found = [
+        actions for actions in iterate_actions(6, draws=500, history_positions=1) if actions.histories.shape[1] == 4
+    ]
     assert len(found) > 80
     oldest = np.mean([int(actions.positions[0, 0]) == 0 for actions in found])
     weights = compute_recency_weights(4)

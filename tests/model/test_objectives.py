@@ -1,4 +1,4 @@
-"""The loss of a step, as the trainer asks for it: which items stand in the softmax and how they are weighed."""
+"""The loss of a step, as the trainer needs it: which items are in the softmax and how they are weighed."""
 
 from __future__ import annotations
 
@@ -38,9 +38,11 @@ def batch() -> Batch:
 
 
 @torch.inference_mode()
-def loss_of(towers: Towers, items: TrainedItems, batch: Batch, *, mask_seen: bool, uniform: int | None) -> list[float]:
+def compute_losses(
+    towers: Towers, items: TrainedItems, batch: Batch, *, mask_seen: bool, uniform: int | None
+) -> list[float]:
     """Return the losses of 100 steps, or the one of the whole catalogue where nothing is drawn."""
-    # An epoch is this one batch: what it asks for is always among the candidates, everything else by chance.
+    # An epoch is this one batch: its targets are always among the candidates, everything else at random.
     counts = np.bincount(batch.targets[batch.real].numpy(), minlength=ITEMS)
     sampler = None if uniform is None else CandidateSampler(counts, uniform=uniform)
     objective = SoftmaxObjective(items, LOG_SCALE, mask_seen, sampler)
@@ -52,8 +54,8 @@ def loss_of(towers: Towers, items: TrainedItems, batch: Batch, *, mask_seen: boo
 def test_steps_of_the_sampled_softmax_are_on_average_those_of_the_whole_catalogue(
     towers: Towers, items: TrainedItems, batch: Batch, mask_seen: bool
 ) -> None:
-    (whole,) = loss_of(towers, items, batch, mask_seen=mask_seen, uniform=None)
-    sampled = loss_of(towers, items, batch, mask_seen=mask_seen, uniform=40)
+    (whole,) = compute_losses(towers, items, batch, mask_seen=mask_seen, uniform=None)
+    sampled = compute_losses(towers, items, batch, mask_seen=mask_seen, uniform=40)
     # Unweighed, a fifth of the catalogue would give a loss that is smaller by log 5.
     assert float(np.mean(sampled)) == pytest.approx(whole, abs=0.05)
 
@@ -61,7 +63,7 @@ def test_steps_of_the_sampled_softmax_are_on_average_those_of_the_whole_catalogu
 def test_a_step_leaves_out_what_was_seen_where_it_is_told_to_and_no_target(
     towers: Towers, items: TrainedItems, batch: Batch
 ) -> None:
-    (masked,) = loss_of(towers, items, batch, mask_seen=True, uniform=None)
+    (masked,) = compute_losses(towers, items, batch, mask_seen=True, uniform=None)
     with torch.inference_mode():
         vectors = towers.encode_tower_items(towers.compute_inputs(items.whitened, torch.arange(ITEMS)))
         states = towers.encode_positions(

@@ -34,15 +34,15 @@ def test_nobody_is_anywhere_without_a_history_and_is_recommended_nothing(scorer:
     assert torch.isfinite(scores[[0, 2]]).all()
 
 
-def test_a_user_is_the_same_alone_and_among_others(scorer: TowerScorer, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_is_the_same_by_itself_and_among_others(scorer: TowerScorer, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(scoring, "_BLOCK_POSITIONS", 8)
     draw = np.random.default_rng(1)
     histories, examples = in_memory(
         [draw.integers(ITEMS, size=length).tolist() for length in draw.integers(1, 8, size=20)], item_count=ITEMS
     )
     together = scorer.encode_runs(histories.items, examples.starts, examples.stops)
-    alone = [
+    single = [
         scorer.encode_runs(histories.items, examples.starts[[row]], examples.stops[[row]])[0]
         for row in range(len(examples))
     ]
-    torch.testing.assert_close(together, torch.stack(alone))
+    torch.testing.assert_close(together, torch.stack(single))

@@ -17,7 +17,7 @@ from learn.data.histories import Histories
 from learn.errors import TrainingError
 from learn.model.checkpoint import CHECKPOINT, load_state, load_towers
 from learn.model.scorer import TowerScorer, compute_id_rows
-from learn.model.summary import TrainingSummary
+from learn.model.summary import TrainingSummary, count_setbacks
 from learn.model.trainer import compute_training_key, train_towers
 from tests.evaluation.synthetic_histories import split_histories
 from tests.synthetic_shop import content_vectors, histories
@@ -182,8 +182,25 @@ def test_training_stops_when_validation_no_longer_improves(shop: Histories, tmp_
     assert [summary.chosen_epoch, len(summary.curve)] == [2, 4]
 
 
+def test_an_epoch_as_good_as_the_best_is_a_setback_and_the_first_of_them_is_kept(
+    shop: Histories, tmp_path: Path
+) -> None:
+    figures = iter([0.1, 0.3, 0.3, 0.3])
+    summary = train_towers(
+        shop,
+        CONTENT,
+        destination=tmp_path,
+        settings=small(epochs=9, patience=2),
+        seed=0,
+        measure=lambda _: next(figures),
+        say=lambda _: None,
+    )
+    assert (summary.chosen_epoch, summary.epochs) == (2, 4)
+    assert count_setbacks(list(summary.curve)) == 2
+
+
 def test_the_weights_of_the_best_epoch_are_kept_and_not_the_last_ones(shop: Histories, tmp_path: Path) -> None:
-    def weights_after(*figures: float) -> str:
+    def hash_weights_after(*figures: float) -> str:
         left = iter(figures)
         return train_towers(
             shop,
@@ -195,15 +212,15 @@ def test_the_weights_of_the_best_epoch_are_kept_and_not_the_last_ones(shop: Hist
             say=lambda _: None,
         ).weights_sha256
 
-    assert weights_after(0.1, 0.3, 0.2) == weights_after(0.1, 0.3)
-    assert weights_after(0.1, 0.3, 0.4) != weights_after(0.1, 0.3)
+    assert hash_weights_after(0.1, 0.3, 0.2) == hash_weights_after(0.1, 0.3)
+    assert hash_weights_after(0.1, 0.3, 0.4) != hash_weights_after(0.1, 0.3)
 
 
 def test_a_step_takes_no_larger_gradient_than_the_clip(shop: Histories, tmp_path: Path) -> None:
     def interrupt(_: str) -> None:
         raise KeyboardInterrupt
 
-    def trained_norm(clip_norm: float) -> float:
+    def measure_norm(clip_norm: float) -> float:
         """Norm of the running mean of the towers' gradients after an epoch: no larger than the largest of them."""
         folder = tmp_path / str(clip_norm)
         with pytest.raises(KeyboardInterrupt):
@@ -218,19 +235,19 @@ def test_a_step_takes_no_larger_gradient_than_the_clip(shop: Histories, tmp_path
             )
         state = load_state(folder, device=torch.device("cpu"))
         assert state is not None
-        # The temperature, in a group of its own, is not clipped.
+        # The temperature, in its own group, is not clipped.
         of_towers = state.optimizer["param_groups"][0]["params"]
         means = [state.optimizer["state"][number]["exp_avg"] for number in of_towers]
         return float(torch.cat([mean.flatten() for mean in means]).norm())
 
-    assert trained_norm(1e6) > 0.05
-    assert 0 < trained_norm(0.01) <= 0.01
+    assert measure_norm(1e6) > 0.05
+    assert 0 < measure_norm(0.01) <= 0.01
 
 
 def test_a_step_of_several_batches_goes_by_their_mean(shop: Histories, tmp_path: Path) -> None:
     losses = []
     for batches in (1, 3):
-        # The weights stay where they are, so that every batch has the loss that it has alone.
+        # The weights stay where they are, so that every batch has the loss that it would have by itself.
         settings = small(learning_rate=1e-12, batches_per_step=batches, epochs=1)
         (epoch,) = trained(shop, tmp_path / str(batches), settings).curve
         losses.append(epoch.loss)

@@ -195,7 +195,7 @@ def test_training_goes_on_from_the_learned_temperature(shop: Histories, yesterda
 def test_only_weights_of_the_same_shop_are_trained_on_at_the_smaller_rate(
     shop: Histories, yesterday: WarmStart, tmp_path: Path, same_shop: bool
 ) -> None:
-    def trained_at(**rates: float) -> str:
+    def hash_weights_at(**rates: float) -> str:
         figures = iter(range(9))
         return train_towers(
             shop,
@@ -208,9 +208,9 @@ def test_only_weights_of_the_same_shop_are_trained_on_at_the_smaller_rate(
             say=lambda _: None,
         ).weights_sha256
 
-    first = trained_at(learning_rate=5e-3, warm_learning_rate=3e-4)
-    assert (trained_at(learning_rate=9e-3, warm_learning_rate=3e-4) == first) is same_shop
-    assert (trained_at(learning_rate=5e-3, warm_learning_rate=9e-4) == first) is not same_shop
+    first = hash_weights_at(learning_rate=5e-3, warm_learning_rate=3e-4)
+    assert (hash_weights_at(learning_rate=9e-3, warm_learning_rate=3e-4) == first) is same_shop
+    assert (hash_weights_at(learning_rate=5e-3, warm_learning_rate=9e-4) == first) is not same_shop
 
 
 def decreasing() -> Callable[[TowerScorer], float]:

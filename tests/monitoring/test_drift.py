@@ -134,17 +134,17 @@ def test_a_difference_that_is_certain_and_small_is_no_drift() -> None:
     rng = np.random.default_rng(0)
     sample = ColumnSample("price", "number", rng.normal(0, 1, 20_000), rng.normal(0.15, 1, 20_000))
 
-    def judged(floor: float) -> ColumnDrift:
+    def judge_with(floor: float) -> ColumnDrift:
         (column,) = judge_columns([sample], settings=SETTINGS.model_copy(update={"min_effect": floor}), seed=0)
         return column
 
-    column = judged(SETTINGS.min_effect)
+    column = judge_with(SETTINGS.min_effect)
     assert column.p_adjusted is not None
     assert column.p_adjusted <= SETTINGS.significance
     assert column.effect is not None
     assert 0 < column.effect < SETTINGS.min_effect
     assert not column.drifted
-    assert judged(column.effect).drifted
+    assert judge_with(column.effect).drifted
 
 
 def test_few_rows_are_named_and_raise_nothing() -> None:

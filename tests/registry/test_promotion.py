@@ -199,7 +199,7 @@ with FileLock(sys.argv[1]):
 
 
 @contextmanager
-def held_elsewhere(lock: Path) -> Iterator[None]:
+def hold_lock(lock: Path) -> Iterator[None]:
     """Another process has the lock."""
     command = [sys.executable, "-c", _HOLDER, str(lock)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as holder:
@@ -221,7 +221,7 @@ def test_nobody_changes_the_aliases_while_another_process_does(
         partial(promote_challenger, shop, versions[2], share=0.1, shadow=False),
         partial(withdraw, shop),
     )
-    with held_elsewhere(path.with_name(f"{path.name}.lock")), monkeypatch.context() as patch:
+    with hold_lock(path.with_name(f"{path.name}.lock")), monkeypatch.context() as patch:
         patch.setattr("learn.registry.promotion._LOCK_SECONDS", 0.05)
         for change in changes:
             with pytest.raises(ServingError, match="Another process has held the aliases"):

@@ -12,8 +12,9 @@ from hypothesis import strategies as st
 
 from learn.errors import RequestError
 from learn.registry.bundle import Bundle
+from learn.retrieval import Hits
 from learn.serving.catalogue import AnyOf, Between, Condition
-from learn.serving.filters import Filters, Selection, ValueCap
+from learn.serving.filters import Filters, Selection, ValueCap, diversify
 from learn.serving.recommender import Recommendation, Recommender
 from tests.serving.synthetic_model import ITEM_COUNT, item_id
 
@@ -148,6 +149,14 @@ def test_more_diversity_makes_a_list_of_items_less_alike(recommender: Recommende
     assert likeness(recommender, lists[0]) > likeness(recommender, lists[1]) > likeness(recommender, lists[2])
     assert all(len(each.items) == 10 for each in lists)
     assert len({each.items[0] for each in lists}) == 1
+
+
+def test_each_place_goes_to_what_is_least_like_anything_in_the_list() -> None:
+    # The third is all but the first item again, the fourth lies between the first two.
+    vectors = np.array([[1, 0], [0, 1], [2, 0.1], [1, 1]], dtype=np.float32)
+    pool = Hits(np.array([7, 3, 5, 9]), np.array([4, 3, 2, 1], dtype=np.float32))
+    assert diversify(pool, vectors, k=4, diversity=1.0).rows.tolist() == [7, 3, 9, 5]
+    assert diversify(pool, vectors, k=3, diversity=1.0).scores.tolist() == [4, 3, 1]
 
 
 def test_almost_no_diversity_keeps_the_order(recommender: Recommender) -> None:
