@@ -50,6 +50,15 @@ def test_filters_hold_and_k_come_back(share: float | None, index: AnnIndex) -> N
     assert found / wanted > 0.98
 
 
+def test_the_best_items_do_not_come_back_where_they_are_excluded(index: AnnIndex) -> None:
+    stacked = AppendableMatrix(VECTORS, ADDED)
+    for query in QUERIES:
+        best = rank_exactly(stacked, query, Candidates(None, NOBODY)).select_best(8).rows
+        hits = rank(stacked, query, Candidates(None, best[:4]), index).select_best(4)
+        assert not np.isin(hits.rows, best[:4]).any()
+        assert hits.rows[0] == best[4]
+
+
 def test_what_the_graph_does_not_hold_is_found_too(index: AnnIndex) -> None:
     stacked = AppendableMatrix(VECTORS, ADDED)
     for place, vector in enumerate(ADDED):

@@ -84,12 +84,14 @@ def test_items_that_came_at_run_time_are_among_them(bundle: Bundle) -> None:
     assert together[0].items[0].item_id == "new"
 
 
-def test_lists_too_close_to_call_are_made_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("k", [9, 1])
+def test_lists_too_close_to_call_are_made_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k: int) -> None:
     parts = made_up_parts(item_count=40)
     # Every second item is its neighbour again: whoever ranks one ranks both, and the lower row wins.
     twins = replace(parts, item_vectors=np.repeat(parts.item_vectors[::2], 2, axis=0))
     recommender = Recommender(read_bundle(twins.write(tmp_path / "bundle")))
-    asked = [Query([item_id(row % 40) for row in range(start, start + 5)], 9) for start in range(30)]
+    # A list of one item ends between the two of a pair.
+    asked = [Query([item_id(row % 40) for row in range(start, start + 5)], k, k > 1) for start in range(30)]
     expected = [said(alone(recommender, wanted)) for wanted in asked]
     made_alone: list[Query] = []
     whole = recommender._recommend_one

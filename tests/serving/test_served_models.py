@@ -18,7 +18,7 @@ import pytest
 from learn.config.operations import DeploymentSettings
 from learn.errors import BundleError
 from learn.registry.aliases import find_aliases_path
-from learn.registry.bundle import Bundle, read_bundle
+from learn.registry.bundle import Bundle, copy_bundle, read_bundle
 from learn.registry.promotion import promote, promote_challenger, roll_back, withdraw
 from learn.registry.store import load_stored, store_bundle
 from learn.serving.deployment import Deployment, ServedModel, draw_user
@@ -158,6 +158,18 @@ def test_without_any_whole_model_the_start_fails_by_the_champions_fault(shop: st
     with pytest.raises(BundleError, match="changed or damaged") as caught, deployed(shop):
         pass
     assert versions[0] in str(caught.value.where)
+
+
+def test_another_bundle_under_the_champions_name_is_refused(
+    shop: str, versions: list[str], folders: list[Path], caplog: pytest.LogCaptureFixture
+) -> None:
+    promote(shop, versions[0], **WHO)
+    with deployed(shop) as deployment:
+        promote(shop, versions[1], **WHO)
+        copy_bundle(folders[2], Path(bentoml.models.get(f"{shop}:{versions[1]}").path))
+        deployment.refresh()
+        assert (deployment.champion.version, deployment.refused) == (versions[0], 1)
+        assert f"The store holds bundle {versions[2]} under the name {versions[1]}" in caplog.text
 
 
 def test_a_model_that_cannot_be_built_is_refused(shop: str, versions: list[str]) -> None:
