@@ -13,7 +13,7 @@ from learn.config.evaluation import EvaluationSettings
 from learn.data.histories import Examples, Histories
 from learn.evaluation.baselines import tune_blend
 from learn.evaluation.selection import make_validation_measure, tune_channels
-from tests.evaluation.made_histories import split_histories
+from tests.evaluation.synthetic_histories import split_histories
 
 ITEMS = 30
 

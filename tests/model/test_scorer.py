@@ -10,7 +10,7 @@ from learn.config.model import TowerSettings
 from learn.model import scorer as scoring
 from learn.model.scorer import TowerScorer
 from learn.model.towers import Towers
-from tests.evaluation.made_histories import in_memory
+from tests.evaluation.synthetic_histories import in_memory
 
 ITEMS, CONTENT = 9, 12
 
