@@ -204,7 +204,9 @@ class _Case:
             name = f"quality-{self.name}-unmasked.svg"
             drawn[name] = charts.draw_models(self.unmasked, "unmasked", published=PUBLISHED[self.name])
         if self.slices and any(row.model == tables.OWN for row, _ in self.masked):
-            drawn[f"quality-{self.name}-slices.svg"] = charts.draw_slices(self.masked, self.slices, masking="masked")
+            drawn[f"quality-{self.name}-slices.svg"] = charts.draw_case_slices(
+                self.masked, self.slices, masking="masked"
+            )
         return drawn
 
 

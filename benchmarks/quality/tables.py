@@ -14,7 +14,7 @@ from benchmarks.harness.provenance import shorten_commit
 from benchmarks.quality.bars import KNOWN, Bar, has_known_value
 from benchmarks.quality.rows import Estimate, Estimated, Row, compare_rows, spell_out
 from learn.evaluation import Masking
-from learn.report import evaluation_figures as evaluation_pictures
+from learn.report import draw_metrics, draw_slices
 
 _METRICS = ("recall@10", "ndcg@10")
 
@@ -34,10 +34,10 @@ def draw_models(estimated: Estimated, masking: Masking, *, published: Mapping[st
         label = f"{name.partition(' (')[0]}, published"  # the source stands in the table
         figures[label] = {masking: drawn}
         intervals[label] = {masking: {metric: (value, value) for metric, value in drawn.items()}}
-    return evaluation_pictures.draw_metrics({"test": figures, "intervals": {"test": intervals}}, masking=masking)
+    return draw_metrics({"test": figures, "intervals": {"test": intervals}}, masking=masking)
 
 
-def draw_slices(whole: Estimated, slices: Mapping[str, Estimated], *, masking: Masking) -> Figure:
+def draw_case_slices(whole: Estimated, slices: Mapping[str, Estimated], *, masking: Masking) -> Figure:
     """Draw Recall@10 of the towers, the best others and popularity in each slice.
 
     Args:
@@ -54,7 +54,7 @@ def draw_slices(whole: Estimated, slices: Mapping[str, Estimated], *, masking: M
         for name, estimated in slices.items()
     }
     figures = {row.label: _collect_figures(found, masking) for row, found in _select_others(whole)}
-    return evaluation_pictures.draw_slices({"test": figures, "slices": {"test": drawn}}, masking=masking)
+    return draw_slices({"test": figures, "slices": {"test": drawn}}, masking=masking)
 
 
 def _select_others(estimated: Estimated) -> Estimated:

@@ -9,11 +9,11 @@ from matplotlib.patches import Patch
 
 from benchmarks.replay.records import Day, Replay
 from benchmarks.replay.workplace import SETTINGS
-from learn.report import drawing
+from learn.report import ACCENT, BAD, GOOD, INK, LINE, MUTED, OTHER, WARN, render_svg, set_title, style_panel
 
 PICTURE = "monitoring-replay.svg"
-_VERDICTS = {"ok": drawing.GOOD, "watch": drawing.WARN, "retrain": drawing.OTHER, "alarm": drawing.BAD}
-_MODELS = (drawing.ACCENT, "#0891b2", drawing.OTHER, drawing.GOOD, drawing.WARN, drawing.MUTED)
+_VERDICTS = {"ok": GOOD, "watch": WARN, "retrain": OTHER, "alarm": BAD}
+_MODELS = (ACCENT, "#0891b2", OTHER, GOOD, WARN, MUTED)
 
 
 def draw(found: Replay) -> str:
@@ -26,7 +26,7 @@ def draw(found: Replay) -> str:
         verdicts.barh(0, 0.92, left=place - 0.46, height=0.8, color=_VERDICTS[day.verdict])
         verdicts.text(place, 0, day.verdict, ha="center", va="center", fontsize=7, color="white")
     verdicts.set_yticks([])
-    drawing.style_panel(verdicts, "Verdict in the evening")
+    style_panel(verdicts, "Verdict in the evening")
     verdicts.set_xticks(range(len(found.days)), [f"{day.day:%d %b}" for day in found.days])
     verdicts.set_xlim(-0.5, len(found.days) - 0.5)
     for axis in (rates, drift, verdicts):
@@ -34,15 +34,15 @@ def draw(found: Replay) -> str:
         for place, day in enumerate(found.days):
             if day.retraining is not None:
                 promoted = day.retraining.champion != day.model
-                axis.axvline(place + 0.48, color=drawing.INK, linewidth=1.2, linestyle="-" if promoted else ":")
+                axis.axvline(place + 0.48, color=INK, linewidth=1.2, linestyle="-" if promoted else ":")
     marks = [
-        Line2D([], [], color=drawing.INK, linewidth=1.2, label="trained and promoted"),
-        Line2D([], [], color=drawing.INK, linewidth=1.2, linestyle=":", label="trained, refused"),
-        Patch(color=drawing.LINE, label="new item numbers"),
+        Line2D([], [], color=INK, linewidth=1.2, label="trained and promoted"),
+        Line2D([], [], color=INK, linewidth=1.2, linestyle=":", label="trained, refused"),
+        Patch(color=LINE, label="new item numbers"),
     ]
     figure.legend(handles=marks, loc="outside lower center", ncols=3, frameon=False, fontsize=8)
-    drawing.set_title(figure, "Two weeks of online_retail through service, log, monitor and retraining", narrow=False)
-    return drawing.render_svg(figure)
+    set_title(figure, "Two weeks of online_retail through service, log, monitor and retraining", narrow=False)
+    return render_svg(figure)
 
 
 def _draw_rates(axis: Axes, days: tuple[Day, ...]) -> None:
@@ -55,21 +55,21 @@ def _draw_rates(axis: Axes, days: tuple[Day, ...]) -> None:
         if known:
             axis.text(known[0][0] + 0.08, known[0][1][2], model[:8], fontsize=7, color=colour, va="bottom")
     axis.set_ylim(0, 1.2 * max([day.hit_rate[2] for day in days if day.hit_rate], default=1.0))
-    drawing.style_panel(axis, "Live hit rate@10 with 95 % interval, by the model that answered")
-    axis.grid(axis="y", color=drawing.LINE, linewidth=0.8)
+    style_panel(axis, "Live hit rate@10 with 95 % interval, by the model that answered")
+    axis.grid(axis="y", color=LINE, linewidth=0.8)
 
 
 def _draw_drift(axis: Axes, found: Replay) -> None:
     places = range(len(found.days))
     begun = next((place for place, day in enumerate(found.days) if day.day >= found.event), None)
     if begun is not None:
-        axis.axvspan(begun - 0.5, len(found.days) - 0.5, color=drawing.LINE, alpha=0.6, linewidth=0)
-    axis.plot(places, [day.drift for day in found.days], color=drawing.WARN, marker="o", markersize=4)
-    axis.plot(places, [day.unknown_share for day in found.days], color=drawing.BAD, marker="o", markersize=4)
+        axis.axvspan(begun - 0.5, len(found.days) - 0.5, color=LINE, alpha=0.6, linewidth=0)
+    axis.plot(places, [day.drift for day in found.days], color=WARN, marker="o", markersize=4)
+    axis.plot(places, [day.unknown_share for day in found.days], color=BAD, marker="o", markersize=4)
     top = max([1.0 * day.drift for day in found.days] + [day.unknown_share for day in found.days] + [0.1])
     axis.set_ylim(0, 1.25 * top)
-    drawing.style_panel(axis, "Largest effect of a column (orange), share of unknown items (red)")
-    axis.grid(axis="y", color=drawing.LINE, linewidth=0.8)
+    style_panel(axis, "Largest effect of a column (orange), share of unknown items (red)")
+    axis.grid(axis="y", color=LINE, linewidth=0.8)
 
 
 def format_sections(found: Replay) -> list[str]:
