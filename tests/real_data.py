@@ -1,4 +1,4 @@
-"""Where the public data sets lie that some slow tests read; they are no part of the repository."""
+"""Where the public data sets are that some slow tests read; they are no part of the repository."""
 
 from benchmarks.harness.provenance import find_real_data
 

@@ -1,4 +1,4 @@
-"""A small made-up shop for tests: items in families, users who walk through one family at a time."""
+"""A small synthetic shop for tests: items in families, users who walk through one family at a time."""
 
 from pathlib import Path
 

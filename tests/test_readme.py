@@ -111,7 +111,7 @@ def find_command(words: list[str]) -> click.Command:
         if word.startswith("-") or word == "…":
             continue
         found = command.get_command(click.Context(command), word)
-        # The name of a model stands before the command: `learn models --name shop list`.
+        # The name of a model is before the command: `learn models --name shop list`.
         if found is not None:
             command = found
     return command

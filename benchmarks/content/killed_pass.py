@@ -20,7 +20,7 @@ _KILLED_AT = 4_500
 
 
 def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - titles are made up
-    """Kill one pass, finish it by another, compare with an undisturbed one; the data is made up."""
+    """Kill one pass, finish it by another, compare with an undisturbed one; the data is synthetic."""
     shutil.rmtree(workspace, ignore_errors=True)
     encoder = str(save_tiny_bert(workspace / "encoder"))
     items = write_titles(workspace / "items.parquet", ITEMS)

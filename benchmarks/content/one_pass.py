@@ -30,7 +30,7 @@ class Pass:
         encoded: Texts encoded.
         torch_loaded: Whether torch was imported.
         plan_seconds: Rendering, keys and the look into the store.
-        import_seconds: Importing torch and transformers; 0 where nothing was encoded.
+        import_seconds: Importing torch and transformers; 0 if nothing was encoded.
         encode_seconds: Loading the model, encoding, writing parts.
         collect_seconds: Writing all vectors in item order.
         peak_bytes: Largest memory of the process.

@@ -33,7 +33,7 @@ def keep(name: str, part: Part, *, folder: Path) -> None:
     """Keep what a part found for the page.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     with explain_storage_faults(folder):
         folder.mkdir(parents=True, exist_ok=True)
@@ -46,7 +46,7 @@ def write_page(names: Sequence[str], *, folder: Path, workspace: Path) -> Path:
     """Write ``content.md`` for people and ``content.json`` for machines; return the page.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     reader = TypeAdapter(PartResult)
     found = {

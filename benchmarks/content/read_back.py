@@ -1,4 +1,4 @@
-"""A million vectors of 384 numbers read back in item order, beside a plain copy of as many bytes.
+"""A million vectors of 384 numbers read back in item order, next to a plain copy of as many bytes.
 
     python -m benchmarks.content.read_back --workspace FOLDER --items 100000
 
@@ -28,7 +28,7 @@ _BLOCK_BYTES = 8 << 20
 
 
 def measure(*, data: Path, workspace: Path, count: int = ITEMS) -> Part:  # noqa: ARG001 - vectors are made up
-    """Write a store, then time reading it against copying its files, each from a cold cache; the data is made up."""
+    """Write a store, then time reading it against copying its files, each from a cold cache; the data is synthetic."""
     shutil.rmtree(workspace, ignore_errors=True)
     folder = workspace / "store"
     keys = _write_store(folder, count)

@@ -1,4 +1,4 @@
-"""Tokens a second beside `SentenceTransformer.encode`: same texts, model, machine and process."""
+"""Tokens a second next to `SentenceTransformer.encode`: same texts, model, machine and process."""
 
 from __future__ import annotations
 

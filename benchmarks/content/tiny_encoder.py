@@ -1,4 +1,4 @@
-"""A BERT of one small layer with random weights, and a catalogue of made-up titles for it."""
+"""A BERT of one small layer with random weights, and a catalogue of synthetic titles for it."""
 
 from __future__ import annotations
 

@@ -16,7 +16,7 @@ from learn.config import DataSettings, Settings
 from learn.data import Histories, build_histories, load_tables
 
 _DAY_SECONDS = 86_400.0
-# The published order of `games` has no dates; the same interactions by day lie beside it.
+# The published order of `games` has no dates; the same interactions by day are next to it.
 _BY_DAY = "interactions_by_day.tsv.gz"
 
 
@@ -80,7 +80,7 @@ def build_histories_until(
 
     Args:
         shop: The data set.
-        folder: Where to write; what stands there is replaced.
+        folder: Where to write; what is there is replaced.
         days_before_end: 0: all of it.
         window_days: Interactions older than this are left out; 0: none.
         settings: Section ``split`` is read.

@@ -16,11 +16,11 @@ from learn.model import TowerScorer, TrainingSummary, WarmStart, compute_id_rows
 
 
 def iterate_mornings(shop: Shop, setup: Setup, *, seed: int, workspace: Path) -> Iterator[Morning]:
-    """Yield day after day; each shifts the cuts of the split by as many days as lie between two retrainings.
+    """Yield day after day; each shifts the cuts of the split by as many days as are between two retrainings.
 
     Args:
         shop: The data set.
-        setup: What is asked for; of the settings ``split``, ``towers``, ``training`` and ``evaluation`` are read.
+        setup: What is requested; of the settings ``split``, ``towers``, ``training`` and ``evaluation`` are read.
         seed: Of every training.
         workspace: Folder for histories and weights; nothing in it is read by a later call.
     """

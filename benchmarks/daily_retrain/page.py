@@ -70,7 +70,7 @@ def write_page(page: Page, *, planned: Collection[str], folder: Path) -> Path:
         folder: Where to write.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     runs = dict(sorted(page.runs.items()))
     named = {name: collect_figures(run.mornings) for name, run in runs.items()}

@@ -36,7 +36,7 @@ class Training(_Record):
         return self.ndcg[self.epochs.index(self.chosen)]
 
     def find_seconds_to(self, ndcg: float) -> float | None:
-        """Return the processor time until an epoch was at least that good; None where none was."""
+        """Return the processor time until an epoch was at least that good; None if none was."""
         return next((at for at, reached in zip(self.cpu_seconds, self.ndcg, strict=True) if reached >= ndcg), None)
 
 
@@ -62,7 +62,7 @@ class Morning(_Record):
 
 
 class Setup(_Record):
-    """What was asked for.
+    """What was requested.
 
     Attributes:
         shop: Data set.
@@ -87,7 +87,7 @@ class Setup(_Record):
 
 
 class Run(_Record):
-    """What was asked for, and what came of it.
+    """What was requested, and the result of it.
 
     Attributes:
         setup: The question.

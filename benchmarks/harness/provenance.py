@@ -16,7 +16,7 @@ _LIBRARIES = ("learn-recsys", "torch", "numpy", "scipy", "scikit-learn", "polars
 
 
 def find_real_data() -> Path:
-    """Return the folder of the public data sets: by ``LEARN_REAL_DATA``, else beside the checkout."""
+    """Return the folder of the public data sets: by ``LEARN_REAL_DATA``, else next to the checkout."""
     return Path(os.environ.get("LEARN_REAL_DATA") or ROOT.parent / "shared" / "data")
 
 

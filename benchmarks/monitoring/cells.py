@@ -1,4 +1,4 @@
-"""What was judged and measured is kept, so that a run goes on where it was stopped."""
+"""What was judged and measured is kept, so that a run continues where it was stopped."""
 
 from __future__ import annotations
 
@@ -33,11 +33,12 @@ JUDGING = tuple(
     )
     for name in names
 )
-"""Code that a verdict on two windows hangs on."""
+"""Code that a verdict on two windows depends on."""
 
 
 def hash_code(files: Sequence[Path]) -> str:
-    """Return a hash of source files (relative to the checkout), of libraries and of settings that verdicts hang on."""
+    """Return a hash of source files (relative to the checkout), of libraries and of settings that verdicts depend
+    on."""
     digest = hashlib.sha256()
     for file in sorted(files):
         digest.update(f"{file}\n".encode() + (ROOT / file).read_bytes())
@@ -54,13 +55,13 @@ class CellStore:
     """Records by what they were made of.
 
     Attributes:
-        folder: Where they lie, one JSON file each.
+        folder: Where they are, one JSON file each.
     """
 
     folder: Path
 
     def read(self, **made_of: str | int) -> dict[str, Any] | None:
-        """Return the record of some inputs and code; None where there is none that can be read."""
+        """Return the record of some inputs and code; None if there is none that can be read."""
         try:
             found: dict[str, Any] = json.loads((self.folder / _name(made_of)).read_text(encoding="utf-8"))
         except (OSError, ValueError):
@@ -71,7 +72,7 @@ class CellStore:
         """Keep a record in place of the earlier one of the same inputs and code.
 
         Raises:
-            StorageError: The disk is full or closed.
+            StorageError: The disk is full or not writable.
         """
         name = _name(made_of)
         with atomic_files(self.folder, names=(name,)) as stage:

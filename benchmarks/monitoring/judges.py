@@ -61,7 +61,7 @@ def is_evidently_alarm(profile: Profile, live: View, *, seed: int) -> bool:
 def has_evidently_drift(sample: ColumnSample) -> bool:
     """Tell whether the test that Evidently's drift preset takes by default for this column finds a drift.
 
-    The preset draws every column several times, which takes a hundred times as long as the tests: so it is asked for
+    The preset draws every column several times, which takes a hundred times as long as the tests: so it is requested
     the test alone.
     """
     from evidently.legacy.calculations.stattests import get_stattest

@@ -120,7 +120,7 @@ def measure_million(*, folder: Path, data: Path, workspace: Path, kept: CellStor
 
     Raises:
         DataError: The data set is not there.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
         subprocess.CalledProcessError: It failed; what it said was shown.
     """
     made_of: dict[str, str | int] = {

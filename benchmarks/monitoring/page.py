@@ -51,7 +51,7 @@ def keep_cells(cells: list[Cell], workspace: Path) -> None:
     """Keep a table, or as much of it as there is, for the page.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     write_atomic(workspace / "rates.json", json.dumps([asdict(cell) for cell in cells], indent=1) + "\n")
 
@@ -60,7 +60,7 @@ def keep_million(million: Million, workspace: Path) -> None:
     """Keep the report on a million rows for the page.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     write_atomic(workspace / "million.json", json.dumps(asdict(million), indent=1) + "\n")
 
@@ -83,7 +83,7 @@ def write_page(workspace: Path, *, folder: Path) -> Path:
     """Write the page, its picture and the figures of all parts that were measured; return the page.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     parts = read_parts(workspace)
     record = {

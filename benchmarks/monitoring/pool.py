@@ -1,7 +1,7 @@
 """Real requests to draw windows from: public data, frozen vectors, and lists ranked by them.
 
-No towers are trained: whether a test cries wolf hangs on the data, not on how good the model is. A user's vector is the
-mean of their newest items' vectors, and lists are ranked by it.
+No towers are trained: whether a test raises false alarms depends on the data, not on how good the model is. A user's
+vector is the mean of their newest items' vectors, and lists are ranked by it.
 
 Shape legend: P requests of the pool, n items, d vector width.
 """

@@ -75,11 +75,11 @@ class Plan:
 
 
 def measure_cells(plan: Plan) -> Iterator[Cell]:
-    """Judge all pairs that were not judged yet, cell by cell; what each draws hangs on its number alone.
+    """Judge all pairs that were not judged yet, cell by cell; what each draws depends on its number alone.
 
     Raises:
         DataError: A data set is not there.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     code = hash_code(JUDGING)
     for data_set in SETS:

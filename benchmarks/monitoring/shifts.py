@@ -95,13 +95,13 @@ def _replace_columns(
     share: float,
     columns: dict[str, Callable[[pl.DataFrame], pl.Series | pl.Expr]],
 ) -> tuple[Profile, View]:
-    """Give a share of the rows an item of its own, like the old one but for some columns."""
+    """Give a share of the rows an item of its own, like the old one except for some columns."""
     hit = np.flatnonzero(rng.random(live.requests.height) < share)
     old = live.requests["item_id"][hit]
     fresh = pl.Series([f"planted {row}" for row in hit])
     items = live.items[find_places(old, live.items)].with_columns(item_id=fresh)
     items = items.with_columns(**{name: make(items) for name, make in columns.items()})
-    # Known to the training as well as the old ones: what is planted shall be found by itself.
+    # Known to the training as well as the old ones: what is planted must be found by itself.
     counts = profile.popularity["count"].gather(find_places(old, profile.popularity))
     known = pl.concat([profile.popularity, pl.DataFrame({"item_id": fresh, "count": counts})])
     asked = live.requests["item_id"].scatter(hit, fresh)

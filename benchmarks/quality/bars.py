@@ -50,7 +50,7 @@ KNOWN: dict[str, tuple[Masking, float, float]] = {
 """Recall@10 and NDCG@10 of the closed forms on ``scientific``, measured by other code before."""
 
 TOLERANCE = 0.003
-"""How far below its known value a baseline may lie: below the error of a figure over the users, .004."""
+"""How far below its known value a baseline may be: below the error of a figure over the users, .004."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +60,8 @@ class Bar:
     Attributes:
         what: What is asked.
         wanted: How much.
-        found: What was measured; empty where nothing was.
-        met: Whether it was enough; None where too little was measured to say.
+        found: What was measured; empty if nothing was.
+        met: Whether it was enough; None if too little was measured to say.
     """
 
     what: str
@@ -76,9 +76,9 @@ class Measured:
 
     Attributes:
         rows: Case -> its rows.
-        among_unseen: The same for the cases that ask for unseen items alone, ranked among these.
+        among_unseen: The same for the cases that request unseen items alone, ranked among these.
         unseen_items: How many these are, by case.
-        speed: The comparison with RecBole; None where it was not made.
+        speed: The comparison with RecBole; None if it was not made.
     """
 
     rows: dict[str, list[Row]]
@@ -127,7 +127,7 @@ def collect_figures(measured: Measured) -> dict[str, float]:
 
 
 def list_bars(measured: Measured) -> dict[str, list[Bar]]:
-    """Return every bar by the part of the page it stands in: no part holds two protocols."""
+    """Return every bar by the part of the page it is in: no part holds two protocols."""
     masked = [
         bar for case in SETS for bar in (_judge_quality(measured, case, "masked"), _judge_above_blend(measured, case))
     ]
@@ -241,7 +241,7 @@ def _judge_precision(measured: Measured) -> Bar:
 
 
 def softmax_pair(measured: Measured) -> tuple[Row, Row] | None:
-    """Return sampled and full softmax on ``games``, one and the same seed of each; None where one is missing."""
+    """Return sampled and full softmax on ``games``, one and the same seed of each; None if one is missing."""
     by_loss: dict[str, Row] = {}
     for row in measured.rows["games"]:
         if row.model.startswith("towers") and row.protocol == "masked":

@@ -1,4 +1,4 @@
-"""Splits whose test asks for items that training never met: drawn ones held out, or what a shop sold first later on.
+"""Splits whose test requests items that training never met: drawn ones held out, or what a shop sold first later on.
 
 Shape legend: N interactions, E examples, H unseen items.
 """
@@ -24,21 +24,21 @@ _UNSEEN = "unseen"
 
 
 def hold_out_items(histories: Histories, destination: Path, *, share: float, seed: int) -> Histories:
-    """Write a split whose training part holds none of the drawn items, and whose test asks for them alone.
+    """Write a split whose training part holds none of the drawn items, and whose test requests them alone.
 
     Every training interaction with a held-out item is dropped, so no training history holds one either. Validation
-    asks for other items alone: the epoch is chosen without ever looking at a held-out item. Test histories keep
+    requests other items alone: the epoch is chosen without ever looking at a held-out item. Test histories keep
     their validation item, whatever it is, as a shop would keep it.
 
     Args:
         histories: A split with each user's last items as examples.
-        destination: Folder to write, in the format of :func:`learn.data.splits.build_histories`; what stood there is
+        destination: Folder to write, in the format of :func:`learn.data.splits.build_histories`; what was there is
             replaced.
         share: Of the catalogue that is held out.
         seed: Of the draw.
 
     Raises:
-        SplitError: No test example asks for a drawn item.
+        SplitError: No test example requests a drawn item.
     """
     count = round(share * histories.item_count)
     held = np.zeros(histories.item_count, dtype=np.bool_)
@@ -70,12 +70,12 @@ def ask_for_unseen(histories: Histories, destination: Path) -> Histories:
     """Write the same split, but that test asks each user for the first unseen item of their test part.
 
     Unseen is an item without any training interaction. The history is everything the user took before that moment, of
-    the test part too; an item that it holds already is not asked for. Training and validation are as they were. A
-    split by date asks for a user's first item alone, whatever it is, and that is seldom an unseen one.
+    the test part too; an item that it holds already is not requested. Training and validation are as they were. A
+    split by date requests a user's first item alone, whatever it is, and that is seldom an unseen one.
 
     Args:
         histories: A split by date.
-        destination: Folder to write, in the format of :func:`learn.data.splits.build_histories`; what stood there is
+        destination: Folder to write, in the format of :func:`learn.data.splits.build_histories`; what was there is
             replaced.
 
     Raises:

@@ -8,7 +8,7 @@ from benchmarks.quality.rows import compute_exact_interval, estimate_rows
 
 
 def format_cold_part(measured: Measured) -> list[str]:
-    """Return the part with its title, or nothing where nothing of it was measured."""
+    """Return the part with its title, or nothing if nothing of it was measured."""
     parts = [*_format_held_out(measured), *_format_first_unseen(measured)]
     masked = [row for row in measured.rows["online_retail"] if row.protocol == "masked"]
     if masked and masked[0].select_examples("cold_items").any():

@@ -23,7 +23,7 @@ _KEPT = "quality-results"
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the benchmark; the exit status is 1 where a job failed, 2 where nothing could be begun."""
+    """Run the benchmark; the exit status is 1 where a job failed, 2 if nothing could be begun."""
     options = _parse_options(words)
     # A terminated benchmark ends the way an interrupted one does: no job of it works on.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))

@@ -1,6 +1,6 @@
 """The public data sets of the benchmark, made ready: histories and frozen content vectors.
 
-The published splits keep every item and every interaction, so nothing is quarantined here but for the set that is
+The published splits keep every item and every interaction, so nothing is quarantined here except for the set that is
 known to be dirty.
 """
 
@@ -33,7 +33,7 @@ class Source:
 
     Attributes:
         name: Of its folder.
-        split: As published; by date where nothing is published.
+        split: As published; by date if nothing is published.
         dirty: Its rows are validated first, as a run would do.
     """
 
@@ -55,7 +55,7 @@ class Prepared:
 
     Attributes:
         name: Of the data set.
-        folder: Where everything below lies.
+        folder: Where everything below is.
         histories: The split data.
         content_path: (n, c) float32 content vectors in item order, ``.npy``.
         titles: (n) titles in item order.

@@ -25,7 +25,7 @@ SETS = ("scientific", "games")
 """Cases with published results, and bars for both protocols."""
 
 COLD = ("scientific_held_out", "online_retail_unseen")
-"""Cases that ask for unseen items alone."""
+"""Cases that request unseen items alone."""
 
 ARITHMETICS = ("bfloat16", "float32")
 """Of the towers' training, each with a row of its own."""
@@ -167,7 +167,7 @@ def _plan_other_softmax(default: Settings, seed: int) -> Job:
 
 
 def _plan_arithmetic(precision: str, default: Settings, seed: int) -> Job:
-    # Both by name: what `auto` takes hangs on the machine, and a kept result may be another machine's.
+    # Both by name: what `auto` takes depends on the machine, and a kept result may be another machine's.
     settings = default.override(training__precision=precision)
     return _plan_job("towers", "scientific", f"towers_{precision}", settings, seed, label=f"towers, {precision}")
 

@@ -60,7 +60,7 @@ def write_page(
     Args:
         planned: Every job of the benchmark; one without a result is named as not measured.
         digests: Hash of each case's files; a case without one counts as not measured.
-        results: Where the results lie.
+        results: Where the results are.
         folder: Where to write.
         tried: Settings that were put into every job, for a page that says it is a try.
 
@@ -69,7 +69,7 @@ def write_page(
 
     Raises:
         DataError: A result is damaged.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     measured = read_measured(planned, digests=digests, results=results)
     keys = {job.name: job.compute_key(digests[job.case]) for job in planned if job.case in digests}

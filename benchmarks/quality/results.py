@@ -1,6 +1,6 @@
-"""The results of jobs: one JSON file a job, with every user's ranks in a Parquet file beside it.
+"""The results of jobs: one JSON file a job, with every user's ranks in a Parquet file next to it.
 
-What the page is made of is kept beside it in the repository as well, without the hours that it took: a figure can be
+What the page is made of is kept next to it in the repository as well, without the hours that it took: a figure can be
 looked into, a row be compared with a new one user by user, and a missing row be added on another day. Only ranks are
 kept, of nameless users in the order of the test examples.
 """
@@ -36,7 +36,7 @@ class Results:
 
     @property
     def folder(self) -> Path:
-        """Where the files lie."""
+        """Where the files are."""
         return self.workspace / "results"
 
     def find_training(self, key: str) -> Path:
@@ -82,7 +82,7 @@ class Results:
         """Keep what a job found; the record comes last, so that a result is whole or not there.
 
         Raises:
-            StorageError: The disk is full or closed.
+            StorageError: The disk is full or not writable.
         """
         names = [f"{key}.{view}.parquet" for view in ranks]
         with atomic_files(self.folder, names=(*names, f"{key}.json")) as stage:
@@ -91,7 +91,7 @@ class Results:
             (stage / f"{key}.json").write_text(_format_json(record), encoding="utf-8")
 
     def forget(self, key: str) -> None:
-        """Remove a job's result and its weights, so that it is done anew."""
+        """Remove a job's result and its weights, so that it is done again."""
         for folder in self._folders:
             (folder / f"{key}.json").unlink(missing_ok=True)
         shutil.rmtree(self.find_training(key), ignore_errors=True)
@@ -109,7 +109,7 @@ class Results:
 
         Raises:
             DataError: A result is damaged.
-            StorageError: The disk is full or closed.
+            StorageError: The disk is full or not writable.
         """
         if self.kept is None:
             return

@@ -119,7 +119,7 @@ def read_rows(
     Args:
         planned: The jobs.
         digests: Hash of each case's files; a case without one has no rows.
-        results: Where the results lie.
+        results: Where the results are.
         case: Which case.
         view: The ranking among ``all`` items, or ``among_unseen`` ones.
 

@@ -32,11 +32,11 @@ def run(
         jobs: Which ones, in order.
         digests: Hash of each case's files.
         data: Folder of the public data sets.
-        results: Where they lie; jobs write into its workspace.
-        again: Patterns of jobs to do anew.
+        results: Where they are; jobs write into its workspace.
+        again: Patterns of jobs to do again.
 
     Returns:
-        The names of the jobs that failed; the others went on.
+        The names of the jobs that failed; the others continued.
     """
     for job in select_jobs(jobs, again) if again else []:
         results.forget(job.compute_key(digests[job.case]))
@@ -55,7 +55,7 @@ def run(
             print(f"{place}: {_format_result(results, key)}, {seconds:,.0f} s.", flush=True)
             continue
         failed.append(job.name)
-        # A job reads the code anew: settings that came since are in its key, and not in ours.
+        # A job reads the code again: settings that came since are in its key, and not in ours.
         said = "done by changed code, start the benchmark again" if code == 0 else "failed"
         print(f"{place}: {said}, {seconds:,.0f} s.", flush=True)
     return failed

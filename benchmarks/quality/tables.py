@@ -31,7 +31,7 @@ def draw_models(estimated: Estimated, masking: Masking, *, published: Mapping[st
     intervals = {row.label: _collect_intervals(found, masking) for row, found in estimated}
     for name, values in published.items():
         drawn = dict(zip(_METRICS, values, strict=True))
-        label = f"{name.partition(' (')[0]}, published"  # the source stands in the table
+        label = f"{name.partition(' (')[0]}, published"  # the source is in the table
         figures[label] = {masking: drawn}
         intervals[label] = {masking: {metric: (value, value) for metric, value in drawn.items()}}
     return draw_metrics({"test": figures, "intervals": {"test": intervals}}, masking=masking)
@@ -125,7 +125,7 @@ def format_difference_lines(row: Row, other: Row, masking: Masking) -> str:
 
 
 def format_known_table(rows: Sequence[Row]) -> str:
-    """Return the closed forms beside their known values; each line is of one protocol, which it names."""
+    """Return the closed forms next to their known values; each line is of one protocol, which it names."""
     lines = []
     for model, (masking, recall, ndcg) in KNOWN.items():
         row = next((each for each in rows if each.model == model), None)

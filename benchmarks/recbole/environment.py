@@ -34,14 +34,14 @@ def make_environment(folder: Path) -> Path:
     """Make RecBole's environment, or take the one that an earlier call made from the same requirements.
 
     Args:
-        folder: Of the environment; one made from other requirements is replaced. The log is written beside it.
+        folder: Of the environment; one made from other requirements is replaced. The log is written next to it.
 
     Returns:
         Its Python.
 
     Raises:
-        BenchmarkError: There is no uv, or a package cannot be had.
-        StorageError: The disk is full or closed.
+        BenchmarkError: There is no uv, or a package cannot be obtained.
+        StorageError: The disk is full or not writable.
     """
     python, made = folder / "bin" / "python", folder / "made"
     if made.exists() and made.read_text(encoding="utf-8") == compute_environment_key():

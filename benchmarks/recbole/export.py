@@ -35,7 +35,7 @@ def export_split(histories: Histories, folder: Path, *, name: str, max_history: 
         max_history: Newest items of each history that are written.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     rows: dict[str, Iterator[Row]] = {
         "train": _iterate_training_rows(histories),

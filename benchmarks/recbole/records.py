@@ -85,7 +85,7 @@ class Side:
         return cls(**(fields | {"curve": tuple(Epoch(**epoch) for epoch in fields["curve"])}))
 
     def write(self, path: Path) -> None:
-        """Write as JSON, whole or not at all."""
+        """Write as JSON, completely or not at all."""
         scratch = path.with_name(f"{path.name}.partial")
         scratch.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
         scratch.replace(path)

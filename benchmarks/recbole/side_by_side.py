@@ -71,13 +71,13 @@ def run_side_by_side(
         threads: Of each side.
         sasrec: Of SASRec; None: the defaults.
         seed: Of the towers.
-        again: Measure RecBole anew.
+        again: Measure RecBole again.
         encode: Measure the frozen LLM's pass over the catalogue too, into a store that is thrown away.
         say: Receives a line before each long step.
 
     Raises:
         BenchmarkError: RecBole's environment cannot be made, or a side failed.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     sasrec = sasrec or Sasrec()
     folder = workspace.absolute() / "recbole" / f"{prepared.name}-{_compute_key(prepared, sasrec, threads=threads)}"

@@ -64,7 +64,7 @@ def keep_day(raw: Path, log: Path, *, day: date, moments: dict[str, datetime]) -
 
     Raises:
         ServingError: Records are missing after a minute.
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     deadline = time.monotonic() + _WAIT_SECONDS
     records = _read_records(raw, moments)

@@ -19,7 +19,7 @@ RESULT = "result.json"
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Replay, and draw the page anew; the exit status is 2 where something failed."""
+    """Replay, and draw the page again; the exit status is 2 where something failed."""
     options = _parse_options(words)
     return exit_status(lambda: _replay_days(options))
 

@@ -45,7 +45,7 @@ class Plan:
 
 
 def replay(plan: Plan) -> Iterator[Replay]:
-    """Go on where an earlier call stopped; yield what is known after each step.
+    """Continue where an earlier call stopped; yield what is known after each step.
 
     Raises:
         LearnError: A flow failed, or the service did not answer.

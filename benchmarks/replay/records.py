@@ -1,4 +1,5 @@
-"""What the replay found: a record a day, and what was tried at its end. Each is kept as JSON, so that it can go on."""
+"""What the replay found: a record a day, and what was tried at its end. Each is kept as JSON, so that it can
+continue."""
 
 from __future__ import annotations
 
@@ -34,7 +35,7 @@ class Trained(_Record):
 
     Attributes:
         run_id: Of the train run; empty where it failed to begin.
-        said: What came of it.
+        said: The result of it.
         champion: The champion after it.
     """
 
@@ -168,15 +169,15 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 def keep(record: Record, file: Path) -> Record:
-    """Write a record, whole or not at all, and return it.
+    """Write a record, completely or not at all, and return it.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     write_atomic(file, record.model_dump_json(indent=1) + "\n")
     return record
 
 
 def read_record(kind: type[Record], file: Path) -> Record | None:
-    """Read a record; None where there is none."""
+    """Read a record; None if there is none."""
     return kind.model_validate_json(file.read_text(encoding="utf-8")) if file.is_file() else None

@@ -29,9 +29,9 @@ class Visit:
 
     Attributes:
         user: Who.
-        before: Item ids bought before the list was asked for, oldest first.
+        before: Item ids bought before the list was requested, oldest first.
         after: Item ids bought after it, on the same day.
-        moment: When it was asked for.
+        moment: When it was requested.
     """
 
     user: str
@@ -53,7 +53,7 @@ class Shop:
     interactions: pl.DataFrame
 
     def list_visits(self, day: date) -> list[Visit]:
-        """Return the visits of a day, each asked for a list at a place of its own drawing, by time."""
+        """Return the visits of a day, each requested a list at a place of its own drawing, by time."""
         begin, end = to_seconds(day), to_seconds(day + timedelta(days=1))
         known = self.interactions.filter(pl.col("timestamp") < end).sort("timestamp", maintain_order=True)
         today = known.filter(pl.col("timestamp") >= begin)["user_id"].unique(maintain_order=True).implode()
@@ -73,12 +73,12 @@ class Shop:
         Args:
             folder: Of the tables.
             until: The last day that is in them.
-            shuffled: Whether the items of all rows but each person's last three are dealt out anew, which leaves the
+            shuffled: Whether the items of all rows but each person's last three are dealt out again, which leaves the
                 popularity as it is and makes the histories meaningless. Of the three, two are what models are chosen
                 and judged by, and one is left to recommend from.
 
         Raises:
-            StorageError: The disk is full or closed.
+            StorageError: The disk is full or not writable.
         """
         rows = self.interactions.filter(pl.col("timestamp") < to_seconds(until + timedelta(days=1)))
         items = self.items.filter(pl.col("item_id").is_in(rows["item_id"].unique().implode()))

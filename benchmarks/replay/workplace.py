@@ -98,7 +98,7 @@ class Workplace:
         return self.folder / "service_log"
 
     def begin(self) -> None:
-        """Make the folder; what stands in it stays."""
+        """Make the folder; what is in it stays."""
         (self.folder / "bentoml").mkdir(parents=True, exist_ok=True)
         self.raw_log.mkdir(exist_ok=True)
         write_atomic(self.folder / "settings.toml", SETTINGS)

@@ -48,7 +48,7 @@ class SeedResult:
 
     Attributes:
         seed: Of both trainings.
-        dropout: Whether the towers drop out; without it both compute the same but for the order of sums.
+        dropout: Whether the towers drop out; without it both compute the same except for the order of sums.
         alone: NDCG@10 on test, history masked, of one process.
         alone_interval: Its 95 % interval over users.
         together: The same of several.
@@ -85,7 +85,7 @@ class DdpResult:
 
     @property
     def within_interval(self) -> bool:
-        """Whether every figure of several processes lies in the interval of one process's."""
+        """Whether every figure of several processes is in the interval of one process's."""
         return all(each.alone_interval.low <= each.together <= each.alone_interval.high for each in self.seeds)
 
 

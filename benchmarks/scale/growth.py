@@ -1,9 +1,9 @@
 """The picture of the page: time and memory of each step by the size of the data, both axes as logarithms.
 
-Time and memory of every step of the train flow at growing sizes, over made-up shops.
+Time and memory of every step of the train flow at growing sizes, over synthetic shops.
 
 Each step runs in a process of its own, as it does in the flow. What a step took is kept as soon as it is known, so that
-a stopped run goes on with the next one; the made-up data of a size is removed once all its steps are through.
+a stopped run continues with the next one; the synthetic data of a size is removed once all its steps are through.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _MARKERS = "osD^vPX"
 
 
 def draw_growth(sizes: Mapping[int, Size]) -> Figure:
-    """Draw what was measured, beside a line of what growth in proportion would be."""
+    """Draw what was measured, next to a line of what growth in proportion would be."""
     figure = Figure(figsize=(10, 4.4), layout="constrained")
     time, memory = figure.subplots(1, 2)
     _draw(time, sizes, lambda found: found.cpu_seconds, title="Processor seconds")
@@ -99,7 +99,7 @@ def measure(*, data: Path, workspace: Path, millions: Sequence[int] = tuple(SHOP
     """Measure what is not measured yet of these sizes; the part tells of every size that ever was.
 
     Args:
-        data: Not read: the data is made up.
+        data: Not read: the data is synthetic.
         workspace: Folder for the data and for what was measured.
         millions: Keys of :data:`SHOPS`.
     """
@@ -143,7 +143,7 @@ def _measure_size(workspace: Path, millions: int) -> None:
 def fit_exponent(sizes: Mapping[int, Size], step: str, *, of: str) -> float | None:
     """Return the slope of a step's ``cpu_seconds`` or ``peak_bytes`` over the interactions, both as logarithms.
 
-    None where fewer than two sizes were measured.
+    None if fewer than two sizes were measured.
     """
     points = [(size.shop.interactions, getattr(size.steps[step], of)) for size in sizes.values() if step in size.steps]
     if len(points) < 2:

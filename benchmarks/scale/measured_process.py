@@ -30,7 +30,7 @@ class MeasuredProcess:
         step: Its name.
         seconds: By the clock; of a cut epoch as far as the whole one would have taken.
         cpu_seconds: Of the processor, likewise.
-        peak_bytes: Most resident memory at one moment, of the process with its children, mapped files included.
+        peak_bytes: Most resident memory at the same time, of the process with its children, mapped files included.
         own_bytes: The same without files that are mapped: what cannot be dropped when memory grows short.
         output_bytes: Left on disk.
         measured_share: Of an epoch; 1 where all of it was run.
@@ -84,7 +84,7 @@ class _Sampler(threading.Thread):
 
 @dataclass(frozen=True)
 class _Mark:
-    """How far an epoch was at one moment."""
+    """How far an epoch was at the same time."""
 
     positions: int
     seconds: float

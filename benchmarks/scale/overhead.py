@@ -1,4 +1,4 @@
-"""The engine's share of a run: the sample's run beside a run of the same graph without any work in its steps."""
+"""The engine's share of a run: the sample's run next to a run of the same graph without any work in its steps."""
 
 from __future__ import annotations
 

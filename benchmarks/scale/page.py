@@ -263,7 +263,7 @@ def write_pages(docs: Path, *, workspace: Path) -> Path:
     """Write ``benchmarks/scale.md``, its JSON and picture, and ``scale.md``; return the first.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     reader = TypeAdapter(PartResult)
     files = {name: workspace / f"{name}.json" for name in PARTS}

@@ -1,10 +1,10 @@
-"""A made-up shop of any size: items with texts, and a log of interactions with the skew of real ones.
+"""A synthetic shop of any size: items with texts, and a log of interactions with the skew of real ones.
 
     python -m benchmarks.scale.synthetic_shop FOLDER --interactions 1000000 --users 20000 --items 20000
 
 What is like real life: few items get most of the interactions (Zipf) and users' histories are of log-normal length;
 people come in sessions, stay with a few clusters of items, and within one often go on to a certain next item, so that
-there is something to learn; the log stands in the order of time, not of users, as logs do; two rows in a thousand are
+there is something to learn; the log is in the order of time, not of users, as logs do; two rows in a thousand are
 at fault. Memory holds some numbers for each user and one slice of the log, whatever its length.
 """
 
@@ -28,7 +28,7 @@ _Long = NDArray[np.int64]
 
 _BEGIN, _END = 1_577_836_800, 1_704_067_200  # the years 2020 to 2023, Unix seconds
 _SLICES, _SLICE_ROWS = 208, 250_000
-"""Slices of time are weeks, or shorter where a week has more rows than memory shall hold: within one, a user has one
+"""Slices of time are weeks, or shorter where a week has more rows than memory must hold: within one, a user has one
 session at the most."""
 _ITEMS_AT_ONCE = 50_000
 _CLUSTER_ITEMS = 100
@@ -43,7 +43,7 @@ _REPEATED, _UNKNOWN = 0.001, 0.001
 
 @dataclass(frozen=True)
 class Shop:
-    """How large a made-up shop is.
+    """How large a synthetic shop is.
 
     Attributes:
         interactions: Rows of the log.

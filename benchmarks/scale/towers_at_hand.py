@@ -14,7 +14,7 @@ from learn.model import EpochRecord, RunInputs, Towers, TrainingSummary, compute
 
 
 def find_towers(folder: Path, *, settings: Settings) -> TrainingSummary:
-    """Return the training of a size, whose weights what comes after reads; its cost hangs on no weight."""
+    """Return the training of a size, whose weights what comes after reads; its cost depends on no weight."""
     histories, content = folder / "histories", folder / "content" / "vectors.npy"
     if list(folder.glob("training/*/training.json")):
         return train_selected(RunInputs(settings, folder / "valid", histories, content))

@@ -1,4 +1,5 @@
-"""The steps of the train flow over a made-up shop, each as the flow calls it: ``python -m benchmarks.scale.work STEP``.
+"""The steps of the train flow over a synthetic shop, each as the flow calls it: ``python -m benchmarks.scale.work
+STEP``.
 
 Prints last a line of JSON, :class:`Done`.
 """
@@ -25,7 +26,7 @@ configure_process()
 
 
 ENCODER = "encoder"
-"""Folder of the tiny encoder, beside those of the sizes."""
+"""Folder of the tiny encoder, next to those of the sizes."""
 
 _SETTINGS = {
     "split": {"method": "by_date"},
@@ -58,7 +59,7 @@ class Done:
 
 
 def read_settings_of(folder: Path) -> Settings:
-    """Return the settings of a size, whose every file lies in one folder."""
+    """Return the settings of a size, whose every file is in one folder."""
     content = {"encoder": str(folder.parent / ENCODER), "store": str(folder / "store")}
     return Settings.from_mapping({**_SETTINGS, "workspace": str(folder), "content": content})
 
@@ -70,7 +71,7 @@ def version(folder: Path) -> tuple[str, list[Path]]:
     from learn.data import record_version
 
     if not (folder / ".dvc").is_dir():
-        # No history: the checkout's own repository shall not hear of this.
+        # No history: the checkout's own repository must not hear of this.
         Repo.init(str(folder), no_scm=True).close()
     found = record_version(folder / "data", root=folder, settings=read_settings_of(folder).data)
     return f"{found.version}, {found.size_bytes:,} bytes", [folder / ".dvc" / "cache"]

@@ -53,7 +53,7 @@ class Wrk:
 
     Attributes:
         program: Its path.
-        folder: Where its script and the bodies lie.
+        folder: Where its script and the bodies are.
     """
 
     program: str
@@ -83,7 +83,7 @@ class Wrk:
         return subprocess.Popen(command, cwd=self.folder, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
 
     def run(self, address: str, bodies: Sequence[object], *, connections: int, seconds: float) -> LoadResult:
-        """Ask for so long, and say what came of it."""
+        """Request so long, and say the result of it."""
         return parse_load(self.start(address, bodies, connections=connections, seconds=seconds))
 
 

@@ -1,4 +1,4 @@
-"""The made-up models that are served: real towers of the default settings, over a catalogue of a shop's size."""
+"""The synthetic models that are served: real towers of the default settings, over a catalogue of a shop's size."""
 
 from __future__ import annotations
 

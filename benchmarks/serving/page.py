@@ -22,7 +22,7 @@ def write_page(results: Path, *, folder: Path) -> Path:
         folder: Where page and figures go.
 
     Raises:
-        StorageError: The disk is full or closed.
+        StorageError: The disk is full or not writable.
     """
     latency, swaps, parity = read_part(Latency, results), read_part(Swaps, results), read_part(Parity, results)
     bad, million = read_part(BadRequests, results), read_part(Million, results)

@@ -48,7 +48,7 @@ class Swaps(BaseModel):
 
 
 class Parity(BaseModel):
-    """Served lists beside offline ones."""
+    """Served lists next to offline ones."""
 
     users: int
     identical: int
@@ -90,6 +90,6 @@ def keep(part: BaseModel, folder: Path) -> None:
 
 
 def read_part(kind: type[Part], folder: Path) -> Part | None:
-    """Read what a part found; None where it has not been run."""
+    """Read what a part found; None if it has not been run."""
     path = folder / f"{kind.__name__.lower()}.json"
     return kind.model_validate_json(path.read_text(encoding="utf-8")) if path.is_file() else None

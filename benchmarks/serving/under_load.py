@@ -1,4 +1,4 @@
-"""The parts that put load on the served bento: latency beside the bare server, swaps, parity, bad requests."""
+"""The parts that put load on the served bento: latency next to the bare server, swaps, parity, bad requests."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def measure_latency(models: ServedModels, wrk: Wrk, *, seconds: float) -> Latenc
 
 
 def measure_swaps(models: ServedModels, wrk: Wrk, *, minutes: float) -> Swaps:
-    """Swap the models to and fro while lists are asked for."""
+    """Swap the models to and fro while lists are requested."""
     lists = [{"history": history, "k": 10} for history in draw_histories(_ASKED)]
     rounds = max(2, round(minutes * 60 / _SWAP_SECONDS))
     memory, slowest = [], 0.0

@@ -1,4 +1,4 @@
-"""The page and the figures of the quality benchmark, from results that were made up."""
+"""The page and the figures of the quality benchmark, from results that were synthetic."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def test_no_table_holds_both_protocols(whole: tuple[str, dict[str, Any], Path]) 
     ranked = [block for block in blocks(whole[0]) if re.search(r"\b0\.\d{4}", block)]
     assert len(ranked) > 8
     for block in ranked:
-        # Published figures are unmasked, and so stand in no masked table.
+        # Published figures are unmasked, and so are in no masked table.
         assert not ("history masked" in block.splitlines()[0] and "published" in block)
         assert not ("history masked" in block and "history unmasked" in block.splitlines()[0])
 
@@ -89,7 +89,7 @@ def test_no_table_holds_both_protocols(whole: tuple[str, dict[str, Any], Path]) 
 def test_masked_tables_hold_masked_figures_and_unmasked_tables_the_others(
     whole: tuple[str, dict[str, Any], Path],
 ) -> None:
-    # A rank of 1 is 1.5 where nothing is masked: NDCG of a fifth of hits is .2, and .2 / log2(2.5) = .1513.
+    # A rank of 1 is 1.5 if nothing is masked: NDCG of a fifth of hits is .2, and .2 / log2(2.5) = .1513.
     case = part(whole[0], "## `scientific`")
     for title, ndcg in (("### History masked", "0.2000"), ("### Nothing masked, the published protocol", "0.1513")):
         line = next(line for line in part(case, title).splitlines() if line.startswith("| **towers**"))

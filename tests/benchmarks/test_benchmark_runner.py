@@ -1,4 +1,4 @@
-"""Jobs in processes of their own: what is done stays done, and a killed one goes on."""
+"""Jobs in processes of their own: what is done stays done, and a killed one continues."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The splits that ask for unseen items alone."""
+"""The splits that request unseen items alone."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The daily retraining: its figures and its page, of mornings that were made up."""
+"""The daily retraining: its figures and its page, of mornings that were synthetic."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_the_page_judges_each_shop_and_keeps_what_was_measured_before(tmp_path: 
     bars = [line.split(" | ")[2:] for line in text.splitlines() if line.startswith("| `")]
     assert bars == [
         ["0.250, on 100% of the days", "met |"],
-        # Of a single pair there is no error that it could lie within.
+        # Of a single pair there is no error that it could be within.
         ["0.30, +0.1000 ± –", "open |"],
         ["0.250, on 50% of the days", "**missed** |"],
         ["0.25, +0.0250 ± 0.0750", "met |"],

@@ -1,4 +1,4 @@
-"""The made-up shop of the scale benchmark is as large as asked, skewed as real ones are, and the same each time."""
+"""The synthetic shop of the scale benchmark is as large as asked, skewed as real ones are, and the same each time."""
 
 from __future__ import annotations
 

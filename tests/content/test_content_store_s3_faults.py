@@ -1,4 +1,4 @@
-"""An object store that stumbles: between the store and a real server stands one that refuses, or does not answer."""
+"""An object store that stumbles: between the store and a real server is one that refuses, or does not answer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ BUSY = b"<?xml version='1.0'?><Error><Code>SlowDown</Code><Message>Please reduce
 
 
 class Stumbling(ThreadingHTTPServer):
-    """Hands requests on to a server that speaks S3, but for the next few that it was told to spoil."""
+    """Hands requests on to a server that speaks S3, except for the next few that it was told to spoil."""
 
     daemon_threads = True
 

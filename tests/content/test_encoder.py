@@ -86,7 +86,7 @@ def test_padded_batches_agree_with_plain_forward_passes(
 ) -> None:
     padding = encoder(shapes[shape], pooling=pooling, tokens_per_batch=4096)
     padding._engine.exact = False
-    # All texts in one batch, an empty one beside the longest.
+    # All texts in one batch, an empty one next to the longest.
     monkeypatch.setattr("learn.content.encoder.MOST_PADDING", 1.0)
     found = padding.encode(TEXTS)
     assert (found * plain_vectors(shapes[shape], TEXTS, pooling)).sum(axis=1).min() >= 0.9999

@@ -236,7 +236,7 @@ def test_the_fingerprint_knows_which_file_holds_what(bert: Path, tmp_path: Path)
 
 
 def test_keys_of_earlier_vectors_hold() -> None:
-    """A setting that was not there when they were made is left out of the key while it stands at its default."""
+    """A setting that was not there when they were made is left out of the key while it is at its default."""
     made = EncoderFingerprint("tiny", "local", "ab" * 32, "mean", 256, "float32", "1")
     plain = {
         "dtype": "float32", "max_tokens": 256, "name": "tiny", "pooling": "mean", "revision": "local",

@@ -28,7 +28,7 @@ _WORDS = {
     "Hebrew": "ספר ילדים חדש",
     "Arabic": "كتاب جديد للأطفال",
 }
-# What stands right after a word in sound text.
+# What is right after a word in sound text.
 _AFTER = ["", ".", ",", "!", "…", "”", "’s", "™", "®", "»", "\u00a0", " –", "?", ")"]
 
 

@@ -36,7 +36,7 @@ def _own_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="module")
 def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A git and DVC repository with a default remote beside it, and a first commit."""
+    """A git and DVC repository with a default remote next to it, and a first commit."""
     folder = tmp_path_factory.mktemp("template")
     with pytest.MonkeyPatch.context() as monkeypatch:
         settle_tests(monkeypatch, folder)
@@ -87,7 +87,7 @@ def test_unchanged_data_leaves_the_pointer_alone_and_is_not_hashed_again(root: P
     same_size = items.read_text().replace("first", "fresh")
     items.write_text(same_size)
     os.utime(items, ns=(before.st_atime_ns, before.st_mtime_ns))
-    # Time, size and inode say "unchanged": whoever hashes again finds other bytes.
+    # Time, size and inode say "unchanged": anyone who hashes again finds other bytes.
     assert record(data, root).version == first.version
     assert pointer.stat().st_mtime_ns == 1
     os.utime(items)

@@ -1,4 +1,4 @@
-"""Challenger against champion: proof is asked for overall, and a slice fails only beyond chance."""
+"""Challenger against champion: proof is requested overall, and a slice fails only beyond chance."""
 
 from __future__ import annotations
 

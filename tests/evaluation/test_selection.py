@@ -47,7 +47,7 @@ def test_a_scorer_that_knows_gets_everything_and_one_that_errs_nothing(shop: His
     knowing = torch.zeros(len(examples), shop.item_count)
     knowing[torch.arange(len(examples)), torch.from_numpy(np.asarray(examples.targets)).long()] = 1.0
     measure = make_validation_measure(shop, settings=EvaluationSettings(block_users=7))
-    # A target that stands in the history is masked with it and cannot be found by anybody.
+    # A target that is in the history is masked with it and cannot be found by anybody.
     held = [
         target in shop.items[start:stop]
         for start, stop, target in zip(examples.starts, examples.stops, examples.targets, strict=True)
@@ -59,7 +59,7 @@ def test_a_scorer_that_knows_gets_everything_and_one_that_errs_nothing(shop: His
 def test_the_figure_chosen_by_is_the_one_reported(shop: Histories, content: Path, tmp_path: Path) -> None:
     settings = small(tmp_path)
     summary = train_selected(RunInputs(settings, shop.folder, shop.folder, content))
-    # The curve is the towers' alone; the channels are tuned beside the best of them and may stay silent.
+    # The curve is the towers' alone; the channels are tuned next to the best of them and may stay silent.
     assert summary.validation_ndcg >= max(record.validation_ndcg for record in summary.curve)
     scorer = TowerScorer(load_towers(summary.folder), content=np.load(content), ids=compute_id_rows(shop))
     reported = evaluate_models([scorer], shop, parts=("validation",), settings=settings.evaluation, seed=0)

@@ -1,4 +1,4 @@
-"""A made-up shop in which every purchase follows from the one before, or, shuffled, from nothing."""
+"""A synthetic shop in which every purchase follows from the one before, or, shuffled, from nothing."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def write_chain(folder: Path, *, shuffled: bool = False, learners: int = LEARNER
 
     Args:
         folder: Of the tables.
-        shuffled: Whether the items of the training window are dealt out anew, which leaves their popularity as it is.
+        shuffled: Whether the items of the training window are dealt out again, which leaves their popularity as it is.
         learners: Users of the training window alone.
     """
     trained = [(f"l{user}", user + step, f"2024-02-{step + 1:02}") for user in range(learners) for step in range(6)]

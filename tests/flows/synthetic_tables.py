@@ -1,4 +1,4 @@
-"""Small tables of a made-up shop, sound until a test spoils them."""
+"""Small tables of a synthetic shop, sound until a test spoils them."""
 
 from __future__ import annotations
 

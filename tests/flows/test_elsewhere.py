@@ -1,4 +1,4 @@
-"""What a flow takes along to a cluster, and what it asks for there, read from what Metaflow itself makes of it."""
+"""What a flow takes along to a cluster, and what it requests there, read from what Metaflow itself makes of it."""
 
 from __future__ import annotations
 
@@ -260,7 +260,7 @@ def test_the_manifest_asks_for_what_the_file_of_machines_says(
         mounts = {each["name"]: each["mountPath"] for each in container["volumeMounts"]}
         assert mounts["learn"] == "/mnt/learn"
         (said,) = [each for each in container["env"] if each["name"] == "METAFLOW_FLOW_CONFIG_VALUE"]
-        # The values themselves lie in the code package.
+        # The values themselves are in the code package.
         assert json.loads(said["value"]) == {"machines": "kv.machines", "settings": "kv.settings"}
         assert f"python {name}_flow.py" in " ".join(container["command"])
 

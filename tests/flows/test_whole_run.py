@@ -70,7 +70,7 @@ class Run:
 
     @property
     def reports(self) -> Path:
-        # A resumed run goes on in the folder of the run that it resumes.
+        # A resumed run continues in the folder of the run that it resumes.
         return Path(self.artifacts["drift"]["report"]).parent
 
     @property

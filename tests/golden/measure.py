@@ -1,6 +1,6 @@
 """Measure what must not change by accident: weights, metrics, a bundle, report texts, the OpenAPI document.
 
-    python -m tests.golden.measure    # writes tests/golden/golden.json anew; say in the commit what changed and why
+    python -m tests.golden.measure    # writes tests/golden/golden.json again; say in the commit what changed and why
 
 Everything is made from seeds in float32 on one thread. Sums differ in their last digits between processors, so weights
 and figures are compared with a tolerance, and as bytes only on the kind of processor that recorded them.

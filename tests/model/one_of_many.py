@@ -48,7 +48,7 @@ def _say(line: str) -> None:
 
 
 def run(folder: Path, place: Path, ways: dict[str, Any], meeting: Rendezvous) -> None:
-    """Train in a group; what came of it, or why nothing did, goes to files beside the folder of the weights."""
+    """Train in a group; the result of it, or why nothing did, goes to files next to the folder of the weights."""
     torch.set_num_threads(1)
     said = (place.parent / f"{place.name}.log").open("w", encoding="utf-8", buffering=1)
     sys.stdout = said

@@ -1,4 +1,4 @@
-"""Channels: closed-form vectors beside the towers, still one inner product."""
+"""Channels: closed-form vectors next to the towers, still one inner product."""
 
 import numpy as np
 import pytest

@@ -41,7 +41,7 @@ def batch() -> Batch:
 def compute_losses(
     towers: Towers, items: TrainedItems, batch: Batch, *, mask_seen: bool, uniform: int | None
 ) -> list[float]:
-    """Return the losses of 100 steps, or the one of the whole catalogue where nothing is drawn."""
+    """Return the losses of 100 steps, or the one of the whole catalogue if nothing is drawn."""
     # An epoch is this one batch: its targets are always among the candidates, everything else at random.
     counts = np.bincount(batch.targets[batch.real].numpy(), minlength=ITEMS)
     sampler = None if uniform is None else CandidateSampler(counts, uniform=uniform)

@@ -1,4 +1,4 @@
-"""Training: it learns, it repeats to the bit, it goes on after a kill, and it takes what is finished."""
+"""Training: it learns, it repeats to the bit, it continues after a kill, and it takes what is finished."""
 
 import os
 import signal

@@ -1,4 +1,4 @@
-"""A made-up shop whose windows the drift tests draw and then spoil."""
+"""A synthetic shop whose windows the drift tests draw and then spoil."""
 
 from __future__ import annotations
 

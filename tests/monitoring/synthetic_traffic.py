@@ -1,4 +1,4 @@
-"""A made-up shop with a model, its reference profile, and the traffic its service would log."""
+"""A synthetic shop with a model, its reference profile, and the traffic its service would log."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ def test_a_tenth_of_the_texts_garbled_is_found(garbling: str) -> None:
         rng = np.random.default_rng(seed)
         titles = shop_items()["title"].to_list()
         current = draw_window(seed + 50, rows=2_000)
-        # A tenth of the traffic's texts, so that what is planted does not hang on one popular item.
+        # A tenth of the traffic's texts, so that what is planted does not depend on one popular item.
         hit = rng.permutation(current.interactions.height)[:200]
         garbled = [_garbled(titles[current.interactions["item"][int(row)]], garbling, rng) for row in hit]
         rows = current.items[current.interactions["item"].gather(hit)]

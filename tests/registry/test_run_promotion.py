@@ -1,4 +1,4 @@
-"""What a run does with the gate's word: only a fit model follows the champion it was held against."""
+"""What a run does with the gate's word: only a fit model follows the champion it was compared with."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def test_a_champion_that_changed_meanwhile_is_not_replaced(shop: str, small: Bun
     assert read_aliases(shop).champion == version_of(tags[1])
 
 
-# --- Whom it is held against, before any work -------------------------------------------------------------
+# --- Whom it is compared with, before any work -------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("word", "near"), [("if-beter", "`if-better`"), ("yes", "never, if-better, always")])

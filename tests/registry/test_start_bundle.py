@@ -24,7 +24,7 @@ SETTINGS = Settings.from_mapping({"towers": {"dimension": 16, "max_history": 12,
 
 
 def written(parts: BundleParts, folder: Path, **manifest: Any) -> Path:
-    """The made-up bundle, as if the default encoder had read its items."""
+    """The synthetic bundle, as if the default encoder had read its items."""
     content = SETTINGS.content
     prompt = ItemPrompt(content)
     fingerprint = compute_fingerprint(

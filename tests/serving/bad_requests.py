@@ -1,4 +1,4 @@
-"""Requests that are not right, by hand and by chance; each must get a 4xx."""
+"""Requests that are not right, manually and by chance; each must get a 4xx."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from tests.serving.synthetic_model import BundleParts, made_up_parts
 
 @pytest.fixture(scope="session", autouse=True)
 def bento_home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
-    """BentoML's stores of this session: no test touches the ones of whoever runs it."""
+    """BentoML's stores of this session: no test touches the ones of anyone who runs it."""
     home = tmp_path_factory.mktemp("bentoml")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("BENTOML_HOME", str(home))

@@ -64,7 +64,7 @@ def settled(page: Page) -> None:
 
 
 def tab_to(page: Page, target: Locator) -> None:
-    """Press Tab until something has the focus, as whoever has no mouse does; the focus must always be seen."""
+    """Press Tab until something has the focus, as anyone who has no mouse does; the focus must always be seen."""
     for _ in range(150):
         page.keyboard.press("Tab")
         if target.evaluate("element => element === document.activeElement"):

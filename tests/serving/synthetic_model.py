@@ -1,4 +1,4 @@
-"""A small made-up model: real towers with random weights over a made-up catalogue."""
+"""A small synthetic model: real towers with random weights over a synthetic catalogue."""
 
 from __future__ import annotations
 

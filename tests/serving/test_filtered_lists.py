@@ -1,4 +1,4 @@
-"""Filters, caps and diversity, held against what a plain look at the table says."""
+"""Filters, caps and diversity, compared with what a plain look at the table says."""
 
 from __future__ import annotations
 
@@ -152,7 +152,7 @@ def test_more_diversity_makes_a_list_of_items_less_alike(recommender: Recommende
 
 
 def test_each_place_goes_to_what_is_least_like_anything_in_the_list() -> None:
-    # The third is all but the first item again, the fourth lies between the first two.
+    # The third is all but the first item again, the fourth is between the first two.
     vectors = np.array([[1, 0], [0, 1], [2, 0.1], [1, 1]], dtype=np.float32)
     pool = Hits(np.array([7, 3, 5, 9]), np.array([4, 3, 2, 1], dtype=np.float32))
     assert diversify(pool, vectors, k=4, diversity=1.0).rows.tolist() == [7, 3, 9, 5]

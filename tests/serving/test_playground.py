@@ -40,7 +40,7 @@ TITLES = ["Café Aurore", "café aurore grinder", "Aurore café lamp", "Lamp", "
 @pytest.fixture(scope="module")
 def recommender(parts: BundleParts, tmp_path_factory: pytest.TempPathFactory) -> Recommender:
     titles = [*TITLES, *parts.items["title"].to_list()[len(TITLES) :]]
-    # The popular come first among equals, so their order is made plain.
+    # The popular come first among ties, so their order is made plain.
     items = parts.items.with_columns(
         title=pl.Series(titles), recent_interactions=pl.Series(range(ITEM_COUNT, 0, -1), dtype=pl.Int64)
     )

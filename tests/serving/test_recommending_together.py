@@ -87,7 +87,7 @@ def test_items_that_came_at_run_time_are_among_them(bundle: Bundle) -> None:
 @pytest.mark.parametrize("k", [9, 1])
 def test_lists_too_close_to_call_are_made_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, k: int) -> None:
     parts = made_up_parts(item_count=40)
-    # Every second item is its neighbour again: whoever ranks one ranks both, and the lower row wins.
+    # Every second item is its neighbour again: anyone who ranks one ranks both, and the lower row wins.
     twins = replace(parts, item_vectors=np.repeat(parts.item_vectors[::2], 2, axis=0))
     recommender = Recommender(read_bundle(twins.write(tmp_path / "bundle")))
     # A list of one item ends between the two of a pair.
@@ -117,7 +117,7 @@ def test_scores_together_and_alone_are_far_closer_than_what_counts_as_close(reco
 
 
 class Noted:
-    """A model that notes how many were asked for at once."""
+    """A model that notes how many were requested at once."""
 
     def __init__(self, recommender: Recommender) -> None:
         self.recommender = recommender

@@ -27,7 +27,7 @@ from tests.serving.synthetic_model import item_id, made_up_parts
 
 WHO = {"reason": "a test", "by": "someone@somewhere"}
 SLOW = DeploymentSettings(poll_seconds=3_600)
-"""Nothing happens but what the test asks for by ``refresh``."""
+"""Nothing happens but what the test requests by ``refresh``."""
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,4 @@
-"""The built bento in a process of its own: swapped under load, asked for too much, closed, stopped."""
+"""The built bento in a process of its own: swapped under load, requested too much, closed, stopped."""
 
 from __future__ import annotations
 

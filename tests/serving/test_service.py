@@ -187,7 +187,7 @@ def test_every_route_is_described_with_examples_that_fit(route: str, client: Tes
     if reply.status_code == 200:
         assert set(reply.json()) == set(answer["properties"])
     else:
-        # The made-up catalogue does not hold the example's item, and the made-up encoder is nowhere.
+        # The synthetic catalogue does not hold the example's item, and the synthetic encoder is nowhere.
         assert (route, reply.status_code) in {("/similar_items", 400), ("/upsert_items", 409)}
 
 

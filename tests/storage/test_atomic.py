@@ -1,4 +1,4 @@
-"""Files that appear whole or not at all, also where the process that wrote them was killed."""
+"""Files that appear completely or not at all, also where the process that wrote them was killed."""
 
 from __future__ import annotations
 
