@@ -15,7 +15,7 @@ from learn.config.operations import DriftSettings
 from learn.errors import DriftError, StorageError
 from learn.monitoring.drift import measure_drift
 from learn.monitoring.drift_tests import judge_columns
-from learn.monitoring.samples import ColumnSample, Window, draw_column_samples
+from learn.monitoring.samples import ColumnSample, Window, draw_column_samples, measure_surprise
 from learn.monitoring.summary import ColumnDrift
 from tests.monitoring.synthetic_shop import ITEM_COUNT, draw_window, shop_items, shop_vectors
 
@@ -128,6 +128,38 @@ def test_user_vectors_that_moved_are_found() -> None:
     assert all(
         drifted(draw_window(seed), draw_window(seed + 50, user_shift=0.2)) == {"user_vectors"} for seed in range(5)
     )
+
+
+def draw_active_window(seed: int, *, days: float, a_day: float) -> Window:
+    """Draw a window in which 150 users choose at random moments, each of them as often as the others."""
+    rng = np.random.default_rng(seed)
+    rows = int(150 * days * a_day)
+    columns = {
+        "item": rng.integers(0, ITEM_COUNT, rows).astype(np.int32),
+        "user": rng.integers(0, 150, rows),
+        "timestamp": rng.random(rows) * days * 86_400,
+    }
+    return Window("active", pl.DataFrame(columns), shop_items())
+
+
+@pytest.mark.parametrize(("a_day", "drifted_there"), [(0.5, False), (1.0, True)])
+def test_people_are_as_active_in_a_short_window_as_in_the_newest_stretch_of_a_long_one(
+    a_day: float, drifted_there: bool
+) -> None:
+    found = verdicts(draw_active_window(0, days=100, a_day=0.5), draw_active_window(1, days=10, a_day=a_day))
+    assert found["interactions_per_user"].status == "tested"
+    assert found["interactions_per_user"].drifted is drifted_there
+
+
+def test_new_texts_of_the_same_kind_are_no_odder_than_the_known_ones() -> None:
+    rng = np.random.default_rng(0)
+    titles = rng.permutation(shop_items()["title"].to_list()).tolist()
+    gaps = []
+    for start in range(0, 400, 80):
+        known, new = measure_surprise(titles[start : start + 40], titles[start + 40 : start + 80])
+        gaps.append(float(new.mean() - known.mean()))
+    # Were a text counted beside itself, the known ones would be a third of a bit less odd.
+    assert abs(float(np.mean(gaps))) < 0.1
 
 
 def test_a_difference_that_is_certain_and_small_is_no_drift() -> None:

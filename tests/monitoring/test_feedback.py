@@ -149,6 +149,36 @@ def test_after_a_change_of_the_share_only_the_newest_split_is_read(tmp_path: Pat
     assert compared.people_in_both == 0
 
 
+def test_the_champion_counts_on_the_days_of_the_challenger_only(tmp_path: Path) -> None:
+    before = [answer(number, f"u{number}") for number in range(20)]
+    during = [answer(100 + number, f"u{number}", day=1) for number in range(10)]
+    during += [answer(100 + number, f"u{number}", day=1, **CHALLENGER) for number in range(10, 20)]
+    hits = [event(number, "a") for number in (0, 1, 2, 3, 112)]
+    (compared,) = measured(tmp_path, *before, *during, *hits, share=0.5).comparisons
+    rates = [each.hit_rate for each in (compared.champion_rates, compared.challenger_rates)]
+    assert [(rate.lists, rate.value) for rate in rates if rate] == [(10, 0.0), (10, 0.1)]
+
+
+def test_the_newest_days_are_the_champions_and_all_tests_share_the_error_rate(tmp_path: Path) -> None:
+    records: list[AnswerRecord | FeedbackRecord] = []
+    for day in range(12):
+        # Of the champion's ten lists a day four are hits, on the last day three; the challenger's never are.
+        keys = [100 * day + number for number in range(10)]
+        records += [answer(key, f"u{key}", day=day) for key in keys]
+        records += [event(key, "a") for key in keys[: 3 if day == 11 else 4]]
+        if day > 9:
+            records += [answer(key + 10, f"u{key + 10}", day=day, **CHALLENGER) for key in keys]
+    found = measured(tmp_path, *records, share=0.5)
+    (compared,), recent = found.comparisons, found.recent
+    assert recent is not None
+    assert recent.before.value == pytest.approx(0.4)
+    assert recent.newest.lists == 10 * recent.days
+    assert recent.newest.value == pytest.approx((4 * recent.days - 1) / (10 * recent.days))
+    plain = compared.hit_rate.p_value, recent.change.p_value
+    assert plain[0] < plain[1] / 2
+    assert (compared.p_adjusted, recent.p_adjusted) == (pytest.approx(2 * plain[0]), pytest.approx(plain[1]))
+
+
 def test_people_who_saw_both_arms_are_left_out(tmp_path: Path) -> None:
     first = [answer(1, "u"), answer(3, "v")]
     second = [answer(2, "u", **CHALLENGER), answer(4, "w", **CHALLENGER)]
@@ -194,6 +224,13 @@ def test_equal_arms_raise_few_alarms_where_lists_of_a_person_are_alike() -> None
         assert rates[1] is not None
         alarms += compare_rates(rates[0], rates[1]).p_value <= 0.05
     assert alarms <= 27
+
+
+def test_the_error_of_a_few_people_is_that_of_their_sample() -> None:
+    gains = np.array([1.0, 0.0, 0.0, 1.0, 0.0])
+    found = compute_rate(_person_sums(np.ones(5), gains))
+    assert found is not None
+    assert found.error == pytest.approx(gains.std(ddof=1) / math.sqrt(5))
 
 
 def test_with_one_list_a_person_it_is_the_two_proportion_test() -> None:

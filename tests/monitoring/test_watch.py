@@ -13,11 +13,13 @@ import pytest
 from learn.config.settings import Settings
 from learn.errors import DriftError, SettingsError
 from learn.monitoring.profile import read_profile, write_profile
+from learn.monitoring.requests import Sizes, read_table_runs, simulate_requests
 from learn.monitoring.verdict import MonitorResult
 from learn.monitoring.watch import choose_source, parse_window_begin, read_source
 from learn.monitoring.watch import monitor as watch
 from learn.traffic.records import AnswerRecord, FeedbackRecord
 from tests.monitoring.synthetic_traffic import (
+    ITEMS,
     SETTINGS,
     Shop,
     changed,
@@ -135,8 +137,22 @@ def test_a_broken_service_is_an_alarm(shop: Shop, tmp_path: Path, fields: dict[s
     assert "prediction_drift" in rules(found)
 
 
-def test_answers_of_another_model_say_nothing_of_this_ones_scores(shop: Shop, tmp_path: Path) -> None:
-    found = watched(shop, tmp_path, *changed(requests_of(shop, seed=4), model_version="v2"))
+def test_a_simulated_request_knows_what_came_before_it_and_not_what_was_chosen(shop: Shop) -> None:
+    chosen = ["i3", "i7", "i9"]
+    rows = [{"user_id": user, "item_id": item, "timestamp": time} for user in "ab" for time, item in enumerate(chosen)]
+    runs = read_table_runs(pl.DataFrame(rows), shop.model, since=2)
+    sizes = Sizes(rows=10, vectors=10, k=ITEMS - 2)
+    view = simulate_requests("table", runs, shop.model, items=shop.items, sizes=sizes, seed=0)
+    for request in view.requests.iter_rows(named=True):
+        assert (request["history_length"], request["unknown_items"], request["item_id"]) == (2, 0, "i9")
+        assert set(request["items"]) == set(shop.items["item_id"]) - {"i3", "i7"}
+
+
+@pytest.mark.parametrize("fields", [{"model_version": "v2"}, {"filtered": True}])
+def test_answers_of_another_model_and_filtered_ones_say_nothing_of_this_models_scores(
+    shop: Shop, tmp_path: Path, fields: dict[str, object]
+) -> None:
+    found = watched(shop, tmp_path, *changed(requests_of(shop, seed=4), **fields))
     column = {each.name: each for each in found.findings.columns}["top_score"]
     assert column.status == "absent"
 
