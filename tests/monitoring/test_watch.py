@@ -67,6 +67,10 @@ def test_a_missing_a_damaged_and_a_foreign_profile_are_refused(shop: Shop, tmp_p
     folder = write_profile(tmp_path / "profile", shop.profile)
     with pytest.raises(DriftError, match="another model"):
         read_profile(folder, weights_sha256="f" * 64)
+    facts = json.loads((folder / "profile.json").read_text(encoding="utf-8"))
+    (folder / "profile.json").write_text(json.dumps({**facts, "format": 2}), encoding="utf-8")
+    with pytest.raises(DriftError, match="has layout 2; this version of LEARN reads 1"):
+        read_profile(folder)
     (folder / "requests.parquet").write_bytes(b"PAR1 and nothing else")
     with pytest.raises(DriftError, match="cannot be read"):
         read_profile(folder)
@@ -173,6 +177,17 @@ def test_a_fallen_hit_rate_calls_for_action(shop: Shop, tmp_path: Path) -> None:
     assert (found.verdict.level, "live_quality" in rules(found)) == ("alarm", True)
 
 
+def test_a_risen_hit_rate_is_no_reason_for_anything(shop: Shop, tmp_path: Path) -> None:
+    answers = requests_of(shop, seed=6)
+    events = clicks(answers, chance=lambda each: 0.1 if each.time.day < 5 else 0.5)
+    found = watched(shop, tmp_path, *answers, *events)
+    feedback = found.findings.feedback
+    assert feedback is not None
+    assert feedback.recent is not None
+    assert feedback.recent.p_adjusted < 1e-6
+    assert (found.verdict.level, "live_quality" in rules(found)) == ("ok", False)
+
+
 def test_a_worse_challenger_is_an_alarm_a_better_one_is_told_and_a_broken_split_voids_both(
     shop: Shop, tmp_path: Path
 ) -> None:
@@ -205,6 +220,18 @@ def test_a_table_that_goes_on_as_before_is_ok_and_its_window_begins_after_traini
     drifted = {column.name for column in found.findings.columns if column.drifted}
     assert "history_length" in drifted
     assert not drifted & {"category", "title_oddness", "item_popularity", "item_vectors", "unknown_items"}
+
+
+def test_the_window_of_a_table_begins_with_its_first_moment_and_ends_before_its_last(
+    shop: Shop, tmp_path: Path
+) -> None:
+    more = draw_interactions(np.random.default_rng(9), users=60, first_day=21, name="u")
+    rounded = more.with_columns(pl.col("timestamp").round()).unique("timestamp").sort("timestamp")
+    folder = table_folder(tmp_path / "table", shop.items, rounded)
+    since, until = (str(rounded["timestamp"][row]) for row in (100, 300))
+    read = read_source(folder, tmp_path / "read", settings=SETTINGS, since=since, until=until)
+    found = watch(read, shop.profile, shop.model, run_id="7", reports=tmp_path, settings=SETTINGS)
+    assert found.findings.traffic.requests == 200
 
 
 def test_new_items_in_a_table_are_described_and_call_for_a_retraining(shop: Shop, tmp_path: Path) -> None:
