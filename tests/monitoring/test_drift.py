@@ -158,7 +158,7 @@ def test_new_texts_of_the_same_kind_are_no_odder_than_the_known_ones() -> None:
     for start in range(0, 400, 80):
         known, new = measure_surprise(titles[start : start + 40], titles[start + 40 : start + 80])
         gaps.append(float(new.mean() - known.mean()))
-    # Were a text counted beside itself, the known ones would be a third of a bit less odd.
+    # If a text were counted with itself, the known ones would be a third of a bit less odd.
     assert abs(float(np.mean(gaps))) < 0.1
 
 
