@@ -20,7 +20,7 @@ from learn.config.environment import (
     read_serving_settings,
     read_traffic_settings,
 )
-from learn.config.operations import ServingSettings
+from learn.config.serving import ServingSettings
 from learn.config.settings import Settings
 from learn.errors import SettingsError
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from learn.config.operations import DeploymentSettings, OperationsSettings, TrafficSettings
+from learn.config.serving import DeploymentSettings, OperationsSettings, TrafficSettings
 from learn.config.settings import Settings
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -17,14 +17,8 @@ from .environment import (
 from .evaluation import EvaluationSettings, GateSettings
 from .machines import MachineSettings, Work
 from .model import ProcessSettings, TowerSettings, TrainingSettings
-from .operations import (
-    DeploymentSettings,
-    DriftSettings,
-    MonitoringSettings,
-    OperationsSettings,
-    ServingSettings,
-    TrafficSettings,
-)
+from .monitoring import DriftSettings, MonitoringSettings
+from .serving import DeploymentSettings, OperationsSettings, ServingSettings, TrafficSettings
 from .settings import PlaceSettings, Settings
 from .sources import PRESETS, add_settings_options, merge_settings_text, read_settings
 

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 from pydantic import ValidationError
 
 from learn.config.base import Section, explain_settings_error
-from learn.config.operations import DeploymentSettings, OperationsSettings, ServingSettings, TrafficSettings
+from learn.config.serving import DeploymentSettings, OperationsSettings, ServingSettings, TrafficSettings
 
 SERVING_PREFIX = "LEARN_SERVING_"
 DEPLOYMENT_PREFIX = "LEARN_DEPLOYMENT_"

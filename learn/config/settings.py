@@ -11,7 +11,8 @@ from learn.config.content import ContentSettings
 from learn.config.data import DataSettings, SplitSettings, ValidationSettings
 from learn.config.evaluation import EvaluationSettings, GateSettings
 from learn.config.model import ProcessSettings, TowerSettings, TrainingSettings
-from learn.config.operations import DriftSettings, MonitoringSettings, ServingSettings
+from learn.config.monitoring import DriftSettings, MonitoringSettings
+from learn.config.serving import ServingSettings
 
 
 class PlaceSettings(Section):

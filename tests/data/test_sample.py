@@ -15,7 +15,7 @@ from click.testing import CliRunner
 
 from learn.cli import learn
 from learn.data.sample.shop import DIRTY, USERS, make_sample
-from learn.data.sample.words import DEPARTMENTS, STYLES
+from learn.data.sample.words import read_words
 
 ROOT = Path(__file__).parents[2]
 
@@ -75,14 +75,16 @@ def test_the_repository_holds_what_the_script_makes(folder: Path) -> None:
 
 def test_the_catalogue(items: list[dict[str, str | None]]) -> None:
     assert len(items) == len({item["item_id"] for item in items}) == 1_008
-    assert {item["category"] for item in items} == {department.name for department in DEPARTMENTS}
+    assert {item["category"] for item in items} == {department.name for department in read_words().departments}
     titles = [item["title"] for item in items if item["title"] and len(item["title"]) > 12]
     assert len(set(titles)) == len(titles)
-    assert len(DEPARTMENTS) == 12
-    assert all(len(department.series) == 14 and len(department.products) == 6 for department in DEPARTMENTS)
-    assert len({series for department in DEPARTMENTS for series in department.series}) == 12 * 14
-    assert len({brand for department in DEPARTMENTS for brand in department.brands}) == 12 * 4
-    assert all(any(style.name in str(item["keywords"]) for style in STYLES) for item in items)
+    assert len(read_words().departments) == 12
+    assert all(
+        len(department.series) == 14 and len(department.products) == 6 for department in read_words().departments
+    )
+    assert len({series for department in read_words().departments for series in department.series}) == 12 * 14
+    assert len({brand for department in read_words().departments for brand in department.brands}) == 12 * 4
+    assert all(any(style.name in str(item["keywords"]) for style in read_words().styles) for item in items)
 
 
 def test_the_year(clean: list[Row]) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from learn.config.operations import MonitoringSettings
+from learn.config.monitoring import MonitoringSettings
 from learn.errors import SettingsError
 from learn.monitoring.delivery import VARIABLE, Delivery, deliver
 

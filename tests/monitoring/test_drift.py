@@ -11,7 +11,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from learn.config.operations import DriftSettings
+from learn.config.monitoring import DriftSettings
 from learn.errors import DriftError, StorageError
 from learn.monitoring.drift import measure_drift
 from learn.monitoring.drift_tests import judge_columns

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learn.config.operations import MonitoringSettings
+from learn.config.monitoring import MonitoringSettings
 from learn.monitoring.feedback import LiveFeedback, Sums, compare_rates, compute_rate, measure_feedback
 from learn.traffic.reader import read_traffic
 from learn.traffic.records import AnswerRecord, FeedbackRecord

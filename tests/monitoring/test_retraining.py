@@ -11,7 +11,7 @@ from filelock import FileLock
 from hypothesis import given
 from hypothesis import strategies as st
 
-from learn.config.operations import MonitoringSettings
+from learn.config.monitoring import MonitoringSettings
 from learn.errors import TrainingError
 from learn.monitoring.retraining import (
     LOCK,

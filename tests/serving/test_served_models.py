@@ -15,7 +15,7 @@ from pathlib import Path
 import bentoml
 import pytest
 
-from learn.config.operations import DeploymentSettings
+from learn.config.serving import DeploymentSettings
 from learn.errors import BundleError
 from learn.registry.aliases import find_aliases_path
 from learn.registry.bundle import Bundle, copy_bundle, read_bundle

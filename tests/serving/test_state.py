@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from learn.config.operations import ServingSettings
+from learn.config.serving import ServingSettings
 from learn.errors import ServingError
 from learn.registry.aliases import find_aliases_path
 from learn.serving.service import claim, find_state_folder

@@ -17,7 +17,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from learn.config.operations import TrafficSettings
+from learn.config.serving import TrafficSettings
 from learn.errors import StorageError
 from learn.traffic.records import FILE_PATTERN, RECORDS, AnswerRecord, FeedbackRecord
 from learn.traffic.writer import TrafficLog

@@ -21,7 +21,7 @@ from datetime import UTC, datetime, timedelta
 from itertools import accumulate
 from pathlib import Path
 
-from learn.data.sample.words import COLOURS, DEPARTMENTS, STYLES
+from learn.data.sample.words import read_words
 from learn.storage import atomic_files
 
 USERS = 3_000
@@ -29,7 +29,8 @@ USERS = 3_000
 _ITEMS, _INTERACTIONS = "items.jsonl.gz", "interactions.tsv.gz"
 _START = datetime(2025, 1, 1, tzinfo=UTC)
 _YEAR_SECONDS = 365 * 86_400.0
-_CHAIN = len(DEPARTMENTS[0].products)
+_CHAIN = 6
+"""Products of each department."""
 _UNPARSABLE = ("soon", "yesterday", "n/a", "at checkout")
 
 
@@ -120,7 +121,7 @@ class _Shop:
 
     @staticmethod
     def add_item(department: int, series: int, product: int) -> int:
-        return (department * len(DEPARTMENTS[0].series) + series) * _CHAIN + product
+        return (department * len(read_words().departments[0].series) + series) * _CHAIN + product
 
 
 def make_sample(out: Path, *, seed: int = 7) -> None:
@@ -155,12 +156,17 @@ def _format_second(second: float) -> str:
 
 
 def _stock_shop(draw: _Draw) -> _Shop:
-    numbers = draw.draw_distinct(9_000, len(DEPARTMENTS) * len(DEPARTMENTS[0].series) * _CHAIN)
+    numbers = draw.draw_distinct(
+        9_000, len(read_words().departments) * len(read_words().departments[0].series) * _CHAIN
+    )
     items: list[_Item] = []
     launches: list[float] = []
-    styles = [[draw.draw_below(len(STYLES)) for _ in department.series] for department in DEPARTMENTS]
-    for here in range(len(DEPARTMENTS)):
-        for series in range(len(DEPARTMENTS[here].series)):
+    styles = [
+        [draw.draw_below(len(read_words().styles)) for _ in department.series]
+        for department in read_words().departments
+    ]
+    for here in range(len(read_words().departments)):
+        for series in range(len(read_words().departments[here].series)):
             is_new = series > 1 and draw.draw_unit() < 0.25
             launch = draw.draw_unit() * 0.95 * _YEAR_SECONDS if is_new else 0.0
             for product in range(_CHAIN):
@@ -170,11 +176,11 @@ def _stock_shop(draw: _Draw) -> _Shop:
 
 
 def _make_item(draw: _Draw, here: int, series: int, product: int, *, style: int, number: int) -> _Item:
-    department, taste = DEPARTMENTS[here], STYLES[style]
+    department, taste = read_words().departments[here], read_words().styles[style]
     brand, line = department.brands[series % len(department.brands)], department.series[series]
     kind = department.products[product]
     following = department.products[(product + 1) % _CHAIN].name.lower()
-    colour = COLOURS[draw.draw_below(len(COLOURS))]
+    colour = read_words().colours[draw.draw_below(len(read_words().colours))]
     description = f"{kind.text} {taste.text} Goes with the {line} {following}."
     return _Item(
         item_id=f"P{1_000 + number}",
@@ -204,7 +210,9 @@ def _simulate_user(draw: _Draw, shop: _Shop, user: int) -> Iterator[tuple[float,
     gaps = [_draw_gap(draw) for _ in range(min(3 + int(draw.draw_exponential(7.4)), 40))]
     # Who came late lives faster, so that nobody's life is cut off by the end of the year.
     pace = min(1.0, (_YEAR_SECONDS - arrival - 120) / sum(gaps))
-    person = _Person(draw.draw_below(len(STYLES)), [draw.draw_exponential(1.0) ** 3 for _ in DEPARTMENTS])
+    person = _Person(
+        draw.draw_below(len(read_words().styles)), [draw.draw_exponential(1.0) ** 3 for _ in read_words().departments]
+    )
     _turn(draw, shop, person, arrival)
     moment = arrival
     for gap in gaps:
@@ -243,8 +251,8 @@ def _turn(draw: _Draw, shop: _Shop, person: _Person, moment: float) -> None:
     """Take up another interest: what the person likes, in its season; likings themselves drift."""
     person.tastes[draw.draw_below(len(person.tastes))] = draw.draw_exponential(1.0) ** 3
     if draw.draw_unit() < 0.1:
-        person.style = draw.draw_below(len(STYLES))
-    seasons = [_compute_season(moment, department.peak, department.swing) for department in DEPARTMENTS]
+        person.style = draw.draw_below(len(read_words().styles))
+    seasons = [_compute_season(moment, department.peak, department.swing) for department in read_words().departments]
     person.department = draw.draw_index([taste * season for taste, season in zip(person.tastes, seasons, strict=True)])
     person.series = _choose_series(draw, shop, person, moment)
     person.product = draw.draw_index((0.55, 0.20, 0.12, 0.08, 0.05, 0.0))
@@ -265,7 +273,7 @@ def _choose_series(draw: _Draw, shop: _Shop, person: _Person, moment: float) -> 
 
 
 def _choose_best_seller(draw: _Draw, shop: _Shop, moment: float) -> int:
-    seasons = [_compute_season(moment, department.peak, department.swing) for department in DEPARTMENTS]
+    seasons = [_compute_season(moment, department.peak, department.swing) for department in read_words().departments]
     # The first two series of a department are never launches, so they are always there.
     return shop.add_item(draw.draw_index(seasons), draw.draw_below(2), draw.draw_index((4.0, 2.0, 1.0, 1.0, 1.0, 1.0)))
 
