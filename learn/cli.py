@@ -21,7 +21,7 @@ from learn.errors import LearnError, ServingError
 
 _GROUPS = {
     "content": ("learn.content.cli", "content", "Check and clean the store of content vectors."),
-    "data": ("learn.data.cli", "data", "Import public data sets, or write the sample."),
+    "data": ("learn.data.cli", "data", "Check a folder, import public data sets, or write the sample."),
     "evaluate": ("learn.evaluation.cli", "evaluate", "Compare models on your own data, outside of a run."),
     "export": ("learn.serving.cli", "export_users", "Write vectors and lists of all users to Parquet."),
     "models": ("learn.registry.cli", "models", "See, promote and roll back stored models."),

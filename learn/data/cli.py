@@ -1,13 +1,16 @@
-"""``learn data``: import public data sets, and write the sample."""
+"""``learn data``: check a folder, import public data sets, write the sample."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Literal
 
 import click
 
+from learn.config import add_settings_options, read_settings
 from learn.data.importers.summary import ImportSummary
+from learn.errors import LearnError
 
 _LEFT_OUT = {
     "repeated_items": "further records of an item already seen (the first was kept)",
@@ -17,11 +20,12 @@ _LEFT_OUT = {
     "unknown_items": "interactions with an item that the metadata does not know",
 }
 _PATH = click.Path(path_type=Path)
+_REFUSED = 2
 
 
 @click.group()
 def data() -> None:
-    """Import public data sets, or write the sample."""
+    """Check a folder, import public data sets, or write the sample."""
 
 
 @data.group("import")
@@ -74,6 +78,31 @@ def movielens(source: Path, out: Path, rating_at_least: float | None, keep_unrat
     from learn.data.importers.movielens import import_movielens
 
     _say(import_movielens(source, out, rating_at_least=rating_at_least, keep_unrated=keep_unrated))
+
+
+@data.command("check")
+@click.argument("folder", type=_PATH)
+@add_settings_options
+@click.option("--json", "as_json", is_flag=True, help="For machines.")
+@click.pass_context
+def check(
+    context: click.Context, folder: Path, configs: tuple[Path, ...], assignments: tuple[str, ...], as_json: bool
+) -> None:
+    """Read, validate and split a folder without training on it.
+
+    The exit status is 0 if a training could read it, and 2 if it would refuse it.
+    """
+    from learn.data.check import check_folder
+
+    try:
+        found = check_folder(folder, settings=read_settings(configs, assignments))
+    except LearnError as fault:
+        if as_json:
+            click.echo(json.dumps({"error": str(fault)}, ensure_ascii=False))
+        else:
+            click.echo(f"{fault.headline}\n{fault}", err=True)
+        context.exit(_REFUSED)
+    click.echo(json.dumps({**found.to_dict(), "error": None}, ensure_ascii=False) if as_json else found.format_lines())
 
 
 @data.command("sample")

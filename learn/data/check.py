@@ -1,0 +1,175 @@
+"""Check a data folder without training on it: read, validate, split, and report what was found.
+
+Nothing is left behind: the tables are made in a temporary folder.
+"""
+
+from __future__ import annotations
+
+import tempfile
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+
+from learn.config import Settings
+from learn.data.histories import Histories
+from learn.data.splits import SplitSummary, build_histories
+from learn.data.tables import load_tables
+from learn.data.timestamps import detect_timestamp_scale
+from learn.data.validation.summary import CheckSummary, TableSummary, ValidationSummary
+
+
+@dataclass(frozen=True)
+class TableCounts:
+    """The rows of one table; ``rows == valid + quarantined + rejected``.
+
+    Attributes:
+        rows: Records of the file.
+        valid: Rows that a training would use.
+        quarantined: Rows that failed a check.
+        rejected: Records that the reader could make no row of.
+    """
+
+    rows: int
+    valid: int
+    quarantined: int
+    rejected: int
+
+
+@dataclass(frozen=True)
+class FolderCheck:
+    """What a training would find in a folder.
+
+    Attributes:
+        items: Rows of the items.
+        interactions: Rows of the interactions.
+        users: Different users of the valid interactions.
+        items_used: Different items of the valid interactions.
+        timestamp_unit: ``seconds``, ``milliseconds`` …, or ``order``.
+        first: Time of the oldest valid interaction, ISO 8601 in UTC; None if timestamps are only an order.
+        last: Time of the newest one.
+        split: ``by_date`` or ``leave_one_out``.
+        described: The split in words, with its dates.
+        repeat_share: Share of the valid interactions whose user had that item before.
+        basket_share: Share of the valid interactions with another one of the same user at the same time.
+        failed_checks: Failed checks of both tables: the table, what was checked, and the number of rows.
+    """
+
+    items: TableCounts
+    interactions: TableCounts
+    users: int
+    items_used: int
+    timestamp_unit: str
+    first: str | None
+    last: str | None
+    split: str
+    described: str
+    repeat_share: float
+    basket_share: float
+    failed_checks: tuple[tuple[str, str, int], ...]
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the check as plain values, for JSON."""
+        return asdict(self)
+
+    def format_lines(self) -> str:
+        """Return the check as lines for a person."""
+        tables = (("Items", self.items), ("Interactions", self.interactions))
+        return "\n".join(
+            [
+                *(
+                    f"{name:<13}{counts.rows:,} rows: {counts.valid:,} valid, {counts.quarantined:,} quarantined, "
+                    f"{counts.rejected:,} rejected"
+                    for name, counts in tables
+                ),
+                *(f"             {table}: {count:,} × not: {title}" for table, title, count in self.failed_checks),
+                f"Users        {self.users:,}, who use {self.items_used:,} items",
+                f"Timestamps   {self.timestamp_unit}" + (f", {self.first} to {self.last}" if self.first else ""),
+                f"Split        {self.split}: {self.described}",
+                f"Repeats      {self.repeat_share:.1%} of the interactions are with an item that the user had before",
+                f"Baskets      {self.basket_share:.1%} of the interactions share user and time with another one",
+            ]
+        )
+
+
+def check_folder(folder: Path, *, settings: Settings) -> FolderCheck:
+    """Read, validate and split a folder as a training would.
+
+    Args:
+        folder: Folder of ``items`` and ``interactions``; it is only read.
+        settings: Sections ``data``, ``validation`` and ``split`` are read.
+
+    Raises:
+        DataError: A table is missing or cannot be read.
+        InvalidDataError: Too many rows failed their checks.
+        SplitError: No training, validation or test part can be made.
+        StorageError: The disk is full or not writable.
+    """
+    # Here and no earlier: Great Expectations takes seconds to load.
+    from learn.data.validation.validate import validate_tables
+
+    with tempfile.TemporaryDirectory(prefix="learn-check-") as temporary:
+        scratch = Path(temporary)
+        raw = load_tables(folder, scratch / "raw", settings=settings.data)
+        valid = validate_tables(
+            raw.folder,
+            scratch / "valid",
+            report=scratch / "validation.html",
+            settings=settings.validation,
+            sources=[folder / name for name in raw.sources],
+        )
+        split = build_histories(valid.folder, scratch / "histories", settings=settings.split)
+        return _summarise(valid, split)
+
+
+def _summarise(valid: ValidationSummary, split: SplitSummary) -> FolderCheck:
+    rows = pl.scan_parquet(valid.folder / "interactions.parquet")
+    facts = rows.select(
+        users=pl.col("user_id").n_unique(),
+        items=pl.col("item_id").n_unique(),
+        pairs=pl.struct("user_id", "item_id").n_unique(),
+        in_baskets=pl.struct("user_id", "timestamp").is_duplicated().sum(),
+        first=pl.col("timestamp").min(),
+        last=pl.col("timestamp").max(),
+        count=pl.len(),
+    ).collect(engine="streaming")
+    found = facts.row(0, named=True)
+    histories = Histories.open(split.folder)
+    scale = detect_timestamp_scale(float(np.median(histories.timestamps)))
+    moments = (found["first"], found["last"]) if valid.timestamp_unit != "order" and scale.is_clock else (None, None)
+    first, last = (None if moment is None else _format_moment(moment / scale.per_second) for moment in moments)
+    return FolderCheck(
+        items=_count(valid.items),
+        interactions=_count(valid.interactions),
+        users=found["users"],
+        items_used=found["items"],
+        timestamp_unit=valid.timestamp_unit,
+        first=first,
+        last=last,
+        split=split.method,
+        described=split.described,
+        repeat_share=round(1 - found["pairs"] / found["count"], 4),
+        basket_share=round(found["in_baskets"] / found["count"], 4),
+        failed_checks=tuple(
+            (table.name, check.title, check.failing)
+            for table in (valid.items, valid.interactions)
+            for check in sorted(table.checks, key=_count_failed, reverse=True)
+            if check.failing
+        ),
+    )
+
+
+def _count(table: TableSummary) -> TableCounts:
+    # The reader refuses a file whole, so it rejects no single record.
+    return TableCounts(table.rows, table.valid, table.quarantined, 0)
+
+
+def _count_failed(check: CheckSummary) -> int:
+    return check.failing
+
+
+def _format_moment(seconds: float) -> str:
+    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="seconds")
