@@ -57,6 +57,6 @@ def test_every_step_runs_on_an_empty_machine_with_s3_alone(here: Cloud) -> None:
     assert {each["Key"].split("/")[0] for each in kept} == {"metaflow", "dvc", "content", "run-files"}
 
     home = here.folder / "home"
-    said_by([sys.executable, "-m", "flows.runs", run.run_id, "--to", str(home)], here, cwd=ROOT)
+    said_by([sys.executable, "-m", "learn", "runs", "fetch", run.run_id, "--to", str(home)], here, cwd=ROOT)
     assert read_bundle(home / "bundle").manifest.data_version == run.version
     assert (home / "reports" / "index.html").is_file()
