@@ -235,7 +235,7 @@ class FrozenEncoder:
         self._instruction = settings.instruction
         self._threads = max(1, threads)
         self._pool = start_pool(self._threads)
-        # A tokenizer keeps how it cuts texts, and fails where two threads tell it at once.
+        # A tokenizer holds its truncation as state, and fails if two threads set it at the same time.
         self._reading = threading.Lock()
         self._end = self._find_end_token() if settings.pooling == "last" else None
         self.tokens_per_batch = settings.tokens_per_batch or _TOKENS_PER_BATCH[engine.device.partition(":")[0]]

@@ -83,7 +83,7 @@ class ChannelTuning:
         return tuple(weights)
 
     def _list_tries(self, scorer: TowerScorer) -> list[list[float]]:
-        """Return what is tried of each channel, what is taken among ties first."""
+        """Return the weights to try for each channel; of equally good ones the first is taken."""
         full = _compute_full_weights(scorer, self.histories, self.examples)
         found = []
         for channel, weight in zip(scorer.towers.channels, full, strict=True):

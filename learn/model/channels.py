@@ -104,7 +104,7 @@ class Channel(nn.Module):
 class Cooccurrence(Channel):
     """What people chose together: factors of the normalised, symmetric co-occurrence matrix.
 
-    An item without training interactions has the factors that its text lets expect: those of a linear regression over
+    An item without training interactions has the factors that its text predicts: those of a linear regression over
     the others, brought to their mean length, since a regression shrinks what it is unsure of and new items would stand
     below all others.
 

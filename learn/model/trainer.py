@@ -164,7 +164,8 @@ _LARGEST_SCALE = 100.0
 
 
 def choose_recipe(towers: TowerSettings) -> int:
-    """Return what is raised when the same settings come to mean other weights: older towers are not taken for these."""
+    """Return the version of the training's recipe. It goes up when equal settings give other weights, so that no older
+    training is reused."""
     # Validation has the last word on the weight of the repeats since 5, which touches nothing else.
     return 5 if towers.repeat_width else 4
 

@@ -62,7 +62,7 @@ class Trained:
 
 @dataclass(frozen=True)
 class Retraining:
-    """The result of a wish for retraining.
+    """The result of a request for retraining.
 
     Attributes:
         action: What was done.
