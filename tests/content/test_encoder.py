@@ -220,6 +220,27 @@ def test_batches_too_large_for_the_memory_are_cut_until_they_fit(bert: Path) -> 
         tight.encode(texts)
 
 
+class CountingEngine:
+    """An engine that notes how many tokens each pass holds."""
+
+    def __init__(self, engine: Engine) -> None:
+        self.exact, self.device = engine.exact, engine.device
+        self.tokens: list[int] = []
+        self._engine = engine
+
+    def encode_tokens(self, ids: torch.Tensor, mask: torch.Tensor | None) -> torch.Tensor:
+        self.tokens.append(ids.numel())
+        return self._engine.encode_tokens(ids, mask)
+
+
+def test_no_pass_is_so_small_that_other_kernels_would_compute_it(bert: Path) -> None:
+    counted = encoder(bert)
+    counted._engine = engine = CountingEngine(counted._engine)
+    counted.encode(["a", "bolt", "x" * 30, "y" * 80])
+    assert len(engine.tokens) == 4
+    assert min(engine.tokens) >= 64
+
+
 def test_no_text_gives_no_vector(bert: Path) -> None:
     assert encoder(bert).encode([]).shape == (0, 32)
 

@@ -143,6 +143,23 @@ def test_every_fault_of_an_interaction_is_named(tmp_path: Path) -> None:
     assert summary.interactions.share == pytest.approx(9 / 110)
 
 
+def test_what_is_quarantined_is_not_valid_and_the_other_rows_are_as_they_were(tmp_path: Path) -> None:
+    items = [*sound_items(), {"item_id": "bad", "title": "damaged"}, {"item_id": "late", "title": "Late lamp"}]
+    unread = {"user_id": "u1", "item_id": "i2", "timestamp_text": "soon"}
+    rows = [unread, *sound_interactions(), {"user_id": "u1", "item_id": "bad", "timestamp": START}]
+    summary = validate(tmp_path, items, rows, max_quarantined_share=0.5)
+    kept = {name: pl.read_parquet(summary.folder / f"{name}.parquet") for name in ("items", "interactions")}
+    assert kept["items"]["row"].to_list() == [*range(40), 41]
+    assert kept["interactions"]["row"].to_list() == list(range(1, 101))
+    for name, table in kept.items():
+        raw = pl.read_parquet(tmp_path / "raw" / f"{name}.parquet")
+        assert table.equals(raw[table["row"]].select(table.columns))
+    assert [(each.rows, each.valid, each.quarantined) for each in (summary.items, summary.interactions)] == [
+        (42, 41, 1),
+        (102, 100, 2),
+    ]
+
+
 def test_warnings_quarantine_nothing(tmp_path: Path) -> None:
     items = sound_items(10)
     items[0]["title"] = "Disk Â® 250G"

@@ -68,6 +68,17 @@ def test_a_promoted_model_is_the_champion_and_the_change_is_written_down(shop: s
     assert done.time.utcoffset() is not None
 
 
+def test_a_change_leaves_the_models_of_other_names_as_they_are(
+    shop: str, versions: list[str], folders: list[Path]
+) -> None:
+    promote(shop, versions[0], reason="first", by=BY)
+    before = read_aliases(shop)
+    other = store_bundle(folders[1], name=f"{shop}-other").partition(":")[2]
+    promote(f"{shop}-other", other, reason="first", by=BY)
+    assert read_aliases(shop) == before
+    assert read_aliases(f"{shop}-other").champion == other
+
+
 def test_promoting_the_champion_again_changes_nothing(shop: str, versions: list[str]) -> None:
     promote(shop, versions[0], reason="first", by=BY)
     before = find_aliases_path().read_bytes()

@@ -172,6 +172,24 @@ def test_another_bundle_under_the_champions_name_is_refused(
         assert f"The store holds bundle {versions[2]} under the name {versions[1]}" in caplog.text
 
 
+def test_a_model_is_warm_before_it_answers_anybody(shop: str, versions: list[str]) -> None:
+    warmed: list[tuple[str, str | None]] = []
+
+    class Warmed(Recommender):
+        def warm_up(self) -> None:
+            warmed.append((self.version, deployments[0].champion.version if deployments else None))
+            super().warm_up()
+
+    deployments: list[Deployment[Recommender]] = []
+    promote(shop, versions[0], **WHO)
+    with deployed(shop, build=Warmed) as deployment:
+        deployments.append(deployment)
+        promote(shop, versions[1], **WHO)
+        deployment.refresh()
+        assert deployment.champion.version == versions[1]
+    assert warmed == [(versions[0], None), (versions[1], versions[0])]
+
+
 def test_a_model_that_cannot_be_built_is_refused(shop: str, versions: list[str]) -> None:
     def build(bundle: Bundle) -> Recommender:
         if bundle.version == versions[1]:

@@ -190,6 +190,29 @@ def test_a_full_disk_is_counted_and_nothing_is_lost_once_there_is_room(
     assert caplog.text.count("No space left on device") == 1
 
 
+def test_records_that_were_refused_keep_their_order(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    begun, all_logged = threading.Event(), threading.Event()
+    write, refusals = os.write, iter(range(2))
+
+    def refuse_twice(file: int, data: bytes) -> int:
+        if next(refusals, None) is not None:
+            begun.set()
+            all_logged.wait(60)
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(file, data)
+
+    monkeypatch.setattr("learn.traffic.writer.os.write", refuse_twice)
+    with logging_to(tmp_path) as log:
+        # The first write holds one record, the second as many as go together.
+        log.write_answer(answer("0"))
+        assert begun.wait(60)
+        for n in range(1, 100):
+            log.write_answer(answer(str(n)))
+        all_logged.set()
+        assert await_that(lambda: log.written == 100)
+    assert [record.recommendation_id for record in read(tmp_path)] == [str(n) for n in range(100)]
+
+
 @pytest.mark.slow
 def test_a_disk_that_is_really_full_ends_with_a_count_and_whole_lines(tmp_path: Path) -> None:
     with small_disk(tmp_path / "disk", kilobytes=256) as disk, logging_to(disk / "traffic") as log:
