@@ -222,6 +222,16 @@ def test_a_table_that_goes_on_as_before_is_ok_and_its_window_begins_after_traini
     assert not drifted & {"category", "title_oddness", "item_popularity", "item_vectors", "unknown_items"}
 
 
+def test_of_an_item_that_a_table_describes_twice_the_first_row_counts(shop: Shop, tmp_path: Path) -> None:
+    more = draw_interactions(np.random.default_rng(9), users=200, first_day=21, name="u")
+    again = shop.items.with_columns(title=pl.lit("qxzj vwkp"), category=pl.lit("elsewhere"))
+    folder = table_folder(tmp_path / "table", pl.concat([shop.items, again]), pl.concat([shop.interactions, more]))
+    read = read_source(folder, tmp_path / "read", settings=SETTINGS)
+    found = watch(read, shop.profile, shop.model, run_id="7", reports=tmp_path, settings=SETTINGS)
+    tested = {column.name: column.drifted for column in found.findings.columns if column.status == "tested"}
+    assert (tested["category"], tested["title_oddness"]) == (False, False)
+
+
 def test_the_window_of_a_table_begins_with_its_first_moment_and_ends_before_its_last(
     shop: Shop, tmp_path: Path
 ) -> None:
