@@ -135,6 +135,15 @@ def test_a_broken_split_is_found(tmp_path: Path) -> None:
     assert ratio < 0.001
 
 
+def test_requests_of_nobody_are_no_people_of_a_split(tmp_path: Path) -> None:
+    named = [answer(number, f"u{number}") for number in range(50)]
+    named += [answer(number, f"u{number}", **CHALLENGER) for number in range(50, 100)]
+    nobody = [answer(number, None) for number in range(100, 300)]
+    (compared,) = measured(tmp_path, *named, *nobody, event(1, "a"), share=0.5).comparisons
+    assert compared.observed_share == 0.5
+    assert compared.ratio_p_value == pytest.approx(1.0)
+
+
 def test_after_a_change_of_the_share_only_the_newest_split_is_read(tmp_path: Path) -> None:
     first = [answer(number, f"u{number}", challenger_share=0.1) for number in range(90)]
     first += [answer(number, f"u{number}", challenger_share=0.1, **CHALLENGER) for number in range(90, 100)]

@@ -13,10 +13,11 @@ import pytest
 from learn.config.settings import Settings
 from learn.errors import DriftError, SettingsError
 from learn.monitoring.profile import read_profile, write_profile
-from learn.monitoring.requests import Sizes, read_table_runs, simulate_requests
+from learn.monitoring.requests import Sizes, read_table_runs, sample_logged_requests, simulate_requests
 from learn.monitoring.verdict import MonitorResult
 from learn.monitoring.watch import choose_source, parse_window_begin, read_source
 from learn.monitoring.watch import monitor as watch
+from learn.traffic.reader import read_traffic
 from learn.traffic.records import AnswerRecord, FeedbackRecord
 from tests.monitoring.synthetic_traffic import (
     ITEMS,
@@ -139,6 +140,17 @@ def test_a_broken_service_is_an_alarm(shop: Shop, tmp_path: Path, fields: dict[s
     found = watched(shop, tmp_path, *changed(requests_of(shop, seed=4), **fields))
     assert (found.verdict.level, found.verdict.exit_code) == ("alarm", 4)
     assert "prediction_drift" in rules(found)
+
+
+def test_of_a_log_the_newest_known_item_speaks_and_the_shadow_does_not(shop: Shop, tmp_path: Path) -> None:
+    (shown,) = requests_of(shop, seed=1, count=1)
+    shown = shown.model_copy(update={"history": ("i3", "i7", "?"), "history_length": 3, "unknown_items": 1})
+    shadows = [shown.model_copy(update={"arm": "shadow", "user": f"s{n}", "recommendation_id": f"s{n}"}) for n in "ab"]
+    read = read_traffic(write_log(tmp_path / "log", *shadows, shown), tmp_path / "read")
+    sizes = Sizes(rows=10, vectors=10, k=5)
+    view = sample_logged_requests("log", read, shop.model, sizes=sizes, seed=0)
+    assert view.requests.select("history_length", "unknown_items", "item_id").rows() == [(3, 1, "i7")]
+    assert view.unknown_share == pytest.approx(1 / 3)
 
 
 def test_a_simulated_request_knows_what_came_before_it_and_not_what_was_chosen(shop: Shop) -> None:
