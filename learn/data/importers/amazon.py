@@ -19,8 +19,8 @@ from typing import Literal
 import pyarrow as pa
 from rich.console import Console
 
-from learn.data.formats import explain_bad_line, iterate_lines, parse_json_object
 from learn.data.importers.summary import ImportSummary, RowWriter, keep_known, open_import_folder
+from learn.data.json_lines import explain_bad_line, iterate_lines, parse_json_object
 from learn.data.tables import ITEMS_FILE
 from learn.errors import DataError
 from learn.progress import open_with_progress

@@ -10,16 +10,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
 
-from learn.data.formats import (
-    convert_delimited,
-    explain_bad_line,
-    explain_unreadable,
-    iterate_lines,
-    list_engine_faults,
-    parse_table_name,
-    raise_engine_fault,
-)
+from learn.data.delimited import convert_delimited
+from learn.data.formats import explain_unreadable, list_engine_faults, parse_table_name, raise_engine_fault
 from learn.data.importers.summary import ImportSummary, RowWriter, keep_known, open_import_folder
+from learn.data.json_lines import explain_bad_line, iterate_lines
 from learn.data.tables import ITEMS_FILE
 from learn.errors import DataError
 from learn.progress import open_with_progress
