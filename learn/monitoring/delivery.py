@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -56,8 +57,13 @@ def find_webhook_address(settings: MonitoringSettings) -> str:
         SettingsError: It is no address of the web.
     """
     address = os.environ.get(VARIABLE) or settings.webhook
-    parts = urlsplit(address)
-    if address and not (parts.scheme in {"http", "https"} and parts.hostname):
+    try:
+        parts = urlsplit(address)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
+    except ValueError:
+        # Square brackets that hold no address of version 6.
+        usable = False
+    if address and not usable:
         raise SettingsError(
             "The webhook is no http or https address.", where=f"{VARIABLE} or monitoring.webhook", fix="write all of it"
         )
@@ -140,12 +146,24 @@ def _attempt(
 
 def _post(address: str, body: bytes, *, timeout_seconds: float) -> None:
     try:
-        # A redirect is not followed: the POST would arrive as a GET without its message.
-        answer = httpx.post(
-            address, content=body, headers={"Content-Type": "application/json"}, timeout=timeout_seconds
-        )
-    except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
-        raise _PassingError(f"The receiver could not be reached: {error}.") from error
-    if not answer.is_success:
-        refused = answer.status_code in _REFUSED and answer.status_code not in _LATER
-        raise (_RefusedError if refused else _PassingError)(f"The receiver answered {answer.status_code}.")
+        # A redirect is not followed: the POST would arrive as a GET without its message. The answer's body is not read:
+        # the status alone says that the message was accepted, and a body may stall or break off. The certificates are
+        # the machine's, since a receiver inside a company is rarely known to httpx's own list.
+        with httpx.stream(
+            "POST",
+            address,
+            content=body,
+            headers={"Content-Type": "application/json"},
+            timeout=timeout_seconds,
+            verify=ssl.create_default_context(),
+        ) as answer:
+            code, accepted = answer.status_code, answer.is_success
+    except httpx.InvalidURL as error:
+        # This error quotes the address.
+        raise _PassingError("The receiver could not be reached: its address is not valid.") from error
+    except (httpx.HTTPError, OSError, ValueError, ImportError) as error:
+        # The last two: an address that cannot be encoded, and a proxy of the environment that httpx cannot use.
+        raise _PassingError(f"The receiver could not be reached: {str(error).rstrip('.')}.") from error
+    if not accepted:
+        refused = code in _REFUSED and code not in _LATER
+        raise (_RefusedError if refused else _PassingError)(f"The receiver answered {code}.")

@@ -15,9 +15,11 @@ from learn.config.monitoring import MonitoringSettings
 from learn.errors import SettingsError
 from learn.monitoring.delivery import VARIABLE, Delivery, deliver
 
+CUT_OFF = 201
+
 
 class Receiver(ThreadingHTTPServer):
-    """Answers with the given codes in turn, and with 200 when they are used up; 0 hangs."""
+    """Answers with the given codes in turn, and with 200 when they are used up; 0 hangs, CUT_OFF breaks off."""
 
     def __init__(self) -> None:
         super().__init__(("127.0.0.1", 0), _Handler)
@@ -40,13 +42,18 @@ class _Handler(BaseHTTPRequestHandler):
         if code == 0:
             time.sleep(0.6)
             return
-        if code == 200:
+        if code in {200, CUT_OFF}:
             assert self.headers["Content-Type"] == "application/json"
             self.server.taken.append(json.loads(body))
         self.send_response(code)
         if code == 302:
             self.send_header("Location", "http://127.0.0.1:9/elsewhere")
+        if code == CUT_OFF:
+            self.send_header("Content-Length", "100")
+            self.send_header("Content-Encoding", "gzip")
         self.end_headers()
+        if code == CUT_OFF:
+            self.wfile.write(b"no gzip")
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the library names it so
         pass
@@ -63,17 +70,19 @@ def receiver() -> Iterator[Receiver]:
     server.server_close()
 
 
-def send(number: int | None, receiver: Receiver, outbox: Path) -> Delivery:
+def send(number: int | None, receiver: Receiver, outbox: Path, *, first_pause_seconds: float = 0.01) -> Delivery:
     return deliver(
         None if number is None else {"number": number},
         name=f"{number}",
         outbox=outbox,
         settings=MonitoringSettings(webhook=receiver.address, webhook_timeout_seconds=0.3),
-        first_pause_seconds=0.01,
+        first_pause_seconds=first_pause_seconds,
     )
 
 
-@pytest.mark.parametrize("address", ["ftp://example.org/x", "example.org", "file:///etc/passwd", "https://"])
+@pytest.mark.parametrize(
+    "address", ["ftp://example.org/x", "example.org", "file:///etc/passwd", "https://", "http://[a]/"]
+)
 def test_what_is_no_address_of_the_web_is_refused(tmp_path: Path, address: str) -> None:
     with pytest.raises(SettingsError, match="no http or https address"):
         deliver({}, name="1", outbox=tmp_path, settings=MonitoringSettings(webhook=address))
@@ -96,6 +105,13 @@ def test_a_passing_fault_is_tried_again(receiver: Receiver, tmp_path: Path, code
     assert send(1, receiver, tmp_path).kept == 0
     assert receiver.taken == [{"number": 1}]
     assert receiver.asked == len(codes) + 1
+
+
+def test_each_pause_is_twice_as_long(receiver: Receiver, tmp_path: Path) -> None:
+    receiver.codes = [503, 503]
+    begun = time.monotonic()
+    assert send(1, receiver, tmp_path, first_pause_seconds=0.2).sent == 1
+    assert time.monotonic() - begun >= 0.2 + 0.4
 
 
 def test_what_could_not_be_sent_is_kept_and_sent_first_next_time(receiver: Receiver, tmp_path: Path) -> None:
@@ -128,6 +144,31 @@ def test_a_refused_message_is_kept_not_repeated_and_holds_up_no_other(receiver: 
 def test_a_redirect_is_not_followed(receiver: Receiver, tmp_path: Path) -> None:
     receiver.codes = [302, 302, 302]
     assert send(1, receiver, tmp_path).kept == 1
+
+
+def test_what_was_accepted_is_not_sent_again_when_the_answer_breaks_off(receiver: Receiver, tmp_path: Path) -> None:
+    receiver.codes = [CUT_OFF]
+    assert send(1, receiver, tmp_path) == Delivery(1, 0, "")
+    assert receiver.asked == 1
+
+
+@pytest.mark.parametrize("address", ["http://127.0.0.1:secret/", "http://sec..ret/", "http://127.0.0.1:9/secret\udcff"])
+def test_an_address_that_cannot_be_used_keeps_the_message_and_is_not_shown(tmp_path: Path, address: str) -> None:
+    settings = MonitoringSettings(webhook=address)
+    found = deliver({}, name="1", outbox=tmp_path, settings=settings, first_pause_seconds=0.01)
+    assert (found.sent, found.kept) == (0, 1)
+    assert "sec" not in found.sentence
+
+
+@pytest.mark.parametrize("proxy", ["socks5://127.0.0.1:9", "unknown://127.0.0.1:9"])
+def test_a_proxy_that_cannot_be_used_keeps_the_message(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proxy: str
+) -> None:
+    monkeypatch.setenv("ALL_PROXY", proxy)
+    settings = MonitoringSettings(webhook="http://127.0.0.1:9/")
+    found = deliver({}, name="1", outbox=tmp_path, settings=settings, first_pause_seconds=0.01)
+    assert (found.sent, found.kept) == (0, 1)
+    assert "could not be reached" in found.sentence
 
 
 def test_a_receiver_that_is_down_keeps_the_message(tmp_path: Path) -> None:
