@@ -1,5 +1,5 @@
 from .formats import find_table
-from .histories import Examples, Histories, Part, count_before, iterate_pieces
+from .histories import Examples, Histories, Part, count_before
 from .out_of_core import BUCKET_ROWS
 from .prepared import prepare_tables
 from .sample.shop import make_sample
@@ -26,7 +26,6 @@ __all__ = [
     "count_before",
     "detect_timestamp_scale",
     "find_table",
-    "iterate_pieces",
     "load_interactions",
     "load_tables",
     "make_sample",

@@ -148,12 +148,6 @@ class Histories:
         return users[training], self.items[training].astype(np.int64)
 
 
-def iterate_pieces(array: NDArray[np.generic]) -> Iterator[NDArray[Any]]:
-    """Cut a memory-mapped array into pieces of :data:`PIECE_ROWS`."""
-    for begin in range(0, len(array), PIECE_ROWS):
-        yield np.asarray(array[begin : begin + PIECE_ROWS])
-
-
 def iterate_user_blocks(offsets: NDArray[np.int64]) -> Iterator[slice]:
     """Cut the users into blocks of neighbours with :data:`PIECE_ROWS` together at most, or one user with more.
 

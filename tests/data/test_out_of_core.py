@@ -1,5 +1,6 @@
 """What is too large for memory is worked on in pieces, and the pieces show in no byte of the result."""
 
+import math
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,13 +10,18 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
+from numpy.typing import NDArray
 
 from learn.config.data import SplitSettings
 from learn.data import histories as histories_module
 from learn.data import splits as user_order
 from learn.data.histories import Histories, iterate_user_blocks
-from learn.data.splits import build_histories
-from learn.errors import SplitError
+from learn.data.out_of_core import iterate_buckets
+from learn.data.splits import _choose_cuts, build_histories
+from learn.data.timestamps import TimestampScale
+from learn.data.validation import derived_columns
+from learn.data.validation.derived_columns import _find_median_timestamp
+from learn.errors import DataError, SplitError
 from tests.data.plain_histories import plain_histories
 
 DAY = 86_400.0
@@ -29,7 +35,8 @@ logs = st.lists(
     min_size=10,
     max_size=80,
 )
-numbers = arrays(np.float64, st.integers(1, 200), elements=st.floats(allow_nan=False, allow_infinity=False))
+numbers = arrays(np.float64, st.integers(1, 200), elements=st.floats(allow_nan=False))
+entries = st.none() | st.floats(-1e300, 1e300) | st.sampled_from([np.nan, np.inf, -np.inf, 2, 3])
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -37,6 +44,7 @@ def small_pieces() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(histories_module, "PIECE_ROWS", 7)
         patch.setattr(user_order, "BUCKET_ROWS", 9)
+        patch.setattr(derived_columns, "BATCH_ROWS", 5)
         yield
 
 
@@ -76,3 +84,41 @@ def test_blocks_of_users_hold_a_piece_or_one_user(counts: list[int]) -> None:
     blocks = list(iterate_user_blocks(offsets))
     assert [user for block in blocks for user in range(block.start, block.stop)] == list(range(len(counts)))
     assert all(sum(counts[block]) <= 7 or block.stop - block.start == 1 for block in blocks)
+
+
+@given(values=numbers, shares=st.tuples(st.floats(0.01, 0.4), st.floats(0.01, 0.4)))
+@settings(deadline=None)
+def test_cuts_are_timestamps_of_their_rank_on_a_memory_map(
+    values: NDArray[np.float64], shares: tuple[float, float], tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    file = tmp_path_factory.mktemp("cuts") / "timestamps.npy"
+    np.save(file, values)
+    chosen = SplitSettings(validation_share=shares[0], test_share=shares[1])
+    ordered, last = np.sort(values), len(values) - 1
+    ranks = (math.ceil(last * (1 - shares[0] - shares[1])), math.ceil(last * (1 - shares[1])))
+    try:
+        cuts = _choose_cuts(np.load(file, mmap_mode="r"), TimestampScale("order", 1.0), chosen)
+    except SplitError:
+        assert not ordered[ranks[0]] < ordered[ranks[1]]
+    else:
+        assert cuts == (ordered[ranks[0]], ordered[ranks[1]])
+    assert np.array_equal(np.load(file), values)
+
+
+@given(
+    pieces=st.lists(st.lists(st.none() | st.floats(-1e300, 1e300) | st.sampled_from([np.nan, np.inf, -np.inf, 2, 3])))
+)
+@settings(deadline=None)
+def test_the_median_timestamp_is_that_of_all_finite_ones_together(pieces: list[list[float | None]]) -> None:
+    frames = [pl.DataFrame({"timestamp": pl.Series(piece, dtype=pl.Float64, strict=False)}) for piece in pieces]
+    table = pl.concat([pl.DataFrame(schema={"timestamp": pl.Float64}), *frames], rechunk=False)
+    finite = sorted(value for piece in pieces for value in piece if value is not None and math.isfinite(value))
+    middle = finite[(len(finite) - 1) // 2 : len(finite) // 2 + 1] if finite else [0.0]
+    assert _find_median_timestamp(table.lazy()) == float(np.mean(middle))
+
+
+def test_a_log_that_cannot_be_read_leaves_no_buckets_unexplained(tmp_path: Path) -> None:
+    (tmp_path / "cut.parquet").write_bytes(b"PAR1")
+    rows = pl.scan_parquet(tmp_path / "cut.parquet", schema={"bucket": pl.Int64})
+    with pytest.raises(DataError, match="cannot be shared out"):
+        list(iterate_buckets(rows, tmp_path / "buckets", where=tmp_path / "cut.parquet"))

@@ -201,9 +201,14 @@ def collect_interaction_facts(
 
 
 def _find_median_timestamp(interactions: pl.LazyFrame) -> float:
-    # One column of eight bytes a row fits memory where the table does not.
-    finite = interactions.select("timestamp").filter(pl.col("timestamp").is_finite()).collect(engine="streaming")
-    return float(np.median(finite["timestamp"].to_numpy())) if finite.height else 0.0
+    # Eight bytes a row fit memory where the table does not. One array takes them all and is ordered in its own place.
+    timestamps = np.empty(interactions.select(pl.len()).collect(engine="streaming").item())
+    count = 0
+    for batch in iterate_batches(interactions.select("timestamp")):
+        finite = batch["timestamp"].filter(batch["timestamp"].is_finite())
+        timestamps[count : count + len(finite)] = finite.to_numpy()
+        count += len(finite)
+    return float(np.median(timestamps[:count], overwrite_input=True)) if count else 0.0
 
 
 def _compute_bounds(scale: TimestampScale, settings: ValidationSettings) -> tuple[float, float]:
