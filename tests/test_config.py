@@ -7,13 +7,14 @@ import pickle
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
+from learn.config.base import read_choice
 from learn.config.environment import (
     read_deployment_settings,
     read_operations_settings,
@@ -103,6 +104,22 @@ def test_a_wrong_word_on_the_command_line_is_said_to_stand_there() -> None:
         Settings().override(drift__on_drift="fial")
     assert caught.value.where == "command line"
     assert caught.value.fix == "did you mean `fail`?"
+
+
+@pytest.mark.parametrize(
+    ("word", "fix"),
+    [("alway", "give one of never, always; did you mean `always`?"), ("", "give one of never, always")],
+)
+def test_a_wrong_choice_lists_the_words_that_are_right(word: str, fix: str) -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_choice(word, choices=Literal["never", "always"], option="--promote")
+    assert caught.value.what == f"There is no `--promote {word}`."
+    assert caught.value.where == "command line"
+    assert caught.value.fix == fix
+
+
+def test_a_right_choice_is_returned() -> None:
+    assert read_choice("always", choices=Literal["never", "always"], option="--promote") == "always"
 
 
 def test_pickled_settings_come_back() -> None:

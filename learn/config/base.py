@@ -83,10 +83,11 @@ def read_choice(word: str, *, choices: Any, option: str) -> Any:
     except ValidationError as fault:
         words = get_args(choices)
         near = difflib.get_close_matches(word, words, n=1)
+        allowed = f"give one of {', '.join(words)}"
         raise SettingsError(
             f"There is no `{option} {word}`.",
             where="command line",
-            fix=f"did you mean `{near[0]}`?" if near else f"give one of {', '.join(words)}",
+            fix=f"{allowed}; did you mean `{near[0]}`?" if near else allowed,
         ) from fault
 
 

@@ -73,7 +73,7 @@ def test_a_wrong_word_for_promote_stops_before_any_work(tmp_path: Path) -> None:
         headline="The settings are not right",
         what="There is no `--promote if-beter`.",
         where="Where: command line",
-        fix="did you mean `if-better`?",
+        fix="give one of never, if-better, always; did you mean `if-better`?",
     )
     assert_no_trace(place)
 
