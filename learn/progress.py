@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import BinaryIO, Self, cast
 
 from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, TextColumn, TimeRemainingColumn
 
 from learn.errors import DataError
 
@@ -29,6 +29,7 @@ class ProgressDisplay:
         console: Where to show it; standard error by default.
         line_seconds: Time between two lines if there is no terminal.
         transient: Whether the bar disappears at the end.
+        counts: Column of the bar for what is done of the total; a percentage by default.
     """
 
     def __init__(
@@ -39,6 +40,7 @@ class ProgressDisplay:
         console: Console | None = None,
         line_seconds: float = LINE_SECONDS,
         transient: bool = False,
+        counts: ProgressColumn | None = None,
     ) -> None:
         self._total = total
         self._line_seconds = line_seconds
@@ -47,7 +49,8 @@ class ProgressDisplay:
         self._bar = Progress(
             TextColumn("{task.description}"),
             BarColumn(),
-            TextColumn("{task.percentage:.0f} %, {task.fields[rate]}"),
+            TextColumn("{task.percentage:.0f} %,") if counts is None else counts,
+            TextColumn("{task.fields[rate]}"),
             TimeRemainingColumn(),
             console=self._console,
             disable=not self._console.is_terminal,
@@ -133,5 +136,11 @@ def open_with_progress(
     with file:
         if size_bytes == 0:
             raise DataError("The file is empty (0 bytes).", where=path, fix="copy or download it again")
-        with ProgressDisplay(path.name, total=size_bytes, console=console, line_seconds=line_seconds) as display:
+        with ProgressDisplay(
+            path.name,
+            total=size_bytes,
+            console=console,
+            line_seconds=line_seconds,
+            counts=DownloadColumn(binary_units=True),
+        ) as display:
             yield cast("BinaryIO", _CountedFile(cast("BinaryIO", file), display, path, size_bytes))

@@ -45,6 +45,25 @@ def test_on_a_terminal_it_is_a_bar_with_the_rate() -> None:
     assert "s left" not in written.getvalue()
 
 
+def test_an_encoding_pass_counts_texts_on_a_terminal() -> None:
+    written = io.StringIO()
+    terminal = Console(file=written, force_terminal=True, width=160)
+    with EncodingProgress(1_000, console=terminal) as encoding:
+        encoding.advance(250, 3_000, 1_000)
+    shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", written.getvalue())
+    assert re.search(r" 250/1000 [\d,]+ texts/s, [\d,]+ tokens/s, 25\.0% padding", shown)
+
+
+def test_a_file_on_a_terminal_counts_mebibytes(tmp_path: Path) -> None:
+    path, written = tmp_path / "file", io.StringIO()
+    path.write_bytes(b"x" * 3 * 2**20)
+    terminal = Console(file=written, force_terminal=True, width=160)
+    with open_with_progress(path, console=terminal) as raw:
+        raw.read()
+    shown = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", written.getvalue())
+    assert re.search(r"file .* 3\.0/3\.0 MiB [\d.]+ MiB/s", shown)
+
+
 def test_a_file_says_how_much_of_it_is_read(tmp_path: Path) -> None:
     path, written = tmp_path / "file", io.StringIO()
     path.write_bytes(b"x" * 3_000_000)

@@ -10,6 +10,7 @@ import click
 from rich.box import SIMPLE
 from rich.console import Console
 from rich.filesize import decimal
+from rich.progress import DownloadColumn
 from rich.table import Table
 
 from learn.config import Settings, add_settings_options, read_settings
@@ -122,7 +123,7 @@ def _show(heads: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
 @contextmanager
 def _open_bar(what: str, total_bytes: int) -> Iterator[Advance]:
     read_bytes = 0
-    with ProgressDisplay(what, total=total_bytes, transient=True) as display:
+    with ProgressDisplay(what, total=total_bytes, transient=True, counts=DownloadColumn()) as display:
 
         def advance(count_bytes: int) -> None:
             nonlocal read_bytes

@@ -19,6 +19,7 @@ import polars as pl
 import pyarrow as pa
 import pyarrow.parquet as pq
 from rich.console import Console
+from rich.progress import MofNCompleteColumn
 
 from learn.config import ContentSettings
 from learn.content.fingerprint import (
@@ -364,7 +365,9 @@ class EncodingProgress(ProgressDisplay):
     """
 
     def __init__(self, total: int, *, console: Console | None = None, line_seconds: float = LINE_SECONDS) -> None:
-        super().__init__("Encoding", total=total, console=console, line_seconds=line_seconds)
+        super().__init__(
+            "Encoding", total=total, console=console, line_seconds=line_seconds, counts=MofNCompleteColumn()
+        )
         self._texts = total
         self.texts = 0
         self.tokens = 0

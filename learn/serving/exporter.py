@@ -27,6 +27,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 from rich.console import Console
+from rich.progress import MofNCompleteColumn
 
 from learn.config import DataSettings
 from learn.data import Histories, load_interactions
@@ -256,11 +257,17 @@ def _to_arrow_vectors(values: NDArray[np.float32], *, valid: NDArray[np.bool_] |
 
 def _with_progress(users: Users, console: Console) -> Iterator[UserBlock]:
     done = people = 0
-    with ProgressDisplay("Exporting", total=users.interactions, console=console, line_seconds=_LINE_SECONDS) as display:
+    with ProgressDisplay(
+        "Exporting",
+        total=users.interactions,
+        console=console,
+        line_seconds=_LINE_SECONDS,
+        counts=MofNCompleteColumn(),
+    ) as display:
         for block in users.iterate_blocks():
             yield block
             done += block.interactions
             people += len(block.user_ids)
             rate = f"{people / display.seconds:,.0f} users/s"
             share = f"{done:,} of {users.interactions:,} interactions"
-            display.update(done, rate=rate, line=f"Exported {people:,} users, {share}, {rate}")
+            display.update(done, rate=f"interactions, {rate}", line=f"Exported {people:,} users, {share}, {rate}")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -161,6 +162,14 @@ def test_a_log_shows_how_far_it_is(
     assert "Exported 62 users" in shown.getvalue()
     assert "users/s" in shown.getvalue()
     assert "s left" in shown.getvalue()
+
+
+def test_a_terminal_shows_interactions_and_users_a_second(bundle: Bundle, users: Path, tmp_path: Path) -> None:
+    shown = io.StringIO()
+    done = export(bundle, users, tmp_path / "out", console=Console(file=shown, force_terminal=True, width=200))
+    plain = re.sub(r"\x1b\[[\d;?]*[a-zA-Z]", "", shown.getvalue())
+    total = done.interactions
+    assert re.search(rf"{total}/{total} interactions, [\d,]+ users/s", plain)
 
 
 def test_a_destination_that_is_a_file_is_refused_before_any_work(bundle: Bundle, users: Path, tmp_path: Path) -> None:
