@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import codecs
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from learn.config.base import Section
 
@@ -18,6 +19,10 @@ class DataSettings(Section):
     interaction_columns: dict[str, str] = Field(default_factory=dict)
     """The same for the interactions, e.g. ``{user_id = "customer"}``."""
 
+    encoding: str = "utf-8"
+    """Encoding of CSV and TSV files without a byte order mark: that of the web. Windows in western
+    Europe writes ``cp1252``."""
+
     push: bool = True
     """Push each recorded data version where a DVC remote is set: a version that only one laptop holds cannot be
     repeated."""
@@ -25,6 +30,14 @@ class DataSettings(Section):
     lock_wait_seconds: float = Field(default=60, ge=0)
     """How long a run waits while another process works in the same DVC repository: longer than a usual `dvc add`, short
     enough to notice a stale lock."""
+
+    @field_validator("encoding")
+    @classmethod
+    def _require_encoding(cls, value: str) -> str:
+        try:
+            return codecs.lookup(value).name
+        except LookupError as fault:
+            raise ValueError(f"there is no encoding `{value}`; try utf-8, cp1252 or gb18030") from fault
 
 
 class ValidationSettings(Section):

@@ -56,6 +56,7 @@ class FolderCheck:
         repeat_share: Share of the valid interactions whose user had that item before.
         basket_share: Share of the valid interactions with another one of the same user at the same time.
         failed_checks: Failed checks of both tables: the table, what was checked, and the number of rows.
+        notes: What the reader decided about the files by itself.
     """
 
     items: TableCounts
@@ -70,6 +71,7 @@ class FolderCheck:
     repeat_share: float
     basket_share: float
     failed_checks: tuple[tuple[str, str, int], ...]
+    notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
         """Return the check as plain values, for JSON."""
@@ -91,6 +93,7 @@ class FolderCheck:
                 f"Split        {self.split}: {self.described}",
                 f"Repeats      {self.repeat_share:.1%} of the interactions are with an item that the user had before",
                 f"Baskets      {self.basket_share:.1%} of the interactions share user and time with another one",
+                *(f"Note         {note}" for note in self.notes),
             ]
         )
 
@@ -159,6 +162,7 @@ def _summarise(valid: ValidationSummary, split: SplitSummary) -> FolderCheck:
             for check in sorted(table.checks, key=_count_failed, reverse=True)
             if check.failing
         ),
+        notes=valid.notes,
     )
 
 

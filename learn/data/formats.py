@@ -63,7 +63,7 @@ def list_engine_faults() -> tuple[type[Exception], ...]:
 
 
 Format = Literal["parquet", "csv", "tsv", "jsonl"]
-Compression = Literal["gz", "zst"]
+Compression = Literal["gz", "zst", "bz2"]
 
 _FORMATS: dict[str, Format] = {
     "parquet": "parquet",
@@ -74,8 +74,15 @@ _FORMATS: dict[str, Format] = {
     "ndjson": "jsonl",
     "json": "jsonl",
 }
-_CODECS: dict[str, Literal["gzip", "zstd"]] = {"gz": "gzip", "zst": "zstd"}
-_NAME = re.compile(rf"(?P<stem>[^.]+)\.(?P<format>{'|'.join(_FORMATS)})(?:\.(?P<compression>gz|zst))?", re.IGNORECASE)
+_CODECS: dict[str, Literal["gzip", "zstd", "bz2"]] = {"gz": "gzip", "zst": "zstd", "bz2": "bz2"}
+_MAGIC: tuple[tuple[bytes, Literal["gzip", "zstd", "bz2"]], ...] = (
+    (b"\x1f\x8b", "gzip"),
+    (b"\x28\xb5\x2f\xfd", "zstd"),
+    (b"BZh", "bz2"),
+)
+_NAME = re.compile(
+    rf"(?P<stem>[^.]+)\.(?P<format>{'|'.join(_FORMATS)})(?:\.(?P<compression>gz|zst|bz2))?", re.IGNORECASE
+)
 
 _READ_BYTES = 2**20
 
@@ -179,16 +186,18 @@ def _list_endings(stem: str) -> str:
 
 
 def open_stream(path: Path, raw: BinaryIO | None = None) -> io.BufferedReader:
-    """Open a file for reading bytes, unpacked where its name ends in ``.gz`` or ``.zst``.
+    """Open a file for reading bytes, unpacked where they or its name say that it is compressed.
 
     Args:
         path: The file.
         raw: Where its bytes come from; by default the file itself.
     """
-    codec = _CODECS.get(path.suffix.lower().lstrip("."))
-    plain = raw or path.open("rb")
+    plain: io.BufferedReader = io.BufferedReader(cast("io.RawIOBase", raw or path.open("rb")), _READ_BYTES)
+    first = plain.peek(4)[:4]
+    codec = next((name for mark, name in _MAGIC if first.startswith(mark)), None)
+    codec = codec or _CODECS.get(path.suffix.lower().lstrip("."))
     if codec is None:
-        return io.BufferedReader(cast("io.RawIOBase", plain), _READ_BYTES)
+        return plain
     unpacked = pa.CompressedInputStream(pa.PythonFile(cast("io.IOBase", plain), mode="r"), codec)
     return io.BufferedReader(cast("io.RawIOBase", unpacked), _READ_BYTES)
 

@@ -6,9 +6,10 @@ Columns are mapped and typed. The tables are streamed in blocks, so tens of mill
 from __future__ import annotations
 
 import glob
-from collections.abc import Mapping
+import json
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import polars as pl
 import pyarrow.parquet as pq
@@ -35,6 +36,7 @@ from learn.storage import atomic_files
 
 ITEMS_FILE = "items.parquet"
 INTERACTIONS_FILE = "interactions.parquet"
+NOTES_FILE = "notes.json"
 
 _ITEM_COLUMNS = ("item_id", "title")
 _INTERACTION_COLUMNS = ("user_id", "item_id", "timestamp")
@@ -51,6 +53,7 @@ class TablesSummary:
         item_columns: Columns of the items, in order.
         interaction_columns: Columns of the interactions, in order.
         sources: Names of the files that were read, items first.
+        notes: What was decided about the files by itself, in sentences for people.
     """
 
     folder: Path
@@ -59,6 +62,7 @@ class TablesSummary:
     item_columns: tuple[str, ...]
     interaction_columns: tuple[str, ...]
     sources: tuple[str, ...]
+    notes: tuple[str, ...]
 
 
 def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> TablesSummary:
@@ -80,9 +84,11 @@ def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> T
     """
     items_source = find_table(source, "items")
     interactions_source = find_table(source, "interactions")
-    with atomic_files(destination, names=(ITEMS_FILE, INTERACTIONS_FILE)) as stage:
-        items = _write_items(items_source, stage, mapping=settings.item_columns)
-        interactions = _write_interactions(interactions_source, stage, mapping=settings.interaction_columns)
+    notes: list[str] = []
+    with atomic_files(destination, names=(ITEMS_FILE, INTERACTIONS_FILE, NOTES_FILE)) as stage:
+        items = _write_items(items_source, stage, settings=settings, notes=notes)
+        interactions = _write_interactions(interactions_source, stage, settings=settings, notes=notes)
+        (stage / NOTES_FILE).write_text(json.dumps(notes, ensure_ascii=False), encoding="utf-8")
     return TablesSummary(
         folder=destination,
         items=items.num_rows,
@@ -90,7 +96,14 @@ def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> T
         item_columns=tuple(items.schema.names),
         interaction_columns=tuple(interactions.schema.names),
         sources=(items_source.path.name, interactions_source.path.name),
+        notes=tuple(notes),
     )
+
+
+def read_notes(tables: Path) -> tuple[str, ...]:
+    """Return what :func:`load_tables` decided about the files of a folder of tables that it wrote."""
+    path = tables / NOTES_FILE
+    return tuple(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else ()
 
 
 def load_interactions(source: Path, destination: Path, *, settings: DataSettings) -> Path:
@@ -112,7 +125,7 @@ def load_interactions(source: Path, destination: Path, *, settings: DataSettings
         raise DataError("There is no such file or folder.", where=source, fix="give a table of interactions")
     file = find_table(source, "interactions") if source.is_dir() else parse_table_name(source)
     with atomic_files(destination, names=(INTERACTIONS_FILE,)) as stage:
-        _write_interactions(file, stage, mapping=settings.interaction_columns)
+        _write_interactions(file, stage, settings=settings, notes=[])
     return destination / INTERACTIONS_FILE
 
 
@@ -126,18 +139,25 @@ def require_tables(source: Path) -> None:
         find_table(source, name)
 
 
-def _write_items(file: TableFile, stage: Path, *, mapping: Mapping[str, str]) -> pq.FileMetaData:
+def _write_items(file: TableFile, stage: Path, *, settings: DataSettings, notes: list[str]) -> pq.FileMetaData:
     table = _open_plain_table(
-        file, stage / "items.plain", mapping=mapping, required=_ITEM_COLUMNS, reserved=("row",), setting="item_columns"
+        file,
+        stage / "items.plain",
+        settings=settings,
+        notes=notes,
+        required=_ITEM_COLUMNS,
+        reserved=("row",),
+        setting="item_columns",
     )
     return _write_table(table, stage / ITEMS_FILE, first=("row", *_ITEM_COLUMNS), source=file)
 
 
-def _write_interactions(file: TableFile, stage: Path, *, mapping: Mapping[str, str]) -> pq.FileMetaData:
+def _write_interactions(file: TableFile, stage: Path, *, settings: DataSettings, notes: list[str]) -> pq.FileMetaData:
     table = _open_plain_table(
         file,
         stage / "interactions.plain",
-        mapping=mapping,
+        settings=settings,
+        notes=notes,
         required=_INTERACTION_COLUMNS,
         reserved=("row", "timestamp_text"),
         setting="interaction_columns",
@@ -155,16 +175,22 @@ def _open_plain_table(
     file: TableFile,
     copy: Path,
     *,
-    mapping: Mapping[str, str],
+    settings: DataSettings,
+    notes: list[str],
     required: tuple[str, ...],
     reserved: tuple[str, ...],
-    setting: str,
+    setting: Literal["item_columns", "interaction_columns"],
 ) -> pl.LazyFrame:
     """Open a table under the contract's names, ids as text, every other column a plain value."""
     try:
-        raw, schema = _open_table(file, copy)
+        raw, schema = _open_table(file, copy, encoding=settings.encoding, notes=notes)
         arranged = arrange(
-            schema.names(), mapping=mapping, required=required, reserved=reserved, path=file.path, setting=setting
+            schema.names(),
+            mapping=getattr(settings, setting),
+            required=required,
+            reserved=reserved,
+            path=file.path,
+            setting=setting,
         )
         if file.format == "jsonl":
             raw, schema = _read_numbers_as_text(file, schema, [arranged[name] for name in required])
@@ -188,13 +214,16 @@ def _open_plain_table(
     return table
 
 
-def _open_table(file: TableFile, copy: Path) -> tuple[pl.LazyFrame, pl.Schema]:
+def _open_table(file: TableFile, copy: Path, *, encoding: str, notes: list[str]) -> tuple[pl.LazyFrame, pl.Schema]:
     if file.format == "jsonl":
         raw = pl.scan_ndjson(_build_json_pattern(file), infer_schema_length=None)
     elif file.format == "parquet" and file.compression is None:
         raw = _scan_parquet(file.path)
     else:
-        (unpack if file.format == "parquet" else convert_delimited)(file, copy)
+        if file.format == "parquet":
+            unpack(file, copy)
+        else:
+            notes += convert_delimited(file, copy, encoding=encoding)
         raw = _scan_parquet(copy)
     return raw, raw.collect_schema()
 

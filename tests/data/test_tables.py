@@ -219,7 +219,7 @@ def test_json_may_mix_numbers_and_dates(tmp_path: Path) -> None:
     assert times(source) == [(1.5, None), (86_400.0, None), (None, None), (None, "?")]
 
 
-# Hypothesis needs a folder of its own for each example.
+# Hypothesis needs its own folder for each example.
 @settings(max_examples=40, deadline=None)
 @given(moment=st.datetimes(dt.datetime(1800, 1, 1), dt.datetime(2200, 1, 1)), hours=st.integers(-12, 14))
 def test_iso_text_is_the_moment_that_python_reads(
@@ -246,7 +246,7 @@ def test_no_text_is_changed_and_no_row_is_lost(
     (source / "items.jsonl").unlink()
     write(source, f"items.{kind}", encoded([{"item_id": name, "title": title} for name, title in rows], kind))
     items = pl.read_parquet(load(source).folder / "items.parquet")
-    # An empty field of a CSV file cannot be told from a missing one.
+    # An empty field of a CSV file cannot be distinguished from a missing one.
     given_rows = rows if kind == "jsonl" else [(name or None, title or None) for name, title in rows]
     assert items.select("item_id", "title").rows() == given_rows
     assert items["row"].to_list() == list(range(len(rows)))

@@ -82,6 +82,7 @@ class ValidationSummary:
         interactions: What was found in the interactions.
         timestamp_unit: What the timestamps are: ``seconds``, ``milliseconds`` … or ``order``.
         script: The script of most titles.
+        notes: What the reader decided about the files by itself, in sentences for people.
     """
 
     folder: Path
@@ -91,3 +92,4 @@ class ValidationSummary:
     interactions: TableSummary
     timestamp_unit: str
     script: str
+    notes: tuple[str, ...] = ()

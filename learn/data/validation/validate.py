@@ -17,6 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.config import ValidationSettings
+from learn.data.tables import read_notes
 from learn.data.validation.derived_columns import (
     ItemFacts,
     blank_to_null,
@@ -297,6 +298,7 @@ def validate_tables(
         interactions=interactions.summary,
         timestamp_unit=unit,
         script=facts.script,
+        notes=read_notes(tables),
     )
     _write(summary, items, interactions, stop=stop)
     if stop is not None:
