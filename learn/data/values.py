@@ -6,7 +6,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-_TEXTS = ("title", "brand", "category", "description", "keywords", "attributes", "event")
+TEXTS = frozenset({"title", "brand", "category", "description", "keywords", "attributes", "event"})
+"""Columns that are text, whatever they hold."""
 
 # What can be read as a number and written back as the same text, give or take zeros at the end of a fraction.
 _INTEGER = r"^-?(0|[1-9][0-9]{0,17})$"
@@ -14,22 +15,26 @@ _NUMBER = r"^-?(0|[1-9][0-9]{0,17})(\.[0-9]+)?$"
 
 
 def to_plain_value(column: pl.Expr, dtype: pl.DataType, *, name: str) -> pl.Expr:
-    """Return a further column as text, number, boolean or date: lists are joined, records become JSON."""
-    if dtype.is_nested() or isinstance(dtype, (pl.Categorical, pl.Enum, pl.Null)) or name in _TEXTS:
-        return _to_text(column, dtype)
-    return column.cast(pl.Float64) if dtype.is_decimal() else column
+    """Return a further column as text, number, boolean or date; lists of texts are joined.
 
-
-def _to_text(column: pl.Expr, dtype: pl.DataType) -> pl.Expr:
-    if isinstance(dtype, pl.Array):
-        return _to_text(column.arr.to_list(), pl.List(dtype.inner))
+    Args:
+        column: The column.
+        dtype: Its type; of records nothing is known here, see :mod:`learn.data.readable`.
+        name: Its name in the contract.
+    """
     if isinstance(dtype, pl.List):
-        inner = dtype.inner() if isinstance(dtype.inner, type) else dtype.inner
-        return column.list.eval(_to_text(pl.element(), inner)).list.join(", ")
-    if isinstance(dtype, pl.Struct):
-        # A record without fields, `{}` on every line, says nothing and has no JSON.
-        return column.struct.json_encode() if dtype.fields else pl.lit(None, dtype=pl.String)
-    return column.cast(pl.String)
+        # A vector, which no reader understands, stays one.
+        return column if dtype.inner == pl.Float64 else _join_texts(column)
+    if isinstance(dtype, (pl.Categorical, pl.Enum, pl.Null)) or name in TEXTS:
+        return column.cast(pl.String)
+    if isinstance(dtype, pl.Decimal):
+        return column.cast(pl.Float64 if dtype.scale else pl.Int64)
+    return column
+
+
+def _join_texts(column: pl.Expr) -> pl.Expr:
+    filled = column.list.eval(pl.element().filter(pl.element().str.contains(r"\S")))
+    return pl.when(filled.list.len() > 0).then(filled.list.join(", "))
 
 
 def find_number_columns(table: pl.LazyFrame, names: Sequence[str]) -> dict[str, pl.DataType]:
@@ -37,7 +42,7 @@ def find_number_columns(table: pl.LazyFrame, names: Sequence[str]) -> dict[str, 
 
     Leading zeros make a text: ``007`` is a code, not seven.
     """
-    asked = [name for name in names if name not in _TEXTS]
+    asked = [name for name in names if name not in TEXTS]
     if not asked:
         return {}
     columns = [pl.col(name) for name in asked]
