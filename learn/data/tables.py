@@ -30,7 +30,15 @@ from learn.data.formats import (
     raise_engine_fault,
     unpack,
 )
-from learn.data.ids import to_id_text
+from learn.data.ids import (
+    has_formulas,
+    has_inexact_ids,
+    match_item_ids,
+    match_user_ids,
+    replace_ids,
+    strip_formula,
+    to_id_text,
+)
 from learn.data.json_columns import convert_json_lines
 from learn.data.json_lines import count_records, find_first_fault, is_plain_start
 from learn.data.parquet import ParquetSource, convert_columns, explain_parquet_fault, read_column_names
@@ -94,6 +102,7 @@ def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> T
     with atomic_files(destination, names=(ITEMS_FILE, INTERACTIONS_FILE, NOTES_FILE)) as stage:
         items = _write_items(items_source, stage, settings=settings, notes=notes)
         interactions = _write_interactions(interactions_source, stage, settings=settings, notes=notes)
+        _match_ids(stage, file=interactions_source, notes=notes)
         (stage / NOTES_FILE).write_text(json.dumps(notes, ensure_ascii=False), encoding="utf-8")
     return TablesSummary(
         folder=destination,
@@ -155,6 +164,9 @@ def _write_items(file: TableFile, stage: Path, *, settings: DataSettings, notes:
         reserved=("row",),
         setting="item_columns",
     )
+    if has_formulas(table):
+        table = table.with_columns(strip_formula(pl.col("item_id")))
+        notes.append(f'{file.path.name}: item ids are formulas of Excel, ="007", and were read as 007.')
     return _write_table(table, stage / ITEMS_FILE, first=("row", *_ITEM_COLUMNS), source=file)
 
 
@@ -175,6 +187,21 @@ def _write_interactions(file: TableFile, stage: Path, *, settings: DataSettings,
     )
     require_timestamps(_scan_parquet(target), path=file.path)
     return metadata
+
+
+def _match_ids(stage: Path, *, file: TableFile, notes: list[str]) -> None:
+    """Give ids that are spelt in two ways one spelling: an item's is that of the items."""
+    target = stage / INTERACTIONS_FILE
+    items, interactions = _scan_parquet(stage / ITEMS_FILE), _scan_parquet(target)
+    item_ids, item_notes = match_item_ids(items, interactions)
+    user_ids, user_notes = match_user_ids(interactions)
+    if not (item_ids.height or user_ids.height):
+        return
+    respelt = stage / "interactions.respelt"
+    table = replace_ids(replace_ids(interactions, item_ids, name="item_id"), user_ids, name="user_id")
+    table.sink_parquet(respelt, engine="streaming")
+    respelt.replace(target)
+    notes += [f"{file.path.name}: {note}" for note in (*item_notes, *user_notes)]
 
 
 def _open_plain_table(
@@ -203,7 +230,13 @@ def _open_plain_table(
         if file.format == "jsonl":
             return _open_json_table(file, copy, arrange_columns, required=required)
         if file.format == "parquet":
-            return _select_plain_columns(*_open_parquet_table(file, copy, arrange_columns), path=file.path)
+            raw, arranged = _open_parquet_table(file, copy, arrange_columns)
+            notes += [
+                f"{file.path.name}: `{name}` is stored as fractions; above 2^53 their last digits may be lost already."
+                for name in ("user_id", "item_id")
+                if name in arranged and has_inexact_ids(raw, arranged[name])
+            ]
+            return _select_plain_columns(raw, arranged, path=file.path)
         notes += convert_delimited(file, copy, encoding=settings.encoding)
         raw = _scan_parquet(copy)
         arranged = arrange_columns(raw.collect_schema().names())
