@@ -157,7 +157,7 @@ def _summarise(valid: ValidationSummary, split: SplitSummary) -> FolderCheck:
         repeat_share=round(1 - found["pairs"] / found["count"], 4),
         basket_share=round(found["in_baskets"] / found["count"], 4),
         failed_checks=tuple(
-            (table.name, check.title, check.failing)
+            (table.name, _describe(check), check.failing)
             for table in (valid.items, valid.interactions)
             for check in sorted(table.checks, key=_count_failed, reverse=True)
             if check.failing
@@ -173,6 +173,13 @@ def _count(table: TableSummary) -> TableCounts:
 
 def _count_failed(check: CheckSummary) -> int:
     return check.failing
+
+
+def _describe(check: CheckSummary) -> str:
+    if not check.name.endswith("_unreadable"):
+        return check.title
+    # What was unreadable says more than the check's name.
+    return f"{check.title}, for example {'; '.join(f'`{one.shown}`' for one in check.examples[:3])}"
 
 
 def _format_moment(seconds: float) -> str:

@@ -41,10 +41,11 @@ from learn.data.ids import (
 )
 from learn.data.json_columns import convert_json_lines
 from learn.data.json_lines import count_records, find_first_fault, is_plain_start
+from learn.data.numbers import is_number_name, read_number_columns, read_weights
 from learn.data.parquet import ParquetSource, convert_columns, explain_parquet_fault, read_column_names
 from learn.data.readable import EXACT_INTEGER
 from learn.data.timestamps import read_timestamps, require_timestamps
-from learn.data.values import TEXTS, find_number_columns, to_plain_value
+from learn.data.values import TEXTS, to_plain_value
 from learn.errors import DataError
 from learn.storage import atomic_files
 
@@ -85,7 +86,9 @@ def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> T
     ``items.parquet`` gets ``row`` (Int64, the data row in the source, from 0), ``item_id`` and ``title`` (String) and
     every further column; ``interactions.parquet`` gets ``row``, ``user_id``, ``item_id`` (String), ``timestamp``
     (Float64; Unix seconds where the source holds dates, null where it cannot be read), ``timestamp_text`` (String, what
-    is where it cannot be read) and every further column. No row is dropped: that is validation's to decide.
+    is where it cannot be read) and every further column. ``weight`` becomes Float64, with ``weight_text`` next to it.
+    A cell that is no number in a column of numbers is null, and its text is in ``unreadable_`` and the name. No row
+    is dropped: that is validation's to decide.
 
     Args:
         source: Folder with one ``items`` and one ``interactions`` file; only read.
@@ -177,13 +180,13 @@ def _write_interactions(file: TableFile, stage: Path, *, settings: DataSettings,
         settings=settings,
         notes=notes,
         required=_INTERACTION_COLUMNS,
-        reserved=("row", "timestamp_text"),
+        reserved=("row", "timestamp_text", "weight_text"),
         setting="interaction_columns",
     )
     first = ("row", *_INTERACTION_COLUMNS, "timestamp_text")
     target = stage / INTERACTIONS_FILE
     metadata = _write_table(
-        _read_weights(read_timestamps(table, path=file.path), file), target, first=first, source=file
+        read_weights(read_timestamps(table, path=file.path), path=file.path), target, first=first, source=file
     )
     require_timestamps(_scan_parquet(target), path=file.path)
     return metadata
@@ -228,7 +231,9 @@ def _open_plain_table(
 
     try:
         if file.format == "jsonl":
-            return _open_json_table(file, copy, arrange_columns, required=required)
+            table = _open_json_table(file, copy, arrange_columns, required=required)
+            named = [name for name in table.collect_schema() if name != "weight" and is_number_name(name)]
+            return read_number_columns(table, named, with_bad_cells_only=True)
         if file.format == "parquet":
             raw, arranged = _open_parquet_table(file, copy, arrange_columns)
             notes += [
@@ -242,9 +247,7 @@ def _open_plain_table(
         arranged = arrange_columns(raw.collect_schema().names())
         table = _select_plain_columns(raw, arranged, path=file.path)
         further = [name for name in arranged if name not in {*required, "weight"}]
-        return table.with_columns(
-            pl.col(name).cast(dtype) for name, dtype in find_number_columns(table, further).items()
-        )
+        return read_number_columns(table, further)
     except list_engine_faults() as fault:
         raise_engine_fault(fault, _explain_reading_fault(fault, file))
 
@@ -362,23 +365,6 @@ def _to_plain_column(name: str, column: pl.Expr, dtype: pl.DataType, *, path: Pa
     if name == "timestamp" and not isinstance(dtype, (pl.Categorical, pl.Enum, pl.Null)):
         return column
     return to_plain_value(column, dtype, name=name)
-
-
-def _read_weights(table: pl.LazyFrame, file: TableFile) -> pl.LazyFrame:
-    if "weight" not in table.collect_schema().names():
-        return table
-    given = pl.col("weight")
-    text = given.cast(pl.String).str.strip_chars()
-    number = text.cast(pl.Float64, strict=False)
-    bad = table.filter(number.is_null() & (text != "")).select("row", "weight").head(1).collect(engine="streaming")
-    if not bad.is_empty():
-        row, value = bad.row(0)
-        raise DataError(
-            f"A weight is no number: `{value}`.",
-            where=f"{file.path}, data row {row}",
-            fix="write every weight as a number, or give the column another name",
-        )
-    return table.with_columns(weight=number)
 
 
 def _write_table(table: pl.LazyFrame, target: Path, *, first: tuple[str, ...], source: TableFile) -> pq.FileMetaData:

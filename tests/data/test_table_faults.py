@@ -210,11 +210,13 @@ def test_timestamps_of_a_type_that_is_none_are_refused(tmp_path: Path) -> None:
     assert "Time" in refused(source).what
 
 
-def test_a_weight_that_is_no_number_is_refused(tmp_path: Path) -> None:
-    text = "user_id,item_id,timestamp,weight\nu,b,1,1.5\nu,b,2,heavy\n"
-    fault = refused(source_of(tmp_path / "in", interactions=text))
-    assert "`heavy`" in fault.what
-    assert "data row 1" in str(fault.where)
+def test_weights_of_a_type_that_is_none_are_refused(tmp_path: Path) -> None:
+    source = source_of(tmp_path / "in")
+    (source / "interactions.csv").unlink()
+    pl.DataFrame({"user_id": ["u"], "item_id": ["b"], "timestamp": [1], "weight": [dt.date(2024, 1, 1)]}).write_parquet(
+        source / "interactions.parquet"
+    )
+    assert "weights are stored as Date" in refused(source).what
 
 
 # The disk.

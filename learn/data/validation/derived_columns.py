@@ -15,6 +15,7 @@ import numpy as np
 import polars as pl
 
 from learn.config import ValidationSettings
+from learn.data.numbers import list_unreadable_columns
 from learn.data.out_of_core import BUCKET_ROWS, iterate_buckets
 from learn.data.timestamps import TimestampScale, detect_timestamp_scale
 from learn.data.validation import text as text_checks
@@ -85,18 +86,22 @@ class ItemFacts:
         repeated_texts: The same for items whose every text column equals an earlier row's.
         script: The script of most titles.
         text_columns: Names of the columns of text, the id apart.
+        unreadable: Name of a column of numbers -> name of the column with the texts of its cells that are none.
     """
 
     repeated_ids: pl.DataFrame
     repeated_texts: pl.DataFrame
     script: str
     text_columns: tuple[str, ...]
+    unreadable: dict[str, str]
 
 
 def collect_item_facts(items: pl.LazyFrame, *, scratch: Path) -> ItemFacts:
     """Look at all items once; ``scratch`` is a folder for what does not fit memory."""
     schema = items.collect_schema()
-    texts = tuple(name for name, kind in schema.items() if kind == pl.String and name != "item_id")
+    unreadable = list_unreadable_columns(schema)
+    no_texts = {"item_id", *unreadable.values()}
+    texts = tuple(name for name, kind in schema.items() if kind == pl.String and name not in no_texts)
     scripts = (
         items.select(script=text_checks.detect_main_script(blank_to_null("title")))
         .filter(pl.col("script") != text_checks.NO_SCRIPT)
@@ -111,6 +116,7 @@ def collect_item_facts(items: pl.LazyFrame, *, scratch: Path) -> ItemFacts:
         repeated_texts=_find_repeated_texts(items, texts, scratch=scratch),
         script=scripts[0] if scripts.len() else text_checks.NO_SCRIPT,
         text_columns=texts,
+        unreadable=unreadable,
     )
 
 
@@ -130,6 +136,7 @@ def derive_item_columns(batch: pl.DataFrame, facts: ItemFacts, settings: Validat
             "item_id",
             "title",
             "same_text_as",
+            *facts.unreadable.values(),
             title_characters=text_checks.measure_reading_length(title),
             title_is_markup=text_checks.is_markup(title).fill_null(value=False),
             title_is_mojibake=text_checks.is_mojibake(title).fill_null(value=False),
@@ -157,6 +164,8 @@ class InteractionFacts:
         repeated: ``row``, ``first_row`` of every interaction that an earlier row tells already.
         item_ids: Ids of all items.
         rejected_ids: Ids of the items that went to quarantine.
+        has_weights: Whether the interactions have weights.
+        unreadable: Name of a column of numbers -> name of the column with the texts of its cells that are none.
     """
 
     scale: TimestampScale
@@ -165,6 +174,8 @@ class InteractionFacts:
     repeated: pl.DataFrame
     item_ids: pl.Series
     rejected_ids: pl.Series
+    has_weights: bool
+    unreadable: dict[str, str]
 
 
 def collect_interaction_facts(
@@ -189,7 +200,8 @@ def collect_interaction_facts(
     """
     scale = detect_timestamp_scale(_find_median_timestamp(interactions), declared=settings.timestamps)
     earliest, latest = _compute_bounds(scale, settings) if scale.is_clock else (None, None)
-    names = interactions.collect_schema().names()
+    schema = interactions.collect_schema()
+    names = schema.names()
     keys = [name for name in ("user_id", "item_id", "timestamp", "event") if name in names]
     known = interactions.filter(pl.col("timestamp").is_finite())
     if "event" in keys:
@@ -197,7 +209,16 @@ def collect_interaction_facts(
     repeated = find_repeats(
         known.with_columns(blank_to_null("user_id"), blank_to_null("item_id")), keys, scratch=scratch
     )
-    return InteractionFacts(scale, earliest, latest, repeated, item_ids, rejected_ids)
+    return InteractionFacts(
+        scale,
+        earliest,
+        latest,
+        repeated,
+        item_ids,
+        rejected_ids,
+        has_weights="weight_text" in names,
+        unreadable=list_unreadable_columns(schema),
+    )
 
 
 def _find_median_timestamp(interactions: pl.LazyFrame) -> float:
@@ -232,6 +253,8 @@ def derive_interaction_columns(batch: pl.DataFrame, facts: InteractionFacts) -> 
             "user_id",
             "item_id",
             "told_in_row",
+            *(["weight_text"] if facts.has_weights else []),
+            *facts.unreadable.values(),
             timestamp=pl.when(moment.is_finite()).then(moment),
             item_is_known=item.is_in(facts.item_ids.implode()).fill_null(value=True),
             item_is_valid=(~item.is_in(facts.rejected_ids.implode())).fill_null(value=True),

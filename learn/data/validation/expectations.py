@@ -6,7 +6,7 @@ silenced. Its Data Docs are not used, because they need the network to look righ
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,7 +25,7 @@ from great_expectations.expectations.metadata_types import FailureSeverity
 from numpy.typing import NDArray
 
 from learn.config import ValidationSettings
-from learn.data.validation.derived_columns import InteractionFacts
+from learn.data.validation.derived_columns import InteractionFacts, ItemFacts
 from learn.data.validation.summary import Severity
 from learn.data.validation.text import NO_SCRIPT
 from learn.errors import DataError
@@ -64,8 +64,9 @@ class Check:
         )
 
 
-def list_item_checks(settings: ValidationSettings, *, script: str) -> tuple[Check, ...]:
+def list_item_checks(settings: ValidationSettings, facts: ItemFacts) -> tuple[Check, ...]:
     """Return the suite of the items, over :func:`learn.data.validation.derived_columns.derive_item_columns`."""
+    script = facts.script
     return (
         _require_present("item_id_missing", "Has an id", "item_id"),
         _require_present("title_missing", "Has a title", "title"),
@@ -105,6 +106,14 @@ def list_item_checks(settings: ValidationSettings, *, script: str) -> tuple[Chec
             "warning",
             settings.max_other_script_share,
         ),
+        *_list_number_checks(facts.unreadable),
+    )
+
+
+def _list_number_checks(unreadable: Mapping[str, str]) -> tuple[Check, ...]:
+    return tuple(
+        _require_absent(f"{name}_unreadable", f"`{name}` is a number wherever it is filled", texts, "warning")
+        for name, texts in unreadable.items()
     )
 
 
@@ -122,7 +131,10 @@ def list_interaction_checks(facts: InteractionFacts) -> tuple[Check, ...]:
             {"column": "told_in_row"},
         ),
         _require_always(ITEM_QUARANTINED, "Item passed its own checks", "item_is_valid"),
+        *_list_number_checks(facts.unreadable),
     ]
+    if facts.has_weights:
+        checks.insert(4, _require_absent("weight_unreadable", "Weight is a number of 0 or more", "weight_text"))
     if facts.earliest is not None and facts.latest is not None:
         title = f"Timestamp lies between {facts.scale.to_datetime(facts.earliest):%Y-%m-%d} and "
         title += f"{facts.scale.to_datetime(facts.latest):%Y-%m-%d}"
@@ -156,6 +168,10 @@ def list_table_checks(*, max_quarantined_share: float) -> tuple[Check, ...]:
 
 def _require_present(name: str, title: str, column: str) -> Check:
     return Check(name, title, ExpectColumnValuesToNotBeNull, {"column": column})
+
+
+def _require_absent(name: str, title: str, column: str, severity: Severity = "error") -> Check:
+    return Check(name, title, ExpectColumnValuesToBeNull, {"column": column}, severity)
 
 
 def _require_always(name: str, title: str, column: str, severity: Severity = "error") -> Check:

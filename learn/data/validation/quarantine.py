@@ -10,6 +10,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.data.formats import list_engine_faults, raise_engine_fault
+from learn.data.numbers import UNREADABLE, list_unreadable_columns
 from learn.data.validation.derived_columns import drop_rows
 from learn.data.validation.summary import Example
 from learn.errors import DataError, explain_storage_faults
@@ -35,19 +36,23 @@ def collect_examples(
     first = {reason: np.sort(rows)[:EXAMPLES].tolist() for reason, rows in failing.items()}
     wanted = pl.Series(sorted({row for rows in first.values() for row in rows}), dtype=pl.Int64)
     fetched = table.filter(pl.col("row").is_in(wanted.implode())).collect(engine="streaming")
-    made = {int(record["row"]): _build_example(name, record) for record in fetched.iter_rows(named=True)}
-    return {reason: tuple(made[row] for row in rows) for reason, rows in first.items()}
+    records = {int(record["row"]): record for record in fetched.iter_rows(named=True)}
+    return {reason: tuple(_build_example(name, records[row], reason) for row in rows) for reason, rows in first.items()}
 
 
-def _build_example(name: str, record: Mapping[str, object]) -> Example:
+def _build_example(name: str, record: Mapping[str, object], reason: str) -> Example:
+    column = reason.removesuffix("_unreadable")
+    unread = record.get(f"{UNREADABLE}{column}", record.get("weight_text") if column == "weight" else None)
     if name == "items":
         title = record["title"]
-        return Example(
-            int(str(record["row"])), _format_value(record["item_id"]), "no title" if title is None else _cut(title)
-        )
+        shown = "no title" if title is None else _cut(title)
+        if unread is not None:
+            shown = f"{column} {_cut(unread)}"
+        return Example(int(str(record["row"])), _format_value(record["item_id"]), shown)
     timestamp = record.get("timestamp_text") or record["timestamp"]
     key = f"{_format_value(record['user_id'])} / {_format_value(record['item_id'])}"
-    return Example(int(str(record["row"])), key, f"timestamp {_cut(timestamp)}")
+    shown = f"timestamp {_cut(timestamp)}" if unread is None else f"{column} {_cut(unread)}"
+    return Example(int(str(record["row"])), key, shown)
 
 
 def _format_value(value: object) -> str:
@@ -107,7 +112,8 @@ def write_valid(
     """
     with atomic_files(destination, names=tuple(f"{name}.parquet" for name in (*tables, "quarantine"))) as stage:
         for name, (table, failed) in tables.items():
-            _write_parquet(drop_rows(table, failed).drop("timestamp_text", strict=False), stage / f"{name}.parquet")
+            originals = ["timestamp_text", "weight_text", *list_unreadable_columns(table.collect_schema()).values()]
+            _write_parquet(drop_rows(table, failed).drop(originals, strict=False), stage / f"{name}.parquet")
         _write_parquet(pl.concat(quarantine), stage / QUARANTINE)
 
 

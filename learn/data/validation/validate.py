@@ -314,7 +314,7 @@ def _scan(tables: Path, name: str) -> pl.LazyFrame:
 
 
 def _check_items(table: pl.LazyFrame, facts: ItemFacts, settings: ValidationSettings) -> CheckedTable:
-    checks = list_item_checks(settings, script=facts.script)
+    checks = list_item_checks(settings, facts)
     return check_table("items", table, checks, lambda batch: derive_item_columns(batch, facts, settings))
 
 
