@@ -91,7 +91,7 @@ class TrainFlow(FlowSpec):
         self.promote_rule = read_promote_rule(self.promote)
         resolve_settings_encoder(self.settings.content)
         if self.current_data:
-            require_tables(Path(self.current_data))
+            require_tables(Path(self.current_data), settings=self.settings.data)
         self.start_bundle = resolve_start(self.init_from, settings=self.settings)
         self.champion, self.production_bundle = find_opponents(
             self.production, promote=self.promote_rule, settings=self.settings

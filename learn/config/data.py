@@ -19,6 +19,21 @@ class DataSettings(Section):
     interaction_columns: dict[str, str] = Field(default_factory=dict)
     """The same for the interactions, e.g. ``{user_id = "customer"}``."""
 
+    items_file: str = ""
+    """File of the items in the data folder; empty: the one that is named ``items``."""
+
+    interactions_file: str = ""
+    """File of the interactions; empty: the one that is named ``interactions``. If both settings name one file, it holds
+    both tables, as an invoice export does: the items are made of its rows."""
+
+    item_text: Literal["longest", "latest"] = "longest"
+    """Which title an item gets where one file holds both tables: the longest, because staff notes (``damaged``) are
+    short, or the latest, where names are changed for good. Its other columns are the latest that are filled."""
+
+    rows_without_user: Literal["quarantine", "leave_out"] = "quarantine"
+    """What becomes of interactions without a user: a fault, which counts against ``max_quarantined_share``, or left out
+    and counted, where sales to unknown customers are usual."""
+
     encoding: str = "utf-8"
     """Encoding of CSV and TSV files without a byte order mark: that of the web. Windows in western
     Europe writes ``cp1252``."""

@@ -1,10 +1,10 @@
-from .formats import find_table
 from .histories import Examples, Histories, Part, count_before
 from .out_of_core import BUCKET_ROWS
 from .prepared import prepare_tables
 from .sample.shop import make_sample
+from .sources import find_sources, require_tables
 from .splits import SplitSummary, build_histories, summarise_split
-from .tables import TablesSummary, load_interactions, load_tables, require_tables
+from .tables import TablesSummary, load_interactions, load_tables
 from .timestamps import TimestampScale, detect_timestamp_scale
 from .validation.summary import CheckSummary, TableSummary, ValidationSummary
 from .validation.validate import validate_tables
@@ -25,7 +25,7 @@ __all__ = [
     "build_histories",
     "count_before",
     "detect_timestamp_scale",
-    "find_table",
+    "find_sources",
     "load_interactions",
     "load_tables",
     "make_sample",

@@ -30,7 +30,7 @@ class TableCounts:
         rows: Records of the file.
         valid: Rows that a training would use.
         quarantined: Rows that failed a check.
-        rejected: Records that the reader could make no row of.
+        rejected: Records that the reader left out, as the settings say.
     """
 
     rows: int
@@ -146,7 +146,7 @@ def _summarise(valid: ValidationSummary, split: SplitSummary) -> FolderCheck:
     first, last = (None if moment is None else _format_moment(moment / scale.per_second) for moment in moments)
     return FolderCheck(
         items=_count(valid.items),
-        interactions=_count(valid.interactions),
+        interactions=_count(valid.interactions, left_out=valid.left_out),
         users=found["users"],
         items_used=found["items"],
         timestamp_unit=valid.timestamp_unit,
@@ -166,9 +166,9 @@ def _summarise(valid: ValidationSummary, split: SplitSummary) -> FolderCheck:
     )
 
 
-def _count(table: TableSummary) -> TableCounts:
-    # The reader refuses a file whole, so it rejects no single record.
-    return TableCounts(table.rows, table.valid, table.quarantined, 0)
+def _count(table: TableSummary, *, left_out: int = 0) -> TableCounts:
+    # The reader refuses a file whole: it rejects no single record but those that a setting leaves out.
+    return TableCounts(table.rows + left_out, table.valid, table.quarantined, left_out)
 
 
 def _count_failed(check: CheckSummary) -> int:

@@ -105,6 +105,24 @@ def check(
     click.echo(json.dumps({**found.to_dict(), "error": None}, ensure_ascii=False) if as_json else found.format_lines())
 
 
+@data.command("guess")
+@click.argument("folder", type=_PATH)
+@click.pass_context
+def guess(context: click.Context, folder: Path) -> None:
+    """Write settings for a folder, guessed from the names and contents of its files: > my_shop.toml.
+
+    The exit status is 2 if a table or a column could not be found; the settings then hold the rest.
+    """
+    from learn.data.guess import guess_settings
+
+    found = guess_settings(folder)
+    click.echo(found.text, nl=False)
+    for sentence in found.missing:
+        click.echo(sentence, err=True)
+    if found.missing:
+        context.exit(_REFUSED)
+
+
 @data.command("sample")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="Folder to write to.")
 @click.option("--seed", type=int, default=7, show_default=True, help="Another seed is another shop.")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import re
-from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from itertools import islice
@@ -25,7 +24,7 @@ from learn.data.dialects import (
     iterate_line_records,
     iterate_strict_records,
 )
-from learn.data.formats import EMPTY_FIX, TableFile, explain_unreadable, open_stream, prefer_system_fault
+from learn.data.formats import TableFile, explain_unreadable, open_stream, prefer_system_fault
 from learn.errors import DataError
 
 # One row may not be longer than this; a longer one is a quotation mark that nobody closed.
@@ -61,7 +60,6 @@ def convert_delimited(file: TableFile, target: Path, *, encoding: str = "utf-8")
     """
     try:
         dialect = detect_dialect(file, encoding=encoding)
-        _require_header(dialect, file)
         return _convert(file, dialect, target)
     except UnicodeDecodeError as fault:
         raise _explain_encoding(file, encoding) from fault
@@ -247,16 +245,3 @@ def _explain_bad_row(message: str, file: TableFile, dialect: Dialect) -> DataErr
 
 def _shorten(text: str) -> str:
     return text if len(text) <= 120 else text[:119] + "…"
-
-
-def _require_header(dialect: Dialect, file: TableFile) -> None:
-    if not dialect.names:
-        raise DataError("The table is empty.", where=file.path, fix=EMPTY_FIX)
-    twice = [name for name, times in Counter(dialect.names).items() if times > 1]
-    if twice:
-        listed = ", ".join(f"`{name}`" for name in twice)
-        raise DataError(
-            f"Two columns are both named {listed}.",
-            where=f"{file.path}, line {dialect.first_line + 1}",
-            fix="give each its own name",
-        )

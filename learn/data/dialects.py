@@ -12,6 +12,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +21,7 @@ from typing import BinaryIO, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from learn.data.formats import TableFile, open_stream
+from learn.data.formats import EMPTY_FIX, TableFile, open_stream
 from learn.errors import DataError
 
 Quoting = Literal["double", "backslash", "line"]
@@ -79,7 +80,8 @@ def detect_dialect(file: TableFile, *, encoding: str) -> Dialect:
         encoding: Name of its encoding if no byte order mark says another one.
 
     Raises:
-        DataError: The file is empty, a web page, or not in its encoding.
+        DataError: The file is empty or a web page, or two columns have one name.
+        UnicodeDecodeError: The text is not in its encoding.
         OSError: The file is damaged or cannot be read.
     """
     with open_stream(file.path) as stream:
@@ -101,7 +103,22 @@ def detect_dialect(file: TableFile, *, encoding: str) -> Dialect:
     skipped, said = _skip_first_lines(lines)
     separator = said or _choose_separator(lines[skipped:], file.separator)
     names = next((row for row in csv.reader(lines[skipped:], delimiter=separator) if row), [])
-    return Dialect(separator, encoding, skipped, tuple(names))
+    dialect = Dialect(separator, encoding, skipped, tuple(names))
+    _require_header(dialect, file)
+    return dialect
+
+
+def _require_header(dialect: Dialect, file: TableFile) -> None:
+    if not dialect.names:
+        raise DataError("The table is empty.", where=file.path, fix=EMPTY_FIX)
+    twice = [name for name, times in Counter(dialect.names).items() if times > 1]
+    if twice:
+        listed = ", ".join(f"`{name}`" for name in twice)
+        raise DataError(
+            f"Two columns are both named {listed}.",
+            where=f"{file.path}, line {dialect.first_line + 1}",
+            fix="give each its own name",
+        )
 
 
 _SIGNATURES = (

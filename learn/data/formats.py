@@ -80,9 +80,7 @@ _MAGIC: tuple[tuple[bytes, Literal["gzip", "zstd", "bz2"]], ...] = (
     (b"\x28\xb5\x2f\xfd", "zstd"),
     (b"BZh", "bz2"),
 )
-_NAME = re.compile(
-    rf"(?P<stem>[^.]+)\.(?P<format>{'|'.join(_FORMATS)})(?:\.(?P<compression>gz|zst|bz2))?", re.IGNORECASE
-)
+_NAME = re.compile(rf"(?P<stem>.+?)\.(?P<format>{'|'.join(_FORMATS)})(?:\.(?P<compression>gz|zst|bz2))?", re.IGNORECASE)
 
 _READ_BYTES = 2**20
 
@@ -107,41 +105,61 @@ class TableFile:
         return "\t" if self.format == "tsv" else ","
 
 
-def find_table(source: Path, stem: str) -> TableFile:
+def find_table(source: Path, stem: str, *, named: str = "") -> TableFile:
     """Find the one file of a table by its name.
 
     Args:
         source: Folder to look in.
         stem: Name of the table, e.g. ``items``.
+        named: Name of the file, of any stem; empty: that of the table.
 
     Raises:
         DataError: The folder is missing, or no file or more than one has the name, or the file is empty.
     """
     _require_folder(source)
     names = sorted(path.name for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
-    found = [(name, match) for name in names if (match := _NAME.fullmatch(name)) and match["stem"].lower() == stem]
+    if named and named not in names:
+        near = difflib.get_close_matches(named, names, n=1)
+        hint = f"did you mean `{near[0]}`?" if near else f"the folder holds: {', '.join(names) or 'nothing'}"
+        raise DataError(f"There is no file `{named}`, which `data.{stem}_file` names.", where=source, fix=hint)
+    found = [named] if named else [name for name in names if _is_named(name, stem)]
     if not found:
         raise DataError(f"There is no file for the table `{stem}`.", where=source, fix=_describe_search(stem, names))
     if len(found) > 1:
-        listed = " and ".join(f"`{name}`" for name, _ in found)
+        listed = " and ".join(f"`{name}`" for name in found)
         raise DataError(
             f"More than one file could be the table `{stem}`: {listed}.",
             where=source,
-            fix="keep one of them in the folder, and give the others another name",
+            fix=f"keep one of them in the folder, or name the right one: data.{stem}_file",
         )
-    name, match = found[0]
-    file = parse_table_name(source / name, match)
+    file = parse_table_name(source / found[0])
     _require_content(file.path)
     return file
 
 
-def parse_table_name(path: Path, match: re.Match[str] | None = None) -> TableFile:
+def _is_named(name: str, stem: str) -> bool:
+    match = _NAME.fullmatch(name)
+    return match is not None and match["stem"].lower() == stem
+
+
+def list_table_files(source: Path) -> list[TableFile]:
+    """Return the files of a folder whose names tell a known format, by name.
+
+    Raises:
+        DataError: The folder is missing.
+    """
+    _require_folder(source)
+    paths = sorted(path for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
+    return [parse_table_name(path) for path in paths if _NAME.fullmatch(path.name)]
+
+
+def parse_table_name(path: Path) -> TableFile:
     """Tell format and compression of a file by its name.
 
     Raises:
         DataError: The name tells no known format.
     """
-    match = match or _NAME.fullmatch(path.name)
+    match = _NAME.fullmatch(path.name)
     if match is None:
         raise DataError(
             "The name does not tell a known format.", where=path, fix=f"name it one of {_list_endings('NAME')}"
@@ -177,7 +195,7 @@ def _describe_search(stem: str, names: list[str]) -> str:
     closest = next((name for name in names if near and name.split(".")[0].lower() == near[0]), None)
     hint = f" Rename `{closest}`?" if closest else ""
     return f"put one of {_list_endings(stem)} there, plain or with .gz or .zst after it; the folder holds: " + (
-        f"{shown or 'nothing'}.{hint}"
+        f"{shown or 'nothing'}.{hint} `learn data guess` finds tables of other names."
     )
 
 

@@ -6,7 +6,6 @@ Columns are mapped and typed. The tables are streamed in blocks, so tens of mill
 from __future__ import annotations
 
 import glob
-import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
@@ -16,6 +15,7 @@ from typing import Literal
 
 import polars as pl
 import pyarrow.parquet as pq
+from pydantic import TypeAdapter
 
 from learn.config import DataSettings
 from learn.data.columns import arrange
@@ -42,8 +42,10 @@ from learn.data.ids import (
 from learn.data.json_columns import convert_json_lines
 from learn.data.json_lines import count_records, find_first_fault, is_plain_start
 from learn.data.numbers import is_number_name, read_number_columns, read_weights
+from learn.data.one_table import build_items, count_rows_without_user, drop_rows_without_user
 from learn.data.parquet import ParquetSource, convert_columns, explain_parquet_fault, read_column_names
 from learn.data.readable import EXACT_INTEGER
+from learn.data.sources import INTERACTION_COLUMNS, ITEM_COLUMNS, require_sources
 from learn.data.timestamps import read_timestamps, require_timestamps
 from learn.data.values import TEXTS, to_plain_value
 from learn.errors import DataError
@@ -51,10 +53,22 @@ from learn.storage import atomic_files
 
 ITEMS_FILE = "items.parquet"
 INTERACTIONS_FILE = "interactions.parquet"
-NOTES_FILE = "notes.json"
+READING_FILE = "reading.json"
 
-_ITEM_COLUMNS = ("item_id", "title")
-_INTERACTION_COLUMNS = ("user_id", "item_id", "timestamp")
+_FIRST_COLUMNS = ("row", *INTERACTION_COLUMNS, "timestamp_text")
+
+
+@dataclass(frozen=True)
+class ReadingRecord:
+    """What was decided while reading, kept next to the tables.
+
+    Attributes:
+        notes: What was decided without a setting, in sentences for people.
+        left_out: Interactions without a user that were left out, as the settings say.
+    """
+
+    notes: tuple[str, ...] = ()
+    left_out: int = 0
 
 
 @dataclass(frozen=True)
@@ -68,7 +82,7 @@ class TablesSummary:
         item_columns: Columns of the items, in order.
         interaction_columns: Columns of the interactions, in order.
         sources: Names of the files that were read, items first.
-        notes: What was decided about the files by itself, in sentences for people.
+        record: What was decided while reading.
     """
 
     folder: Path
@@ -77,7 +91,7 @@ class TablesSummary:
     item_columns: tuple[str, ...]
     interaction_columns: tuple[str, ...]
     sources: tuple[str, ...]
-    notes: tuple[str, ...]
+    record: ReadingRecord
 
 
 def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> TablesSummary:
@@ -99,29 +113,32 @@ def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> T
         DataError: A table is missing, doubled, empty, cut off, damaged, or lacks a column; no timestamp can be read.
         StorageError: The disk is full or the destination cannot be written.
     """
-    items_source = find_table(source, "items")
-    interactions_source = find_table(source, "interactions")
+    sources = require_sources(source, settings)
     notes: list[str] = []
-    with atomic_files(destination, names=(ITEMS_FILE, INTERACTIONS_FILE, NOTES_FILE)) as stage:
-        items = _write_items(items_source, stage, settings=settings, notes=notes)
-        interactions = _write_interactions(interactions_source, stage, settings=settings, notes=notes)
-        _match_ids(stage, file=interactions_source, notes=notes)
-        (stage / NOTES_FILE).write_text(json.dumps(notes, ensure_ascii=False), encoding="utf-8")
+    with atomic_files(destination, names=(ITEMS_FILE, INTERACTIONS_FILE, READING_FILE)) as stage:
+        if sources.is_one_table:
+            items, interactions, left_out = _write_one_table(sources.items, stage, settings=settings, notes=notes)
+        else:
+            items = _write_items(sources.items, stage, settings=settings, notes=notes)
+            interactions, left_out = _write_interactions(sources.interactions, stage, settings=settings, notes=notes)
+        _match_ids(stage, file=sources.interactions, notes=notes)
+        record = ReadingRecord(notes=tuple(notes), left_out=left_out)
+        (stage / READING_FILE).write_bytes(TypeAdapter(ReadingRecord).dump_json(record))
     return TablesSummary(
         folder=destination,
         items=items.num_rows,
         interactions=interactions.num_rows,
         item_columns=tuple(items.schema.names),
         interaction_columns=tuple(interactions.schema.names),
-        sources=(items_source.path.name, interactions_source.path.name),
-        notes=tuple(notes),
+        sources=(sources.items.path.name, sources.interactions.path.name),
+        record=record,
     )
 
 
-def read_notes(tables: Path) -> tuple[str, ...]:
-    """Return what :func:`load_tables` decided about the files of a folder of tables that it wrote."""
-    path = tables / NOTES_FILE
-    return tuple(json.loads(path.read_text(encoding="utf-8"))) if path.is_file() else ()
+def open_reading_record(tables: Path) -> ReadingRecord:
+    """Return what :func:`load_tables` recorded in a folder of tables; nothing for tables made in another way."""
+    path = tables / READING_FILE
+    return TypeAdapter(ReadingRecord).validate_json(path.read_bytes()) if path.is_file() else ReadingRecord()
 
 
 def load_interactions(source: Path, destination: Path, *, settings: DataSettings) -> Path:
@@ -141,20 +158,11 @@ def load_interactions(source: Path, destination: Path, *, settings: DataSettings
     """
     if not source.exists():
         raise DataError("There is no such file or folder.", where=source, fix="give a table of interactions")
-    file = find_table(source, "interactions") if source.is_dir() else parse_table_name(source)
+    named = settings.interactions_file
+    file = find_table(source, "interactions", named=named) if source.is_dir() else parse_table_name(source)
     with atomic_files(destination, names=(INTERACTIONS_FILE,)) as stage:
         _write_interactions(file, stage, settings=settings, notes=[])
     return destination / INTERACTIONS_FILE
-
-
-def require_tables(source: Path) -> None:
-    """Check that a folder holds both tables, without reading them: before the work of hours that needs them later.
-
-    Raises:
-        DataError: The folder or a table is missing, doubled or an empty file.
-    """
-    for name in ("items", "interactions"):
-        find_table(source, name)
 
 
 def _write_items(file: TableFile, stage: Path, *, settings: DataSettings, notes: list[str]) -> pq.FileMetaData:
@@ -163,33 +171,84 @@ def _write_items(file: TableFile, stage: Path, *, settings: DataSettings, notes:
         stage / "items.plain",
         settings=settings,
         notes=notes,
-        required=_ITEM_COLUMNS,
+        required=ITEM_COLUMNS,
         reserved=("row",),
         setting="item_columns",
     )
     if has_formulas(table):
         table = table.with_columns(strip_formula(pl.col("item_id")))
         notes.append(f'{file.path.name}: item ids are formulas of Excel, ="007", and were read as 007.')
-    return _write_table(table, stage / ITEMS_FILE, first=("row", *_ITEM_COLUMNS), source=file)
+    return _write_table(table, stage / ITEMS_FILE, first=("row", *ITEM_COLUMNS), source=file)
 
 
-def _write_interactions(file: TableFile, stage: Path, *, settings: DataSettings, notes: list[str]) -> pq.FileMetaData:
+def _write_interactions(
+    file: TableFile, stage: Path, *, settings: DataSettings, notes: list[str]
+) -> tuple[pq.FileMetaData, int]:
+    """Write the interactions; return the metadata of the file and how many without a user were left out."""
     table = _open_plain_table(
         file,
         stage / "interactions.plain",
         settings=settings,
         notes=notes,
-        required=_INTERACTION_COLUMNS,
+        required=INTERACTION_COLUMNS,
         reserved=("row", "timestamp_text", "weight_text"),
         setting="interaction_columns",
     )
-    first = ("row", *_INTERACTION_COLUMNS, "timestamp_text")
+    table, left_out = _leave_out_unknown_users(table, file, settings=settings, notes=notes)
     target = stage / INTERACTIONS_FILE
     metadata = _write_table(
-        read_weights(read_timestamps(table, path=file.path), path=file.path), target, first=first, source=file
+        read_weights(read_timestamps(table, path=file.path), path=file.path),
+        target,
+        first=_FIRST_COLUMNS,
+        source=file,
     )
     require_timestamps(_scan_parquet(target), path=file.path)
-    return metadata
+    return metadata, left_out
+
+
+def _leave_out_unknown_users(
+    table: pl.LazyFrame, file: TableFile, *, settings: DataSettings, notes: list[str]
+) -> tuple[pl.LazyFrame, int]:
+    if settings.rows_without_user != "leave_out":
+        return table, 0
+    rows, left_out = count_rows_without_user(table)
+    if left_out == rows > 0:
+        raise DataError(
+            f"None of the {rows:,} interactions has a user.",
+            where=file.path,
+            fix="map another column to `user_id`, or export the table with the users",
+        )
+    if left_out:
+        notes.append(f"{file.path.name}: {left_out:,} interactions without a user were left out, as the settings say.")
+    return drop_rows_without_user(table), left_out
+
+
+def _write_one_table(
+    file: TableFile, stage: Path, *, settings: DataSettings, notes: list[str]
+) -> tuple[pq.FileMetaData, pq.FileMetaData, int]:
+    """Write both tables from one file; return the metadata of both and how many interactions were left out."""
+    described = {name: column for name, column in settings.item_columns.items() if name != "item_id"}
+    mapping = {**settings.item_columns, **settings.interaction_columns, **described}
+    table = _open_plain_table(
+        file,
+        stage / "both.plain",
+        settings=settings.model_copy(update={"interaction_columns": mapping}),
+        notes=notes,
+        required=(*INTERACTION_COLUMNS, "title"),
+        reserved=("row", "timestamp_text", "weight_text"),
+        setting="interaction_columns",
+    )
+    if has_formulas(table):
+        table = table.with_columns(strip_formula(pl.col("item_id")))
+    both = stage / "both.parquet"
+    table = read_weights(read_timestamps(table, path=file.path), path=file.path)
+    _write_table(table, both, first=(*_FIRST_COLUMNS, "title"), source=file)
+    require_timestamps(_scan_parquet(both), path=file.path)
+    further = [name for name in described if name != "title"]
+    build_items(_scan_parquet(both), item_text=settings.item_text, columns=further).write_parquet(stage / ITEMS_FILE)
+    rows, left_out = _leave_out_unknown_users(_scan_parquet(both), file, settings=settings, notes=notes)
+    metadata = _write_table(rows.drop("title", *further), stage / INTERACTIONS_FILE, first=_FIRST_COLUMNS, source=file)
+    return pq.read_metadata(stage / ITEMS_FILE), metadata, left_out
 
 
 def _match_ids(stage: Path, *, file: TableFile, notes: list[str]) -> None:

@@ -47,7 +47,7 @@ def _run_ablation(data: Path, config: Path | None, *, split: str, seed: int | No
     folder = out or settings.reports / "ablation"
     _require_place(folder)
     resolve_settings_encoder(settings.content)
-    require_tables(data)
+    require_tables(data, settings=settings.data)
     found = run_ablation(data, settings=settings, say=click.echo)
     write_ablation(found, folder)
     click.echo(f"\n{format_ablation(found)}\nWritten: {folder / 'ablation.md'} and {folder / 'ablation.json'}")

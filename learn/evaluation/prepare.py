@@ -12,7 +12,7 @@ from pathlib import Path
 
 from learn.config import Section, Settings
 from learn.content import ContentSummary, collect_vectors, encode_shard, plan_extraction
-from learn.data import build_histories, find_table, load_tables
+from learn.data import build_histories, find_sources, load_tables
 from learn.errors import explain_storage_faults
 from learn.model import RunInputs
 
@@ -50,7 +50,8 @@ def prepare_folder(data: Path, *, settings: Settings, say: Say) -> RunInputs:
 
 
 def _prepare_tables(data: Path, *, settings: Settings) -> Path:
-    sources = [find_table(data, name).path for name in ("items", "interactions")]
+    found = find_sources(data, settings.data)
+    sources = [found.items.path, found.interactions.path]
     folder = settings.workspace.absolute() / "experiments" / _hash_data(sources, settings)
     ready = folder / _READY
     if not ready.exists():

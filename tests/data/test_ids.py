@@ -142,7 +142,7 @@ def test_floats_that_may_have_lost_digits_are_noted(tmp_path: Path) -> None:
     ids = pa.array([2.0**60, 5.0])
     pq.write_table(pa.table([ids, TITLES], names=["item_id", "title"]), source / "items.parquet")
     summary = load(source)
-    assert "2^53" in summary.notes[0]
+    assert "2^53" in summary.record.notes[0]
     assert pl.read_parquet(summary.folder / "items.parquet")["item_id"].to_list() == [str(2**60), "5"]
 
 
@@ -154,4 +154,4 @@ def test_what_was_read_as_the_same_is_noted(tmp_path: Path) -> None:
     table = pl.read_parquet(summary.folder / "interactions.parquet")
     assert table["item_id"].to_list() == ["007", "007"]
     assert table["user_id"].to_list() == ["7", "7"]
-    assert [note.split(":")[0] for note in summary.notes] == ["items.jsonl", *["interactions.csv"] * 3]
+    assert [note.split(":")[0] for note in summary.record.notes] == ["items.jsonl", *["interactions.csv"] * 3]

@@ -263,7 +263,7 @@ def test_after_an_error_the_earlier_tables_stand(tmp_path: Path) -> None:
     with pytest.raises(DataError):
         load(source)
     assert {path.name: path.read_bytes() for path in destination.iterdir()} == before
-    assert set(before) == {"items.parquet", "interactions.parquet", "notes.json"}
+    assert set(before) == {"items.parquet", "interactions.parquet", "reading.json"}
 
 
 def test_a_read_only_source_is_enough(tmp_path: Path) -> None:

@@ -82,7 +82,8 @@ class ValidationSummary:
         interactions: What was found in the interactions.
         timestamp_unit: What the timestamps are: ``seconds``, ``milliseconds`` … or ``order``.
         script: The script of most titles.
-        notes: What the reader decided about the files by itself, in sentences for people.
+        notes: What the reader decided without a setting, in sentences for people.
+        left_out: Interactions without a user that the reader left out, as the settings say; no part of the rows.
     """
 
     folder: Path
@@ -93,3 +94,4 @@ class ValidationSummary:
     timestamp_unit: str
     script: str
     notes: tuple[str, ...] = ()
+    left_out: int = 0

@@ -17,7 +17,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.config import ValidationSettings
-from learn.data.tables import read_notes
+from learn.data.tables import open_reading_record
 from learn.data.validation.derived_columns import (
     ItemFacts,
     blank_to_null,
@@ -290,6 +290,7 @@ def validate_tables(
         interactions, unit = _check_interactions(raw_interactions, items, settings, scratch=scratch)
     named = dict(zip(_TABLES, sources or [tables / f"{name}.parquet" for name in _TABLES], strict=True))
     stop = judge(items, interactions, facts, sources=named, report=report, settings=settings)
+    record = open_reading_record(tables)
     summary = ValidationSummary(
         folder=destination,
         report=report,
@@ -298,7 +299,8 @@ def validate_tables(
         interactions=interactions.summary,
         timestamp_unit=unit,
         script=facts.script,
-        notes=read_notes(tables),
+        notes=record.notes,
+        left_out=record.left_out,
     )
     _write(summary, items, interactions, stop=stop)
     if stop is not None:
