@@ -63,25 +63,31 @@ class ValidationSettings(Section):
     that is broken, not the rows."""
 
     min_title_characters: int = Field(default=3, ge=1)
-    """Shorter titles carry nothing an encoder could read; real product names of three letters exist."""
+    """Items of shorter titles are warned of: an encoder reads little in them, but `It`, `Up` and `9` are names."""
 
     max_text_characters: int = Field(default=100_000, ge=100)
     """Longer texts are pages, logs or binary data by mistake; the encoder reads the first few hundred words alone."""
 
     placeholders: tuple[str, ...] = (
-        "?", "??", "???", "-", "--", "n/a", "na", "nan", "none", "null", "nil", "unknown", "undefined", "tbd", "todo",
-        "test", "untitled", "no title", "no name", "check", "damaged", "damages", "damage", "missing", "lost", "found",
-        "broken", "faulty", "mixed up", "wrong code", "thrown away", "sold as set", "adjustment", "adjust", "error",
-        "n.a", "throw away", "destroyed", "unsaleable", "ebay",
+        "?", "??", "???", "-", "--", "n/a", "n.a", "na", "nan", "none", "null", "nil", "unknown", "undefined", "tbd",
+        "todo", "untitled", "no title", "no name",
     )  # fmt: skip
-    """Titles (case-blind, punctuation at the ends ignored) that take the place of a title: null markers of databases,
-    and what warehouse staff type into the field."""
+    """Titles (case-blind, punctuation at the ends ignored) that mark that there is none, as databases write it. Such an
+    item is quarantined where no other field holds text, since nothing could be read of it."""
+
+    staff_notes: tuple[str, ...] = (
+        "test", "check", "damaged", "damages", "damage", "missing", "lost", "found", "broken", "faulty", "mixed up",
+        "wrong code", "thrown away", "throw away", "sold as set", "adjustment", "adjust", "error", "destroyed",
+        "unsaleable", "ebay",
+    )  # fmt: skip
+    """Titles that warehouse staff type into the field, matched as `placeholders`. They are warned of and nothing else:
+    `Lost`, `Error` and `Found` are names in another shop."""
 
     placeholder_starts: tuple[str, ...] = (
         "thrown away", "throw away", "unsaleable", "sold as set on", "adjust bad debt", "wrongly coded",
     )  # fmt: skip
-    """First words that make a staff note of whatever follows (``thrown away-rusty``): none of them begins a product's
-    name."""
+    """First words of a staff note (``thrown away-rusty``). Such an item is quarantined where no other field holds text
+    and no interaction names it, since nobody could buy it; any other is warned of."""
 
     earliest: str = "1995-01-01"
     """Interactions before this day are clock faults (the epoch's zero, above all): e-commerce is not older."""

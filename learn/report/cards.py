@@ -35,7 +35,7 @@ def show_validation(card: Any, summary: ValidationSummary) -> None:
             table.name,
             f"{table.rows:,}",
             f"{table.valid:,}",
-            f"{table.quarantined - table.followed:,} ({table.share:.2%})",
+            f"{table.quarantined - table.followed:,} ({table.own_share:.2%})",
             f"{table.followed:,}",
         ]
         for table in tables

@@ -42,8 +42,13 @@ def _of(check: Callable[[pl.Expr], pl.Expr], *texts: str | None) -> list[object]
 
 
 def _placeholder(text: pl.Expr) -> pl.Expr:
+    return text_checks.is_placeholder(text, placeholders=ValidationSettings().placeholders)
+
+
+def _is_note(text: pl.Expr) -> pl.Expr:
     settings = ValidationSettings()
-    return text_checks.is_placeholder(text, placeholders=settings.placeholders, starts=settings.placeholder_starts)
+    is_listed = text_checks.is_placeholder(text, placeholders=settings.staff_notes)
+    return is_listed | text_checks.has_note_start(text, starts=settings.placeholder_starts)
 
 
 def _read_wrongly(text: str, encoding: str) -> str:
@@ -127,6 +132,8 @@ def test_a_stray_mark_breaks_no_word(text: str) -> None:
         (".hack//G.U. vol. 1", False),
         ("Cable < 5m > 2m", False),
         ("Set {red, blue}", False),
+        ("Effective C++ {a; b}", False),
+        ("p { margin:0; }", True),
     ],
 )
 def test_markup(text: str, *, expected: bool) -> None:
@@ -134,19 +141,34 @@ def test_markup(text: str, *, expected: bool) -> None:
 
 
 @pytest.mark.parametrize(
+    "text", ["?", "???", "N/A", "***", " none. ", "Unknown", "(n/a)", "TBD", "null", "-", "No  title"]
+)
+def test_marks_that_there_is_no_title(text: str) -> None:
+    assert _of(_placeholder, text) == [True]
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["It", "Up", "M", "9", "Z", "iQ", "oO", "b", "CO", "Pi", "Lost", "Error", "Found", "Test", "Missing", "One", "1942",
+     "throw away the bread machine instructions", "Effective C++ {a; b}", "Nothing", "Nullarbor", "Nan Goldin",
+     "The Unknown", "任天堂", "हिन्दी"],
+)  # fmt: skip
+def test_short_true_titles_mark_nothing(text: str) -> None:
+    assert _of(_placeholder, text) == [False]
+    assert _of(text_checks.is_markup, text) == [False]
+
+
+@pytest.mark.parametrize(
     ("text", "expected"),
     [
-        ("?", True), ("???", True), ("DAMAGED", True), (" damaged. ", True), ("N/A", True), ("***", True),
-        ("mixed  up", True), ("Thrown away-rusty", True), ("thrown away", True), ("(missing)", True),
-        ("Sold as set on dotcom", True),
-        ("Missing: Since January", False), ("Mixed Up Mother Goose", False), ("Test Drive 5", False), ("One", False),
-        ("Lost Planet", False), ("1942", False), ("007", False), ("任天堂", False), ("हिन्दी", False),
-        ("Unsaleables", False),
-        ("Checkers", False),
+        ("DAMAGED", True), (" damaged. ", True), ("mixed  up", True), ("Thrown away-rusty", True),
+        ("thrown away", True), ("(missing)", True), ("Sold as set on dotcom", True), ("Lost", True),
+        ("Missing: Since January", False), ("Mixed Up Mother Goose", False), ("Test Drive 5", False),
+        ("Lost Planet", False), ("Unsaleables", False), ("Checkers", False), ("n/a", False),
     ],
 )  # fmt: skip
-def test_placeholders(text: str, *, expected: bool) -> None:
-    assert _of(_placeholder, text) == [expected]
+def test_notes_of_staff(text: str, *, expected: bool) -> None:
+    assert _of(_is_note, text) == [expected]
 
 
 @given(
@@ -157,6 +179,22 @@ def test_placeholders(text: str, *, expected: bool) -> None:
 )
 def test_a_placeholder_in_any_dress_is_one(word: str, case: Callable[[str], str], before: str, after: str) -> None:
     assert _of(_placeholder, before + case(word) + after) == [True]
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "expected"),
+    [
+        ("category", "Home", True), ("genres", "RPG", True), ("brand", "IQ", True), ("Product Description", "x", True),
+        ("brand", "n/a", False), ("genres", "-", False), ("brand", None, False), ("category", "42", False),
+        ("currency", "EUR", False), ("unit", "per piece", False), ("sku", "A-17-BX", False),
+        ("link", "https://shop.example/red-lamp-of-glass", False), ("further", "a lamp of red glass", True),
+    ],
+)  # fmt: skip
+def test_fields_that_say_what_an_item_is(name: str, text: str | None, *, expected: bool) -> None:
+    def check_words(column: pl.Expr) -> pl.Expr:
+        return text_checks.has_words(column, name=name, placeholders=ValidationSettings().placeholders)
+
+    assert _of(check_words, text) == [expected]
 
 
 def test_length_counts_ideographs_twice() -> None:
@@ -170,7 +208,7 @@ def test_scripts() -> None:
 
 
 @pytest.mark.parametrize(
-    "check", [text_checks.is_mojibake, text_checks.has_stray_mark, text_checks.is_markup, _placeholder]
+    "check", [text_checks.is_mojibake, text_checks.has_stray_mark, text_checks.is_markup, _placeholder, _is_note]
 )
 def test_null_stays_null(check: Callable[[pl.Expr], pl.Expr]) -> None:
     assert _of(check, None, "Lamp") == [None, False]
@@ -178,5 +216,5 @@ def test_null_stays_null(check: Callable[[pl.Expr], pl.Expr]) -> None:
 
 @given(st.text())
 def test_any_text_gets_an_answer(text: str) -> None:
-    for check in (text_checks.is_mojibake, text_checks.has_stray_mark, text_checks.is_markup, _placeholder):
+    for check in (text_checks.is_mojibake, text_checks.has_stray_mark, text_checks.is_markup, _placeholder, _is_note):
         assert _of(check, text)[0] in (True, False)

@@ -106,9 +106,9 @@ def test_every_fault_of_an_item_is_named(tmp_path: Path) -> None:
         ({"item_id": "  ", "title": "Red lamp"}, ["item_id_missing"]),
         ({"item_id": "b2", "title": None}, ["title_missing"]),
         ({"item_id": "b3", "title": "\t "}, ["title_missing"]),
-        ({"item_id": "b4", "title": " ab "}, ["title_too_short"]),
-        ({"item_id": "b5", "title": "Damaged!"}, ["title_placeholder"]),
-        ({"item_id": "b6", "title": "?"}, ["title_placeholder", "title_too_short"]),
+        ({"item_id": "b4", "title": "Thrown away-rusty"}, ["title_placeholder"]),
+        ({"item_id": "b5", "title": " N/A!"}, ["title_placeholder"]),
+        ({"item_id": "b6", "title": "?", "brand": "none"}, ["title_placeholder"]),
         ({"item_id": "b7", "title": "<br><br>"}, ["title_markup"]),
         ({"item_id": "b8", "title": "CafÃ© set"}, ["title_mojibake"]),
         ({"item_id": "b9", "title": "Lamp", "brand": "x" * 500}, ["text_too_long"]),
@@ -136,15 +136,15 @@ def test_every_fault_of_an_interaction_is_named(tmp_path: Path) -> None:
         (sound_interactions()[0], ["interaction_duplicate"]),
         ({"user_id": "a", "item_id": "bad", "timestamp": START}, ["item_quarantined"]),
     ]
-    items = [*sound_items(), {"item_id": "bad", "title": "damaged"}]
+    items = [*sound_items(), {"item_id": "bad", "title": "unknown"}]
     summary = validate(tmp_path, items, [*sound_interactions(), *(row for row, _ in bad)], max_quarantined_share=0.5)
     assert reasons(summary, "interactions") == {100 + n: names for n, (_, names) in enumerate(bad)}
     assert (summary.interactions.quarantined, summary.interactions.followed) == (10, 1)
-    assert summary.interactions.share == pytest.approx(9 / 110)
+    assert summary.interactions.share == pytest.approx(10 / 110)
 
 
 def test_what_is_quarantined_is_not_valid_and_the_other_rows_are_as_they_were(tmp_path: Path) -> None:
-    items = [*sound_items(), {"item_id": "bad", "title": "damaged"}, {"item_id": "late", "title": "Late lamp"}]
+    items = [*sound_items(), {"item_id": "bad", "title": "unknown"}, {"item_id": "late", "title": "Late lamp"}]
     unread = {"user_id": "u1", "item_id": "i2", "timestamp_text": "soon"}
     rows = [unread, *sound_interactions(), {"user_id": "u1", "item_id": "bad", "timestamp": START}]
     summary = validate(tmp_path, items, rows, max_quarantined_share=0.5)
@@ -169,6 +169,38 @@ def test_warnings_quarantine_nothing(tmp_path: Path) -> None:
     found = {check.name: (check.failing, check.passed) for check in summary.items.checks if check.failing}
     assert found == {"title_stray_mark": (1, False), "text_duplicate": (2, False), "title_other_script": (2, False)}
     assert summary.items.quarantined == 0
+
+
+SHORT = ["It", "Up", "M", "9", "Z", "iQ", "Lost", "Error", "throw away the bread machine instructions"]
+
+
+def count_warnings(summary: ValidationSummary) -> dict[str, int]:
+    return {
+        check.name: check.failing for check in summary.items.checks if check.severity == "warning" and check.failing
+    }
+
+
+def test_short_true_titles_and_notes_are_warned_of_and_stay(tmp_path: Path) -> None:
+    items: Rows = [*sound_items(), *({"item_id": title, "title": title} for title in SHORT)]
+    rows = [{"user_id": f"u{n}", "item_id": title, "timestamp": START} for n in range(9) for title in SHORT]
+    summary = validate(tmp_path, items, [*sound_interactions(), *rows])
+    assert (summary.items.quarantined, summary.interactions.quarantined) == (0, 0)
+    assert count_warnings(summary) == {"title_doubtful": 3, "title_too_short": 6}
+
+
+@pytest.mark.parametrize("title", [None, " ", "n/a", "Unknown", "?", "thrown away-rusty"])
+@pytest.mark.parametrize("field", ["brand", "category", "genres", "description"])
+def test_an_item_whose_other_fields_hold_text_stays(tmp_path: Path, title: str | None, field: str) -> None:
+    items: Rows = [*sound_items(), {"item_id": "x", "title": title, field: "Comedy"}]
+    summary = validate(tmp_path, items, sound_interactions())
+    assert summary.items.quarantined == 0
+    assert count_warnings(summary)["title_doubtful"] == 1
+
+
+def test_a_note_of_staff_goes_only_where_nobody_used_the_item(tmp_path: Path) -> None:
+    notes = [{"item_id": "a", "title": "Thrown away-rusty"}, {"item_id": "b", "title": "Thrown away-rusty"}]
+    rows = [*sound_interactions(), {"user_id": "u1", "item_id": "a", "timestamp": START}]
+    assert reasons(validate(tmp_path, [*sound_items(), *notes], rows), "items") == {41: ["title_placeholder"]}
 
 
 def test_items_without_a_title_repeat_no_text(tmp_path: Path) -> None:
@@ -234,7 +266,8 @@ def test_positions_are_an_order_and_have_no_range(tmp_path: Path) -> None:
 
 def test_batches_give_the_same_as_one_piece(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     items = sound_items()
-    items[3]["title"], items[30]["title"] = "damaged", items[2]["title"]
+    items[3] |= {"title": "n/a", "brand": None}
+    items[30]["title"] = items[2]["title"]
     rows = [*sound_interactions(), *sound_interactions()[:3]]
     whole = validate(tmp_path / "whole", items, rows, max_quarantined_share=0.5)
     monkeypatch.setattr(check_columns, "BATCH_ROWS", 60)
@@ -248,7 +281,9 @@ def test_batches_give_the_same_as_one_piece(tmp_path: Path, monkeypatch: pytest.
 
 
 _IDS = st.sampled_from(["i0", "i1", "i2", "i3", "", "zz"]) | st.none()
-_TITLES = st.sampled_from(["Red lamp", "damaged", "?", "<br>", "CafÃ©", "Blue lamp"]) | st.none() | st.text(max_size=6)
+_TITLES = (
+    st.sampled_from(["Red lamp", "damaged", "n/a", "?", "<br>", "CafÃ©", "Blue lamp"]) | st.none() | st.text(max_size=6)
+)
 _TIMES = st.sampled_from([START, START + 1, 0.0, 1e18, float("nan")]) | st.none()
 
 
@@ -292,8 +327,8 @@ def test_two_items_with_one_id_stop_the_run(tmp_path: Path) -> None:
 
 def test_too_many_bad_items_stop_the_run(tmp_path: Path) -> None:
     items = sound_items()
-    for n, title in enumerate(["damaged", "?", "lost", "CafÃ© set"]):
-        items[n]["title"] = title
+    for n, title in enumerate(["n/a", "?", "Unknown", "CafÃ© set"]):
+        items[n] |= {"title": title, "brand": None}
     message = stopped(tmp_path, items, sound_interactions())
     assert "4 of 40 rows of the items failed their checks (10.0 %)" in message
     assert "`title_placeholder`" in message
@@ -317,7 +352,7 @@ def test_numbers_that_are_no_dates_are_explained(tmp_path: Path) -> None:
 
 
 def test_no_valid_row_stops_the_run(tmp_path: Path) -> None:
-    items = [{"item_id": f"i{n}", "title": "damaged"} for n in range(5)]
+    items = [{"item_id": f"i{n}", "title": "n/a"} for n in range(5)]
     message = stopped(tmp_path, items, sound_interactions(items=5), max_quarantined_share=1.0)
     assert "No row is valid" in message
 
@@ -340,6 +375,17 @@ def test_users_who_have_one_valid_interaction_of_two_stop_the_run(tmp_path: Path
         for item in (f"i{user}", "unknown")
     ]
     assert "no user with two interactions" in stopped(tmp_path, sound_items(), rows, max_quarantined_share=1.0)
+
+
+def test_a_few_items_that_hold_many_interactions_stop_the_run(tmp_path: Path) -> None:
+    items = [*sound_items(), {"item_id": "gone", "title": "Unknown"}, {"item_id": "none", "title": None}]
+    lost = [{"user_id": f"u{n}", "item_id": "gone", "timestamp": START} for n in range(8)]
+    message = stopped(tmp_path, items, [*sound_interactions(), *lost, {**lost[0], "item_id": "none"}])
+    assert "9 of 109 rows of the interactions failed their checks (8.3 %)" in message
+    assert "9 interactions hang on 2 quarantined items" in message
+    assert "`title_missing` (1), `title_placeholder` (1)" in message
+    assert "`Unknown` (gone): 8, `` (none): 1" in message
+    assert "interactions.parquet" in message
 
 
 # --- Other faults ------------------------------------------------------------------------------------------
@@ -389,8 +435,7 @@ def test_a_full_disk_is_one_clear_error(tmp_path: Path, tiny_disk: Path) -> None
 def test_the_report_is_whole_escaped_and_needs_no_network(tmp_path: Path) -> None:
     items = sound_items()
     items[0]["title"] = '<img src="https://evil.example/x.png" onerror="alert(1)">'
-    items[1]["item_id"] = "<script>alert(2)</script>"
-    items[1]["title"] = "damaged"
+    items[1] |= {"item_id": "<script>alert(2)</script>", "title": "n/a", "brand": None}
     summary = validate(tmp_path, items, sound_interactions(), max_quarantined_share=0.5)
     html = summary.report.read_text(encoding="utf-8")
     assert "&lt;img src=" in html
@@ -409,7 +454,7 @@ def test_the_report_is_whole_escaped_and_needs_no_network(tmp_path: Path) -> Non
     [
         ("scientific", {"title_mojibake": 1}, {"item_quarantined": 5}, "order"),
         ("games", {}, {}, "order"),
-        ("online_retail", {"title_placeholder": 19}, {"interaction_duplicate": 10_127}, "seconds"),
+        ("online_retail", {"title_placeholder": 14}, {"interaction_duplicate": 10_127}, "seconds"),
     ],
 )
 def test_real_data_passes_as_it_is(

@@ -87,6 +87,7 @@ class ItemFacts:
         script: The script of most titles.
         text_columns: Names of the columns of text, the id apart.
         unreadable: Name of a column of numbers -> name of the column with the texts of its cells that are none.
+        unused_notes: ``row`` of every item whose title begins as a staff note and that no interaction names.
     """
 
     repeated_ids: pl.DataFrame
@@ -94,9 +95,12 @@ class ItemFacts:
     script: str
     text_columns: tuple[str, ...]
     unreadable: dict[str, str]
+    unused_notes: pl.Series
 
 
-def collect_item_facts(items: pl.LazyFrame, *, scratch: Path) -> ItemFacts:
+def collect_item_facts(
+    items: pl.LazyFrame, interactions: pl.LazyFrame, *, settings: ValidationSettings, scratch: Path
+) -> ItemFacts:
     """Look at all items once; ``scratch`` is a folder for what does not fit memory."""
     schema = items.collect_schema()
     unreadable = list_unreadable_columns(schema)
@@ -117,7 +121,17 @@ def collect_item_facts(items: pl.LazyFrame, *, scratch: Path) -> ItemFacts:
         script=scripts[0] if scripts.len() else text_checks.NO_SCRIPT,
         text_columns=texts,
         unreadable=unreadable,
+        unused_notes=_find_unused_notes(items, interactions, starts=settings.placeholder_starts),
     )
+
+
+def _find_unused_notes(items: pl.LazyFrame, interactions: pl.LazyFrame, *, starts: Sequence[str]) -> pl.Series:
+    is_note = text_checks.has_note_start(blank_to_null("title"), starts=starts)
+    notes = items.filter(is_note).select("row", "item_id").collect(engine="streaming")
+    if notes.is_empty():
+        return notes["row"]
+    used = interactions.select("item_id").filter(pl.col("item_id").is_in(notes["item_id"].implode())).unique()
+    return notes.join(used.collect(engine="streaming"), on="item_id", how="anti")["row"]
 
 
 def _find_repeated_texts(items: pl.LazyFrame, texts: Sequence[str], *, scratch: Path) -> pl.DataFrame:
@@ -128,22 +142,38 @@ def _find_repeated_texts(items: pl.LazyFrame, texts: Sequence[str], *, scratch: 
 def derive_item_columns(batch: pl.DataFrame, facts: ItemFacts, settings: ValidationSettings) -> pl.DataFrame:
     """Derive the columns that :func:`list_item_checks` names; one row each of the batch's."""
     title = pl.col("title")
+    is_marker = text_checks.is_placeholder(title, placeholders=settings.placeholders).fill_null(value=False)
+    is_note = (
+        text_checks.is_placeholder(title, placeholders=settings.staff_notes)
+        | text_checks.has_note_start(title, starts=settings.placeholder_starts)
+    ).fill_null(value=False)
+    is_unused_note = pl.col("row").is_in(facts.unused_notes.implode())
+    has_text = pl.any_horizontal(
+        pl.lit(value=False),
+        *(
+            text_checks.has_words(pl.col(name), name=name, placeholders=settings.placeholders)
+            for name in facts.text_columns
+            if name != "title"
+        ),
+    )
+    is_placeholder = (is_marker | is_unused_note) & ~has_text
     return (
         batch.with_columns(blank_to_null("item_id"), blank_to_null("title"))
         .join(facts.repeated_texts.rename({"first_row": "same_text_as"}), on="row", how="left", maintain_order="left")
         .select(
             "row",
             "item_id",
-            "title",
             "same_text_as",
             *facts.unreadable.values(),
+            title_or_text_is_there=title.is_not_null() | has_text,
             title_characters=text_checks.measure_reading_length(title),
             title_is_markup=text_checks.is_markup(title).fill_null(value=False),
             title_is_mojibake=text_checks.is_mojibake(title).fill_null(value=False),
             title_has_stray_mark=text_checks.has_stray_mark(title).fill_null(value=False),
-            title_is_placeholder=text_checks.is_placeholder(
-                title, placeholders=settings.placeholders, starts=settings.placeholder_starts
-            ).fill_null(value=False),
+            title_is_placeholder=is_placeholder,
+            title_is_doubtful=(is_marker | is_note | title.is_null())
+            & ~is_placeholder
+            & (title.is_not_null() | has_text),
             text_characters=pl.sum_horizontal(pl.col(facts.text_columns).str.len_chars().cast(pl.Int64)),
             script=text_checks.detect_main_script(title),
         )

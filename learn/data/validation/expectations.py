@@ -31,7 +31,7 @@ from learn.data.validation.text import NO_SCRIPT
 from learn.errors import DataError
 
 ITEM_QUARANTINED = "item_quarantined"
-"""The one reason that does not count against the threshold: the fault is the item's, counted there."""
+"""The reason of an interaction that follows its item: an item takes all of its interactions with it."""
 
 
 @dataclass(frozen=True)
@@ -69,14 +69,25 @@ def list_item_checks(settings: ValidationSettings, facts: ItemFacts) -> tuple[Ch
     script = facts.script
     return (
         _require_present("item_id_missing", "Has an id", "item_id"),
-        _require_present("title_missing", "Has a title", "title"),
+        _require_always("title_missing", "Has a title, or another field of text", "title_or_text_is_there"),
+        _require_never(
+            "title_placeholder",
+            "Title is a name, not a mark that there is none, or another field holds text",
+            "title_is_placeholder",
+        ),
+        _require_never(
+            "title_doubtful",
+            "Title is there, and reads as a name, not as a note or mark",
+            "title_is_doubtful",
+            "warning",
+        ),
         _require_between(
             "title_too_short",
             f"Title has {settings.min_title_characters} characters or more",
             "title_characters",
             smallest=settings.min_title_characters,
+            severity="warning",
         ),
-        _require_never("title_placeholder", "Title is a name, not a placeholder or a note", "title_is_placeholder"),
         _require_never("title_markup", "Title is text, not a piece of a web page", "title_is_markup"),
         _require_never(
             "title_mojibake", "Title's letters are whole, not broken by a wrong encoding", "title_is_mojibake"
@@ -183,10 +194,16 @@ def _require_never(name: str, title: str, column: str, severity: Severity = "err
 
 
 def _require_between(
-    name: str, title: str, column: str, *, smallest: float | None = None, largest: float | None = None
+    name: str,
+    title: str,
+    column: str,
+    *,
+    smallest: float | None = None,
+    largest: float | None = None,
+    severity: Severity = "error",
 ) -> Check:
     arguments = {"column": column, "min_value": smallest, "max_value": largest}
-    return Check(name, title, ExpectColumnValuesToBeBetween, arguments)
+    return Check(name, title, ExpectColumnValuesToBeBetween, arguments, severity)
 
 
 def find_failing_rows(frame: pl.DataFrame, checks: Sequence[Check]) -> dict[str, NDArray[np.int64]]:

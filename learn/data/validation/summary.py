@@ -57,7 +57,7 @@ class TableSummary:
         valid: Rows that continue.
         quarantined: Rows that do not; ``valid + quarantined == rows``.
         followed: Those of them whose only fault is that their item was quarantined.
-        share: Quarantined share of the table, ``followed`` not counted: what the threshold is compared with.
+        share: Quarantined share of the table: what the threshold is compared with.
         checks: Every expectation's result.
     """
 
@@ -68,6 +68,11 @@ class TableSummary:
     followed: int
     share: float
     checks: tuple[CheckSummary, ...]
+
+    @property
+    def own_share(self) -> float:
+        """Share of the rows that are quarantined for their own fault."""
+        return (self.quarantined - self.followed) / max(self.rows, 1)
 
 
 @dataclass(frozen=True)

@@ -72,7 +72,7 @@ _TAG = (
 _ENTITY = r"(?i)&(?:[a-z]+|#\d+|#x[0-9a-f]+);"
 _ATTRIBUTE = r"(?i)<[a-z][^<>]*\s(?:class|id|href|src|style|on[a-z]+)\s*="
 _ACTIVE = r"(?i)<(?:script|style|iframe)\b"
-_PAGE_SCRIPT = r"\bvar\s+\w+\s*=|\bfunction\s*\w*\s*\(|\bgetTime\(\)|\{[^{}]*;[^{}]*\}"
+_PAGE_SCRIPT = r"\bvar\s+\w+\s*=|\bfunction\s*\w*\s*\(|\bgetTime\(\)|\{\s*[a-z-]+\s*:[^{};]*;[^{}]*\}"
 
 
 def is_markup(text: pl.Expr) -> pl.Expr:
@@ -92,20 +92,48 @@ def is_markup(text: pl.Expr) -> pl.Expr:
 _ENDS = r"^[^\p{L}\p{M}\p{N}]+|[^\p{L}\p{M}\p{N}]+$"
 
 
-def is_placeholder(text: pl.Expr, *, placeholders: Sequence[str], starts: Sequence[str] = ()) -> pl.Expr:
-    """Tell whether a text is where a title should: listed, or without any letter or digit.
+def is_placeholder(text: pl.Expr, *, placeholders: Sequence[str]) -> pl.Expr:
+    """Tell whether a text is one of those listed, or without any letter or digit.
 
     Args:
         text: The title.
         placeholders: Whole titles; case, punctuation at the ends and doubled spaces do not matter.
-        starts: First words that make a note of any title (``thrown away-rusty``); whole words only.
     """
     core = _strip_marks(text)
     known = pl.Series(placeholders, dtype=pl.String).to_frame("text").select(_strip_marks(pl.col("text"))).to_series()
-    found = core.is_in(known.implode()) | (core == "")
-    if starts:
-        found |= core.str.contains(rf"(?i)^(?:{'|'.join(map(re.escape, starts))})(?:[^\p{{L}}\p{{N}}]|$)")
-    return found
+    return core.is_in(known.implode()) | (core == "")
+
+
+def has_note_start(text: pl.Expr, *, starts: Sequence[str]) -> pl.Expr:
+    """Tell whether a text begins with one of some phrases (``thrown away-rusty``); whole words only."""
+    if not starts:
+        return pl.when(text.is_not_null()).then(pl.lit(value=False))
+    return _strip_marks(text).str.contains(rf"(?i)^(?:{'|'.join(map(re.escape, starts))})(?:[^\p{{L}}\p{{N}}]|$)")
+
+
+_TEXT_FIELD = (
+    "brand|category|categories|description|keyword|attribute|genre|tag|author|artist|maker|publisher|subtitle|summary|"
+    "overview|synopsis|plot|feature|detail|material|ingredient|cuisine|style|genus|about|abstract|content|text"
+)
+_PROSE = r"\p{L}+\P{L}+\p{L}+\P{L}+\p{L}+\P{L}+\p{L}+"
+
+
+def has_words(column: pl.Expr, *, name: str, placeholders: Sequence[str]) -> pl.Expr:
+    """Tell whether a further field of an item says what the item is; false where it is null.
+
+    A field whose name says that it holds text (``category``, ``genres``) does so with any word; another, which may be
+    a code, a unit or an address, does so with four words.
+
+    Args:
+        column: The field, text.
+        name: Its name.
+        placeholders: Texts that mark that nothing is there.
+    """
+    if re.search(_TEXT_FIELD, name.lower()):
+        return (column.str.contains(r"\p{L}") & ~is_placeholder(column, placeholders=placeholders)).fill_null(
+            value=False
+        )
+    return (column.str.contains(_PROSE) & ~column.str.contains("://", literal=True)).fill_null(value=False)
 
 
 def _strip_marks(text: pl.Expr) -> pl.Expr:

@@ -124,12 +124,13 @@ def _summarise_table(name: str, rows: int, failures: pl.DataFrame, checks: tuple
         valid=rows - quarantined,
         quarantined=quarantined,
         followed=quarantined - own,
-        share=own / max(rows, 1),
+        share=quarantined / max(rows, 1),
         checks=checks,
     )
 
 
 _WORST = 3
+_TITLE_CHARACTERS = 60
 
 
 @dataclass(frozen=True)
@@ -176,7 +177,11 @@ def judge(
         return None
     table, check = first.split(".")
     summary = items.summary if table == "items" else interactions.summary
-    what = _describe_repeated_id(items.table, facts) if check == "repeated_id" else _explain_stop(check, summary)
+    if check == "repeated_id":
+        what = _describe_repeated_id(items.table, facts)
+    else:
+        lost = _describe_lost(items, interactions) if table == "interactions" else ""
+        what = _explain_stop(check, summary, lost=lost)
     return InvalidDataError(what, where=sources[table], fix=_fix(check, summary, report))
 
 
@@ -198,18 +203,47 @@ def _describe_repeated_id(items: pl.LazyFrame, facts: ItemFacts) -> str:
     return f"Two items have the id `{item_id}`: rows {first:,} and {row:,} (counted from 0).{others}"
 
 
-def _explain_stop(check: str, summary: TableSummary) -> str:
+def _explain_stop(check: str, summary: TableSummary, *, lost: str) -> str:
     if check == "empty":
         return f"The table of {summary.name} has no rows."
     if check == "no_pair":
         said = "There is no user with two interactions: nothing can be learned from what follows what."
         return said if summary.quarantined == 0 else f"{said} {_describe_worst(summary)}"
-    own = summary.quarantined - summary.followed
-    counts = f"{own:,} of {summary.rows:,} rows of the {summary.name} failed their checks ({summary.share * 100:.1f} %)"
-    if check == "none_valid":
-        followed = f", the other {summary.followed:,} belong to items that failed" if summary.followed else ""
-        return f"No row is valid: {counts}{followed}. {_describe_worst(summary)}"
-    return f"{counts}, more than are allowed. {_describe_worst(summary)}"
+    counts = (
+        f"{summary.quarantined:,} of {summary.rows:,} rows of the {summary.name} failed their checks "
+        f"({summary.share * 100:.1f} %)"
+    )
+    said = f"No row is valid: {counts}." if check == "none_valid" else f"{counts}, more than are allowed."
+    return " ".join(filter(None, [said, lost, _describe_worst(summary)]))
+
+
+def _describe_lost(items: CheckedTable, interactions: CheckedTable) -> str:
+    """Say how many interactions are lost with how many items, for which reasons and titles; empty if none is."""
+    if not interactions.summary.followed:
+        return ""
+    rows = interactions.failures.filter(pl.col("reason") == ITEM_QUARANTINED)["row"]
+    lost = (
+        interactions.table.filter(pl.col("row").is_in(rows.implode()))
+        .group_by(blank_to_null("item_id"))
+        .agg(lost=pl.len())
+        .join(items.table.select("item_id", "title", item_row="row"), on="item_id")
+        .collect(engine="streaming")
+        .sort(["lost", "item_row"], descending=[True, False])
+    )
+    reasons = items.failures.filter(pl.col("row").is_in(lost["item_row"].implode()))["reason"].value_counts()
+    named = ", ".join(f"`{reason}` ({count:,})" for reason, count in reasons.sort("reason").iter_rows())
+    shown = ", ".join(
+        f"`{_shorten(title or '')}` ({item_id}): {count:,}"
+        for item_id, title, count in lost.head(_WORST).select("item_id", "title", "lost").iter_rows()
+    )
+    return (
+        f"{interactions.summary.followed:,} of them only follow their item to quarantine: {lost['lost'].sum():,} "
+        f"interactions hang on {lost.height:,} quarantined items, {named}. The titles with most of them: {shown}."
+    )
+
+
+def _shorten(title: str) -> str:
+    return title if len(title) <= _TITLE_CHARACTERS else f"{title[:_TITLE_CHARACTERS]}…"
 
 
 def _describe_worst(summary: TableSummary) -> str:
@@ -245,6 +279,8 @@ def _fix(check: str, summary: TableSummary, report: Path) -> str:
     fix = f"open {report}, mend the rows"
     if check == "too_many":
         fix += ", or raise `validation.max_quarantined_share` if this many are to be left out"
+        if summary.followed:
+            fix += "; items whose title is right need a text in another column, or `validation.placeholders` without it"
     if any(one.name == "timestamp_out_of_range" for one in _list_worst_checks(summary)):
         fix += '; if the timestamps are no dates, set `validation.timestamps = "order"`'
     return fix
@@ -285,7 +321,7 @@ def validate_tables(
         )
     # Next to the tables, if there is room for tables.
     with explain_storage_faults(tables), open_working_folder(tables, prefix=".unfinished-") as scratch:
-        facts = collect_item_facts(raw_items, scratch=scratch)
+        facts = collect_item_facts(raw_items, raw_interactions, settings=settings, scratch=scratch)
         items = _check_items(raw_items, facts, settings)
         interactions, unit = _check_interactions(raw_interactions, items, settings, scratch=scratch)
     named = dict(zip(_TABLES, sources or [tables / f"{name}.parquet" for name in _TABLES], strict=True))
