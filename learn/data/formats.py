@@ -87,10 +87,10 @@ _READ_BYTES = 2**20
 
 @dataclass(frozen=True)
 class TableFile:
-    """One file that holds a table.
+    """One file that holds a table, or a folder of its Parquet parts.
 
     Attributes:
-        path: The file.
+        path: The file or the folder.
         format: How the table is written.
         compression: How the file is compressed; ``None``: not at all.
     """
@@ -117,7 +117,7 @@ def find_table(source: Path, stem: str, *, named: str = "") -> TableFile:
         DataError: The folder is missing, or no file or more than one has the name, or the file is empty.
     """
     _require_folder(source)
-    names = sorted(path.name for path in source.iterdir() if path.is_file() and not path.name.startswith("."))
+    names = sorted(path.name for path in source.iterdir() if _may_be_table(path))
     if named and named not in names:
         near = difflib.get_close_matches(named, names, n=1)
         hint = f"did you mean `{near[0]}`?" if near else f"the folder holds: {', '.join(names) or 'nothing'}"
@@ -132,14 +132,24 @@ def find_table(source: Path, stem: str, *, named: str = "") -> TableFile:
             where=source,
             fix=f"keep one of them in the folder, or name the right one: data.{stem}_file",
         )
-    file = parse_table_name(source / found[0])
+    path = source / found[0]
+    if path.is_dir():
+        return TableFile(path=path, format="parquet", compression=None)
+    file = parse_table_name(path)
     _require_content(file.path)
     return file
 
 
+def _may_be_table(path: Path) -> bool:
+    """Tell whether a file, or a folder of Parquet parts as Spark and Hive write them, is not hidden."""
+    if path.name.startswith("."):
+        return False
+    return path.is_file() or (path.is_dir() and next(path.rglob("*.parquet"), None) is not None)
+
+
 def _is_named(name: str, stem: str) -> bool:
     match = _NAME.fullmatch(name)
-    return match is not None and match["stem"].lower() == stem
+    return (match["stem"] if match else name).lower() == stem
 
 
 def list_table_files(source: Path) -> list[TableFile]:

@@ -12,6 +12,7 @@ from typing import Any, TypeGuard
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
 from learn.data.formats import explain_unreadable, list_engine_faults, prefer_system_fault
@@ -69,6 +70,56 @@ class ParquetSource:
     def _explain_damage(self, fault: Exception) -> Exception:
         damage = explain_unreadable(fault, self.named)
         return prefer_system_fault(fault, damage) if isinstance(fault, OSError) else damage
+
+
+def merge_parts(folder: Path, copy: Path) -> Path:
+    """Write the Parquet parts of a folder as one file, ``day=2024-01-01`` in a folder's name as a column ``day``.
+
+    Parts may lack columns that others have. Files whose names begin with ``_`` or ``.`` are no parts.
+
+    Returns:
+        ``copy``.
+
+    Raises:
+        DataError: A part is cut off or damaged, or two parts store a column in types that have nothing in common.
+    """
+    try:
+        parts = _open_parts(folder)
+        with pq.ParquetWriter(copy, parts.schema, compression="zstd") as writer:
+            for batch in parts.to_batches(batch_size=_BATCH_ROWS):
+                writer.write_batch(batch)
+        written = pq.read_metadata(copy).num_rows
+        rows = sum(pq.read_metadata(part).num_rows for part in parts.files)
+    except (pa.ArrowException, OSError) as fault:
+        damage = explain_unreadable(fault, folder)
+        raise (prefer_system_fault(fault, damage) if isinstance(fault, OSError) else damage) from fault
+    if written != rows:
+        raise DataError(
+            f"The parts hold {rows:,} rows, but {written:,} were read.",
+            where=folder,
+            fix="see that no other program writes to the folder just now",
+        )
+    return copy
+
+
+def _open_parts(folder: Path) -> ds.FileSystemDataset:
+    parts = ds.dataset(folder, format="parquet", partitioning="hive")
+    schemas = [ds.dataset(part, format="parquet", partitioning=None).schema for part in parts.files]
+    schema = pa.unify_schemas([parts.schema, *schemas], promote_options="permissive")
+    return ds.dataset(folder, schema=schema, format="parquet", partitioning="hive")
+
+
+def list_part_names(folder: Path) -> list[str]:
+    """Return the names of the columns of a folder of Parquet parts.
+
+    Raises:
+        DataError: A part is cut off or damaged.
+    """
+    try:
+        return list(_open_parts(folder).schema.names)
+    except (pa.ArrowException, OSError) as fault:
+        damage = explain_unreadable(fault, folder)
+        raise (prefer_system_fault(fault, damage) if isinstance(fault, OSError) else damage) from fault
 
 
 def read_column_names(source: ParquetSource) -> list[str]:

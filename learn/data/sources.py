@@ -19,7 +19,7 @@ from learn.data.formats import (
     prefer_system_fault,
 )
 from learn.data.json_lines import iterate_lines, parse_json_object
-from learn.data.parquet import ParquetSource, read_column_names
+from learn.data.parquet import ParquetSource, list_part_names, read_column_names
 from learn.errors import DataError
 
 ITEM_COLUMNS = ("item_id", "title")
@@ -142,6 +142,8 @@ def read_names(file: TableFile, *, encoding: str) -> list[str]:
 
 
 def _read_parquet_names(file: TableFile) -> list[str]:
+    if file.path.is_dir():
+        return list_part_names(file.path)
     if file.compression is None:
         return read_column_names(ParquetSource(file.path, named=file.path))
     return []

@@ -43,7 +43,13 @@ from learn.data.json_columns import convert_json_lines
 from learn.data.json_lines import count_records, find_first_fault, is_plain_start
 from learn.data.numbers import is_number_name, read_number_columns, read_weights
 from learn.data.one_table import build_items, count_rows_without_user, drop_rows_without_user
-from learn.data.parquet import ParquetSource, convert_columns, explain_parquet_fault, read_column_names
+from learn.data.parquet import (
+    ParquetSource,
+    convert_columns,
+    explain_parquet_fault,
+    merge_parts,
+    read_column_names,
+)
 from learn.data.readable import EXACT_INTEGER
 from learn.data.sources import INTERACTION_COLUMNS, ITEM_COLUMNS, require_sources
 from learn.data.timestamps import read_timestamps, require_timestamps
@@ -329,6 +335,8 @@ def _open_parquet_table(
     file: TableFile, copy: Path, arrange_columns: Callable[[Sequence[str]], dict[str, str]]
 ) -> tuple[pl.LazyFrame, dict[str, str]]:
     path = file.path
+    if path.is_dir():
+        path = merge_parts(path, copy.with_suffix(".merged"))
     if file.compression is not None:
         path = copy.with_suffix(".unpacked")
         unpack(file, path)

@@ -222,3 +222,50 @@ def test_a_damaged_file_is_called_so(tmp_path: Path, cut: slice) -> None:
     path.write_bytes(path.read_bytes()[cut])
     fault = refused(source)
     assert "damaged" in fault.what or "cut off" in fault.what
+
+
+# Folders of parts.
+
+
+def write_parts(folder: Path, parts: dict[str, pa.Table]) -> Path:
+    source = source_of(folder)
+    (source / "interactions.csv").unlink()
+    for name, table in parts.items():
+        path = source / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(table, path)
+    return source
+
+
+def build_part(*ids: str, **more: list[object]) -> pa.Table:
+    return pa.table({"user_id": ["u"] * len(ids), "item_id": list(ids), **more})
+
+
+@pytest.mark.parametrize("name", ["interactions", "interactions.parquet", "Interactions"])
+def test_the_parts_of_a_folder_are_one_table(tmp_path: Path, name: str) -> None:
+    parts = {
+        f"{name}/timestamp=2024-01-01/part-0.parquet": build_part("007", "b"),
+        f"{name}/timestamp=2024-01-02/part-0.parquet": build_part("b", price=[1.5]),
+    }
+    source = write_parts(tmp_path / "in", parts)
+    (source / name / "_SUCCESS").write_text("")
+    summary = load(source)
+    table = pl.read_parquet(summary.folder / "interactions.parquet")
+    assert summary.sources[1] == name
+    assert table["item_id"].to_list() == ["007", "b", "b"]
+    assert table["row"].to_list() == [0, 1, 2]
+    assert table["price"].to_list() == [None, None, 1.5]
+    assert table["timestamp"].diff().to_list()[1:] == [0, table["timestamp"][2] - table["timestamp"][1]]
+    assert table["timestamp"][2] > table["timestamp"][1]
+
+
+def test_a_damaged_part_is_refused(tmp_path: Path) -> None:
+    source = write_parts(tmp_path / "in", {"interactions/part-0.parquet": build_part("b", timestamp=[1])})
+    (source / "interactions" / "part-1.parquet").write_bytes(b"PAR1 and nothing else")
+    assert "interactions" in str(refused(source).where)
+
+
+def test_a_folder_of_parts_and_a_file_of_one_name_are_refused(tmp_path: Path) -> None:
+    source = write_parts(tmp_path / "in", {"interactions/part-0.parquet": build_part("b", timestamp=[1])})
+    write(source, "interactions.csv", "user_id,item_id,timestamp\nu,b,1\n")
+    assert "More than one" in refused(source).what
