@@ -139,7 +139,8 @@ def _column(name: str, *, effect: float, drifted: bool) -> ColumnDrift:
 
 
 def _version(folder: Path) -> DataVersion:
-    return DataVersion("0123abcd" * 4 + ".dir", folder / "data", 1_234_567, 2, None, False, None, folder / "data.dvc")
+    data = folder / "data"
+    return DataVersion("0123abcd" * 4 + ".dir", data, str(data), 1_234_567, 2, None, False, None, folder / "data.dvc")
 
 
 def _validation(folder: Path, *, example: str) -> ValidationSummary:

@@ -182,6 +182,12 @@ def parse_table_name(path: Path) -> TableFile:
     )
 
 
+def has_table_suffix(name: str) -> bool:
+    """Tell whether a file's name ends as that of a table, compressed or not."""
+    endings = name.lower().split(".")[1:][-2:]
+    return bool(endings) and (endings[-1] in _FORMATS or (endings[-1] in _CODECS and endings[0] in _FORMATS))
+
+
 def _require_folder(source: Path) -> None:
     if not source.exists():
         raise DataError("There is no such folder.", where=source, fix="give the folder that holds the two tables")

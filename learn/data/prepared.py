@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from pydantic import TypeAdapter, ValidationError
@@ -12,8 +14,8 @@ from pydantic import TypeAdapter, ValidationError
 from learn.config import Settings
 from learn.data.tables import load_tables
 from learn.data.validation.summary import ValidationSummary
-from learn.data.versions.snapshot import DataVersion
-from learn.errors import explain_storage_faults
+from learn.data.versions.snapshot import DataVersion, require_snapshot
+from learn.errors import LearnError, explain_storage_faults
 from learn.storage import atomic_files
 
 _SUMMARY, _REPORT = "summary.json", "validation.html"
@@ -31,13 +33,16 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
 
     Raises:
         DataError: A table cannot be read.
+        VersionError: The snapshot is gone or was changed, and its files cannot be had again.
         InvalidDataError: Too many rows failed.
         StorageError: The disk is full or not writable.
     """
     folder = workspace / "prepared" / _compute_key(version, settings)
     summary = _find_prepared(folder, report)
     if summary is None:
-        raw = load_tables(version.folder, folder / "raw", settings=settings.data)
+        require_snapshot(version, settings=settings.data)
+        with _name_source(version):
+            raw = load_tables(version.folder, folder / "raw", settings=settings.data)
         # Here and no earlier: a run over a known version, or over tables that cannot be read, must not wait for
         # Great Expectations.
         from learn.data.validation.validate import validate_tables
@@ -47,13 +52,24 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
             folder / "valid",
             report=report,
             settings=settings.validation,
-            sources=[version.folder / name for name in raw.sources],
+            sources=[Path(version.source) / name for name in raw.sources],
         )
         # The summary last: where it stands, everything it speaks of is as well.
         with atomic_files(folder, names=(_REPORT, _SUMMARY)) as stage:
             shutil.copyfile(report, stage / _REPORT)
             (stage / _SUMMARY).write_bytes(TypeAdapter(ValidationSummary).dump_json(summary))
     return summary
+
+
+@contextmanager
+def _name_source(version: DataVersion) -> Iterator[None]:
+    """Name the folder that was recorded in place of its snapshot: it is there that a fault is mended."""
+    try:
+        yield
+    except LearnError as fault:
+        fault.what, fault.fix = (text.replace(str(version.folder), version.source) for text in (fault.what, fault.fix))
+        fault.where = fault.where and fault.where.replace(str(version.folder), version.source)
+        raise
 
 
 def _compute_key(version: DataVersion, settings: Settings) -> str:

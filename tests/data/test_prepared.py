@@ -80,7 +80,7 @@ def test_failed_tables_are_not_taken_later(version: DataVersion, tmp_path: Path)
     for run in ("1", "2"):
         with pytest.raises(InvalidDataError, match="Two items have the id `i1`") as caught:
             prepared(spoilt, tmp_path, run)
-        assert caught.value.where == str(spoilt.folder / "items.csv")
+        assert caught.value.where == str(Path(spoilt.source) / "items.csv")
         assert (tmp_path / "reports" / run / "validation.html").is_file()
 
 

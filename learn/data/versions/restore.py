@@ -6,6 +6,8 @@ import hashlib
 import os
 import re
 import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -29,6 +31,14 @@ from learn.errors import VersionError
 
 _HASH = re.compile(r"([0-9a-f]{6,32})(\.dir)?", re.IGNORECASE)
 _LISTED = 10
+_HASH_NAME = "md5"
+_READ_ONLY = 0o444
+# A snapshot is only read, so it need not be a copy; which of them a disk can do, DVC finds out.
+_LINKS = ("reflink", "hardlink", "symlink", "copy")
+
+
+class DamagedCacheError(VersionError):
+    """The cache held other bytes under a hash than those of the hash; they were removed from it."""
 
 
 @dataclass(frozen=True)
@@ -76,11 +86,11 @@ def fetch_version(repository: Repository, version: str, *, folder: Path, pointer
         VersionError: Neither the cache nor any remote has them all.
     """
     wanted = HashInfo(repository.cache.local.hash_name, version)
-    tree = _find_complete_tree(repository, wanted)
+    tree = find_tree(repository, wanted)
     failures = []
     for remote in () if tree is not None else _list_remotes(repository):
         failure = _fetch(repository, wanted, remote)
-        tree = _find_complete_tree(repository, wanted)
+        tree = find_tree(repository, wanted)
         if tree is not None:
             break
         failures.append(f"{remote}: {failure}")
@@ -91,31 +101,64 @@ def fetch_version(repository: Repository, version: str, *, folder: Path, pointer
     raise VersionError(what, where=folder, fix=_describe_known(repository, pointers))
 
 
+def lay_out_fetched(
+    repository: Repository, version: str, *, folder: Path, pointers: list[Path], parent: Path
+) -> tuple[Tree, Path]:
+    """Fetch a version and lay its files out; those that are damaged in the cache are fetched again.
+
+    Raises:
+        DamagedCacheError: The cache is damaged, and no remote holds the files.
+        VersionError: Neither the cache nor any remote has them all.
+    """
+    tree = fetch_version(repository, version, folder=folder, pointers=pointers)
+    try:
+        return tree, lay_out_version(repository, tree, parent)
+    except DamagedCacheError as damage:
+        try:
+            tree = fetch_version(repository, version, folder=folder, pointers=pointers)
+        except VersionError:
+            raise damage from None
+        return tree, lay_out_version(repository, tree, parent)
+
+
 def lay_out_version(repository: Repository, tree: Tree, parent: Path) -> Path:
     """Lay a version's files out in a folder named by its hash; a complete folder is used as it is.
 
+    The files are read-only, and links to the cache where the disk can link.
+
     Raises:
-        VersionError: The cache holds other bytes than the version's.
+        DamagedCacheError: The cache held other bytes than the version's, and holds them no more.
+        VersionError: The files could not be copied out of the cache.
     """
     target = parent / str(tree.hash_info.value).removesuffix(".dir")
-    if target.is_dir() and not _list_differing(target, tree):
+    if target.is_dir() and not _list_differing(repository, target, tree, trusted=True):
         return target
     unfinished = target.with_name(f"{target.name}.partial")
-    shutil.rmtree(unfinished, ignore_errors=True)
+    for wrong in (unfinished, target):
+        shutil.rmtree(wrong, ignore_errors=True)
     parent.mkdir(parents=True, exist_ok=True)
     try:
         _lay_out(repository, tree, unfinished)
-        shutil.rmtree(target, ignore_errors=True)
         unfinished.replace(target)
+        _note_hashes(repository, target, tree)
     finally:
         shutil.rmtree(unfinished, ignore_errors=True)
     return target
 
 
+def compute_version(folder: Path) -> str:
+    """Return the data version of the bytes that a folder holds, as DVC computes it; of nothing if it is missing."""
+    tree: Any = Tree()  # type: ignore[no-untyped-call]  # DVC types it not
+    for path in (path for path in folder.rglob("*") if not path.is_dir()):
+        tree.add(path.relative_to(folder).parts, None, HashInfo(_HASH_NAME, hash_file(path)))
+    tree.digest()
+    return str(tree.hash_info.value)
+
+
 def _lay_out(repository: Repository, tree: Tree, folder: Path) -> None:
     cache = repository.cache.local
     folder.mkdir()
-    with collect_dvc_faults() as faults:
+    with collect_dvc_faults() as faults, _prefer_links(cache):
         try:
             checkout(str(folder), repository.fs, tree, cache, force=True, quiet=True)
         except (CheckoutError, LinkError) as fault:
@@ -123,27 +166,71 @@ def _lay_out(repository: Repository, tree: Tree, folder: Path) -> None:
             raise find_disk_fault(
                 faults, VersionError(what, where=cache.path, fix="run `dvc fetch` and try again")
             ) from fault
-    differing = _list_differing(folder, tree)
+    differing = _list_differing(repository, folder, tree, trusted=False)
     if differing:
+        _forget_objects(repository, tree, differing)
         what = f"The cache is damaged: `{differing[0]}` has other bytes than its version."
-        fix = "remove DVC's cache folder and run again; the remote's copy is then fetched"
-        raise VersionError(what, where=cache.path, fix=fix)
+        fix = "run again: the damaged files were removed from the cache, and are fetched or copied anew"
+        raise DamagedCacheError(what, where=cache.path, fix=fix)
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            path.chmod(_READ_ONLY)
 
 
-def _list_differing(folder: Path, tree: Tree) -> list[str]:
-    """Names that are missing, too many, or have other bytes than the version's."""
+@contextmanager
+def _prefer_links(cache: Any) -> Iterator[None]:
+    """Let DVC lay files out as links, whatever it does in the user's own folders: these are only read."""
+    before = cache.cache_types
+    cache.cache_types = list(_LINKS)
+    try:
+        yield
+    finally:
+        cache.cache_types = before
+
+
+def _list_differing(repository: Repository, folder: Path, tree: Tree, *, trusted: bool) -> list[str]:
+    """Names that are missing, too many, or have other bytes than the version's.
+
+    Args:
+        repository: The repository.
+        folder: Where the files are.
+        tree: The version.
+        trusted: Whether a file that has not been touched since its hash was noted keeps it.
+    """
     wanted = {"/".join(key): str(oid.value) for key, _, oid in tree}
     there = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if not path.is_dir()}
-    return sorted(set(wanted) ^ there) or [name for name in sorted(wanted) if _hash_file(folder / name) != wanted[name]]
+
+    def read_hash(path: Path) -> str:
+        noted = repository.state.get(str(path), repository.fs)[1] if trusted else None
+        return hash_file(path) if noted is None else str(noted.value)
+
+    return sorted(set(wanted) ^ there) or [name for name in sorted(wanted) if read_hash(folder / name) != wanted[name]]
 
 
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+def _note_hashes(repository: Repository, folder: Path, tree: Tree) -> None:
+    # They have just been checked: the next run need not read unchanged files again.
+    repository.state.save_many([(str(folder.joinpath(*key)), oid, None) for key, _, oid in tree], repository.fs)
 
 
-def _find_complete_tree(repository: Repository, wanted: HashInfo) -> Tree | None:
-    """The version's tree when the cache holds every file of it."""
+def _forget_objects(repository: Repository, tree: Tree, names: list[str]) -> None:
+    cache, wanted = repository.cache.local, {"/".join(key): str(oid.value) for key, _, oid in tree}
+    for oid in {wanted[name] for name in names if name in wanted}:
+        path = Path(cache.oid_to_path(oid))
+        if hash_file(path) != oid:
+            path.unlink(missing_ok=True)
+
+
+def hash_file(path: Path) -> str:
+    """Return the file's hash; nothing if it is gone."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
+    except FileNotFoundError:
+        return ""
+
+
+def find_tree(repository: Repository, wanted: HashInfo) -> Tree | None:
+    """Return the version's tree when the cache holds every file of it."""
     cache = repository.cache.local
     try:
         tree = Tree.load(cache, wanted)

@@ -13,12 +13,21 @@ from pathlib import Path
 from typing import Any
 
 from dvc.dvcfile import FileIsGitIgnored, load_file
-from dvc.exceptions import OutputDuplicationError, OverlappingOutputPathsError
+from dvc.exceptions import OutputDuplicationError, OutputNotFoundError, OverlappingOutputPathsError
 from dvc.output import OutputAlreadyTrackedError, OutputIsIgnoredError
 from dvc_data.hashfile.build import build
 from dvc_data.hashfile.transfer import transfer
 
 from learn.config import DataSettings
+from learn.data.versions.live import (
+    FileStates,
+    check_folder,
+    explain_changed,
+    explain_missing_folder,
+    read_states,
+    refuse_changes,
+    refuse_left_out,
+)
 from learn.data.versions.repository import (
     Repository,
     collect_dvc_faults,
@@ -29,8 +38,15 @@ from learn.data.versions.repository import (
     open_repository,
     read_version_at,
 )
-from learn.data.versions.restore import fetch_version, lay_out_version, resolve_version
-from learn.errors import DataError, VersionError
+from learn.data.versions.restore import (
+    DamagedCacheError,
+    compute_version,
+    find_tree,
+    lay_out_fetched,
+    lay_out_version,
+    resolve_version,
+)
+from learn.errors import VersionError
 
 OUTSIDE = "datasets"
 """Folder of the pointers to data that is outside the repository."""
@@ -51,7 +67,8 @@ class DataVersion:
 
     Attributes:
         version: DVC's hash of the folder's content, 32 hexadecimal digits and ``.dir``.
-        folder: Where its files are now.
+        folder: The snapshot: files with the bytes of the version, read-only. Nothing but this is read.
+        source: Path of the folder that was recorded, for messages; of the snapshot where a version was fetched.
         size_bytes: Size of all files together.
         files: Number of files.
         git_revision: The commit that was checked out (or requested); None without git.
@@ -63,6 +80,8 @@ class DataVersion:
 
     version: str
     folder: Path
+    # Text: what steps hand to other machines is found by the paths in their results, and the live folder is not read.
+    source: str
     size_bytes: int
     files: int
     git_revision: str | None
@@ -83,7 +102,7 @@ def obtain_version(folder: Path, *, version: str, root: Path, settings: DataSett
 
     Raises:
         DataError: The folder is missing, empty or cannot be read.
-        VersionError: The version is unknown, or DVC refused.
+        VersionError: The version is unknown, the folder changes just now, or DVC refused.
     """
     if version:
         return restore_version(version, folder=folder, root=root, settings=settings, remote=remote)
@@ -97,6 +116,10 @@ def record_version(folder: Path, *, root: Path, settings: DataSettings, remote: 
     ``datasets/NAME.dvc`` and is copied into the cache once. A tracked folder that is missing is pulled.
     An unchanged folder is neither hashed again nor its pointer rewritten.
 
+    The snapshot, ``root/.learn/data/HASH``, is links to the cache where the disk can link. Its bytes are checked
+    against the version, and the folder must hold still while it is recorded: a change is refused, so that no version
+    names other bytes than were read.
+
     Args:
         folder: The data folder.
         root: A folder in the DVC repository; if there is none, one is made here.
@@ -104,25 +127,26 @@ def record_version(folder: Path, *, root: Path, settings: DataSettings, remote: 
         remote: Of a repository that is made here.
 
     Raises:
-        DataError: The folder is missing, empty or cannot be read.
-        VersionError: DVC or the remote refused, or another process holds the repository.
+        DataError: The folder is missing, empty or cannot be read, or `.dvcignore` leaves a table out.
+        VersionError: The folder changes just now; DVC or the remote refused; another process holds the repository.
         StorageError: The disk is full or not writable for writing.
     """
     live = folder.resolve()
     if not live.exists() and not _name_pointer(live).exists():
         # Asked before a repository is made: a misspelt name must leave nothing behind.
-        raise _explain_missing_folder(folder)
+        raise explain_missing_folder(folder)
     with open_repository(root, wait_seconds=settings.lock_wait_seconds, remote=remote) as repository:
         if not live.exists():
             _pull(repository, folder, live)
-        _check_folder(folder, live, find_top(repository))
-        output = _record_folder(repository, live)
+        check_folder(folder, live, find_top(repository))
+        output, snapshot = _take_snapshot(repository, folder, live, parent=_name_snapshots(root))
         pushed_to = _push_output(repository, output, settings)
         pointer, version = Path(output.stage.path), str(output.hash_info.value)
         revision = find_head(repository)
         return DataVersion(
             version=version,
-            folder=folder.absolute(),
+            folder=snapshot,
+            source=str(folder.absolute()),
             size_bytes=int(output.meta.size or 0),
             files=int(output.meta.nfiles or 0),
             git_revision=revision,
@@ -130,6 +154,55 @@ def record_version(folder: Path, *, root: Path, settings: DataSettings, remote: 
             pushed_to=pushed_to,
             pointer=pointer,
         )
+
+
+def require_snapshot(version: DataVersion, *, settings: DataSettings) -> None:
+    """See that the snapshot holds the bytes of its version; lay it out again where it was removed or changed.
+
+    Raises:
+        VersionError: It does not, and neither the cache nor a remote holds them.
+        StorageError: The disk is full or not writable for writing.
+    """
+    if compute_version(version.folder) == version.version:
+        return
+    with open_repository(version.pointer.parent, wait_seconds=settings.lock_wait_seconds) as repository:
+        lay_out_fetched(
+            repository, version.version, folder=version.folder, pointers=[version.pointer], parent=version.folder.parent
+        )
+
+
+def _take_snapshot(repository: Repository, folder: Path, live: Path, *, parent: Path) -> tuple[Any, Path]:
+    """Record the folder and lay its version out; after an error the pointers are as they were before."""
+    before = read_states(live)
+    held = {pointer: _read_pointer(pointer) for pointer in _list_pointers(repository, live)}
+    try:
+        try:
+            return _lay_out_recorded(repository, folder, live, before=before, parent=parent)
+        except DamagedCacheError:
+            # Either the folder changed between its hash and its copy, which is refused here, or the cache was damaged
+            # before: the bad files are gone from it now, and are copied again.
+            refuse_changes(folder, live, before, tree=None)
+            return _lay_out_recorded(repository, folder, live, before=before, parent=parent)
+    except BaseException:
+        for pointer, content in held.items():
+            _put_back(pointer, content)
+        raise
+
+
+def _lay_out_recorded(
+    repository: Repository, folder: Path, live: Path, *, before: FileStates, parent: Path
+) -> tuple[Any, Path]:
+    output = _record_folder(repository, live)
+    tree = find_tree(repository, output.hash_info)
+    if tree is None:
+        raise explain_changed(folder)
+    refuse_changes(folder, live, before, tree=tree)
+    refuse_left_out(repository, folder, live, tree)
+    return output, lay_out_version(repository, tree, parent)
+
+
+def _name_snapshots(root: Path) -> Path:
+    return root.resolve() / ".learn" / "data"
 
 
 def restore_version(
@@ -160,12 +233,13 @@ def restore_version(
         live = folder.resolve()
         pointers = _list_pointers(repository, live)
         found = resolve_version(repository, version, folder=folder, pointers=pointers)
-        tree = fetch_version(repository, found.version, folder=folder, pointers=pointers)
-        target = lay_out_version(repository, tree, destination or root.resolve() / ".learn" / "data")
+        parent = destination or _name_snapshots(root)
+        tree, target = lay_out_fetched(repository, found.version, folder=folder, pointers=pointers, parent=parent)
         revision = found.revision or find_head(repository)
         return DataVersion(
             version=found.version,
             folder=target,
+            source=str(target),
             size_bytes=sum(path.stat().st_size for path in target.rglob("*") if path.is_file()),
             files=len(tree),
             git_revision=revision,
@@ -206,7 +280,7 @@ def _is_free(repository: Repository, pointer: Path, source: str) -> bool:
 def _pull(repository: Repository, folder: Path, live: Path) -> None:
     pointer = _name_pointer(live)
     if not (live.is_relative_to(find_top(repository)) and pointer.exists()):
-        raise _explain_missing_folder(folder)
+        raise explain_missing_folder(folder)
     with collect_dvc_faults() as faults:
         try:
             repository.pull(targets=[str(pointer)])
@@ -216,42 +290,44 @@ def _pull(repository: Repository, folder: Path, live: Path) -> None:
             raise find_disk_fault([fault, *faults], VersionError(what, where=pointer, fix=fix)) from fault
 
 
-def _explain_missing_folder(folder: Path) -> DataError:
-    return DataError("There is no such data folder.", where=folder, fix="give --data the folder of your tables")
-
-
-def _check_folder(folder: Path, live: Path, top: Path) -> None:
-    if not live.is_dir():
-        fix = "give --data the folder that holds the tables"
-        raise DataError("This is a file, not a folder of tables.", where=folder, fix=fix)
-    if top.is_relative_to(live):
-        what = "This folder holds the DVC repository itself, which cannot be a version of its own data."
-        raise DataError(what, where=folder, fix="move the tables into a folder of their own")
-    files = [path for path in live.rglob("*") if not path.is_dir()]
-    if not files:
-        raise DataError(
-            "The data folder is empty.", where=folder, fix="put the tables `items` and `interactions` there"
-        )
-    for path in files:
-        if not path.is_file() or not os.access(path, os.R_OK):
-            raise DataError(
-                "This file cannot be read.", where=path, fix="mend the link or the permissions, or remove it"
-            )
-
-
 def _record_folder(repository: Repository, live: Path) -> Any:
-    if live.is_relative_to(find_top(repository)):
+    is_inside = live.is_relative_to(find_top(repository))
+    if is_inside and not _has_links(repository, live) and not _has_other_owner(repository, live):
         output = _add_in_place(repository, live)
         if output is not None:
             return output
     return _add_by_copy(repository, live)
 
 
+def _has_links(repository: Repository, live: Path) -> bool:
+    """Whether files of a folder are links, other than DVC's own: ``dvc add`` would put copies in their place."""
+    cache = Path(repository.cache.local.path).resolve()
+    return any(
+        path.is_symlink() and not path.is_dir() and not path.resolve().is_relative_to(cache) for path in live.rglob("*")
+    )
+
+
+def _has_other_owner(repository: Repository, live: Path) -> bool:
+    """Whether a folder belongs to a repository of its own, to a git submodule, or to a folder that DVC tracks above it.
+
+    DVC ignores the first, no commit here holds a pointer in the second, and of the third it would record the version
+    of the folder above.
+    """
+    top = find_top(repository)
+    above = [folder for folder in live.parents if folder.is_relative_to(top) and folder != top]
+    if any((folder / mark).exists() for folder in (live, *above) for mark in (".git", ".dvc")):
+        return True
+    try:
+        found = repository.find_outs_by_path(str(live), strict=False)
+    except OutputNotFoundError:
+        return False
+    return any(Path(output.fs_path) != live for output in found)
+
+
 def _add_in_place(repository: Repository, live: Path) -> Any | None:
     """``dvc add``; None if DVC does not track this folder where it is."""
     pointer = _name_pointer(live)
-    before = pointer.read_bytes() if pointer.exists() else None
-    known = load_file(repository, str(pointer)).stage.outs[0] if before else None
+    known = load_file(repository, str(pointer)).stage.outs[0] if pointer.exists() else None
     if known is not None and not known.status():
         return known
     with collect_dvc_faults() as faults:
@@ -262,8 +338,7 @@ def _add_in_place(repository: Repository, live: Path) -> Any | None:
         output = stage.outs[0]
         if output.changed_cache():
             # DVC logs a failed copy and continues; a pointer to what no cache holds would be a lie.
-            _put_back(pointer, before)
-            raise find_disk_fault(faults, _explain_uncopied(live))
+            raise find_disk_fault(faults, explain_changed(live))
     if known is not None and known.hash_info != output.hash_info and _is_remote_inside(repository, output.remote):
         # The sample's own remote is for the sample alone: what replaced it goes where other data goes.
         output.remote = None
@@ -282,7 +357,7 @@ def _add_by_copy(repository: Repository, live: Path) -> Any:
         return output
     with collect_dvc_faults() as faults:
         if transfer(staging, cache, {tree.hash_info}, hardlink=False, shallow=False).failed:
-            raise find_disk_fault(faults, _explain_uncopied(live))
+            raise find_disk_fault(faults, explain_changed(live))
     output.hash_info, output.meta, output.obj = tree.hash_info, meta, tree
     stage.meta = {"source": source}
     with repository.scm_context():
@@ -299,16 +374,15 @@ def _load_stage(repository: Repository, pointer: Path) -> Any:
     return repository.stage.create(single_stage=True, validate=False, **target)
 
 
+def _read_pointer(pointer: Path) -> bytes | None:
+    return pointer.read_bytes() if pointer.is_file() else None
+
+
 def _put_back(pointer: Path, before: bytes | None) -> None:
     if before is None:
         pointer.unlink(missing_ok=True)
-    else:
+    elif _read_pointer(pointer) != before:
         pointer.write_bytes(before)
-
-
-def _explain_uncopied(live: Path) -> VersionError:
-    fix = "see that no other program writes to the folder just now, and run again"
-    return VersionError("Not all files of the data folder could be copied into DVC's cache.", where=live, fix=fix)
 
 
 def _is_remote_inside(repository: Repository, name: str | None) -> bool:
