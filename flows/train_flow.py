@@ -92,6 +92,9 @@ class TrainFlow(FlowSpec):
         resolve_settings_encoder(self.settings.content)
         if self.current_data:
             require_tables(Path(self.current_data), settings=self.settings.data)
+        # A folder that is missing is pulled by its pointer, and what it holds is seen then.
+        if not self.wanted_version and Path(self.data).exists():
+            require_tables(Path(self.data), settings=self.settings.data)
         self.start_bundle = resolve_start(self.init_from, settings=self.settings)
         self.champion, self.production_bundle = find_opponents(
             self.production, promote=self.promote_rule, settings=self.settings

@@ -1,6 +1,6 @@
 from .histories import Examples, Histories, Part, count_before
 from .out_of_core import BUCKET_ROWS
-from .prepared import prepare_tables
+from .prepared import READER_VERSION, prepare_tables
 from .sample.shop import make_sample
 from .sources import find_sources, require_tables
 from .splits import SplitSummary, build_histories, summarise_split
@@ -12,6 +12,7 @@ from .versions.snapshot import DataVersion, obtain_version, record_version, rest
 
 __all__ = [
     "BUCKET_ROWS",
+    "READER_VERSION",
     "CheckSummary",
     "DataVersion",
     "Examples",

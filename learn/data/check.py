@@ -6,6 +6,7 @@ Nothing is left behind: the tables are made in a temporary folder.
 from __future__ import annotations
 
 import tempfile
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -16,10 +17,12 @@ import polars as pl
 
 from learn.config import Settings
 from learn.data.histories import Histories
+from learn.data.sources import find_sources, require_tables
 from learn.data.splits import SplitSummary, build_histories
 from learn.data.tables import load_tables
 from learn.data.timestamps import detect_timestamp_scale
 from learn.data.validation.summary import CheckSummary, TableSummary, ValidationSummary
+from learn.errors import DataError
 
 
 @dataclass(frozen=True)
@@ -106,7 +109,7 @@ def check_folder(folder: Path, *, settings: Settings) -> FolderCheck:
         settings: Sections ``data``, ``validation`` and ``split`` are read.
 
     Raises:
-        DataError: A table is missing or cannot be read.
+        DataError: A table is missing or cannot be read, or it changes just now.
         InvalidDataError: Too many rows failed their checks.
         SplitError: No training, validation or test part can be made.
         StorageError: The disk is full or not writable.
@@ -116,7 +119,14 @@ def check_folder(folder: Path, *, settings: Settings) -> FolderCheck:
 
     with tempfile.TemporaryDirectory(prefix="learn-check-") as temporary:
         scratch = Path(temporary)
+        require_tables(folder, settings=settings.data)
+        found = find_sources(folder, settings.data)
+        sources = [found.items.path, found.interactions.path]
+        before = _read_states(sources)
         raw = load_tables(folder, scratch / "raw", settings=settings.data)
+        if _read_states(sources) != before:
+            fix = "wait until the program that writes there has ended, and check again"
+            raise DataError("The tables changed while they were being read.", where=folder, fix=fix)
         valid = validate_tables(
             raw.folder,
             scratch / "valid",
@@ -126,6 +136,12 @@ def check_folder(folder: Path, *, settings: Settings) -> FolderCheck:
         )
         split = build_histories(valid.folder, scratch / "histories", settings=settings.split)
         return _summarise(valid, split)
+
+
+def _read_states(paths: Sequence[Path]) -> list[tuple[int, int, int] | None]:
+    """Return what tells whether files change; None for one that is gone."""
+    states = [path.stat() if path.exists() else None for path in paths]
+    return [state and (state.st_size, state.st_mtime_ns, state.st_ino) for state in states]
 
 
 def _summarise(valid: ValidationSummary, split: SplitSummary) -> FolderCheck:

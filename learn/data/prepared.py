@@ -20,6 +20,9 @@ from learn.storage import atomic_files
 
 _SUMMARY, _REPORT = "summary.json", "validation.html"
 _KEY_DIGITS = 16
+READER_VERSION = 1
+"""Raise it with every change by which some folder is read or validated to other rows or values than before, so that
+tables which the earlier code prepared are not taken any more. ``tests/data/test_reader_version.py`` holds it."""
 
 
 def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, settings: Settings) -> ValidationSummary:
@@ -33,7 +36,7 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
 
     Raises:
         DataError: A table cannot be read.
-        VersionError: The snapshot is gone or was changed, and its files cannot be had again.
+        VersionError: The snapshot is gone or was changed, and its files cannot be restored.
         InvalidDataError: Too many rows failed.
         StorageError: The disk is full or not writable.
     """
@@ -63,7 +66,7 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
 
 @contextmanager
 def _name_source(version: DataVersion) -> Iterator[None]:
-    """Name the folder that was recorded in place of its snapshot: it is there that a fault is mended."""
+    """Name the folder that was recorded in place of its snapshot: it is there that a fault is corrected."""
     try:
         yield
     except LearnError as fault:
@@ -73,7 +76,12 @@ def _name_source(version: DataVersion) -> Iterator[None]:
 
 
 def _compute_key(version: DataVersion, settings: Settings) -> str:
-    read = [version.version, settings.data.model_dump(mode="json"), settings.validation.model_dump(mode="json")]
+    read = [
+        READER_VERSION,
+        version.version,
+        settings.data.model_dump(mode="json"),
+        settings.validation.model_dump(mode="json"),
+    ]
     return hashlib.sha256(json.dumps(read, sort_keys=True).encode()).hexdigest()[:_KEY_DIGITS]
 
 

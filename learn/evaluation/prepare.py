@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from learn.config import Section, Settings
 from learn.content import ContentSummary, collect_vectors, encode_shard, plan_extraction
-from learn.data import build_histories, find_sources, load_tables
-from learn.errors import explain_storage_faults
+from learn.data import READER_VERSION, build_histories, find_sources, load_tables, require_tables
+from learn.errors import DataError, explain_storage_faults
 from learn.model import RunInputs
 
 Say = Callable[[str], object]
@@ -34,7 +35,7 @@ def prepare_folder(data: Path, *, settings: Settings, say: Say) -> RunInputs:
         say: Receives what is being done.
 
     Raises:
-        DataError: A table is missing or cannot be read.
+        DataError: A table is missing or cannot be read, or it changes just now.
         InvalidDataError: Too many rows failed their checks.
         SplitError: No training, validation or test part can be made.
         EncoderError: The encoder cannot be obtained or loaded.
@@ -50,15 +51,22 @@ def prepare_folder(data: Path, *, settings: Settings, say: Say) -> RunInputs:
 
 
 def _prepare_tables(data: Path, *, settings: Settings) -> Path:
+    require_tables(data, settings=settings.data)
     found = find_sources(data, settings.data)
     sources = [found.items.path, found.interactions.path]
-    folder = settings.workspace.absolute() / "experiments" / _hash_data(sources, settings)
+    key = _hash_data(sources, settings)
+    folder = settings.workspace.absolute() / "experiments" / key
     ready = folder / _READY
     if not ready.exists():
         # Here and no earlier: Great Expectations takes seconds to load.
         from learn.data import validate_tables
 
         raw = load_tables(data, folder / "raw", settings=settings.data)
+        if not _has_hash(sources, settings, key):
+            # No snapshot is made here: other bytes than those of the key must not be taken for them later.
+            shutil.rmtree(raw.folder, ignore_errors=True)
+            fix = "wait until the program that writes there has ended, and run again"
+            raise DataError("The tables changed while they were being read.", where=data, fix=fix)
         validate_tables(
             raw.folder,
             folder / "valid",
@@ -91,8 +99,15 @@ def _hash_data(sources: Sequence[Path], settings: Settings) -> str:
         digest.update(path.name.encode())
         with explain_storage_faults(path), path.open("rb") as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
-    digest.update((_hash_section(settings.data) + _hash_section(settings.validation)).encode())
+    digest.update(f"{READER_VERSION}{_hash_section(settings.data)}{_hash_section(settings.validation)}".encode())
     return digest.hexdigest()[:_KEY_DIGITS]
+
+
+def _has_hash(sources: Sequence[Path], settings: Settings, key: str) -> bool:
+    try:
+        return _hash_data(sources, settings) == key
+    except FileNotFoundError:
+        return False
 
 
 def _hash_section(section: Section) -> str:

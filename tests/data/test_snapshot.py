@@ -7,13 +7,17 @@ import shutil
 import threading
 from collections.abc import Callable
 from pathlib import Path
+from types import ModuleType
 
+import dvc.output
 import polars as pl
 import pytest
 from dvc.repo import Repo
 
+import learn.evaluation.prepare as prepare_library
 from learn.config.data import DataSettings
 from learn.config.settings import Settings
+from learn.data import check
 from learn.data.prepared import prepare_tables
 from learn.data.versions import snapshot
 from learn.data.versions.restore import compute_version
@@ -49,7 +53,7 @@ def prepare(version: DataVersion, tmp_path: Path) -> pl.DataFrame:
 
 
 def overwrite(folder: Path) -> None:
-    """Replace both tables by others: more items, and titles of their own."""
+    """Replace both tables by others: more items, and other titles."""
     (folder / "items.csv").write_text(ITEMS.replace("boot", "shoe") + "i9,A ninth one\n")
     (folder / "interactions.csv").write_text(INTERACTIONS)
 
@@ -88,7 +92,7 @@ def test_the_snapshot_costs_no_second_copy_and_cannot_be_written(data: Path, roo
     version = record_version(data, root=root, settings=SETTINGS)
     cached = {path.stat().st_ino for path in (root / ".dvc" / "cache").rglob("*") if path.is_file()}
     for path in version.folder.iterdir():
-        # A reflink has an inode of its own; the disks of test machines have none.
+        # A reflink has another inode; the disks of test machines have none.
         assert path.stat().st_ino in cached
         assert path.stat().st_mode & 0o222 == 0
         assert not path.is_symlink()
@@ -174,30 +178,30 @@ def test_a_change_while_the_folder_is_recorded_is_refused(
 
 def _change_once(monkeypatch: pytest.MonkeyPatch, point: str, change: Callable[[], None]) -> None:
     """Let a change happen at a point of the recording, once; all that is recorded is recorded by the real code."""
-    import dvc.output
-
     todo = [change]
-
-    def interrupt(module: object, name: str, *, after: bool) -> None:
-        real = getattr(module, name)
-
-        def interrupted(*args: object, **options: object) -> object:
-            if not after and todo:
-                todo.pop()()
-            result = real(*args, **options)
-            if after and todo:
-                todo.pop()()
-            return result
-
-        monkeypatch.setattr(module, name, interrupted)
-
     if point == POINTS[0]:
-        interrupt(snapshot, "_record_folder", after=False)
+        _interrupt(monkeypatch, snapshot, "_record_folder", todo, after=False)
     elif point == POINTS[1]:
-        interrupt(snapshot, "build", after=True)
-        interrupt(dvc.output, "build", after=True)
+        _interrupt(monkeypatch, snapshot, "build", todo, after=True)
+        _interrupt(monkeypatch, dvc.output, "build", todo, after=True)
     else:
-        interrupt(snapshot, "_record_folder", after=True)
+        _interrupt(monkeypatch, snapshot, "_record_folder", todo, after=True)
+
+
+def _interrupt(
+    monkeypatch: pytest.MonkeyPatch, module: ModuleType, name: str, todo: list[Callable[[], None]], *, after: bool
+) -> None:
+    real = getattr(module, name)
+
+    def call_interrupted(*args: object, **options: object) -> object:
+        if not after and todo:
+            todo.pop()()
+        result = real(*args, **options)
+        if after and todo:
+            todo.pop()()
+        return result
+
+    monkeypatch.setattr(module, name, call_interrupted)
 
 
 def test_a_change_leaves_the_earlier_pointer(data: Path, root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,12 +244,35 @@ def test_a_folder_that_is_written_all_the_time_gives_no_wrong_version(data: Path
             outcomes["recorded"] += 1
             assert compute_version(version.folder) == version.version
             turns = {path.read_text().splitlines()[-1][-1] for path in version.folder.iterdir()}
-            # The folder held still: what was recorded was there at one moment.
+            # The folder held still: what was recorded was there together.
             assert len(turns) <= 2
     finally:
         ended.set()
         writer.join()
     assert outcomes["refused"]
+
+
+@pytest.mark.parametrize("change", [write_in_place, put_in_place, remove_a_file])
+@pytest.mark.parametrize(
+    ("room", "read"),
+    [
+        (prepare_library, lambda data, settings: prepare_library.prepare_folder(data, settings=settings, say=print)),
+        (check, lambda data, settings: check.check_folder(data, settings=settings)),
+    ],
+)
+def test_what_reads_the_folder_itself_refuses_a_change_as_well(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    room: ModuleType,
+    read: Callable[[Path, Settings], object],
+    change: Callable[[Path], None],
+) -> None:
+    data = write_tables(tmp_path / "shop")
+    settings = Settings(workspace=tmp_path / "work")
+    _interrupt(monkeypatch, room, "load_tables", [lambda: change(data)], after=True)
+    with pytest.raises(LearnError, match="changed while"):
+        read(data, settings)
+    assert not [*tmp_path.rglob("ready")]
 
 
 # --- What DVC would leave out -----------------------------------------------------------------------------

@@ -39,6 +39,12 @@ def assert_nothing_half_written(place: Workplace) -> None:
     assert not {name for name in own if UNFINISHED.search(name)}
 
 
+def assert_nothing_but_the_snapshot(place: Workplace) -> None:
+    """What could not be read is there as it was recorded, and nothing was made of it."""
+    assert {name.split("/")[0] for name in place.left(".learn")} <= {"data"}
+    assert place.left("reports") == set()
+
+
 def assert_no_trace(place: Workplace) -> None:
     """As if the command had not been given: no data version, no workspace, no reports."""
     assert {path.name for path in place.folder.iterdir()} <= {".metaflow", "metaflow_home", "data", "settings.toml"}
@@ -155,6 +161,32 @@ def test_an_unknown_data_version(place: Workplace) -> None:
     assert not (place.folder / ".learn").exists()
 
 
+@pytest.mark.parametrize(
+    ("names", "what"),
+    [
+        ({"items.csv": ITEMS}, "There is no file for the table `interactions`."),
+        ({"items.csv": ITEMS, "interactions.xlsx": "PK"}, "There is no file for the table `interactions`."),
+        ({"items.csv": ITEMS, "interactions.csv": ""}, "The file is empty (0 bytes)."),
+        (
+            {"items.csv": ITEMS, "items.tsv": ITEMS, "interactions.csv": INTERACTIONS},
+            "More than one file could be the table `items`",
+        ),
+        (
+            {"items.csv": ITEMS, "interactions.csv": INTERACTIONS.replace("user_id", "usr_id")},
+            "There is no column `user_id`.",
+        ),
+        ({"items.jsonl": '{"item_id": 1}\n', "interactions.csv": INTERACTIONS}, "There is no column `title`."),
+    ],
+)
+def test_a_folder_that_is_not_usable_is_copied_nowhere(place: Workplace, names: dict[str, str], what: str) -> None:
+    (place.folder / "data").mkdir()
+    for name, text in names.items():
+        (place.folder / "data" / name).write_text(text, encoding="utf-8")
+    done = place.flow("run")
+    assert_stopped(done, headline="The data cannot be read", what=what, where="Where: data", fix="")
+    assert_no_trace(place)
+
+
 # --- Tables that cannot be read ---------------------------------------------------------------------------
 
 
@@ -190,7 +222,7 @@ def test_a_table_that_cannot_be_read(
     done = place.flow("run")
     assert_stopped(done, headline="The data cannot be read", what=what, where=where, fix=fix)
     assert_nothing_half_written(place)
-    assert place.left(".learn") == place.left("reports") == set()
+    assert_nothing_but_the_snapshot(place)
 
 
 @pytest.mark.slow
@@ -211,7 +243,7 @@ def test_a_file_cut_off_in_the_middle(place: Workplace) -> None:
         fix="copy or download it again",
     )
     assert_nothing_half_written(place)
-    assert place.left(".learn") == place.left("reports") == set()
+    assert_nothing_but_the_snapshot(place)
 
 
 # --- Tables that fail their checks ------------------------------------------------------------------------
@@ -222,7 +254,7 @@ def assert_reported_but_not_used(place: Workplace) -> None:
     assert_nothing_half_written(place)
     (run,) = (place.folder / "reports").iterdir()
     assert {path.name for path in run.iterdir()} == {"validation.html", "quarantine.parquet"}
-    assert {Path(name).parent.name for name in place.left(".learn")} == {"raw"}
+    assert {Path(name).parent.name for name in place.left(".learn", "prepared")} == {"raw"}
 
 
 def test_two_items_with_one_id(place: Workplace) -> None:
@@ -293,5 +325,6 @@ def test_a_full_disk(place: Workplace, full_disk: Path) -> None:
         where=str(full_disk),
         fix="free some",
     )
-    assert list(full_disk.iterdir()) == []
+    # The snapshot takes no room: it is links.
+    assert {path.name for path in full_disk.iterdir()} == {"data"}
     assert place.left("reports") == set()

@@ -39,7 +39,7 @@ def check_folder(folder: Path, live: Path, top: Path) -> None:
         raise DataError("This is a file, not a folder of tables.", where=folder, fix=fix)
     if top.is_relative_to(live):
         what = "This folder holds the DVC repository itself, which cannot be a version of its own data."
-        raise DataError(what, where=folder, fix="move the tables into a folder of their own")
+        raise DataError(what, where=folder, fix="move the tables into a separate folder")
     files = [path for path in live.rglob("*") if not path.is_dir()]
     if not files:
         raise DataError(
@@ -48,7 +48,7 @@ def check_folder(folder: Path, live: Path, top: Path) -> None:
     for path in files:
         if not path.is_file() or not os.access(path, os.R_OK):
             raise DataError(
-                "This file cannot be read.", where=path, fix="mend the link or the permissions, or remove it"
+                "This file cannot be read.", where=path, fix="correct the link or the permissions, or remove it"
             )
         if path.name == ".dvcignore":
             what = "A `.dvcignore` in the data folder would leave files out of the data version."
@@ -148,7 +148,7 @@ def refuse_left_out(repository: Repository, folder: Path, live: Path, tree: Tree
 
 
 def _may_be_read(name: str) -> bool:
-    """Whether a reader might look at a file: a table beside the others, or something of a table's name."""
+    """Whether a reader might look at a file: a table next to the others, or something of a table's name."""
     first, *below = name.split("/")
     return first.split(".")[0].lower() in _TABLES or (not below and has_table_suffix(first))
 

@@ -170,7 +170,7 @@ def _lay_out(repository: Repository, tree: Tree, folder: Path) -> None:
     if differing:
         _forget_objects(repository, tree, differing)
         what = f"The cache is damaged: `{differing[0]}` has other bytes than its version."
-        fix = "run again: the damaged files were removed from the cache, and are fetched or copied anew"
+        fix = "run again: the damaged files were removed from the cache, and are fetched or copied again"
         raise DamagedCacheError(what, where=cache.path, fix=fix)
     for path in folder.rglob("*"):
         if path.is_file() and not path.is_symlink():
