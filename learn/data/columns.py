@@ -67,7 +67,7 @@ def arrange(
     Raises:
         DataError: A required or mapped column is not in the file.
     """
-    arranged = {name: mapping.get(name, name) for name in (*required, *mapping)}
+    arranged = {name: find_column(mapping.get(name, name), names) for name in (*required, *mapping)}
     for name in arranged:
         if name in reserved:
             raise DataError(f"No column can be mapped to `{name}`: LEARN writes it itself.", where=f"data.{setting}")
@@ -82,6 +82,14 @@ def arrange(
                 target = f"source_{target}"
             arranged[target] = source
     return arranged
+
+
+def find_column(name: str, names: Sequence[str]) -> str:
+    """Return the column of this name, or the only one that differs from it by capitals and blanks at its ends."""
+    if name in names:
+        return name
+    alike = [column for column in names if column.strip().lower() == name.strip().lower()]
+    return alike[0] if len(alike) == 1 else name
 
 
 def find_missing_columns(
@@ -99,7 +107,7 @@ def find_missing_columns(
     Returns:
         The error that names all of them, or None; and the column that each is most likely called.
     """
-    arranged = {name: mapping.get(name, name) for name in (*required, *mapping)}
+    arranged = {name: find_column(mapping.get(name, name), names) for name in (*required, *mapping)}
     missing = {name: source for name, source in arranged.items() if source not in names}
     if not missing:
         return None, {}

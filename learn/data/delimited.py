@@ -196,14 +196,15 @@ def _write_records(file: TableFile, dialect: Dialect, target: Path, read: _Recor
 
 
 def _explain_mark(file: TableFile, dialect: Dialect, counter: RecordCounter) -> DataError:
-    line = counter.fault_line or counter.open_line
-    what = (
-        "A quotation mark is opened and never closed"
-        if counter.fault_line is None
-        else "A quotation mark is out of place"
-    )
+    if counter.fault_line is None:
+        line, fault = counter.open_line, "is opened and never closed"
+    elif counter.suspect_line == counter.fault_line:
+        line, fault = counter.fault_line, "is out of place"
+    else:
+        line = counter.suspect_line
+        fault = f"is opened, and the next one, in line {dialect.first_line + counter.fault_line}, does not close it"
     return DataError(
-        f"{what}: the rows after it cannot be separated.",
+        f"A quotation mark {fault}: the rows after it cannot be separated.",
         where=f"{file.path}, line {dialect.first_line + line}" if line else file.path,
         fix='fix the line: a field that holds the separator, a line break or a quotation mark is in "…", and a '
         'mark in it is doubled, ""',

@@ -12,6 +12,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
+import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -131,14 +132,20 @@ _SIGNATURES = (
 
 
 def _refuse_other_format(first: bytes, file: TableFile) -> None:
+    if re.match(rb'[\s\xef\xbb\xbf]*[\[{]\s*["{]', first):
+        raise DataError("This is JSON, not CSV.", where=file.path, fix="name it .jsonl, one object a line")
     for signature, name, fix in _SIGNATURES:
         if first.startswith(signature):
             raise DataError(f"This is {name}, not the text that its name says.", where=file.path, fix=fix)
 
 
 def find_marked_encoding(first: bytes) -> str | None:
-    """Return the encoding that a byte order mark says, or None without one."""
-    return next((name for mark, name in _MARKS if first.startswith(mark)), None)
+    """Return the encoding that a byte order mark says, or None without one; UTF-16 is known without one too."""
+    marked = next((name for mark, name in _MARKS if first.startswith(mark)), None)
+    if marked is None and len(first) >= 4 and first[1:4:2] == b"\0\0":
+        # Plain letters have a zero byte each in UTF-16.
+        return "utf-16-le"
+    return marked
 
 
 def _skip_first_lines(lines: Sequence[str]) -> tuple[int, str]:
@@ -230,6 +237,7 @@ class RecordCounter:
         records: Lines that are not empty and end outside of quotation marks.
         inner_line_ends: Line ends inside quotation marks.
         fault_line: Line of the first mark out of place, counted from 1; None if there is none.
+        suspect_line: Line of the mark that opened the quotation in which it is, the likely culprit.
         open_line: Line of the mark that opened the quotation that is open now; None outside of one.
         has_marks: Whether there is any quotation mark.
     """
@@ -238,6 +246,7 @@ class RecordCounter:
         self.records = 0
         self.inner_line_ends = 0
         self.fault_line: int | None = None
+        self.suspect_line: int | None = None
         self.open_line: int | None = None
         self._separator = ord(separator)
         self._line = 1
@@ -301,13 +310,20 @@ class RecordCounter:
             after = np.concatenate([np.zeros(int(self._has_closed), np.int64), after])
             wrong = np.concatenate([wrong, after[~self._may_stand_beside_mark(piece[after])]])
             if len(wrong):
-                self.fault_line = self._line + int((breaks < wrong.min()).sum())
+                self.fault_line = self._find_line(wrong.min(), breaks)
+                # What is out of place may be right, and the mark before it the one that nobody closed.
+                earlier = opening[opening < wrong.min() - 1]
+                opened = self._find_line(earlier[-1], breaks) if len(earlier) else self.open_line
+                self.suspect_line = opened if opened and wrong.min() in after else self.fault_line
         self._is_inside ^= len(marks) % 2 == 1
         self._has_closed = bool(len(marks)) and marks[-1] == len(piece) - 1 and not self._is_inside
         if not self._is_inside:
             self.open_line = None
         elif len(opening):
-            self.open_line = self._line + int((breaks < opening[-1]).sum())
+            self.open_line = self._find_line(opening[-1], breaks)
+
+    def _find_line(self, position: np.int64, breaks: NDArray[np.int64]) -> int:
+        return self._line + int((breaks < position).sum())
 
     def _may_stand_beside_mark(self, byte: NDArray[np.uint8]) -> NDArray[np.bool_]:
         return np.isin(byte, [self._separator, _LINE_FEED, _RETURN, _QUOTE])

@@ -83,6 +83,7 @@ _MAGIC: tuple[tuple[bytes, Literal["gzip", "zstd", "bz2"]], ...] = (
 _NAME = re.compile(rf"(?P<stem>.+?)\.(?P<format>{'|'.join(_FORMATS)})(?:\.(?P<compression>gz|zst|bz2))?", re.IGNORECASE)
 
 _READ_BYTES = 2**20
+_PEEK_BYTES = 64
 
 
 @dataclass(frozen=True)
@@ -209,10 +210,34 @@ def _describe_search(stem: str, names: list[str]) -> str:
     shown = ", ".join(names[:12]) + (f" and {len(names) - 12} more" if len(names) > 12 else "")
     near = difflib.get_close_matches(stem, [name.split(".")[0].lower() for name in names], n=1)
     closest = next((name for name in names if near and name.split(".")[0].lower() == near[0]), None)
-    hint = f" Rename `{closest}`?" if closest else ""
+    hint = f" {_format_advice(closest, stem)}" if closest else ""
     return f"put one of {_list_endings(stem)} there, plain or with .gz or .zst after it; the folder holds: " + (
         f"{shown or 'nothing'}.{hint} `learn data guess` finds tables of other names."
     )
+
+
+_ADVICE = {
+    ".xlsx": "Save the sheet of `{name}` as CSV in UTF-8.",
+    ".xls": "Save the sheet of `{name}` as CSV in UTF-8.",
+    ".ods": "Save the sheet of `{name}` as CSV in UTF-8.",
+    ".zip": "Unpack `{name}`.",
+    ".7z": "Unpack `{name}`.",
+    ".tar": "Unpack `{name}`.",
+    ".tgz": "Unpack `{name}`.",
+    ".xz": "Unpack `{name}`.",
+    ".db": "Export the table of `{name}` as CSV.",
+    ".sqlite": "Export the table of `{name}` as CSV.",
+    ".feather": "Save `{name}` as Parquet.",
+    ".arrow": "Save `{name}` as Parquet.",
+    ".avro": "Save `{name}` as Parquet.",
+    ".orc": "Save `{name}` as Parquet.",
+    ".pkl": "Save `{name}` as Parquet.",
+}
+
+
+def _format_advice(name: str, stem: str) -> str:
+    advice = _ADVICE.get(Path(name).suffix.lower(), "Rename `{name}`, or name it in the settings: [data] {stem}_file.")
+    return advice.format(name=name, stem=stem)
 
 
 def _list_endings(stem: str) -> str:
@@ -227,13 +252,19 @@ def open_stream(path: Path, raw: BinaryIO | None = None) -> io.BufferedReader:
         raw: Where its bytes come from; by default the file itself.
     """
     plain: io.BufferedReader = io.BufferedReader(cast("io.RawIOBase", raw or path.open("rb")), _READ_BYTES)
-    first = plain.peek(4)[:4]
+    first = plain.peek(_PEEK_BYTES)[:_PEEK_BYTES]
     codec = next((name for mark, name in _MAGIC if first.startswith(mark)), None)
-    codec = codec or _CODECS.get(path.suffix.lower().lstrip("."))
+    if codec is None and not _is_text(first):
+        codec = _CODECS.get(path.suffix.lower().lstrip("."))
     if codec is None:
         return plain
     unpacked = pa.CompressedInputStream(pa.PythonFile(cast("io.IOBase", plain), mode="r"), codec)
     return io.BufferedReader(cast("io.RawIOBase", unpacked), _READ_BYTES)
+
+
+def _is_text(first: bytes) -> bool:
+    """Tell whether a file begins with plain text, whatever its name says: browsers unpack what they download."""
+    return bool(first) and all(byte >= 32 or byte in b"\t\r\n" for byte in first) and first.isascii()
 
 
 def unpack(file: TableFile, target: Path) -> None:

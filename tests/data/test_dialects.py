@@ -131,7 +131,8 @@ def test_an_open_mark_that_no_dialect_explains_stops_with_its_line(tmp_path: Pat
     with pytest.raises(DataError) as caught:
         read(tmp_path, "items.csv", text.encode())
     assert "quotation mark" in caught.value.what
-    assert str(caught.value.where).endswith("line 6")
+    assert str(caught.value.where).endswith("line 5")
+    assert "line 6" in caught.value.what
 
 
 def test_a_mark_in_the_middle_beside_a_line_break_in_a_field_is_read(tmp_path: Path) -> None:
@@ -167,7 +168,16 @@ def test_the_null_of_mysql_is_null(tmp_path: Path) -> None:
     assert read(tmp_path, "items.tsv", b"item_id\ttitle\tnote\n1\t\\N\tN\n")[0] == [("1", None, "N")]
 
 
-@pytest.mark.parametrize(("encoding", "given"), [("utf-16", "utf-8"), ("utf-8-sig", "utf-8"), ("cp1252", "cp1252")])
+@pytest.mark.parametrize("name", ["items.csv", "items.csv.gz"])
+@pytest.mark.parametrize("packed", [False, True])
+def test_the_bytes_say_whether_a_file_is_compressed(tmp_path: Path, name: str, packed: bool) -> None:
+    data = spell([HEADER, ("1", "a", "b")]).encode()
+    assert read(tmp_path, name, gzip.compress(data) if packed else data)[0] == [("1", "a", "b")]
+
+
+@pytest.mark.parametrize(
+    ("encoding", "given"), [("utf-16", "utf-8"), ("utf-16-le", "utf-8"), ("utf-8-sig", "utf-8"), ("cp1252", "cp1252")]
+)
 def test_other_encodings_are_read(tmp_path: Path, encoding: str, given: str) -> None:
     text = spell([HEADER, ("1", "Größe, é", "")])
     assert read(tmp_path, "items.csv", text.encode(encoding), encoding=given)[0] == [("1", "Größe, é", None)]
@@ -189,6 +199,7 @@ def test_the_remedy_for_another_encoding_works(tmp_path: Path) -> None:
         (b"PAR1....", "Parquet"),
         (b"PK\x03\x04....", "Excel"),
         (b"SQLite format 3\0", "SQLite"),
+        (b'{"item_id": "a", "title": "b"}\n', "JSON"),
     ],
 )
 def test_what_is_no_text_is_named(tmp_path: Path, data: bytes, said: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
@@ -119,6 +120,22 @@ def test_what_both_tables_lack_is_told_at_once_with_the_settings(tmp_path: Path)
         assert f"`{name}`" in caught.value.what
     assert 'item_columns = {item_id = "SKU", title = "Product Name"}' in said
     assert 'interaction_columns = {user_id = "Customer ID", item_id = "SKU", timestamp = "Order Date"}' in said
+
+
+@pytest.mark.parametrize("spell", [str.upper, str.title, lambda name: f" {name} "])
+def test_capitals_and_blanks_of_a_columns_name_do_not_matter(tmp_path: Path, spell: Callable[[str], str]) -> None:
+    write(tmp_path, "items.csv", f"{spell('item_id')},{spell('title')}\n1,Spoon\n")
+    write(tmp_path, "interactions.csv", f"{spell('user_id')},item_id,{spell('timestamp')}\nu,1,1600000000\n")
+    require_tables(tmp_path)
+    summary = load_tables(tmp_path, tmp_path / "out", settings=DataSettings())
+    assert pl.read_parquet(summary.folder / "items.parquet").columns == ["row", "item_id", "title"]
+
+
+def test_two_columns_that_differ_by_capitals_are_not_guessed(tmp_path: Path) -> None:
+    write(tmp_path, "items.csv", "item_id,Title,TITLE\n1,a,b\n")
+    write(tmp_path, "interactions.csv", "user_id,item_id,timestamp\nu,1,1600000000\n")
+    with pytest.raises(DataError):
+        require_tables(tmp_path)
 
 
 def test_two_missing_files_are_told_at_once(tmp_path: Path) -> None:

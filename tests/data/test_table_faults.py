@@ -140,7 +140,7 @@ def test_a_file_cut_off_mid_stream_is_named(tmp_path: Path, kind: str, ending: s
 def test_a_damaged_gzip_file_is_named(tmp_path: Path) -> None:
     source = source_of(tmp_path / "in")
     (source / "interactions.csv").unlink()
-    write(source, "interactions.csv.gz", b"this is no gzip file at all")
+    write(source, "interactions.csv.gz", b"\x1f\x8b this is no gzip file at all")
     assert "damaged" in refused(source).what
 
 
