@@ -80,7 +80,10 @@ def test_an_unknown_encoder(place: Workplace) -> None:
 
 @pytest.mark.parametrize(
     ("option", "setting", "wrong", "nearest"),
-    [("--split", "split.method", "by_dat", "by_date"), ("--on-drift", "drift.on_drift", "fial", "fail")],
+    [
+        ("--split", "split.method", "by_dat", "by_date"),
+        pytest.param("--on-drift", "drift.on_drift", "fial", "fail", marks=pytest.mark.slow),
+    ],
 )
 def test_a_wrong_word_for_an_option(place: Workplace, option: str, setting: str, wrong: str, nearest: str) -> None:
     write_tables(place.folder / "data")
@@ -134,6 +137,7 @@ def test_a_missing_settings_file(place: Workplace) -> None:
     assert_no_trace(place)
 
 
+@pytest.mark.slow
 def test_a_model_in_production_that_is_not_there(place: Workplace) -> None:
     write_tables(place.folder / "data")
     done = place.flow("run", "--production", "nowhere")

@@ -21,9 +21,16 @@ def place(tmp_path: Path) -> Workplace:
 @pytest.mark.parametrize(
     ("name", "what", "where"),
     [
-        ("1700000000000000", "There is no train run `1700000000000000`.", "--init-from 1700000000000000"),
         ("TrainFlow/17", "There is no train run `17`.", "--init-from TrainFlow/17"),
-        ("bundles/yesterday", "There is no such folder of a bundle.", "--init-from bundles/yesterday"),
+        # Each starts the flow; one of them is enough for every change.
+        pytest.param(
+            *("1700000000000000", "There is no train run `1700000000000000`.", "--init-from 1700000000000000"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *("bundles/yesterday", "There is no such folder of a bundle.", "--init-from bundles/yesterday"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_a_name_that_leads_nowhere(place: Workplace, name: str, what: str, where: str) -> None:
@@ -34,6 +41,7 @@ def test_a_name_that_leads_nowhere(place: Workplace, name: str, what: str, where
     assert_no_trace(place)
 
 
+@pytest.mark.slow
 def test_a_model_that_the_store_does_not_hold(place: Workplace) -> None:
     done = place.flow("run", "--init-from", "learn_user_tower:latest")
     assert_stopped(

@@ -16,10 +16,11 @@ TASK = "from flows.cluster import count_parallel_tasks; print(count_parallel_tas
 @pytest.mark.parametrize(
     ("words", "environment", "at_once"),
     [
-        (["run"], {}, 16),
         (["run", "--max-workers", "2"], {}, 2),
-        (["run", "--max-workers=64", "--seed", "1"], {}, 40),
-        (["run"], {"METAFLOW_RUN_MAX_WORKERS": "3"}, 3),
+        # Each starts two processes that import Metaflow.
+        pytest.param(["run"], {}, 16, marks=pytest.mark.slow),
+        pytest.param(["run", "--max-workers=64", "--seed", "1"], {}, 40, marks=pytest.mark.slow),
+        pytest.param(["run"], {"METAFLOW_RUN_MAX_WORKERS": "3"}, 3, marks=pytest.mark.slow),
         (["run", "--max-workers", "2"], {"METAFLOW_KUBERNETES_WORKLOAD": "1"}, 1),
     ],
 )

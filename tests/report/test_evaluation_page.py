@@ -6,6 +6,8 @@ import re
 from html.parser import HTMLParser
 from pathlib import Path
 
+import pytest
+
 from learn.report.pages import write_evaluation_page
 from tests.synthetic_run import MODELS, made_up_metrics, made_up_result
 
@@ -52,15 +54,21 @@ def written(folder: Path, *, production: bool = True, caveat: str = "") -> str:
     return page.read_text(encoding="utf-8")
 
 
-def test_the_page_needs_no_network_and_leads_back(tmp_path: Path) -> None:
-    tags = Page(written(tmp_path)).tags
+@pytest.fixture(scope="module")
+def text(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """The page with a model in production; drawing it takes seconds, so the tests share it."""
+    return written(tmp_path_factory.mktemp("page"))
+
+
+def test_the_page_needs_no_network_and_leads_back(text: str) -> None:
+    tags = Page(text).tags
     assert not {"script", "link", "img", "iframe", "image"} & {tag for tag, _ in tags}
     links = {attributes.get("href") for tag, attributes in tags if tag == "a"}
     assert links == {"index.html", "metrics.json"}
 
 
-def test_every_figure_stands_in_a_table(tmp_path: Path) -> None:
-    page = Page(written(tmp_path))
+def test_every_figure_stands_in_a_table(text: str) -> None:
+    page = Page(text)
     masked, unmasked, *_ = page.sections.values()
     for model, at in MODELS.items():
         assert any(model.replace("_", " ") in table and f"{at:.4f}" in table for table in masked)
@@ -69,8 +77,7 @@ def test_every_figure_stands_in_a_table(tmp_path: Path) -> None:
     assert any("+0.0200" in table and "+0.0100 to +0.0300" in table for table in masked)
 
 
-def test_masked_and_unmasked_figures_never_share_a_table_or_a_picture(tmp_path: Path) -> None:
-    text = written(tmp_path)
+def test_masked_and_unmasked_figures_never_share_a_table_or_a_picture(text: str) -> None:
     masked, unmasked, *_ = Page(text).sections.values()
     # EASE's unmasked figure is nobody's masked one.
     assert any(f"{MODELS['ease'] / 2:.4f}" in table for table in unmasked)
@@ -80,8 +87,7 @@ def test_masked_and_unmasked_figures_never_share_a_table_or_a_picture(tmp_path: 
     assert all(("history masked" in label) != ("history unmasked" in label) for label in labels)
 
 
-def test_the_difference_to_production_is_said_with_its_interval(tmp_path: Path) -> None:
-    text = written(tmp_path)
+def test_the_difference_to_production_is_said_with_its_interval(text: str) -> None:
     assert "NDCG@10 +0.0200 [+0.0100, +0.0300] against the model in production, version 0123456789abcdef (" in text
     assert "Of the 90 items it was trained on 80" in text
     assert "Not a fair comparison" not in text
@@ -98,7 +104,6 @@ def test_without_a_model_in_production_the_page_says_how_to_name_one(tmp_path: P
     assert "version 0123456789abcdef" not in text
 
 
-def test_an_empty_slice_is_named_and_has_no_figures(tmp_path: Path) -> None:
-    text = written(tmp_path)
+def test_an_empty_slice_is_named_and_has_no_figures(text: str) -> None:
     after = text[text.index("new users, 0 users") :]
     assert re.match(r'new users, 0 users</th></tr>\s*(<tr class="group">|</table>)', after)
