@@ -17,7 +17,7 @@ import click
 
 from learn.config import add_settings_options, merge_settings_text
 from learn.environment import configure_process
-from learn.errors import LearnError, ServingError
+from learn.errors import LearnError, ServingError, explain_storage_faults
 
 _GROUPS = {
     "content": ("learn.content.cli", "content", "Check and clean the store of content vectors."),
@@ -51,7 +51,8 @@ class _Program(click.Group):
 
     def invoke(self, ctx: click.Context) -> Any:
         try:
-            return super().invoke(ctx)
+            with explain_storage_faults(Path.cwd()):
+                return super().invoke(ctx)
         except LearnError as error:
             click.echo(f"{error.headline}\n{error}", err=True)
             ctx.exit(_STOPPED)
@@ -216,7 +217,27 @@ def _become(command: list[str]) -> None:
 def main() -> None:
     """Run the command; the exit status is 1, after one plain message, where LEARN stops on purpose."""
     configure_process()
-    learn()
+    try:
+        with explain_storage_faults("standard output"):
+            try:
+                learn()
+            finally:
+                # Here, and not when Python ends, where a full disk behind it would be a traceback.
+                _flush_output()
+    except LearnError as error:
+        click.echo(f"{error.headline}\n{error}", err=True)
+        sys.exit(_STOPPED)
+
+
+def _flush_output() -> None:
+    try:
+        if sys.stdout is not None:
+            sys.stdout.flush()
+    except OSError as fault:
+        # What could not be written is dropped, or Python would try again when it ends.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(fault, BrokenPipeError):
+            raise
 
 
 if __name__ == "__main__":

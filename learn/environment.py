@@ -7,7 +7,9 @@ default: what is already set in the environment stays (docs/telemetry.md says ho
 from __future__ import annotations
 
 import os
+import pwd
 import sys
+import tempfile
 from pathlib import Path
 
 _DEFAULTS = {
@@ -40,17 +42,44 @@ def configure_process() -> None:
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     _name_the_user()
+    _find_a_home()
     _name_the_interpreter()
 
 
 def _name_the_user() -> None:
-    # Metaflow refuses to run as root or without a user name, as in most containers.
-    if os.environ.get("METAFLOW_USER"):
+    if not os.environ.get("METAFLOW_USER"):
+        # Metaflow refuses to run as root or without a user name, as in most containers; it does not read LOGNAME, which
+        # is all that cron sets.
+        read = (os.environ.get(name) for name in ("SUDO_USER", "USERNAME", "USER"))
+        if next((name for name in read if name and name != "root"), None) is None:
+            logged_in = os.environ.get("LOGNAME", "")
+            os.environ["METAFLOW_USER"] = logged_in if logged_in not in {"", "root"} else "learn"
+    if _find_account() is None and not any(os.environ.get(name) for name in ("LOGNAME", "USER")):
+        # A user id without an account, as OpenShift gives: libraries that look up the user's name would find none.
+        os.environ["LOGNAME"] = os.environ["METAFLOW_USER"]
+
+
+def _find_a_home() -> None:
+    """Name a home folder if there is none, or `/` that this user cannot write: libraries keep their files there.
+
+    A home that is merely read-only stays: a mounted one holds credentials and models. What is written goes elsewhere.
+    """
+    account = _find_account()
+    home = Path(os.environ.get("HOME") or (account.pw_dir if account else "") or os.devnull)
+    if home.is_dir() and os.access(home, os.W_OK | os.X_OK):
         return
-    names = (os.environ.get(name) for name in ("SUDO_USER", "USERNAME", "USER", "LOGNAME"))
-    named = next((name for name in names if name and name != "root"), None)
-    if named is None:
-        os.environ["METAFLOW_USER"] = "learn"
+    here = Path.cwd() if os.access(Path.cwd(), os.W_OK | os.X_OK) else Path(tempfile.gettempdir())
+    other = here / ".learn" / "home"
+    if home == Path("/") or not home.is_dir():
+        os.environ["HOME"] = str(other)
+    os.environ.setdefault("BENTOML_HOME", str(other / "bentoml"))
+
+
+def _find_account() -> pwd.struct_passwd | None:
+    try:
+        return pwd.getpwuid(os.getuid())
+    except KeyError:
+        return None
 
 
 def _name_the_interpreter() -> None:

@@ -167,6 +167,9 @@ def explain_storage_faults(where: str | PathLike[str]) -> Iterator[None]:
     except LearnError:
         raise
     except Exception as fault:
+        if isinstance(fault, FileNotFoundError) and "No usable temporary directory" in str(fault):
+            fix = "free some disk space, or point the environment variable TMPDIR at a folder for writing"
+            raise StorageError("There is no folder for temporary files.", where=where, fix=fix) from fault
         known = _FIXES.get(_find_errno(fault))
         if known is None:
             raise

@@ -90,3 +90,30 @@ if torch.cpu.get_capabilities().get("avx512_bf16"):
         pytest.skip("the processor has no bfloat16")
     # 600 kernels kept would be 400 MB.
     assert int(done.stdout) < 150_000_000
+
+
+def test_a_name_that_only_logname_gives_is_taken(nobody: pytest.MonkeyPatch) -> None:
+    nobody.setitem(os.environ, "LOGNAME", "ada")
+    configure_process()
+    assert os.environ["METAFLOW_USER"] == "ada"
+
+
+@pytest.mark.parametrize("home", ["", "/nowhere/at/all"])
+def test_a_home_that_is_not_there_is_replaced(nobody: pytest.MonkeyPatch, tmp_path: Path, home: str) -> None:
+    nobody.chdir(tmp_path)
+    if home:
+        nobody.setitem(os.environ, "HOME", home)
+    else:
+        # No account either, as of a user id that OpenShift gives.
+        nobody.setattr("os.getuid", lambda: 54_321)
+    configure_process()
+    assert os.environ["HOME"] == str(tmp_path / ".learn" / "home")
+    assert os.environ["BENTOML_HOME"].startswith(os.environ["HOME"])
+    assert [*tmp_path.iterdir()] == []
+
+
+def test_a_home_that_is_there_stays(nobody: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    nobody.setitem(os.environ, "HOME", str(tmp_path))
+    configure_process()
+    assert os.environ["HOME"] == str(tmp_path)
+    assert "BENTOML_HOME" not in os.environ

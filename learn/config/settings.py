@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from learn.config.base import Section, SettingsFile
 from learn.config.content import ContentSettings
@@ -52,6 +52,14 @@ class Settings(SettingsFile):
     drift: DriftSettings = DriftSettings()
     monitoring: MonitoringSettings = MonitoringSettings()
     serving: ServingSettings = ServingSettings()
+
+    @field_validator("workspace", "reports")
+    @classmethod
+    def _expand_home(cls, value: Path) -> Path:
+        try:
+            return value.expanduser()
+        except RuntimeError as fault:
+            raise ValueError(f"there is no home folder for {value}") from fault
 
     @property
     def content_store(self) -> str:

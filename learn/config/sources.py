@@ -5,6 +5,7 @@ A later source wins over an earlier one, setting by setting. A run keeps the mer
 
 from __future__ import annotations
 
+import codecs
 import tomllib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -98,12 +99,20 @@ def _read_file(file: Path) -> dict[str, Any]:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as fault:
         raise SettingsError(
-            f"The settings file is not UTF-8: byte {fault.start} is {fault.object[fault.start]:#04x}.",
+            f"The settings file is {_guess_encoding(raw)}, not UTF-8: byte {fault.start} is {raw[fault.start]:#04x}.",
             where=path,
             fix="save it as UTF-8",
         ) from fault
+    if "\0" in text:
+        raise SettingsError("The settings file is UTF-16, not UTF-8.", where=path, fix="save it as UTF-8")
     Settings.from_toml(text, where=str(path))
     return tomllib.loads(text)
+
+
+def _guess_encoding(raw: bytes) -> str:
+    if raw.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in raw:
+        return "UTF-16"
+    return "latin-1 or of Windows (cp1252)"
 
 
 def _parse_assignment(assignment: str) -> dict[str, Any]:

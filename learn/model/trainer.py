@@ -159,6 +159,8 @@ Say = Callable[[str], None]
 _RESULT = "training.json"
 # Apart from the epochs' seeds, so that no process drops what another does.
 _SEEDS_APART = 2**40
+# torch takes 64 bits; a longer seed is cut to them.
+_TORCH_SEEDS = 2**64
 # A learned temperature below .01 turns the softmax into a maximum and the gradients into noise.
 _LARGEST_SCALE = 100.0
 
@@ -336,7 +338,7 @@ class _Trainer:
                 where="content vectors",
                 fix="remove the encoder's folder from the content store and run again",
             )
-        torch.manual_seed(seed)
+        torch.manual_seed(seed % _TORCH_SEEDS)
         self.towers = Towers(settings.towers, content_dimension=content.shape[1], id_count=len(trained))
         temperature = settings.training.temperature
         if start is not None:
@@ -390,7 +392,7 @@ class _Trainer:
 
     def _train_once(self, number: int) -> float:
         # Seeded by the epoch, not by what went before, so that a resumed training draws the same dropout.
-        torch.manual_seed(self.seed * 1_000_003 + number + self.group.rank * _SEEDS_APART)
+        torch.manual_seed((self.seed * 1_000_003 + number + self.group.rank * _SEEDS_APART) % _TORCH_SEEDS)
         draw = np.random.default_rng((self.seed, number, 1))
         self.towers.train()
         total, positions = 0.0, 0

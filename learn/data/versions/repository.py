@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import logging
+import os
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -29,6 +31,7 @@ Repository = Any
 _LOGGERS = ("dvc", "dvc_objects", "dvc_data")
 _REMOTE = "settings"
 _TRANSFER_LOGGER = "dvc_data.hashfile.transfer"
+_POLL_SECONDS = 0.1
 _DISK = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES)
 
 
@@ -81,8 +84,10 @@ def open_repository(root: Path, *, wait_seconds: float, remote: str = "") -> Ite
     with ExitStack() as stack:
         stack.enter_context(explain_dvc_faults(root))
         stack.enter_context(collect_dvc_faults())
+        deadline = time.monotonic() + wait_seconds
+        stack.enter_context(_take_turn(root.resolve(), deadline, wait_seconds))
         repository = stack.enter_context(_open_existing(root.resolve(), remote))
-        _lock(stack, repository, wait_seconds)
+        _lock(stack, repository, deadline, wait_seconds)
         yield repository
 
 
@@ -121,7 +126,6 @@ def _open_existing(root: Path, remote: str) -> Repository:
     try:
         top = Repo.find_root(str(root))
     except NotDvcRepoError:
-        root.mkdir(parents=True, exist_ok=True)
         return _create_repository(root, remote)
     try:
         return Repo(top)
@@ -144,22 +148,69 @@ def _create_repository(root: Path, remote: str) -> Repository:
     return Repo(str(root))
 
 
-def _lock(stack: ExitStack, repository: Repository, wait_seconds: float) -> None:
-    started, told = time.monotonic(), False
+@contextmanager
+def _take_turn(root: Path, deadline: float, wait_seconds: float) -> Iterator[None]:
+    """Let one LEARN at a time make, open and use the repository of a folder.
+
+    DVC's own lock is in the repository, so it cannot guard its making; and two processes that open it for the first
+    time meet in its SQLite files. This lock is on the folder itself, so it leaves no file.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    try:
+        top = Path(Repo.find_root(str(root)))
+    except NotDvcRepoError:
+        top = root
+    handle = os.open(top, os.O_RDONLY)
+    try:
+        is_announced = False
+        while not _try_lock(handle):
+            is_announced = _wait(top, top, deadline, wait_seconds, is_announced=is_announced)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _try_lock(handle: int) -> bool:
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    except OSError:
+        # A network disk that cannot lock a folder: DVC's own lock must do.
+        return True
+    return True
+
+
+def _lock(stack: ExitStack, repository: Repository, deadline: float, wait_seconds: float) -> None:
+    is_announced = False
     while True:
         try:
             stack.enter_context(lock_repo(repository))
         except LockError as fault:
-            if time.monotonic() - started >= wait_seconds:
-                lock = Path(repository.tmp_dir) / "lock"
-                what = f"Another process has held the DVC repository for more than {wait_seconds:.0f} seconds."
-                fix = "wait for it to end (`cat` the file to see its process), or raise `data.lock_wait_seconds`"
-                raise VersionError(what, where=lock, fix=fix) from fault
-            if not told:
-                click.echo(f"Another process works in {repository.root_dir}: waiting for it.", err=True)
-                told = True
+            lock = Path(repository.tmp_dir) / "lock"
+            is_announced = _wait(
+                Path(repository.root_dir), lock, deadline, wait_seconds, is_announced=is_announced, fault=fault
+            )
         else:
             return
+
+
+def _wait(
+    top: Path, lock: Path, deadline: float, wait_seconds: float, *, is_announced: bool, fault: Exception | None = None
+) -> bool:
+    """Wait a moment for another process, and say so once.
+
+    Raises:
+        VersionError: The time is up.
+    """
+    if time.monotonic() >= deadline:
+        what = f"Another process has held the DVC repository for more than {wait_seconds:.0f} seconds."
+        fix = "wait for it to end (`cat` the file to see its process), or raise `data.lock_wait_seconds`"
+        raise VersionError(what, where=lock, fix=fix) from fault
+    if not is_announced:
+        click.echo(f"Another process works in {top}: waiting for it.", err=True)
+    time.sleep(_POLL_SECONDS)
+    return True
 
 
 def find_top(repository: Repository) -> Path:
