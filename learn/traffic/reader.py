@@ -1,25 +1,35 @@
 """The traffic log as tables: JSON lines in, Parquet out, with one block of lines in memory.
 
 A file that is still written to may end in half a line, which the next reading gets complete. A line that is no record
-is counted and named, and the rest is read.
+is counted and named, and the rest is read. Files that logrotate has packed and renamed are read like the others, and a
+record that is there twice, as after a copy, counts once.
 """
 
 from __future__ import annotations
 
+import bz2
+import gzip
 import io
+import re
 import shutil
+import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO, cast
 
 import polars as pl
+import pyarrow as pa
 
 from learn.errors import DataError, explain_storage_faults
 from learn.traffic.records import FILE_PATTERN
 
 _BLOCK_BYTES = 8_000_000
 """Some ten thousand answers: enough for polars to be quick, little enough for any machine."""
+
+_FILE = re.compile(r"traffic-.*\.jsonl(?:[.-]\d+)*(?:\.(?P<packed>gz|bz2|zst))?")
+"""A file of the log, also as logrotate names it: `traffic-1.jsonl.2.gz`, `traffic-1.jsonl-20260301.zst`."""
 
 _NAMED_LINES = 20
 _TEXT_CHARACTERS = 80
@@ -45,6 +55,7 @@ _LINE: dict[str, pl.DataType | type[pl.DataType]] = {
     "event": pl.String,
 }
 _FEEDBACK = ("time", "recommendation_id", "user", "item_id", "event")
+_SAME_ANSWER = ("time", "recommendation_id", "arm")
 _ANSWER = tuple(name for name in _LINE if name not in {"kind", "item_id", "event"})
 
 
@@ -79,6 +90,7 @@ class TrafficRead:
         named: The first of them.
         first: Time of the first answer; None if there is none.
         last: Time of the last answer.
+        repeated: Records that were there more than once, and count once.
     """
 
     answers: Path
@@ -92,14 +104,16 @@ class TrafficRead:
     named: tuple[DamagedLine, ...]
     first: datetime | None
     last: datetime | None
+    repeated: int = 0
 
     @property
     def sentence(self) -> str:
         """What was read, in one line."""
         damaged = f", {self.damaged:,} of them damaged" if self.damaged else ""
+        repeated = f" {self.repeated:,} records were there more than once and count once." if self.repeated else ""
         return (
             f"Traffic log: {self.lines:,} lines in {self.files:,} files{damaged}; {self.answer_rows:,} answers and "
-            f"{self.feedback_rows:,} feedback records in the window."
+            f"{self.feedback_rows:,} feedback records in the window.{repeated}"
         )
 
 
@@ -128,7 +142,11 @@ class _Block:
 
 def is_traffic_log(folder: Path) -> bool:
     """Tell a folder of a traffic log from any other."""
-    return folder.is_dir() and any(folder.glob(FILE_PATTERN))
+    return bool(_list_files(folder))
+
+
+def _list_files(folder: Path) -> list[Path]:
+    return sorted(path for path in folder.glob("traffic-*") if _FILE.fullmatch(path.name)) if folder.is_dir() else []
 
 
 def read_traffic(
@@ -137,7 +155,7 @@ def read_traffic(
     """Read a traffic log into two Parquet files.
 
     Args:
-        folder: Holds ``traffic-*.jsonl``.
+        folder: Holds ``traffic-*.jsonl``, plain or packed.
         destination: Folder for ``answers.parquet`` and ``feedback.parquet``.
         since: Records before it are left out; None: none are. Without a time zone it is UTC.
         until: Records from it on are left out.
@@ -146,7 +164,7 @@ def read_traffic(
         DataError: There is no such folder, or it holds no file of a traffic log.
         StorageError: The disk is full or not writable.
     """
-    files = sorted(folder.glob(FILE_PATTERN)) if folder.is_dir() else []
+    files = _list_files(folder)
     if not files:
         raise DataError(
             f"There are no files `{FILE_PATTERN}`.", where=folder, fix="name the folder that the service logs to"
@@ -160,7 +178,9 @@ def read_traffic(
         parts.mkdir(parents=True)
         for number, block in enumerate(_iterate_blocks(files, counts)):
             _write_part(_select_period(_read_records(block, counts), since, until), parts, number)
-        for path, columns in zip(paths, (_ANSWER, _FEEDBACK), strict=True):
+        repeated = 0
+        for path, columns, same in zip(paths, (_ANSWER, _FEEDBACK), (_SAME_ANSWER, _FEEDBACK), strict=True):
+            repeated += _drop_repeated(sorted(parts.glob(f"{path.stem}-*.parquet")), same)
             _gather(parts, path, columns)
     times = pl.scan_parquet(paths[0]).select(first=pl.col("time").min(), last=pl.col("time").max()).collect()
     rows = [int(pl.scan_parquet(path).select(pl.len()).collect().item()) for path in paths]
@@ -176,20 +196,42 @@ def read_traffic(
         named=tuple(counts.named),
         first=times["first"][0],
         last=times["last"][0],
+        repeated=repeated,
     )
 
 
 def _iterate_blocks(files: list[Path], counts: _Counts) -> Iterator[_Block]:
     for file in files:
         first_line, rest = 1, b""
-        with file.open("rb") as source:
-            while chunk := source.read(_BLOCK_BYTES):
-                *lines, rest = (rest + chunk).split(b"\n")
-                if lines:
-                    yield _Block(file, first_line, lines)
-                first_line += len(lines)
+        try:
+            with _open_unpacked(file) as source:
+                while chunk := source.read(_BLOCK_BYTES):
+                    *lines, rest = (rest + chunk).split(b"\n")
+                    if lines:
+                        yield _Block(file, first_line, lines)
+                    first_line += len(lines)
+        except EOFError:
+            # A packed file without its end: somebody is writing it.
+            rest = rest or b"{"
+        except (gzip.BadGzipFile, zlib.error, OSError) as fault:
+            if isinstance(fault, OSError) and fault.errno:
+                raise
+            counts.lines += 1
+            counts.add_damaged(file, first_line, b"(cannot be unpacked from here on)")
         # A last line without an end: somebody is writing it.
         counts.unfinished += bool(rest.strip())
+
+
+def _open_unpacked(file: Path) -> IO[bytes]:
+    match = _FILE.fullmatch(file.name)
+    packed = match and match["packed"]
+    if packed == "gz":
+        return cast("IO[bytes]", gzip.open(file))
+    if packed == "bz2":
+        return cast("IO[bytes]", bz2.open(file))
+    if packed == "zst":
+        return cast("IO[bytes]", pa.CompressedInputStream(pa.OSFile(str(file), "rb"), "zstd"))
+    return file.open("rb")
 
 
 def _read_records(block: _Block, counts: _Counts) -> pl.DataFrame:
@@ -265,6 +307,24 @@ def _write_part(frame: pl.DataFrame, parts: Path, number: int) -> None:
         rows = frame.filter(pl.col("kind") == kind).select(columns)
         if number == 0 or rows.height:
             rows.write_parquet(parts / f"{'answers' if kind == 'answer' else 'feedback'}-{number:06}.parquet")
+
+
+def _drop_repeated(parts: list[Path], same: tuple[str, ...]) -> int:
+    """Keep the first of records that are the same; return how many were dropped.
+
+    Memory holds eight bytes a record.
+    """
+    if not parts:
+        return 0
+    hashes = pl.concat([pl.read_parquet(part, columns=list(same)).hash_rows(seed=0) for part in parts])
+    is_first = hashes.is_first_distinct()
+    dropped = len(is_first) - int(is_first.sum())
+    start = 0
+    for part in parts if dropped else ():
+        rows = pl.read_parquet(part)
+        rows.filter(is_first.slice(start, rows.height)).write_parquet(part)
+        start += rows.height
+    return dropped
 
 
 def _gather(parts: Path, path: Path, columns: tuple[str, ...]) -> None:

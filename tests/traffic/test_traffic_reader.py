@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import bz2
+import gzip
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -120,6 +123,7 @@ ids = st.text(st.characters(codec="utf-8"), max_size=8)
             unknown_items=st.integers(0, 3),
         ),
         max_size=12,
+        unique_by=lambda record: (record.recommendation_id, record.arm),
     ),
     st.integers(60, 400),
 )
@@ -143,7 +147,66 @@ def test_times_with_and_without_fractions_and_offsets_are_moments(log: Path, tmp
     stamp = text.split('"time":"')[1].split('"')[0]
     log.mkdir()
     forms = ("2026-03-01T12:00:00Z", "2026-03-01T12:00:00.123456Z", "2026-03-01T14:00:00+02:00")
-    (log / "traffic-1.jsonl").write_text("".join(text.replace(stamp, form) + "\n" for form in forms))
+    lines = (text.replace(stamp, form).replace('"r0"', f'"r{number}"') for number, form in enumerate(forms))
+    (log / "traffic-1.jsonl").write_text("".join(f"{line}\n" for line in lines))
     times = pl.read_parquet(read_traffic(log, tmp_path / "read").answers)["time"].to_list()
     noon = datetime(2026, 3, 1, 12, tzinfo=UTC)
     assert times == [noon, noon.replace(microsecond=123_456), noon]
+
+
+def pack(file: Path, ending: str) -> None:
+    """Put a packed file in the place of a plain one, as logrotate does."""
+    data = file.read_bytes()
+    kind = ending.rpartition(".")[2]
+    if kind == "zst":
+        packed = bytes(pa.Codec("zstd").compress(data, asbytes=True))
+    else:
+        packed = gzip.compress(data) if kind == "gz" else bz2.compress(data)
+    file.with_name(f"{file.name}{ending}").write_bytes(packed)
+    file.unlink()
+
+
+@pytest.mark.parametrize("ending", [".gz", ".1.gz", "-20260301.gz", ".bz2", ".zst"])
+def test_packed_files_are_read_next_to_plain_ones(log: Path, tmp_path: Path, ending: str) -> None:
+    write_log(log, *map(answer, range(5)), click(1))
+    (log / "traffic-000001.jsonl").rename(log / "traffic-000000.jsonl")
+    write_log(log, *map(answer, range(5, 8)))
+    pack(log / "traffic-000000.jsonl", ending)
+    read = read_traffic(log, tmp_path / "read")
+    assert (read.files, read.lines, read.answer_rows, read.feedback_rows, read.repeated) == (2, 9, 8, 1, 0)
+    (log / "traffic-000001.jsonl").unlink()
+    assert is_traffic_log(log)
+
+
+def test_a_renamed_file_and_its_successor_are_both_read(log: Path, tmp_path: Path) -> None:
+    write_log(log, answer(1))
+    (log / "traffic-000001.jsonl").rename(log / "traffic-000001.jsonl.1")
+    write_log(log, answer(2))
+    assert read_traffic(log, tmp_path / "read").answer_rows == 2
+
+
+def test_a_log_that_was_copied_counts_once_and_is_said(log: Path, tmp_path: Path) -> None:
+    shadow = answer(1, arm="shadow")
+    write_log(log, answer(1), shadow, answer(2), click(1), click(2))
+    plain = read_traffic(log, tmp_path / "read")
+    (log / "traffic-2.jsonl").write_bytes((log / "traffic-000001.jsonl").read_bytes())
+    (log / "traffic-3.jsonl.gz").write_bytes(gzip.compress((log / "traffic-000001.jsonl").read_bytes()))
+    # Some records between others.
+    with (log / "traffic-4.jsonl").open("w") as file:
+        file.writelines(f"{record.model_dump_json()}\n" for record in (answer(3), answer(2), click(2), click(3)))
+    read = read_traffic(log, tmp_path / "again")
+    assert (plain.answer_rows, plain.feedback_rows, plain.repeated) == (3, 2, 0)
+    assert (read.answer_rows, read.feedback_rows, read.repeated) == (4, 3, 12)
+    assert "12 records were there more than once and count once." in read.sentence
+    assert pl.read_parquet(read.answers).head(3).equals(pl.read_parquet(plain.answers))
+
+
+def test_a_packed_file_without_its_end_is_unfinished_and_a_wrong_one_is_damaged(log: Path, tmp_path: Path) -> None:
+    write_log(log, answer(1))
+    whole = gzip.compress(b"".join(answer(n).model_dump_json().encode() + b"\n" for n in range(2, 400)))
+    (log / "traffic-2.jsonl.gz").write_bytes(whole[: len(whole) // 2])
+    (log / "traffic-3.jsonl.gz").write_bytes(b"not packed at all\n")
+    read = read_traffic(log, tmp_path / "read")
+    assert (read.files, read.unfinished, read.damaged) == (3, 1, 1)
+    assert read.named[0].file == "traffic-3.jsonl.gz"
+    assert read.answer_rows >= 1
