@@ -82,7 +82,9 @@ def validate(folder: Path) -> tuple[str, list[Path]]:
     from learn.data import load_tables, validate_tables
 
     settings = read_settings_of(folder)
-    raw = load_tables(folder / "data", folder / "raw", settings=settings.data)
+    raw = load_tables(
+        folder / "data", folder / "raw", settings=settings.data, timestamps=settings.validation.timestamps
+    )
     found = validate_tables(
         raw.folder, folder / "valid", report=folder / "reports" / "validation.html", settings=settings.validation
     )

@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import codecs
+import difflib
 from typing import Literal
 
 from pydantic import Field, field_validator
 
 from learn.config.base import Section
+
+TIMESTAMP_WORDS = (
+    "seconds", "milliseconds", "microseconds", "nanoseconds", "yyyymmdd", "excel", "filetime", "chrome", "dotnet",
+    "day_first", "month_first",
+)  # fmt: skip
+"""Words of ``timestamp_format``: units of Unix time, other clocks' numbers, and what stands first in ``1/2/2024``."""
 
 
 class DataSettings(Section):
@@ -38,6 +45,12 @@ class DataSettings(Section):
     """Encoding of CSV and TSV files without a byte order mark: that of the web. Windows in western
     Europe writes ``cp1252``."""
 
+    timestamp_format: str = ""
+    """How the column ``timestamp`` is written: a pattern (``"%m/%d/%Y %H:%M"``), or a word: ``seconds``,
+    ``milliseconds``, ``microseconds`` or ``nanoseconds`` of Unix time; ``yyyymmdd`` (also with a time after it);
+    ``excel`` (days), ``filetime`` (Windows), ``chrome``, ``dotnet``; ``day_first`` or ``month_first`` for ``1/2/2024``.
+    Empty: the data tell it, and where they leave a doubt the run stops with the setting to write."""
+
     push: bool = True
     """Push each recorded data version where a DVC remote is set: a version that only one laptop holds cannot be
     repeated."""
@@ -53,6 +66,15 @@ class DataSettings(Section):
             return codecs.lookup(value).name
         except LookupError as fault:
             raise ValueError(f"there is no encoding `{value}`; try utf-8, cp1252 or gb18030") from fault
+
+    @field_validator("timestamp_format")
+    @classmethod
+    def _require_known_format(cls, form: str) -> str:
+        if form and "%" not in form and form not in TIMESTAMP_WORDS:
+            near = difflib.get_close_matches(form, TIMESTAMP_WORDS, n=1)
+            meant = f"; did you mean `{near[0]}`?" if near else ""
+            raise ValueError(f"give a pattern such as %d/%m/%Y, or one of {', '.join(TIMESTAMP_WORDS)}{meant}")
+        return form
 
 
 class ValidationSettings(Section):
@@ -93,12 +115,13 @@ class ValidationSettings(Section):
     """Interactions before this day are clock faults (the epoch's zero, above all): e-commerce is not older."""
 
     latest: str = ""
-    """Interactions after this day are clock faults; empty: tomorrow. The two bounds hold for timestamps that are dates
-    (see ``timestamps``)."""
+    """Interactions after this day are clock faults. Empty: the data tell it, never the day of the run: faults are what
+    comes after the year 2100, or, among the last 5 % of the interactions, behind the first gap of more than 365 days.
+    The two bounds hold for timestamps that are dates (see ``timestamps``)."""
 
     timestamps: Literal["auto", "unix", "order"] = "auto"
-    """What the numbers in ``timestamp`` are: Unix time (seconds, milliseconds, micro- or nanoseconds), or only an
-    order. ``auto`` calls them Unix time when their median is after 1990."""
+    """What ``timestamp`` is: moments (``unix``), or only an order. ``auto`` calls dates moments, and numbers where
+    their median is a moment of the years 1990 to 2100. Decided once, when the tables are read."""
 
     max_duplicate_text_share: float = Field(default=0.2, ge=0, le=1)
     """Above this share of items with another item's exact text the report warns: variants of one product are common, a

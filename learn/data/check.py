@@ -8,11 +8,9 @@ from __future__ import annotations
 import tempfile
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import polars as pl
 
 from learn.config import Settings
@@ -20,7 +18,6 @@ from learn.data.histories import Histories
 from learn.data.sources import find_sources, require_tables
 from learn.data.splits import SplitSummary, build_histories
 from learn.data.tables import load_tables
-from learn.data.timestamps import detect_timestamp_scale
 from learn.data.validation.summary import CheckSummary, TableSummary, ValidationSummary
 from learn.errors import DataError
 
@@ -123,7 +120,7 @@ def check_folder(folder: Path, *, settings: Settings) -> FolderCheck:
         found = find_sources(folder, settings.data)
         sources = [found.items.path, found.interactions.path]
         before = _read_states(sources)
-        raw = load_tables(folder, scratch / "raw", settings=settings.data)
+        raw = load_tables(folder, scratch / "raw", settings=settings.data, timestamps=settings.validation.timestamps)
         if _read_states(sources) != before:
             fix = "wait until the program that writes there has ended, and check again"
             raise DataError("The tables changed while they were being read.", where=folder, fix=fix)
@@ -156,10 +153,11 @@ def _summarise(valid: ValidationSummary, split: SplitSummary) -> FolderCheck:
         count=pl.len(),
     ).collect(engine="streaming")
     found = facts.row(0, named=True)
-    histories = Histories.open(split.folder)
-    scale = detect_timestamp_scale(float(np.median(histories.timestamps)))
-    moments = (found["first"], found["last"]) if valid.timestamp_unit != "order" and scale.is_clock else (None, None)
-    first, last = (None if moment is None else _format_moment(moment / scale.per_second) for moment in moments)
+    scale = Histories.open(split.folder).scale
+    first, last = (
+        scale.to_datetime(found[end]).isoformat(timespec="seconds") if scale.is_clock else None
+        for end in ("first", "last")
+    )
     return FolderCheck(
         items=_count(valid.items),
         interactions=_count(valid.interactions, left_out=valid.left_out),
@@ -196,7 +194,3 @@ def _describe(check: CheckSummary) -> str:
         return check.title
     # What was unreadable says more than the check's name.
     return f"{check.title}, for example {'; '.join(f'`{one.shown}`' for one in check.examples[:3])}"
-
-
-def _format_moment(seconds: float) -> str:
-    return datetime.fromtimestamp(seconds, tz=UTC).isoformat(timespec="seconds")

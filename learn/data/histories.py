@@ -15,9 +15,16 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
+from learn.data.timestamps import TimestampScale, detect_timestamp_scale
 from learn.errors import DataError
 
 Part = Literal["validation", "test"]
+
+Timestamps = NDArray[np.int64 | np.float64]
+"""Whole ticks, or floats where the source holds numbers with fractions."""
+
+CLOCK = "clock"
+"""Where what a split says of itself, also in a bundle, says what the timestamps are."""
 
 PIECE_ROWS = 4_000_000
 """Interactions looked at at a time where an array of them is read from end to end."""
@@ -63,7 +70,7 @@ class Histories:
         folder: Where the arrays are.
         offsets: (U + 1,) int64; user u owns ``items[offsets[u]:offsets[u + 1]]``.
         items: (N,) int32 item indices.
-        timestamps: (N,) float64, in the table's own unit.
+        timestamps: (N,) int64 ticks, or float64 where the source holds fractions; what they are says ``scale``.
         train_stops: (U,) int64; the training part of user u is ``items[offsets[u]:train_stops[u]]``.
         item_count: Items in the catalogue, seen or not.
         split: What the split was made by, for people.
@@ -72,7 +79,7 @@ class Histories:
     folder: Path
     offsets: NDArray[np.int64]
     items: NDArray[np.int32]
-    timestamps: NDArray[np.float64]
+    timestamps: Timestamps
     train_stops: NDArray[np.int64]
     item_count: int
     split: dict[str, Any]
@@ -92,6 +99,15 @@ class Histories:
         except (OSError, ValueError) as fault:
             raise DataError(f"Histories cannot be read: {fault}.", where=folder, fix="run the split again") from fault
         return cls(folder, offsets, items, timestamps, train_stops, int(meta["item_count"]), meta["split"])
+
+    @property
+    def scale(self) -> TimestampScale:
+        """What the timestamps are, as decided when the tables were read."""
+        said = self.split.get(CLOCK)
+        if said is not None:
+            return TimestampScale.from_dict(said)
+        # Histories of an earlier version of LEARN do not say it.
+        return detect_timestamp_scale(float(np.median(self.timestamps)) if len(self.timestamps) else 0.0)
 
     @property
     def user_count(self) -> int:
@@ -162,7 +178,7 @@ def iterate_user_blocks(offsets: NDArray[np.int64]) -> Iterator[slice]:
         begin = end
 
 
-def count_before(offsets: NDArray[np.int64], timestamps: NDArray[np.float64], moment: float) -> NDArray[np.int64]:
+def count_before(offsets: NDArray[np.int64], timestamps: Timestamps, moment: float) -> NDArray[np.int64]:
     """Return (U,) int64: how many of each user's interactions came before a moment, counted and not searched for."""
     counted = np.zeros(len(offsets) - 1, np.int64)
     for users in iterate_user_blocks(offsets):

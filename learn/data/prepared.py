@@ -45,7 +45,9 @@ def prepare_tables(version: DataVersion, *, workspace: Path, report: Path, setti
     if summary is None:
         require_snapshot(version, settings=settings.data)
         with _name_source(version):
-            raw = load_tables(version.folder, folder / "raw", settings=settings.data)
+            raw = load_tables(
+                version.folder, folder / "raw", settings=settings.data, timestamps=settings.validation.timestamps
+            )
         # Here and no earlier: a run over a known version, or over tables that cannot be read, must not wait for
         # Great Expectations.
         from learn.data.validation.validate import validate_tables

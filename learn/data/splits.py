@@ -10,6 +10,7 @@ example's history is a slice.
 from __future__ import annotations
 
 import json
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -22,9 +23,9 @@ import polars as pl
 from numpy.typing import DTypeLike, NDArray
 
 from learn.config import SplitSettings
-from learn.data.histories import Examples, Histories, count_before
+from learn.data.histories import CLOCK, Examples, Histories, Timestamps, count_before
 from learn.data.out_of_core import BUCKET_ROWS, iterate_buckets
-from learn.data.timestamps import TimestampScale, detect_timestamp_scale
+from learn.data.timestamps import TimestampScale, read_timestamp_scale
 from learn.errors import SplitError, explain_storage_faults
 
 
@@ -44,9 +45,12 @@ def write_user_order(interactions: Path, item_ids: pl.DataFrame, folder: Path) -
         OSError: The disk is full or not writable.
     """
     log = pl.scan_parquet(interactions, glob=False)
+    # Whole ticks stay whole: as floats, neighbours of 100 ns would be one moment.
+    is_whole = log.collect_schema()["timestamp"].is_integer()
+    dtype = pl.Int64() if is_whole else pl.Float64()
     users = _number_users(log)
     rows = (
-        log.select("user_id", "item_id", "row", pl.col("timestamp").cast(pl.Float64))
+        log.select("user_id", "item_id", "row", pl.col("timestamp").cast(dtype))
         .join(item_ids.lazy().with_row_index("item"), on="item_id", how="inner")
         .join(users.lazy(), on="user_id", how="inner")
         .select("bucket", "user", pl.col("item").cast(pl.Int32), "timestamp", "row")
@@ -54,7 +58,7 @@ def write_user_order(interactions: Path, item_ids: pl.DataFrame, folder: Path) -
     counts = np.zeros(len(users), np.int64)
     with (
         _open_flat_array(folder / "items.npy", np.int32) as items,
-        _open_flat_array(folder / "timestamps.npy", np.float64) as timestamps,
+        _open_flat_array(folder / "timestamps.npy", np.int64 if is_whole else np.float64) as timestamps,
     ):
         for _, bucket in iterate_buckets(rows, folder / "buckets", where=interactions):
             # The row breaks ties: a file's own order is the best witness within one moment.
@@ -154,6 +158,7 @@ def build_histories(tables: Path, destination: Path, *, settings: SplitSettings)
         StorageError: The disk is full or not writable.
     """
     with explain_storage_faults(destination), _open_folder_atomic(destination) as scratch:
+        scale = read_timestamp_scale(tables / "interactions.parquet")
         item_ids = pl.read_parquet(tables / "items.parquet", columns=["item_id"])
         item_ids.write_parquet(scratch / "item_ids.parquet")
         users = write_user_order(tables / "interactions.parquet", item_ids, scratch)
@@ -168,17 +173,15 @@ def build_histories(tables: Path, destination: Path, *, settings: SplitSettings)
         items, timestamps = (
             np.load(scratch / f"{name}.npy", mmap_mode="r", allow_pickle=False) for name in ("items", "timestamps")
         )
-        parts = _split(offsets, items, timestamps, settings)
-        _check_parts(parts, offsets, where=tables)
-        _write_parts(scratch, parts, item_count=len(item_ids))
+        parts = _split(offsets, items, timestamps, scale, settings)
+        _check_parts(parts, offsets)
+        _write_parts(scratch, parts, scale, item_count=len(item_ids))
     return summarise_split(Histories.open(destination))
 
 
 def _split(
-    offsets: _Long, items: NDArray[np.int32], timestamps: NDArray[np.float64], settings: SplitSettings
+    offsets: _Long, items: NDArray[np.int32], timestamps: Timestamps, scale: TimestampScale, settings: SplitSettings
 ) -> _Parts:
-    middle = float(np.median(timestamps)) if len(timestamps) else 0.0
-    scale = detect_timestamp_scale(middle)
     method = settings.method
     if method == "auto":
         method = "by_date" if scale.is_clock else "leave_one_out"
@@ -186,9 +189,10 @@ def _split(
         return _leave_one_out(offsets, items)
     if not scale.is_clock and not (settings.validation_from and settings.test_from):
         raise SplitError(
-            f"The timestamps are only an order (their median is {middle:g}), so no date divides all users' histories.",
+            "The timestamps are only an order, so no date divides all users' histories.",
             where="interactions, column `timestamp`",
-            fix="use `--split leave_one_out`, or give `split.validation_from` and `split.test_from` as numbers",
+            fix="use `--split leave_one_out`, or give `split.validation_from` and `split.test_from` as numbers; if the "
+            'numbers are moments, set `validation.timestamps = "unix"`',
         )
     return _split_by_date(offsets, items, timestamps, scale, settings)
 
@@ -207,7 +211,7 @@ def _leave_one_out(offsets: _Long, items: NDArray[np.int32]) -> _Parts:
 def _split_by_date(
     offsets: _Long,
     items: NDArray[np.int32],
-    timestamps: NDArray[np.float64],
+    timestamps: Timestamps,
     scale: TimestampScale,
     settings: SplitSettings,
 ) -> _Parts:
@@ -219,7 +223,7 @@ def _split_by_date(
         "validation", np.flatnonzero(before_second > before_first), starts, before_first, items
     )
     test = _build_examples("test", np.flatnonzero(ends > before_second), starts, before_second, items)
-    said = [_format_cut(cut, scale) for cut in (first_cut, second_cut)]
+    said = [scale.format(cut) for cut in (first_cut, second_cut)]
     meta = {
         "method": "by_date",
         "described": f"training before {said[0]}, validation before {said[1]}, test from there on",
@@ -229,18 +233,16 @@ def _split_by_date(
     return _Parts(before_first, validation, test, meta)
 
 
-def _choose_cuts(
-    timestamps: NDArray[np.float64], scale: TimestampScale, settings: SplitSettings
-) -> tuple[float, float]:
+def _choose_cuts(timestamps: Timestamps, scale: TimestampScale, settings: SplitSettings) -> tuple[float, float]:
     shares = (1 - settings.validation_share - settings.test_share, 1 - settings.test_share)
     texts = (settings.validation_from, settings.test_from)
     names = ("split.validation_from", "split.test_from")
     first, second = (
-        scale.parse(text, setting=name) if text else float(np.quantile(timestamps, share, method="higher"))
+        scale.parse(text, setting=name) if text else _find_quantile(timestamps, share)
         for text, name, share in zip(texts, names, shares, strict=True)
     )
     if not first < second:
-        said = [_format_cut(cut, scale) for cut in (first, second)]
+        said = [scale.format(cut) for cut in (first, second)]
         raise SplitError(
             f"The validation window is empty: it would begin at {said[0]} and end at {said[1]}.",
             where="settings, section `split`",
@@ -249,23 +251,25 @@ def _choose_cuts(
     return first, second
 
 
-def _format_cut(cut: float, scale: TimestampScale) -> str:
-    return str(scale.to_datetime(cut)) if scale.is_clock else f"{cut:g}"
+def _find_quantile(timestamps: Timestamps, share: float) -> float:
+    """Return the timestamp of a rank itself, an int of ints; numpy's quantile would pass it through a float."""
+    rank = math.ceil((len(timestamps) - 1) * share)
+    return np.partition(timestamps, rank)[rank].item()  # type: ignore[no-any-return]
 
 
 def _build_examples(name: str, users: _Long, starts: _Long, stops: _Long, items: NDArray[np.int32]) -> Examples:
     return Examples(name, users, starts[users], stops[users], items[stops[users]])
 
 
-def _check_parts(parts: _Parts, offsets: _Long, *, where: Path) -> None:
+def _check_parts(parts: _Parts, offsets: _Long) -> None:
     training = int((parts.train_stops - offsets[:-1]).sum())
     sizes = {"training": training, "validation": len(parts.validation), "test": len(parts.test)}
     empty = [name for name, size in sizes.items() if size == 0]
     if empty:
         raise SplitError(
             f"The {' and the '.join(empty)} part would be empty ({parts.meta['described']}).",
-            where=where,
-            fix="move the cuts in section `split` of the settings, or use `--split leave_one_out`",
+            where="settings, section `split`",
+            fix="move `validation_from` and `test_from`, or use `--split leave_one_out`",
         )
 
 
@@ -284,12 +288,12 @@ def _open_folder_atomic(destination: Path) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _write_parts(folder: Path, parts: _Parts, *, item_count: int) -> None:
+def _write_parts(folder: Path, parts: _Parts, scale: TimestampScale, *, item_count: int) -> None:
     np.save(folder / "train_stops.npy", parts.train_stops)
     for part in (parts.validation, parts.test):
         for name in ("users", "starts", "stops", "targets"):
             np.save(folder / f"{part.name}_{name}.npy", getattr(part, name))
-    meta = {"item_count": item_count, "split": parts.meta}
+    meta = {"item_count": item_count, "split": {**parts.meta, CLOCK: scale.to_dict()}}
     (folder / "histories.json").write_text(json.dumps(meta, indent=2), encoding="utf-8")
 
 

@@ -52,7 +52,8 @@ from learn.data.parquet import (
 )
 from learn.data.readable import EXACT_INTEGER
 from learn.data.sources import INTERACTION_COLUMNS, ITEM_COLUMNS, require_sources
-from learn.data.timestamps import read_timestamps, require_timestamps
+from learn.data.timestamp_reading import read_timestamps, require_timestamps
+from learn.data.timestamps import Declared, TimestampScale, read_timestamp_scale
 from learn.data.values import TEXTS, to_plain_value
 from learn.errors import DataError
 from learn.storage import atomic_files
@@ -100,33 +101,43 @@ class TablesSummary:
     record: ReadingRecord
 
 
-def load_tables(source: Path, destination: Path, *, settings: DataSettings) -> TablesSummary:
+def load_tables(
+    source: Path, destination: Path, *, settings: DataSettings, timestamps: Declared = "auto"
+) -> TablesSummary:
     """Read the raw tables of a folder and write them in the contract's layout.
 
     ``items.parquet`` gets ``row`` (Int64, the data row in the source, from 0), ``item_id`` and ``title`` (String) and
     every further column; ``interactions.parquet`` gets ``row``, ``user_id``, ``item_id`` (String), ``timestamp``
-    (Float64; Unix seconds where the source holds dates, null where it cannot be read), ``timestamp_text`` (String, what
-    is where it cannot be read) and every further column. ``weight`` becomes Float64, with ``weight_text`` next to it.
+    (Int64 ticks, or Float64 where numbers have fractions; null where it cannot be read), ``timestamp_text`` (String,
+    what is where it cannot be read) and every further column. What the ticks are is kept in the file, for
+    :func:`learn.data.timestamps.read_timestamp_scale`. ``weight`` becomes Float64, with ``weight_text`` next to it.
     A cell that is no number in a column of numbers is null, and its text is in ``unreadable_`` and the name. No row
     is dropped: that is validation's to decide.
 
     Args:
         source: Folder with one ``items`` and one ``interactions`` file; only read.
         destination: Folder for the two Parquet files; holds either both or, after an error, neither new one.
-        settings: Names of the columns.
+        settings: Names of the columns, and the form of the timestamps.
+        timestamps: The setting ``validation.timestamps``: what the numbers are.
 
     Raises:
-        DataError: A table is missing, doubled, empty, cut off, damaged, or lacks a column; no timestamp can be read.
+        DataError: A table is missing, doubled, empty, cut off, damaged, or lacks a column; no timestamp can be read, or
+            the data do not tell their days from their months.
+        SettingsError: ``timestamp_format`` holds a directive that is unknown.
         StorageError: The disk is full or the destination cannot be written.
     """
     sources = require_sources(source, settings)
     notes: list[str] = []
     with atomic_files(destination, names=(ITEMS_FILE, INTERACTIONS_FILE, READING_FILE)) as stage:
         if sources.is_one_table:
-            items, interactions, left_out = _write_one_table(sources.items, stage, settings=settings, notes=notes)
+            items, interactions, left_out = _write_one_table(
+                sources.items, stage, settings=settings, timestamps=timestamps, notes=notes
+            )
         else:
             items = _write_items(sources.items, stage, settings=settings, notes=notes)
-            interactions, left_out = _write_interactions(sources.interactions, stage, settings=settings, notes=notes)
+            interactions, left_out = _write_interactions(
+                sources.interactions, stage, settings=settings, timestamps=timestamps, notes=notes
+            )
         _match_ids(stage, file=sources.interactions, notes=notes)
         record = ReadingRecord(notes=tuple(notes), left_out=left_out)
         (stage / READING_FILE).write_bytes(TypeAdapter(ReadingRecord).dump_json(record))
@@ -167,7 +178,7 @@ def load_interactions(source: Path, destination: Path, *, settings: DataSettings
     named = settings.interactions_file
     file = find_table(source, "interactions", named=named) if source.is_dir() else parse_table_name(source)
     with atomic_files(destination, names=(INTERACTIONS_FILE,)) as stage:
-        _write_interactions(file, stage, settings=settings, notes=[])
+        _write_interactions(file, stage, settings=settings, timestamps="auto", notes=[])
     return destination / INTERACTIONS_FILE
 
 
@@ -188,7 +199,7 @@ def _write_items(file: TableFile, stage: Path, *, settings: DataSettings, notes:
 
 
 def _write_interactions(
-    file: TableFile, stage: Path, *, settings: DataSettings, notes: list[str]
+    file: TableFile, stage: Path, *, settings: DataSettings, timestamps: Declared, notes: list[str]
 ) -> tuple[pq.FileMetaData, int]:
     """Write the interactions; return the metadata of the file and how many without a user were left out."""
     table = _open_plain_table(
@@ -202,14 +213,27 @@ def _write_interactions(
     )
     table, left_out = _leave_out_unknown_users(table, file, settings=settings, notes=notes)
     target = stage / INTERACTIONS_FILE
+    read, scale = _read_moments(table, file, settings=settings, timestamps=timestamps)
     metadata = _write_table(
-        read_weights(read_timestamps(table, path=file.path), path=file.path),
+        read,
         target,
         first=_FIRST_COLUMNS,
         source=file,
+        metadata=scale.to_metadata(),
     )
-    require_timestamps(_scan_parquet(target), path=file.path)
+    require_timestamps(_scan_parquet(target), path=file.path, form=settings.timestamp_format)
     return metadata, left_out
+
+
+def _read_moments(
+    table: pl.LazyFrame, file: TableFile, *, settings: DataSettings, timestamps: Declared
+) -> tuple[pl.LazyFrame, TimestampScale]:
+    """Read the timestamps and the weights; also return what the timestamps are."""
+    try:
+        read, scale = read_timestamps(table, path=file.path, declared=timestamps, form=settings.timestamp_format)
+        return read_weights(read, path=file.path), scale
+    except list_engine_faults() as fault:
+        raise_engine_fault(fault, _explain_reading_fault(fault, file))
 
 
 def _leave_out_unknown_users(
@@ -230,7 +254,7 @@ def _leave_out_unknown_users(
 
 
 def _write_one_table(
-    file: TableFile, stage: Path, *, settings: DataSettings, notes: list[str]
+    file: TableFile, stage: Path, *, settings: DataSettings, timestamps: Declared, notes: list[str]
 ) -> tuple[pq.FileMetaData, pq.FileMetaData, int]:
     """Write both tables from one file; return the metadata of both and how many interactions were left out."""
     described = {name: column for name, column in settings.item_columns.items() if name != "item_id"}
@@ -247,13 +271,19 @@ def _write_one_table(
     if has_formulas(table):
         table = table.with_columns(strip_formula(pl.col("item_id")))
     both = stage / "both.parquet"
-    table = read_weights(read_timestamps(table, path=file.path), path=file.path)
+    table, scale = _read_moments(table, file, settings=settings, timestamps=timestamps)
     _write_table(table, both, first=(*_FIRST_COLUMNS, "title"), source=file)
-    require_timestamps(_scan_parquet(both), path=file.path)
+    require_timestamps(_scan_parquet(both), path=file.path, form=settings.timestamp_format)
     further = [name for name in described if name != "title"]
     build_items(_scan_parquet(both), item_text=settings.item_text, columns=further).write_parquet(stage / ITEMS_FILE)
     rows, left_out = _leave_out_unknown_users(_scan_parquet(both), file, settings=settings, notes=notes)
-    metadata = _write_table(rows.drop("title", *further), stage / INTERACTIONS_FILE, first=_FIRST_COLUMNS, source=file)
+    metadata = _write_table(
+        rows.drop("title", *further),
+        stage / INTERACTIONS_FILE,
+        first=_FIRST_COLUMNS,
+        source=file,
+        metadata=scale.to_metadata(),
+    )
     return pq.read_metadata(stage / ITEMS_FILE), metadata, left_out
 
 
@@ -267,7 +297,8 @@ def _match_ids(stage: Path, *, file: TableFile, notes: list[str]) -> None:
         return
     respelt = stage / "interactions.respelt"
     table = replace_ids(replace_ids(interactions, item_ids, name="item_id"), user_ids, name="user_id")
-    table.sink_parquet(respelt, engine="streaming")
+    # What the timestamps are stands in the file itself, and must stand in the new one.
+    table.sink_parquet(respelt, metadata=read_timestamp_scale(target).to_metadata(), engine="streaming")
     respelt.replace(target)
     notes += [f"{file.path.name}: {note}" for note in (*item_notes, *user_notes)]
 
@@ -434,17 +465,24 @@ def _to_plain_column(name: str, column: pl.Expr, dtype: pl.DataType, *, path: Pa
     return to_plain_value(column, dtype, name=name)
 
 
-def _write_table(table: pl.LazyFrame, target: Path, *, first: tuple[str, ...], source: TableFile) -> pq.FileMetaData:
+def _write_table(
+    table: pl.LazyFrame,
+    target: Path,
+    *,
+    first: tuple[str, ...],
+    source: TableFile,
+    metadata: Mapping[str, str] | None = None,
+) -> pq.FileMetaData:
     try:
         columns = table.select(*first, pl.exclude(*first)).with_columns(pl.col("row").cast(pl.Int64))
-        columns.sink_parquet(target, engine="streaming")
+        columns.sink_parquet(target, metadata=dict(metadata or {}), engine="streaming")
     except list_engine_faults() as fault:
         raise_engine_fault(fault, _explain_reading_fault(fault, source))
-    metadata = pq.read_metadata(target)
-    if metadata.num_rows == 0:
+    written = pq.read_metadata(target)
+    if written.num_rows == 0:
         raise DataError("The table is empty: it has no row of data.", where=source.path, fix=EMPTY_FIX)
-    _require_count(source, metadata.num_rows)
-    return metadata
+    _require_count(source, written.num_rows)
+    return written
 
 
 def _require_count(file: TableFile, rows: int) -> None:

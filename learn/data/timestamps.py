@@ -1,19 +1,33 @@
-"""The column ``timestamp``: read it from numbers, dates or text, and detect its unit or that it is only an order."""
+"""The clock of a table: what its column ``timestamp`` is, decided once when the table is read, and kept in its file.
+
+Everything after obeys what the file says: validation, split, drift, profile and monitor. A file that LEARN did not
+write says nothing, and its numbers are told by their median.
+"""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from datetime import UTC, datetime
+import json
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime, timedelta
+from fractions import Fraction
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import polars as pl
 
+from learn.data.timestamp_numbers import FORMS, UNIX
 from learn.errors import DataError, SettingsError
 
-# The median of real Unix times is after 1990 in seconds and each finer unit is a thousand times larger.
-_UNITS = (("nanoseconds", 1e9), ("microseconds", 1e6), ("milliseconds", 1e3), ("seconds", 1.0))
-_YEAR_1990_SECONDS = 631_152_000.0
+Declared = Literal["auto", "unix", "order"]
+"""What the setting ``validation.timestamps`` may say."""
+
+_METADATA = "learn.timestamps"
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_CALENDAR = tuple(
+    int((moment.replace(tzinfo=UTC) - _EPOCH) / timedelta(microseconds=1)) for moment in (datetime.min, datetime.max)
+)
+_PER_SECOND = {form.unit: form.per_second for form in UNIX}
+_LARGEST = 2**63
 
 
 @dataclass(frozen=True)
@@ -21,12 +35,13 @@ class TimestampScale:
     """How a number in the table becomes a moment.
 
     Attributes:
-        unit: Name of the unit, or ``order`` where the numbers are no clock's.
-        per_second: Ticks per second; 1 for ``order``.
+        unit: What the source holds: ``seconds``, ``milliseconds``, ``microseconds`` or ``nanoseconds`` of Unix time,
+            ``date`` for dates of any form, ``order`` where the numbers are no clock's.
+        per_second: Ticks a second since 1970 of the table's own numbers; 1 for ``order``.
     """
 
     unit: str
-    per_second: float
+    per_second: int
 
     @property
     def is_clock(self) -> bool:
@@ -34,25 +49,54 @@ class TimestampScale:
         return self.unit != "order"
 
     def to_datetime(self, value: float) -> datetime:
-        """Return the calendar moment of one timestamp.
+        """Return the calendar moment of one timestamp, to the microsecond; outside the years 1 to 9999 their end.
 
         Raises:
             ValueError: The numbers are only an order.
         """
         if not self.is_clock:
             raise ValueError("an order has no calendar")
-        return datetime.fromtimestamp(value / self.per_second, tz=UTC)
+        microseconds = (
+            value * 10**6 // self.per_second if isinstance(value, int) else round(value * 10**6 / self.per_second)
+        )
+        return _EPOCH + timedelta(microseconds=min(max(int(microseconds), _CALENDAR[0]), _CALENDAR[1]))
+
+    def format(self, value: float) -> str:
+        """Return a timestamp as a person reads it: a date, or the number itself where it is an order."""
+        if self.is_clock:
+            return str(self.to_datetime(value))
+        return str(value) if isinstance(value, int) else f"{value:g}"
+
+    def convert(self, value: float, *, into: TimestampScale) -> float:
+        """Return the timestamp of the same moment on another clock; an int where it is whole ticks."""
+        ticks = Fraction(value) * into.per_second / self.per_second
+        return int(ticks) if ticks.denominator == 1 else float(ticks)
 
     def parse(self, text: str, *, setting: str) -> float:
-        """Read a date or a number as a timestamp of this scale.
+        """Read a date or a number as a timestamp of this scale; whole ticks are an int, exact to the last digit.
+
+        A number is in the unit of the source: Unix seconds where that holds dates.
 
         Raises:
             SettingsError: The text is neither, or a date where the timestamps are only an order.
         """
+        number = self._parse_number(text)
+        if number is None:
+            number = self._parse_date(text, setting=setting)
+        if abs(number) >= _LARGEST:
+            raise SettingsError(f"`{text}` is beyond every calendar.", where=setting, fix="write it as 2024-12-31")
+        return int(number) if number.denominator == 1 else float(number)
+
+    def _parse_number(self, text: str) -> Fraction | None:
+        # Eight digits are the day 20241231 where the source holds dates, and never a second of 1970.
+        if "/" in text or (self.unit == "date" and len(text) == len("20241231") and text.isdigit()):
+            return None
         try:
-            return float(text)
+            return Fraction(text) * self.per_second / _PER_SECOND.get(self.unit, 1)
         except ValueError:
-            pass
+            return None
+
+    def _parse_date(self, text: str, *, setting: str) -> Fraction:
         try:
             moment = datetime.fromisoformat(text)
         except ValueError as fault:
@@ -66,122 +110,59 @@ class TimestampScale:
                 fix="give a number, or use `--split leave_one_out`",
             )
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-        return aware.timestamp() * self.per_second
+        return Fraction((aware - _EPOCH) // timedelta(microseconds=1) * self.per_second, 10**6)
+
+    def to_metadata(self) -> dict[str, str]:
+        """Return what a Parquet file of the table says of it."""
+        return {_METADATA: json.dumps(self.to_dict())}
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the scale as plain values, for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> TimestampScale:
+        """Read what :meth:`to_dict` gave."""
+        return cls(str(values["unit"]), int(values["per_second"]))
 
 
-def detect_timestamp_scale(median: float, *, declared: Literal["auto", "unix", "order"] = "auto") -> TimestampScale:
-    """Tell what the timestamps of a table are by their median.
+def detect_timestamp_scale(median: float, *, declared: Declared = "auto") -> TimestampScale:
+    """Tell what the numbers of a table are that does not say it itself, by their median: Unix time, or an order.
 
     Args:
         median: Median of the column.
-        declared: What the settings say; ``auto`` decides by the median.
+        declared: What the settings say; ``auto`` decides by the median, Unix time of the years 1990 to 2100.
     """
     if declared != "order":
-        for unit, per_second in _UNITS:
-            if median >= _YEAR_1990_SECONDS * per_second:
-                return TimestampScale(unit, per_second)
-    return TimestampScale("seconds", 1.0) if declared == "unix" else TimestampScale("order", 1.0)
+        windows = [form for form in FORMS if form in UNIX and form.first <= median < form.last]
+        if declared == "unix" and not windows:
+            # Nobody gave a year: the coarsest unit that is before the year 2100.
+            windows = [form for form in UNIX if median < form.last] or [UNIX[-1]]
+        if windows:
+            return TimestampScale(windows[0].unit, windows[0].per_second)
+    return TimestampScale("order", 1)
 
 
-_ISO = (
-    r"^(?P<year>\d{4})[-/](?P<month>\d{1,2})[-/](?P<day>\d{1,2})"
-    r"(?:[T ]+(?P<hour>\d{1,2}):(?P<minute>\d{2})(?::(?P<second>\d{2}(?:\.\d+)?))?)?"
-    r"\s*(?:Z|z|UTC|GMT|(?P<sign>[+-])(?P<zone_hour>\d{2}):?(?P<zone_minute>\d{2})?)?$"
-)
-_DAY_SECONDS = 86_400
-_TICKS = {"ms": 1e3, "us": 1e6, "ns": 1e9}
-_PARTS, _NUMBER = "__timestamp_parts", "__timestamp_number"
-
-
-def read_timestamps(table: pl.LazyFrame, *, path: Path) -> pl.LazyFrame:
-    """Read the column ``timestamp`` as Float64 and keep in ``timestamp_text`` what could not be read.
-
-    Numbers stay as they are, dates and datetimes become Unix seconds (in UTC where they name no zone), text is read as
-    either. What is neither becomes null.
+def read_timestamp_scale(interactions: Path, *, declared: Declared = "auto") -> TimestampScale:
+    """Return what the timestamps of a table in the contract's layout are: as the file says, else by their median.
 
     Args:
-        table: Table with the column.
-        path: The file it came from, for the error.
+        interactions: The Parquet file.
+        declared: What the settings say; a file that says it itself was read by them.
 
     Raises:
-        DataError: The column's type can be no timestamp.
+        DataError: The file's own word cannot be read.
     """
-    dtype = table.collect_schema()["timestamp"]
-    given = pl.col("timestamp")
-    if isinstance(dtype, pl.String):
-        number = _keep_finite(given.str.strip_chars().cast(pl.Float64, strict=False))
-        if _holds_texts(table):
-            # A step of its own: written into the expressions below, the search would run once for each part of a date.
-            table = table.with_columns(given.str.strip_chars().str.extract_groups(_ISO).alias(_PARTS))
-            number = pl.coalesce(number, _compute_iso_seconds(pl.col(_PARTS)))
-    else:
-        number = _read_stored_number(given, dtype, path=path)
-    read = table.with_columns(number.alias(_NUMBER))
-    unread = pl.when(pl.col(_NUMBER).is_null()).then(given.cast(pl.String))
-    return read.with_columns(timestamp=_NUMBER, timestamp_text=unread).drop(_NUMBER, _PARTS, strict=False)
-
-
-def _read_stored_number(column: pl.Expr, dtype: pl.DataType, *, path: Path) -> pl.Expr:
-    if isinstance(dtype, pl.Datetime):
-        return column.cast(pl.Int64).cast(pl.Float64) / _TICKS[dtype.time_unit]
-    if isinstance(dtype, pl.Date):
-        return column.cast(pl.Int32).cast(pl.Float64) * _DAY_SECONDS
-    if dtype.is_numeric():
-        return _keep_finite(column.cast(pl.Float64))
-    raise DataError(
-        f"The timestamps are stored as {dtype}.", where=path, fix="store them as numbers, dates or text in ISO 8601"
-    )
-
-
-def _keep_finite(number: pl.Expr) -> pl.Expr:
-    return pl.when(number.is_finite()).then(number)
-
-
-def _holds_texts(table: pl.LazyFrame) -> bool:
-    """Tell whether any timestamp is neither empty nor a number: only then is the slow search for dates needed."""
-    text = pl.col("timestamp").str.strip_chars()
-    strange = (text.cast(pl.Float64, strict=False).is_null() & (text != "")).any()
-    return bool(table.select(strange).collect(engine="streaming").item())
-
-
-def _compute_iso_seconds(parts: pl.Expr) -> pl.Expr:
-    def read_number(name: str) -> pl.Expr:
-        return parts.struct.field(name).cast(pl.Float64, strict=False).fill_null(0.0)
-
-    day_text = pl.concat_str(
-        parts.struct.field("year"),
-        parts.struct.field("month").str.zfill(2),
-        parts.struct.field("day").str.zfill(2),
-        separator="-",
-    )
-    day = day_text.str.to_date("%Y-%m-%d", strict=False).cast(pl.Int32).cast(pl.Float64)
-    on_the_clock = (read_number("hour") < 24) & (read_number("minute") < 60) & (read_number("second") < 61)
-    clock = read_number("hour") * 3_600 + read_number("minute") * 60 + read_number("second")
-    ahead = read_number("zone_hour") * 3_600 + read_number("zone_minute") * 60
-    zone = pl.when(parts.struct.field("sign") == "-").then(-ahead).otherwise(ahead)
-    return pl.when(on_the_clock).then(day * _DAY_SECONDS + clock - zone)
-
-
-def require_timestamps(table: pl.LazyFrame, *, path: Path) -> None:
-    """Check that at least one timestamp of a written table was understood.
-
-    Raises:
-        DataError: None was; it names the first.
-    """
-    known = table.select(pl.col("timestamp").is_not_null().any()).collect(engine="streaming").item()
-    if known:
-        return
-    first = (
-        table.filter(pl.col("timestamp_text").str.strip_chars() != "")
-        .select("row", "timestamp_text")
-        .head(1)
-        .collect(engine="streaming")
-    )
-    if first.is_empty():
-        raise DataError("The column of the timestamps is empty.", where=path, fix="fill it, or map another column")
-    row, text = first.row(0)
-    raise DataError(
-        f"No timestamp can be read; the first is `{text}`.",
-        where=f"{path}, data row {row}",
-        fix="write numbers (Unix seconds, or any order) or dates like 2024-12-31 or 2024-12-31T23:59:59Z",
-    )
+    said = pl.read_parquet_metadata(interactions).get(_METADATA)
+    if said is not None:
+        try:
+            return TimestampScale.from_dict(json.loads(said))
+        except (ValueError, KeyError, TypeError) as fault:
+            raise DataError(
+                f"What the file says of its timestamps cannot be read: `{said}`.",
+                where=interactions,
+                fix="load the tables again",
+            ) from fault
+    moment = pl.col("timestamp").cast(pl.Float64)
+    middle = pl.scan_parquet(interactions, glob=False).select(moment.filter(moment.is_finite()).median())
+    return detect_timestamp_scale(float(middle.collect(engine="streaming").item() or 0.0), declared=declared)

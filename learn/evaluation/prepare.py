@@ -61,7 +61,7 @@ def _prepare_tables(data: Path, *, settings: Settings) -> Path:
         # Here and no earlier: Great Expectations takes seconds to load.
         from learn.data import validate_tables
 
-        raw = load_tables(data, folder / "raw", settings=settings.data)
+        raw = load_tables(data, folder / "raw", settings=settings.data, timestamps=settings.validation.timestamps)
         if not _has_hash(sources, settings, key):
             # No snapshot is made here: other bytes than those of the key must not be taken for them later.
             shutil.rmtree(raw.folder, ignore_errors=True)

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from learn.config import DriftSettings, GateSettings, Settings
 from learn.content import collect_vectors, encode_shard, plan_extraction
-from learn.data import Histories, detect_timestamp_scale, load_tables
+from learn.data import Histories, Timestamps, TimestampScale, load_tables, read_timestamp_scale
 from learn.errors import DriftError
 from learn.evaluation import Rule
 from learn.model import RunInputs, TowerScorer, compute_id_rows
@@ -136,7 +136,7 @@ def build_newest_window(
     starts = (
         histories.train_stops
         if test_from is None
-        else find_positions(float(test_from), offsets=histories.offsets, timestamps=histories.timestamps)
+        else find_positions(test_from, offsets=histories.offsets, timestamps=histories.timestamps)
     )
     stops = histories.offsets[1:]
     # Held-out items are the same few of everybody: how many a person has there says nothing of activity.
@@ -156,7 +156,7 @@ def build_folder_window(
         DriftError: None of its interactions is with one of its items.
     """
     prepared = scratch / "current"
-    load_tables(folder, prepared, settings=settings.data)
+    load_tables(folder, prepared, settings=settings.data, timestamps=settings.validation.timestamps)
     plan = plan_extraction(prepared / "items.parquet", store=settings.content_store, settings=settings.content)
     results = [encode_shard(plan, shard) for shard in plan.shards]
     content = np.load(collect_vectors(plan, results, destination=prepared).path, mmap_mode="r")
@@ -164,14 +164,24 @@ def build_folder_window(
     known = dict(zip(histories.item_ids, compute_id_rows(histories).tolist(), strict=True))
     ids = np.array([known.get(item, -1) for item in items["item_id"].to_list()], dtype=np.int64)
     current = TowerScorer(scorer.towers, content=content, ids=ids)
-    interactions = pl.read_parquet(prepared / "interactions.parquet").sort("user_id", "timestamp", "row")
+    table = prepared / "interactions.parquet"
+    interactions = pl.read_parquet(table).sort("user_id", "timestamp", "row")
+    own, wanted = read_timestamp_scale(table), histories.scale
     return build_table_window(
         f"folder {folder.name}",
-        interactions=interactions,
+        interactions=_convert_times(interactions, own, wanted),
         items=items,
+        has_times=own.is_clock and wanted.is_clock,
         item_vectors=current.item_vectors.cpu().numpy(),
         user_vectors=_encode_users(interactions, items, current, settings=settings),
     )
+
+
+def _convert_times(interactions: pl.DataFrame, own: TimestampScale, wanted: TimestampScale) -> pl.DataFrame:
+    # Both windows are cut into equally long stretches, so they must be in one unit; a stretch needs no exact ticks.
+    if own.per_second == wanted.per_second:
+        return interactions
+    return interactions.with_columns(pl.col("timestamp").cast(pl.Float64) * (wanted.per_second / own.per_second))
 
 
 def _encode_users(
@@ -196,13 +206,13 @@ def _build_window(
     timed: bool = True,
 ) -> Window:
     active = np.flatnonzero(stops > starts)
-    timestamps = np.asarray(histories.timestamps)
+    timestamps: Timestamps = np.asarray(histories.timestamps)
     return build_history_window(
         name,
         starts=np.asarray(starts),
         stops=np.asarray(stops),
         item_indices=np.asarray(histories.items),
-        timestamps=timestamps if timed and _is_clock(timestamps) else None,
+        timestamps=timestamps if timed and histories.scale.is_clock else None,
         items=items,
         item_vectors=scorer.item_vectors.cpu().numpy(),
         # A user is all that is known of them at the window's end, not the window's interactions alone.
@@ -210,10 +220,6 @@ def _build_window(
             scorer, histories.items, histories.offsets[:-1][active], stops[active], settings=settings
         ),
     )
-
-
-def _is_clock(timestamps: NDArray[np.float64]) -> bool:
-    return detect_timestamp_scale(float(np.median(timestamps)) if len(timestamps) else 0.0).is_clock
 
 
 def _sample_users(

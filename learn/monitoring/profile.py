@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from learn.config import Settings
-from learn.data import Histories, detect_timestamp_scale
+from learn.data import Histories, TimestampScale, detect_timestamp_scale
 from learn.errors import DriftError
 from learn.monitoring.requests import (
     DESCRIBED,
@@ -64,11 +64,19 @@ class ProfileFacts(BaseModel):
     interactions: int
     """Interactions of the training data, all windows."""
 
-    until: float | None
+    until: int | float | None
     """Timestamp of the newest of them, in the table's unit; None if timestamps are only an order."""
+
+    clock: TimestampScale | None = None
+    """What the timestamps of the training data are; None in profiles of earlier versions."""
 
     k: int
     """Places of the lists in it."""
+
+    @property
+    def scale(self) -> TimestampScale:
+        """What ``until`` is; a profile of an earlier version does not say it, and its number is told by its size."""
+        return self.clock or detect_timestamp_scale(self.until or 0.0)
 
 
 @dataclass(frozen=True)
@@ -106,12 +114,12 @@ def make_profile(histories: Histories, model: MonitoredModel, *, settings: Setti
     named = find_places(view.requests["item_id"].unique(maintain_order=True), items)
     drawn = np.random.default_rng(settings.seed).permutation(items.height)[: settings.drift.sample_rows]
     times = np.asarray(histories.timestamps)
-    dated = detect_timestamp_scale(float(np.median(times)) if len(times) else 0.0).is_clock
     return Profile(
         ProfileFacts(
             weights_sha256=model.weights_sha256,
             interactions=len(times),
-            until=float(times.max()) if dated else None,
+            until=times.max().item() if histories.scale.is_clock else None,
+            clock=histories.scale,
             k=settings.monitoring.k,
         ),
         View(view.name, view.requests, items[np.sort(named)], view.item_vectors, view.user_vectors),

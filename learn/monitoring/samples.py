@@ -18,7 +18,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from learn.config import DriftSettings
-from learn.data import count_before
+from learn.data import Timestamps, count_before
 from learn.errors import DriftError
 from learn.monitoring.profile import Profile, select_described_columns
 from learn.monitoring.requests import View, find_places
@@ -72,7 +72,7 @@ def build_history_window(
     starts: NDArray[np.int64],
     stops: NDArray[np.int64],
     item_indices: NDArray[np.int32],
-    timestamps: NDArray[np.float64] | None,
+    timestamps: Timestamps | None,
     items: pl.DataFrame,
     item_vectors: NDArray[np.float32] | None = None,
     user_vectors: NDArray[np.float32] | None = None,
@@ -100,11 +100,11 @@ def build_history_window(
         "item": np.asarray(item_indices[positions], dtype=np.int32),
     }
     if timestamps is not None:
-        columns["timestamp"] = np.asarray(timestamps[positions], dtype=np.float64)
+        columns["timestamp"] = np.asarray(timestamps[positions])
     return Window(name, pl.DataFrame(columns), items, item_vectors, user_vectors)
 
 
-def find_positions(moment: float, *, offsets: NDArray[np.int64], timestamps: NDArray[np.float64]) -> NDArray[np.int64]:
+def find_positions(moment: float, *, offsets: NDArray[np.int64], timestamps: Timestamps) -> NDArray[np.int64]:
     """First position of each user's history at or after ``moment``, ``(users,)``; the end if there is none."""
     positions: NDArray[np.int64] = offsets[:-1] + count_before(offsets, timestamps, moment)  # (users,)
     return positions

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -11,7 +12,7 @@ import numpy as np
 import polars as pl
 
 from learn.config import Settings
-from learn.data import TimestampScale, detect_timestamp_scale, load_tables
+from learn.data import TimestampScale, load_tables, read_timestamp_scale
 from learn.errors import DriftError, SettingsError
 from learn.monitoring.feedback import measure_feedback
 from learn.monitoring.monitor_report import run_monitor_report
@@ -102,9 +103,8 @@ def read_source(
         return read_traffic(
             folder, destination, since=_parse_moment(since, "--since"), until=_parse_moment(until, "--until")
         )
-    tables = load_tables(folder, destination, settings=settings.data)
-    times = pl.scan_parquet(destination / "interactions.parquet").select(pl.col("timestamp").median()).collect()
-    scale = detect_timestamp_scale(float(times.item() or 0))
+    tables = load_tables(folder, destination, settings=settings.data, timestamps=settings.validation.timestamps)
+    scale = read_timestamp_scale(destination / "interactions.parquet")
     bounds = [
         scale.parse(text, setting=option) if text else None for text, option in ((since, "--since"), (until, "--until"))
     ]
@@ -192,13 +192,14 @@ def _examine_log(read: TrafficRead, model: MonitoredModel, settings: Settings) -
 def _examine_table(
     read: TableRead, profile: Profile, model: MonitoredModel, settings: Settings
 ) -> tuple[Findings, View | None]:
-    since = read.since if read.since is not None else _find_training_end(profile, read.scale)
     # Nothing was quarantined here: rows that say too little are left out, and of an item told twice the first counts.
     interactions = (
         pl.read_parquet(read.folder / "interactions.parquet")
         .drop_nulls(["user_id", "item_id", "timestamp"])
         .sort("user_id", "timestamp", "row")
     )
+    is_whole = interactions.schema["timestamp"].is_integer()
+    since = read.since if read.since is not None else _find_training_end(profile, read.scale, is_whole=is_whole)
     items = pl.read_parquet(read.folder / "items.parquet").drop("row").drop_nulls("item_id")
     if read.until is not None:
         interactions = interactions.filter(pl.col("timestamp") < read.until)
@@ -215,7 +216,7 @@ def _examine_table(
         )
     bounds = [window["timestamp"].min(), window["timestamp"].max()]
     moments = [
-        read.scale.to_datetime(float(each)) if read.scale.is_clock and isinstance(each, int | float) else None
+        read.scale.to_datetime(each) if read.scale.is_clock and isinstance(each, int | float) else None
         for each in bounds
     ]
     traffic = Traffic(
@@ -231,15 +232,21 @@ def _examine_table(
     return Findings(traffic, (), None), view
 
 
-def _find_training_end(profile: Profile, scale: TimestampScale) -> float | None:
-    """Begin of the window if nobody said one: right after the training data, if its clock is the table's."""
+def _find_training_end(profile: Profile, scale: TimestampScale, *, is_whole: bool) -> float | None:
+    """Begin of the window if nobody said one: right after the training data, if both have a clock."""
     until = profile.facts.until
     if until is None:
         return None
-    if detect_timestamp_scale(until) != scale:
+    if not scale.is_clock:
         raise DriftError(
-            "The timestamps of the table are of another kind than those of the training data.",
+            "The timestamps of the table are only an order, those of the training data are moments.",
             where="timestamp",
             fix="say with `--since` where the window begins",
         )
-    return float(np.nextafter(until, np.inf))
+    told = profile.facts.scale
+    if isinstance(until, float):
+        # A float stands for all that is nearest to it, as the same moment written in digits.
+        begin = told.convert(float(np.nextafter(until, np.inf)), into=scale)
+        return math.ceil(begin) if is_whole else begin
+    begin = told.convert(until, into=scale)
+    return math.floor(begin) + 1 if is_whole else float(np.nextafter(begin, np.inf))

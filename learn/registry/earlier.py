@@ -15,7 +15,7 @@ import polars as pl
 
 from learn.config import ContentSettings, Settings
 from learn.content import ItemPrompt, compute_fingerprint, list_arithmetics, resolve_settings_encoder
-from learn.data import Histories, detect_timestamp_scale
+from learn.data import CLOCK, Histories, TimestampScale, detect_timestamp_scale
 from learn.errors import BundleError
 from learn.evaluation import ProductionModel, Standing
 from learn.model import WarmStart, refuse_other_towers
@@ -92,10 +92,26 @@ def has_same_items(bundle: Bundle, tables: Path) -> bool:
     return bool(len(common)) and bool(np.greater_equal(same, _SAME_TITLES))
 
 
-def format_cut(number: float) -> str:
+def read_split_scale(split: dict[str, Any]) -> TimestampScale:
+    """Return what the cuts of a split by date are.
+
+    Bundles of earlier versions do not say it, and their cuts are told by their size.
+    """
+    said = split.get(CLOCK)
+    return TimestampScale.from_dict(said) if said else detect_timestamp_scale(split["validation_from"])
+
+
+def format_cut(split: dict[str, Any], cut: str) -> str:
     """Return a cut of a split as a person reads it: a date where timestamps are a clock."""
-    scale = detect_timestamp_scale(number)
-    return str(scale.to_datetime(number)) if scale.is_clock else f"{number:g}"
+    return read_split_scale(split).format(split[cut])
+
+
+def has_later_cut(earlier: dict[str, Any], now: dict[str, Any], *, cut: str, of_now: str) -> bool:
+    """Say whether a cut of an earlier split lies after one of this run's, whatever units the two data sets are in."""
+    there, here = read_split_scale(earlier), read_split_scale(now)
+    if there.is_clock and here.is_clock:
+        return bool(there.convert(earlier[cut], into=here) > now[of_now])
+    return bool(earlier[cut] > now[of_now])
 
 
 _ANEW = "leave `--init-from` out and train anew"
@@ -151,8 +167,8 @@ def refuse_seen_windows(start: StartBundle, histories_folder: Path, *, tables: P
             where=where,
             fix=f"use `--split {earlier['method']}`, or {_ANEW}",
         )
-    if now["method"] == "by_date" and earlier["validation_from"] > now["validation_from"]:
-        ended, begins = (format_cut(split["validation_from"]) for split in (earlier, now))
+    if now["method"] == "by_date" and has_later_cut(earlier, now, cut="validation_from", of_now="validation_from"):
+        ended, begins = (format_cut(split, "validation_from") for split in (earlier, now))
         raise BundleError(
             f"The bundle was trained on interactions up to {ended}, and this run validates from {begins} on: the start "
             "weights have seen what it would be measured by.",
@@ -270,21 +286,21 @@ def find_seen_answers(bundle: Bundle, histories: Histories) -> Caveat:
 
 
 def _find_later_cut(earlier: dict[str, Any], now: dict[str, Any]) -> Caveat:
-    trained, chosen = (format_cut(earlier[cut]) for cut in ("validation_from", "test_from"))
-    validated, tested = (format_cut(now[cut]) for cut in ("validation_from", "test_from"))
-    if earlier["validation_from"] > now["test_from"]:
+    trained, chosen = (format_cut(earlier, cut) for cut in ("validation_from", "test_from"))
+    validated, tested = (format_cut(now, cut) for cut in ("validation_from", "test_from"))
+    if has_later_cut(earlier, now, cut="validation_from", of_now="test_from"):
         return Caveat(
             f"It was trained on interactions up to {trained}, and the test begins at {tested}: it has seen answers, "
             "and its figures flatter it.",
             "flattered",
         )
-    if earlier["test_from"] > now["test_from"]:
+    if has_later_cut(earlier, now, cut="test_from", of_now="test_from"):
         return Caveat(
             f"Its epoch was chosen on interactions up to {chosen}, and the test begins at {tested}: its figures "
             "flatter it a little.",
             "flattered",
         )
-    if earlier["validation_from"] > now["validation_from"]:
+    if has_later_cut(earlier, now, cut="validation_from", of_now="validation_from"):
         return Caveat(
             f"It was trained on interactions up to {trained}, and validation begins at {validated}: its figures on "
             "validation flatter it, those on test do not."

@@ -9,12 +9,13 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from learn.data.timestamps import detect_timestamp_scale
+from learn.data.timestamps import read_timestamp_scale
 
 
 def plain_histories(tables: Path, folder: Path, *, method: str) -> Path:
     """Write every file of the histories of two tables; ``by_date`` with the default shares of .1 and .1."""
     folder.mkdir()
+    scale = read_timestamp_scale(tables / "interactions.parquet")
     item_ids = pl.read_parquet(tables / "items.parquet", columns=["item_id"])
     log = pl.read_parquet(tables / "interactions.parquet", columns=["user_id", "item_id", "timestamp", "row"])
     users = log.select("user_id").unique().sort("user_id")
@@ -33,7 +34,6 @@ def plain_histories(tables: Path, folder: Path, *, method: str) -> Path:
             starts + np.bincount(user, weights=times < cut, minlength=len(users)).astype(np.int64) for cut in cuts
         )
         parts = {"validation": (second > first, first), "test": (ends > second, second)}
-        scale = detect_timestamp_scale(float(np.median(times)))
         said = [str(scale.to_datetime(cut)) for cut in cuts]
         described = f"training before {said[0]}, validation before {said[1]}, test from there on"
         meta = {"method": method, "described": described, "validation_from": cuts[0], "test_from": cuts[1]}
@@ -56,6 +56,6 @@ def plain_histories(tables: Path, folder: Path, *, method: str) -> Path:
         np.save(folder / f"{name}.npy", array)
     users.write_parquet(folder / "users.parquet")
     item_ids.write_parquet(folder / "item_ids.parquet")
-    record = {"item_count": len(item_ids), "split": meta}
+    record = {"item_count": len(item_ids), "split": {**meta, "clock": scale.to_dict()}}
     (folder / "histories.json").write_text(json.dumps(record, indent=2), encoding="utf-8")
     return folder

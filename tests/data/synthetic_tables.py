@@ -13,6 +13,7 @@ import pytest
 
 from learn.config.data import DataSettings
 from learn.data.tables import TablesSummary, load_tables
+from learn.data.timestamps import read_timestamp_scale
 from learn.errors import DataError
 
 ITEMS: list[dict[str, object]] = [{"item_id": "007", "title": "Silver spoon"}, {"item_id": "b", "title": 'Pipe, 12"'}]
@@ -73,12 +74,14 @@ def refused(source: Path, *, mapped: Mapped | None = None) -> DataError:
 
 
 def times(source: Path) -> list[tuple[float | None, str | None]]:
+    """Timestamps in seconds where they are moments, else as they are; and what could not be read."""
     load(source)
-    return list(
-        pl.read_parquet(source.parent / "out" / "interactions.parquet")
-        .select("timestamp", "timestamp_text")
-        .iter_rows()
-    )
+    table = source.parent / "out" / "interactions.parquet"
+    per_second = read_timestamp_scale(table).per_second
+    return [
+        (None if ticks is None else ticks / per_second, text)
+        for ticks, text in pl.read_parquet(table).select("timestamp", "timestamp_text").iter_rows()
+    ]
 
 
 def interactions_at(values: list[object]) -> str:

@@ -20,7 +20,6 @@ from learn.data.out_of_core import iterate_buckets
 from learn.data.splits import _choose_cuts, build_histories
 from learn.data.timestamps import TimestampScale
 from learn.data.validation import derived_columns
-from learn.data.validation.derived_columns import _find_median_timestamp
 from learn.errors import DataError, SplitError
 from tests.data.plain_histories import plain_histories
 
@@ -97,24 +96,12 @@ def test_cuts_are_timestamps_of_their_rank_on_a_memory_map(
     ordered, last = np.sort(values), len(values) - 1
     ranks = (math.ceil(last * (1 - shares[0] - shares[1])), math.ceil(last * (1 - shares[1])))
     try:
-        cuts = _choose_cuts(np.load(file, mmap_mode="r"), TimestampScale("order", 1.0), chosen)
+        cuts = _choose_cuts(np.load(file, mmap_mode="r"), TimestampScale("order", 1), chosen)
     except SplitError:
         assert not ordered[ranks[0]] < ordered[ranks[1]]
     else:
         assert cuts == (ordered[ranks[0]], ordered[ranks[1]])
     assert np.array_equal(np.load(file), values)
-
-
-@given(
-    pieces=st.lists(st.lists(st.none() | st.floats(-1e300, 1e300) | st.sampled_from([np.nan, np.inf, -np.inf, 2, 3])))
-)
-@settings(deadline=None)
-def test_the_median_timestamp_is_that_of_all_finite_ones_together(pieces: list[list[float | None]]) -> None:
-    frames = [pl.DataFrame({"timestamp": pl.Series(piece, dtype=pl.Float64, strict=False)}) for piece in pieces]
-    table = pl.concat([pl.DataFrame(schema={"timestamp": pl.Float64}), *frames], rechunk=False)
-    finite = sorted(value for piece in pieces for value in piece if value is not None and math.isfinite(value))
-    middle = finite[(len(finite) - 1) // 2 : len(finite) // 2 + 1] if finite else [0.0]
-    assert _find_median_timestamp(table.lazy()) == float(np.mean(middle))
 
 
 def test_a_log_that_cannot_be_read_leaves_no_buckets_unexplained(tmp_path: Path) -> None:

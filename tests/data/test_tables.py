@@ -47,7 +47,7 @@ def test_every_format_gives_the_same_tables(tmp_path: Path, kind: str, ending: s
     assert items.schema == {"row": pl.Int64, "item_id": pl.String, "title": pl.String}
     assert items.to_dicts() == [{"row": row, **record} for row, record in enumerate(ITEMS)]
     interactions = pl.read_parquet(summary.folder / "interactions.parquet")
-    assert interactions.dtypes == [pl.Int64, pl.String, pl.String, pl.Float64, pl.String]
+    assert interactions.dtypes == [pl.Int64, pl.String, pl.String, pl.Int64, pl.String]
     assert interactions.drop("timestamp_text").to_dicts() == [
         {"row": row, **record} for row, record in enumerate(INTERACTIONS)
     ]
@@ -173,18 +173,17 @@ def test_dates_and_numbers_as_text_are_read(tmp_path: Path, text: str, seconds: 
         "2020-01-01 25:00",
         "2020-01-01 23:60",
         "2020-01-01 23:59:61",
-        "12/31/2020",
         "nan",
         "inf",
         "1_000",
     ],
 )
 def test_what_is_no_timestamp_keeps_its_text(tmp_path: Path, text: str) -> None:
-    source = source_of(tmp_path / "in", interactions=f"user_id,item_id,timestamp\nu,b,{text}\nu,b,1\n")
-    assert times(source) == [(None, text), (1.0, None)]
+    source = source_of(tmp_path / "in", interactions=f"user_id,item_id,timestamp\nu,b,{text}\nu,b,1970-01-02\n")
+    assert times(source) == [(None, text), (86_400.0, None)]
 
 
-def test_dates_of_parquet_become_unix_seconds(tmp_path: Path) -> None:
+def test_dates_of_parquet_are_read(tmp_path: Path) -> None:
     source = source_of(tmp_path / "in")
     (source / "interactions.csv").unlink()
     naive = dt.datetime(2020, 9, 13, 12, 26, 40, 500_000)
@@ -215,8 +214,8 @@ def test_numbers_that_are_none_keep_their_text(tmp_path: Path) -> None:
 def test_json_may_mix_numbers_and_dates(tmp_path: Path) -> None:
     source = source_of(tmp_path / "in")
     (source / "interactions.csv").unlink()
-    write(source, "interactions.jsonl", interactions_at([1.5, "1970-01-02", None, "?"]))
-    assert times(source) == [(1.5, None), (86_400.0, None), (None, None), (None, "?")]
+    write(source, "interactions.jsonl", interactions_at([1.6e9, "1970-01-02", None, "?"]))
+    assert times(source) == [(1.6e9, None), (86_400.0, None), (None, None), (None, "?")]
 
 
 # Hypothesis needs its own folder for each example.

@@ -20,6 +20,7 @@ from hypothesis import strategies as st
 
 from learn.config.data import DataSettings, ValidationSettings
 from learn.data.tables import load_tables
+from learn.data.timestamps import read_timestamp_scale
 from learn.data.validation import derived_columns as check_columns
 from learn.data.validation.derived_columns import InteractionFacts, collect_interaction_facts, find_repeats
 from learn.data.validation.expectations import list_interaction_checks
@@ -220,6 +221,7 @@ def facts_of(rows: Rows, folder: Path, **changes: Any) -> InteractionFacts:
         pl.scan_parquet(tables / "interactions.parquet"),
         item_ids=ids,
         rejected_ids=ids.head(0),
+        scale=read_timestamp_scale(tables / "interactions.parquet"),
         settings=ValidationSettings(**changes),
         scratch=folder,
     )
@@ -347,8 +349,11 @@ def test_too_many_bad_interactions_stop_the_run(tmp_path: Path) -> None:
 
 
 def test_numbers_that_are_no_dates_are_explained(tmp_path: Path) -> None:
-    rows = [{**row, "timestamp": 20_110_901_000_000.0 + n} for n, row in enumerate(sound_interactions())]
-    assert 'timestamps = "order"' in stopped(tmp_path, sound_items(), rows)
+    rows = [{**row, "timestamp": 700_000_000.0 + n} for n, row in enumerate(sound_interactions())]
+    assert 'timestamps = "order"' in stopped(tmp_path / "auto", sound_items(), rows)
+    # What the message advises works.
+    assert validate(tmp_path / "order", sound_items(), rows, timestamps="order").interactions.quarantined == 0
+    assert validate(tmp_path / "days", sound_items(), rows, earliest="1990-01-01").interactions.quarantined == 0
 
 
 def test_no_valid_row_stops_the_run(tmp_path: Path) -> None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +16,8 @@ import polars as pl
 from learn.config import ValidationSettings
 from learn.data.numbers import list_unreadable_columns
 from learn.data.out_of_core import BUCKET_ROWS, iterate_buckets
-from learn.data.timestamps import TimestampScale, detect_timestamp_scale
+from learn.data.timestamp_numbers import YEAR_2100
+from learn.data.timestamps import TimestampScale
 from learn.data.validation import text as text_checks
 
 BATCH_ROWS = 1_000_000
@@ -213,6 +213,7 @@ def collect_interaction_facts(
     *,
     item_ids: pl.Series,
     rejected_ids: pl.Series,
+    scale: TimestampScale,
     settings: ValidationSettings,
     scratch: Path,
 ) -> InteractionFacts:
@@ -222,14 +223,14 @@ def collect_interaction_facts(
         interactions: All rows.
         item_ids: Ids of all items.
         rejected_ids: Ids of the items that went to quarantine.
+        scale: What the timestamps are, as decided when the table was read.
         settings: What is believed of timestamps.
         scratch: Folder for what does not fit memory; there.
 
     Raises:
         SettingsError: ``earliest`` or ``latest`` is no date.
     """
-    scale = detect_timestamp_scale(_find_median_timestamp(interactions), declared=settings.timestamps)
-    earliest, latest = _compute_bounds(scale, settings) if scale.is_clock else (None, None)
+    earliest, latest = _compute_bounds(interactions, scale, settings) if scale.is_clock else (None, None)
     schema = interactions.collect_schema()
     names = schema.names()
     keys = [name for name in ("user_id", "item_id", "timestamp", "event") if name in names]
@@ -251,24 +252,50 @@ def collect_interaction_facts(
     )
 
 
-def _find_median_timestamp(interactions: pl.LazyFrame) -> float:
-    # Eight bytes a row fit memory where the table does not. One array takes them all and is ordered in its own place.
-    timestamps = np.empty(interactions.select(pl.len()).collect(engine="streaming").item())
-    count = 0
-    for batch in iterate_batches(interactions.select("timestamp")):
-        finite = batch["timestamp"].filter(batch["timestamp"].is_finite())
-        timestamps[count : count + len(finite)] = finite.to_numpy()
-        count += len(finite)
-    return float(np.median(timestamps[:count], overwrite_input=True)) if count else 0.0
+_BULK_SHARE = 0.95
+_GAP_SECONDS = 365 * 86_400
 
 
-def _compute_bounds(scale: TimestampScale, settings: ValidationSettings) -> tuple[float, float]:
+def _compute_bounds(
+    interactions: pl.LazyFrame, scale: TimestampScale, settings: ValidationSettings
+) -> tuple[float, float]:
     earliest = scale.parse(settings.earliest, setting="validation.earliest")
     if not settings.latest:
-        return earliest, (datetime.now(tz=UTC) + timedelta(days=1)).timestamp() * scale.per_second
+        return earliest, max(earliest, find_last_moment(interactions, scale))
     latest = scale.parse(settings.latest, setting="validation.latest")
     is_whole_day = len(settings.latest) == len("2024-12-31") and settings.latest.count("-") == 2
     return earliest, latest + (86_400 * scale.per_second - 1 if is_whole_day else 0)
+
+
+def find_last_moment(interactions: pl.LazyFrame, scale: TimestampScale) -> float:
+    """Find where the data end and clock faults begin (2038, 2099, 9999, milliseconds among seconds), by the data alone.
+
+    The day of the run decides nothing: the same data are the same rows next year. Nothing after the year 2100 is
+    believed. Of what is before it, the last 5 % are looked at, as many as a run may lose by default: behind the first
+    gap of more than 365 days between two neighbours are faults. Without such a gap the largest timestamp is the end.
+
+    Args:
+        interactions: All rows.
+        scale: What the timestamps are.
+    """
+    limit = YEAR_2100 * scale.per_second
+    believed = pl.col("timestamp").is_finite() & (pl.col("timestamp") < limit)
+    count = interactions.select(believed.sum()).collect(engine="streaming").item() or 0
+    if not count:
+        return limit - 1
+    # Eight bytes a row fit memory where the table does not. One array takes them all and is ordered in its own place.
+    is_whole = interactions.collect_schema()["timestamp"].is_integer()
+    timestamps = np.empty(count, np.int64 if is_whole else np.float64)
+    filled = 0
+    for batch in iterate_batches(interactions.select("timestamp")):
+        kept = batch.filter(believed)["timestamp"].to_numpy()
+        timestamps[filled : filled + len(kept)] = kept
+        filled += len(kept)
+    bulk = int((count - 1) * _BULK_SHARE)
+    timestamps.partition(bulk)
+    newest = np.sort(timestamps[bulk:])
+    gaps = np.flatnonzero(np.diff(newest) > _GAP_SECONDS * scale.per_second)
+    return newest[gaps[0] if len(gaps) else -1].item()  # type: ignore[no-any-return]
 
 
 def derive_interaction_columns(batch: pl.DataFrame, facts: InteractionFacts) -> pl.DataFrame:

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from learn.data.formats import list_engine_faults, raise_engine_fault
 from learn.data.numbers import UNREADABLE, list_unreadable_columns
+from learn.data.timestamps import TimestampScale
 from learn.data.validation.derived_columns import drop_rows
 from learn.data.validation.summary import Example
 from learn.errors import DataError, explain_storage_faults
@@ -98,7 +99,11 @@ def write_quarantine(parts: list[pl.LazyFrame], path: Path) -> None:
 
 
 def write_valid(
-    tables: Mapping[str, tuple[pl.LazyFrame, pl.Series]], quarantine: list[pl.LazyFrame], destination: Path
+    tables: Mapping[str, tuple[pl.LazyFrame, pl.Series]],
+    quarantine: list[pl.LazyFrame],
+    destination: Path,
+    *,
+    scale: TimestampScale,
 ) -> None:
     """Write the rows that passed and the quarantine; either all files appear or none does.
 
@@ -106,6 +111,7 @@ def write_valid(
         tables: By name, all rows and the numbers of those that failed.
         quarantine: What :func:`build_quarantine_rows` made of each.
         destination: The folder.
+        scale: What the timestamps are; the interactions say it again.
 
     Raises:
         StorageError: The disk is full or not writable.
@@ -113,13 +119,15 @@ def write_valid(
     with atomic_files(destination, names=tuple(f"{name}.parquet" for name in (*tables, "quarantine"))) as stage:
         for name, (table, failed) in tables.items():
             originals = ["timestamp_text", "weight_text", *list_unreadable_columns(table.collect_schema()).values()]
-            _write_parquet(drop_rows(table, failed).drop(originals, strict=False), stage / f"{name}.parquet")
+            rows = drop_rows(table, failed).drop(originals, strict=False)
+            said = scale.to_metadata() if name == "interactions" else {}
+            _write_parquet(rows, stage / f"{name}.parquet", metadata=said)
         _write_parquet(pl.concat(quarantine), stage / QUARANTINE)
 
 
-def _write_parquet(rows: pl.LazyFrame, path: Path) -> None:
+def _write_parquet(rows: pl.LazyFrame, path: Path, *, metadata: Mapping[str, str] | None = None) -> None:
     try:
-        rows.sink_parquet(path)
+        rows.sink_parquet(path, metadata=dict(metadata or {}))
     except list_engine_faults() as fault:
         raise_engine_fault(fault, DataError(f"The rows cannot be written: {fault}.", where=path.parent))
 

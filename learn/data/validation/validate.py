@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from learn.config import ValidationSettings
 from learn.data.tables import open_reading_record
+from learn.data.timestamps import TimestampScale, read_timestamp_scale
 from learn.data.validation.derived_columns import (
     ItemFacts,
     blank_to_null,
@@ -282,7 +283,8 @@ def _fix(check: str, summary: TableSummary, report: Path) -> str:
         if summary.followed:
             fix += "; items whose title is right need a text in another column, or `validation.placeholders` without it"
     if any(one.name == "timestamp_out_of_range" for one in _list_worst_checks(summary)):
-        fix += '; if the timestamps are no dates, set `validation.timestamps = "order"`'
+        fix += '; if the timestamps are no dates, set `validation.timestamps = "order"`; if their days are right, set '
+        fix += "`validation.earliest` and `validation.latest`"
     return fix
 
 
@@ -323,7 +325,8 @@ def validate_tables(
     with explain_storage_faults(tables), open_working_folder(tables, prefix=".unfinished-") as scratch:
         facts = collect_item_facts(raw_items, raw_interactions, settings=settings, scratch=scratch)
         items = _check_items(raw_items, facts, settings)
-        interactions, unit = _check_interactions(raw_interactions, items, settings, scratch=scratch)
+        scale = read_timestamp_scale(tables / "interactions.parquet", declared=settings.timestamps)
+        interactions = _check_interactions(raw_interactions, items, settings, scale=scale, scratch=scratch)
     named = dict(zip(_TABLES, sources or [tables / f"{name}.parquet" for name in _TABLES], strict=True))
     stop = judge(items, interactions, facts, sources=named, report=report, settings=settings)
     record = open_reading_record(tables)
@@ -333,12 +336,12 @@ def validate_tables(
         quarantine=(destination if stop is None else report.parent) / QUARANTINE,
         items=items.summary,
         interactions=interactions.summary,
-        timestamp_unit=unit,
+        timestamp_unit=scale.unit,
         script=facts.script,
         notes=record.notes,
         left_out=record.left_out,
     )
-    _write(summary, items, interactions, stop=stop)
+    _write(summary, items, interactions, scale=scale, stop=stop)
     if stop is not None:
         raise stop
     return summary
@@ -357,29 +360,35 @@ def _check_items(table: pl.LazyFrame, facts: ItemFacts, settings: ValidationSett
 
 
 def _check_interactions(
-    table: pl.LazyFrame, items: CheckedTable, settings: ValidationSettings, *, scratch: Path
-) -> tuple[CheckedTable, str]:
+    table: pl.LazyFrame, items: CheckedTable, settings: ValidationSettings, *, scale: TimestampScale, scratch: Path
+) -> CheckedTable:
     ids = items.table.select("row", blank_to_null("item_id")).drop_nulls().collect()
     facts = collect_interaction_facts(
         table,
         item_ids=ids["item_id"],
         rejected_ids=ids.filter(pl.col("row").is_in(items.quarantined.implode()))["item_id"],
+        scale=scale,
         settings=settings,
         scratch=scratch,
     )
     checks = list_interaction_checks(facts)
-    checked = check_table("interactions", table, checks, lambda batch: derive_interaction_columns(batch, facts))
-    return checked, facts.scale.unit
+    return check_table("interactions", table, checks, lambda batch: derive_interaction_columns(batch, facts))
 
 
 def _write(
-    summary: ValidationSummary, items: CheckedTable, interactions: CheckedTable, *, stop: InvalidDataError | None
+    summary: ValidationSummary,
+    items: CheckedTable,
+    interactions: CheckedTable,
+    *,
+    scale: TimestampScale,
+    stop: InvalidDataError | None,
 ) -> None:
     write_report(summary, stopped=None if stop is None else str(stop))
     both = {"items": items, "interactions": interactions}
     quarantine = [build_quarantine_rows(name, one.table, one.failures) for name, one in both.items()]
     if stop is None:
-        write_valid({name: (one.table, one.quarantined) for name, one in both.items()}, quarantine, summary.folder)
+        passed = {name: (one.table, one.quarantined) for name, one in both.items()}
+        write_valid(passed, quarantine, summary.folder, scale=scale)
     else:
         leave_nothing(summary.folder)
         write_quarantine(quarantine, summary.quarantine)
