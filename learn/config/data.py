@@ -14,7 +14,7 @@ TIMESTAMP_WORDS = (
     "seconds", "milliseconds", "microseconds", "nanoseconds", "yyyymmdd", "excel", "filetime", "chrome", "dotnet",
     "day_first", "month_first",
 )  # fmt: skip
-"""Words of ``timestamp_format``: units of Unix time, other clocks' numbers, and what stands first in ``1/2/2024``."""
+"""Words of ``timestamp_format``: units of Unix time, other clocks' numbers, and what is first in ``1/2/2024``."""
 
 
 class DataSettings(Section):

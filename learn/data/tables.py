@@ -297,7 +297,7 @@ def _match_ids(stage: Path, *, file: TableFile, notes: list[str]) -> None:
         return
     respelt = stage / "interactions.respelt"
     table = replace_ids(replace_ids(interactions, item_ids, name="item_id"), user_ids, name="user_id")
-    # What the timestamps are stands in the file itself, and must stand in the new one.
+    # The file itself says what the timestamps are, and so must the new one.
     table.sink_parquet(respelt, metadata=read_timestamp_scale(target).to_metadata(), engine="streaming")
     respelt.replace(target)
     notes += [f"{file.path.name}: {note}" for note in (*item_notes, *user_notes)]

@@ -1,7 +1,7 @@
 """Numbers as timestamps: Unix time, the clocks of Windows, Chrome, .NET and Excel, digits of a date, or an order.
 
 Which it is, the median tells: each form has a window of numbers that are moments of the years 1990 to 2100, and no two
-windows meet. The median is found by counting what lies below the windows' ends, so one pass in a stream is enough.
+windows meet. The median is found by counting what is below the windows' ends, so one pass in a stream is enough.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class NumberForm:
         unit: Name of the unit for people: that of Unix time, ``date`` for other clocks, or ``order``.
         per_second: Steps of the number in a second.
         zero: Unix seconds of the number 0.
-        first: Smallest median that is told to be this form.
+        first: Smallest median of this form.
         last: One past the largest.
     """
 
@@ -43,24 +43,24 @@ class NumberForm:
     last: int
 
 
-def _clock(word: str, unit: str, per_second: int, zero: int = 0) -> NumberForm:
+def _make_clock_form(word: str, unit: str, per_second: int, zero: int = 0) -> NumberForm:
     first, last = ((year - zero) * per_second for year in (YEAR_1990, YEAR_2100))
     return NumberForm(word, unit, per_second, zero, first, last)
 
 
-def _digits(zeros: int) -> NumberForm:
+def _make_digits_form(zeros: int) -> NumberForm:
     # From the year 1900 on: birthdays are dates too, and no other form is there.
     return NumberForm("yyyymmdd", "date", 1, 0, 19_000_101 * 10**zeros, 21_001_232 * 10**zeros)
 
 
 ORDER = NumberForm("order", "order", 1, 0, 0, 0)
 UNIX = (
-    _clock("seconds", "seconds", 1),
-    _clock("milliseconds", "milliseconds", 10**3),
-    _clock("microseconds", "microseconds", 10**6),
-    _clock("nanoseconds", "nanoseconds", 10**9),
+    _make_clock_form("seconds", "seconds", 1),
+    _make_clock_form("milliseconds", "milliseconds", 10**3),
+    _make_clock_form("microseconds", "microseconds", 10**6),
+    _make_clock_form("nanoseconds", "nanoseconds", 10**9),
 )
-_DOTNET = _clock("dotnet", "date", 10**7, _YEAR_1)
+_DOTNET = _make_clock_form("dotnet", "date", 10**7, _YEAR_1)
 # Excel's numbers are days; its window is in days, and the fractions are read apart.
 EXCEL = NumberForm(
     "excel", "date", 1, 0, YEAR_1990 // _DAY_SECONDS + _EXCEL_DAYS, YEAR_2100 // _DAY_SECONDS + _EXCEL_DAYS
@@ -70,9 +70,9 @@ FORMS = (
     *UNIX[:3],
     _DOTNET,
     UNIX[3],
-    _clock("filetime", "date", 10**7, _YEAR_1601),
-    _clock("chrome", "date", 10**6, _YEAR_1601),
-    *(_digits(zeros) for zeros in (0, 4, 6, 9)),
+    _make_clock_form("filetime", "date", 10**7, _YEAR_1601),
+    _make_clock_form("chrome", "date", 10**6, _YEAR_1601),
+    *(_make_digits_form(zeros) for zeros in (0, 4, 6, 9)),
     EXCEL,
 )
 _DIGITS = {8: 0, 12: 4, 14: 6, 17: 9}
@@ -88,7 +88,7 @@ _ENDS = sorted({end for form in FORMS for end in (form.first, form.last)})
 
 @dataclass(frozen=True)
 class NumberSurvey:
-    """Where the numbers of a column lie.
+    """Where the numbers of a column are.
 
     Attributes:
         count: Numbers.
@@ -102,7 +102,7 @@ class NumberSurvey:
         return NumberSurvey(self.count + other.count, {end: self.below[end] + other.below[end] for end in _ENDS})
 
     def has_median_below(self, end: int) -> bool:
-        """Whether the lower one of the two in the middle lies below an end of a window."""
+        """Whether the lower one of the two in the middle is below an end of a window."""
         return self.below[end] > (self.count - 1) // 2
 
     def count_within(self, form: NumberForm) -> int:
@@ -110,7 +110,7 @@ class NumberSurvey:
         return self.below[form.last] - self.below[form.first]
 
     def find_window(self) -> NumberForm:
-        """Return the form in whose window the median lies, ``ORDER`` if in none."""
+        """Return the form in whose window the median is, ``ORDER`` if in none."""
         if not self.count:
             return ORDER
         held = (form for form in FORMS if self.has_median_below(form.last) and not self.has_median_below(form.first))
@@ -143,8 +143,8 @@ def choose_number_form(
 
     Args:
         table: The rows.
-        number: The numbers; null where there is none.
-        survey: Where they lie.
+        number: The numbers; null if there is none.
+        survey: Where they are.
         has_fractions: Whether one is no whole number.
         declared: ``auto``, ``unix`` or ``order``, as the settings say.
     """
@@ -165,7 +165,7 @@ def read_digits(number: pl.Expr) -> pl.Expr:
     whole = number.cast(pl.Int64, strict=False)
     milliseconds = pl.lit(None, dtype=pl.Int64)
     for zeros in _DIGITS.values():
-        form = _digits(zeros)
+        form = _make_digits_form(zeros)
         date = whole // 10**zeros
         # Missing digits of the time are zeros: all have nine after it.
         clock = whole % 10**zeros * 10 ** (9 - zeros)

@@ -18,9 +18,9 @@ from learn.data.timestamp_texts import (
     TextSurvey,
     build_pattern,
     choose_part_orders,
+    count_text_forms,
     list_patterns,
     read_texts,
-    survey_texts,
 )
 from learn.data.timestamps import Declared, TimestampScale
 from learn.errors import DataError
@@ -108,7 +108,7 @@ def require_timestamps(table: pl.LazyFrame, *, path: Path, form: str = "") -> No
     raise DataError(
         f"No timestamp can be read{f' as `{form}`' if form else ''}; the first is `{text}`.",
         where=f"{path}, data row {row}",
-        fix="mend `timestamp_format` under [data], or leave it out"
+        fix="fix `timestamp_format` under [data], or leave it out"
         if form
         else "write numbers or dates like 2024-12-31T23:59:59Z, or give their form under [data], as "
         '`timestamp_format = "%d/%m/%Y %H:%M"`',
@@ -128,8 +128,8 @@ def _read_number_column(table: pl.LazyFrame, dtype: pl.DataType, *, declared: De
         number = number.cast(pl.Int64, strict=False)
     found = table.select(**numbers.list_survey_columns(number, prefix="n")).collect(engine="streaming")
     survey = numbers.collect_number_survey(found, prefix="n")
-    told = _choose_form(table, number, survey, has_fractions=has_fractions, declared=declared, form=form)
-    return _build_number_ticks(number, told, has_fractions=has_fractions)
+    chosen = _choose_form(table, number, survey, has_fractions=has_fractions, declared=declared, form=form)
+    return _build_number_ticks(number, chosen, has_fractions=has_fractions)
 
 
 def _choose_form(
@@ -177,8 +177,8 @@ def _read_text_column(table: pl.LazyFrame, *, path: Path, declared: Declared, fo
     )
     survey = numbers.collect_number_survey(found, prefix="i")
     if not found["other"][0]:
-        told = _choose_form(table, integer, survey, has_fractions=False, declared=declared, form=form)
-        return table, _build_number_ticks(integer, told, has_fractions=False)
+        chosen = _choose_form(table, integer, survey, has_fractions=False, declared=declared, form=form)
+        return table, _build_number_ticks(integer, chosen, has_fractions=False)
 
     number = _keep_finite(text.cast(pl.Float64, strict=False))
     others = table.filter(is_other)
@@ -190,19 +190,19 @@ def _read_text_column(table: pl.LazyFrame, *, path: Path, declared: Declared, fo
     has_fractions, digits = bool(found["fraction"][0]), int(found["digits"][0] or 0)
     survey += numbers.collect_number_survey(found, prefix="f")
     words = others.filter(number.is_null())
-    is_number_alone = bool(form) and form not in _PART_ORDERS
-    texts = TextSurvey({}, 1) if is_number_alone else survey_texts(words, name=_TEXT)
+    is_only_number = bool(form) and form not in _PART_ORDERS
+    texts = TextSurvey({}, 1) if is_only_number else count_text_forms(words, name=_TEXT)
     orders = choose_part_orders(words, texts, name=_TEXT, declared=form, where=str(path))
     patterns = list_patterns(texts, orders)
     if texts.rows and texts.rows >= survey.count:
         return _read_dates(table, patterns, texts, integer=integer, survey=survey)
     whole = pl.coalesce(integer, number.cast(pl.Int64, strict=False))
     either = pl.coalesce(integer.cast(pl.Float64), number) if has_fractions else whole
-    told = _choose_form(table, either, survey, has_fractions=has_fractions, declared=declared, form=form)
-    if has_fractions and told in numbers.UNIX:
-        built = _build_decimal_ticks(text, told, integer=integer, number=number, digits=digits)
+    chosen = _choose_form(table, either, survey, has_fractions=has_fractions, declared=declared, form=form)
+    if has_fractions and chosen in numbers.UNIX:
+        built = _build_decimal_ticks(text, chosen, integer=integer, number=number, digits=digits)
     else:
-        built = _build_number_ticks(either, told, has_fractions=has_fractions)
+        built = _build_number_ticks(either, chosen, has_fractions=has_fractions)
     # Among numbers that are a mere order a date has no place, and is not read.
     return _add_dates(table, built, patterns, texts) if texts.rows and built.scale.is_clock else (table, built)
 
@@ -220,7 +220,7 @@ def _read_pattern(table: pl.LazyFrame, form: str) -> tuple[pl.LazyFrame, _Ticks]
 def _read_dates(
     table: pl.LazyFrame, patterns: list[str], texts: TextSurvey, *, integer: pl.Expr, survey: NumberSurvey
 ) -> tuple[pl.LazyFrame, _Ticks]:
-    """Read a column of dates; a number among them is told by its own size, since it has no neighbours of its kind."""
+    """Read a column of dates; a number among them is read by its own size, since it has no neighbours of its kind."""
     needed = [1_000 * bool(survey.count), *(form.per_second for form in numbers.UNIX if survey.count_within(form))]
     per_second = max(texts.finest, *needed)
     read = read_texts(table, patterns, name=_TEXT, per_second=per_second, into=_DATE)

@@ -1,7 +1,7 @@
 """Dates as text: find which forms a column holds, and read each in Polars as whole ticks since 1970.
 
 A form is a regular expression whose groups name the parts of a date. Parts become days, seconds and nanoseconds by
-whole numbers alone, so that no digit of a fraction is lost.
+whole numbers only, so that no digit of a fraction is lost.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _MONTHS = (
 _MONTH_NUMBERS = {month[:3].lower(): number for number, month in enumerate(_MONTHS, start=1)}
 _MONTH = rf"(?P<name>{'|'.join(_MONTHS)})"
 _WEEKDAY = r"(?:(?:Mon|Tues?|Wed(?:nes)?|Thu(?:rs?)?|Fri|Sat(?:ur)?|Sun)(?:day)?)\.?,?\s+"
-# Names that RFC 2822 gives a meaning; others mean several zones (IST is Irish, Israeli and Indian) and are not read.
+# Names that RFC 2822 gives a meaning; others mean several zones (BST is British and Bangladeshi) and are not read.
 _ZONE_HOURS = {
     "z": 0, "ut": 0, "utc": 0, "gmt": 0, "est": -5, "edt": -4, "cst": -6, "cdt": -5, "mst": -7, "mdt": -6, "pst": -8,
     "pdt": -7,
@@ -102,7 +102,7 @@ class TextSurvey:
         return sum(self.forms.values())
 
 
-def survey_texts(table: pl.LazyFrame, *, name: str) -> TextSurvey:
+def count_text_forms(table: pl.LazyFrame, *, name: str) -> TextSurvey:
     """Count the forms of dates in a column of stripped text.
 
     Args:
@@ -113,7 +113,7 @@ def survey_texts(table: pl.LazyFrame, *, name: str) -> TextSurvey:
     patterns = {**_TEXT_FORMS, **{form: _build_two_parts(form, "day_first") for form in _TWO_PARTS}}
     chosen: pl.Expr = pl.lit(None, dtype=pl.String)
     for form, pattern in reversed(patterns.items()):
-        chosen = pl.when(text.str.contains(_anchor(pattern))).then(pl.lit(form)).otherwise(chosen)
+        chosen = pl.when(text.str.contains(_build_anchored(pattern))).then(pl.lit(form)).otherwise(chosen)
     found = (
         table.select(
             form=chosen,
@@ -136,8 +136,8 @@ def choose_part_orders(
 ) -> dict[str, PartOrder]:
     """Tell, for each form of two numbers and a year, which number is the day.
 
-    The data tell it where some first number is above 12 and no second one is, or the reverse. Between dots the day
-    comes first: nobody writes months so. Two digits of a year may stand first (``23-11-15``), so there the third part
+    The data show it where some first number is above 12 and no second one is, or the reverse. Between dots the day
+    comes first: nobody writes months so. Two digits of a year may be first (``23-11-15``), so there the third part
     must be one that no day can be, or the month proved to come first.
 
     Args:
@@ -170,7 +170,7 @@ def choose_part_orders(
 def _count_proofs(table: pl.LazyFrame, form: str, *, name: str) -> tuple[int, int, int]:
     divider = _TWO_PARTS[form][0]
     above, below = "(?:1[3-9]|2[0-9]|3[01])", "(?:0?[1-9]|1[0-2])"
-    text, shape = pl.col(name), _anchor(_build_two_parts(form, "day_first"))
+    text, shape = pl.col(name), _build_anchored(_build_two_parts(form, "day_first"))
     found = (
         table.filter(text.str.contains(shape))
         .select(
@@ -187,7 +187,7 @@ def _explain_doubt(
     table: pl.LazyFrame, survey: TextSurvey, form: str, *, name: str, mixed: bool, where: str
 ) -> DataError:
     text = pl.col(name)
-    shown = table.filter(text.str.contains(_anchor(_build_two_parts(form, "day_first")))).select(text).head(1)
+    shown = table.filter(text.str.contains(_build_anchored(_build_two_parts(form, "day_first")))).select(text).head(1)
     first = str(shown.collect(engine="streaming").item())
     said = "some dates have the day first and some the month" if mixed else "the day or the month may come first"
     if form == "short_year" and not mixed:
@@ -195,11 +195,11 @@ def _explain_doubt(
     patterns = _guess_patterns(first)
     known = pl.lit(value=True)
     for pattern in patterns[:1]:
-        known = text.str.contains(_anchor(build_pattern(pattern)))
+        known = text.str.contains(_build_anchored(build_pattern(pattern)))
     is_one = len(survey.forms) == 1 and bool(table.select(known.fill_null(value=True).all()).collect().item())
     words = patterns if is_one else ("day_first", "month_first")
     return DataError(
-        f"The timestamps cannot be told: in `{first}` {said}.",
+        f"The timestamps are ambiguous: in `{first}` {said}.",
         where=f"{where}, column `timestamp`",
         fix=f'say which, under [data]: `timestamp_format = "{words[0]}"` or `timestamp_format = "{words[1]}"`'
         f' (on the command line: `--set "data.timestamp_format={words[1]}"`)',
@@ -228,7 +228,7 @@ def build_pattern(pattern: str) -> str:
     """Turn a pattern as ``strptime`` has them into a regular expression of this file's groups.
 
     Raises:
-        SettingsError: A directive is unknown or stands twice, or no year can be read.
+        SettingsError: A directive is unknown or repeated, or no year can be read.
     """
     for short, long in _SHORTHANDS.items():
         pattern = pattern.replace(short, long)
@@ -243,11 +243,11 @@ def build_pattern(pattern: str) -> str:
             known = _DIRECTIVES.get(piece[1:])
             group = re.search(r"\?P<(\w+)>", known or "")
             if known is None or (group and group[1] in seen):
-                what = "is unknown" if known is None else "says again what stands before it"
+                what = "is unknown" if known is None else "repeats a part"
                 raise SettingsError(
                     f"In `{pattern}` the directive `{piece}` {what}.",
                     where="data.timestamp_format",
-                    fix=f"use each once of {', '.join('%' + letter for letter in _DIRECTIVES)}",
+                    fix=f"use, without repeats, {', '.join('%' + letter for letter in _DIRECTIVES)}",
                 )
             seen |= {group[1]} if group else set()
             built += known
@@ -276,16 +276,16 @@ def read_texts(table: pl.LazyFrame, patterns: list[str], *, name: str, per_secon
     """
     ticks = []
     for number, pattern in enumerate(patterns):
-        # A step of its own: written into the expressions, the search would run once for each part of a date.
+        # A separate step: written into the expressions, the search would run once for each part of a date.
         parts = f"{into}_{number}"
-        table = table.with_columns(pl.col(name).str.extract_groups(_anchor(pattern)).alias(parts))
+        table = table.with_columns(pl.col(name).str.extract_groups(_build_anchored(pattern)).alias(parts))
         groups = re.findall(r"\?P<(\w+)>", pattern)
         ticks.append(_compute_ticks({group: pl.col(parts).struct.field(group) for group in groups}, per_second))
     found = pl.coalesce(ticks) if ticks else pl.lit(None, dtype=pl.Int64)
     return table.with_columns(found.alias(into)).drop([f"{into}_{number}" for number in range(len(patterns))])
 
 
-def _anchor(pattern: str) -> str:
+def _build_anchored(pattern: str) -> str:
     return rf"(?i)^(?:{pattern})$"
 
 
@@ -346,7 +346,7 @@ def _is_leap(year: pl.Expr) -> pl.Expr:
 
 
 def count_days(year: pl.Expr, month: pl.Expr, day: pl.Expr) -> pl.Expr:
-    """Return the days from 1970 to a date of the Gregorian calendar, Int64; null where there is no such date."""
+    """Return the days from 1970 to a date of the Gregorian calendar, Int64; null if there is no such date."""
     shifted = year - (month <= 2).cast(pl.Int64)
     era = shifted // 400
     of_era = shifted - era * 400
@@ -367,7 +367,7 @@ def _count_week_days(year: pl.Expr, week: pl.Expr, weekday: pl.Expr) -> pl.Expr:
 
 
 def _compute_clock(parts: _Parts) -> tuple[pl.Expr, pl.Expr]:
-    """Return seconds of the day less the zone, and the nanoseconds of a fraction; null where there is no such time."""
+    """Return seconds of the day less the zone, and the nanoseconds of a fraction; null if there is no such time."""
     hour, minute, second = (_read_number(parts, name, missing=0) for name in ("hour", "minute", "second"))
     valid = (hour < 24) & (minute < 60) & (second < 61) | (hour == 24) & (minute == 0) & (second == 0)
     if "half" in parts:

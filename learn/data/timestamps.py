@@ -1,7 +1,7 @@
 """The clock of a table: what its column ``timestamp`` is, decided once when the table is read, and kept in its file.
 
 Everything after obeys what the file says: validation, split, drift, profile and monitor. A file that LEARN did not
-write says nothing, and its numbers are told by their median.
+write holds no such word, and its numbers are known by their median.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ Declared = Literal["auto", "unix", "order"]
 _METADATA = "learn.timestamps"
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _CALENDAR = tuple(
-    int((moment.replace(tzinfo=UTC) - _EPOCH) / timedelta(microseconds=1)) for moment in (datetime.min, datetime.max)
+    (moment.replace(tzinfo=UTC) - _EPOCH) // timedelta(microseconds=1) for moment in (datetime.min, datetime.max)
 )
 _PER_SECOND = {form.unit: form.per_second for form in UNIX}
 _LARGEST = 2**63

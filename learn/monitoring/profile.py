@@ -75,7 +75,7 @@ class ProfileFacts(BaseModel):
 
     @property
     def scale(self) -> TimestampScale:
-        """What ``until`` is; a profile of an earlier version does not say it, and its number is told by its size."""
+        """What ``until`` is; a profile of an earlier version does not say it, and its number is known by its size."""
         return self.clock or detect_timestamp_scale(self.until or 0.0)
 
 

@@ -243,10 +243,10 @@ def _find_training_end(profile: Profile, scale: TimestampScale, *, is_whole: boo
             where="timestamp",
             fix="say with `--since` where the window begins",
         )
-    told = profile.facts.scale
+    trained = profile.facts.scale
     if isinstance(until, float):
-        # A float stands for all that is nearest to it, as the same moment written in digits.
-        begin = told.convert(float(np.nextafter(until, np.inf)), into=scale)
+        # A float is all that is nearest to it, as the same moment written in digits.
+        begin = trained.convert(float(np.nextafter(until, np.inf)), into=scale)
         return math.ceil(begin) if is_whole else begin
-    begin = told.convert(until, into=scale)
+    begin = trained.convert(until, into=scale)
     return math.floor(begin) + 1 if is_whole else float(np.nextafter(begin, np.inf))

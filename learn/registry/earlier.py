@@ -95,7 +95,7 @@ def has_same_items(bundle: Bundle, tables: Path) -> bool:
 def read_split_scale(split: dict[str, Any]) -> TimestampScale:
     """Return what the cuts of a split by date are.
 
-    Bundles of earlier versions do not say it, and their cuts are told by their size.
+    Bundles of earlier versions do not say it, and their cuts are known by their size.
     """
     said = split.get(CLOCK)
     return TimestampScale.from_dict(said) if said else detect_timestamp_scale(split["validation_from"])
@@ -107,7 +107,7 @@ def format_cut(split: dict[str, Any], cut: str) -> str:
 
 
 def has_later_cut(earlier: dict[str, Any], now: dict[str, Any], *, cut: str, of_now: str) -> bool:
-    """Say whether a cut of an earlier split lies after one of this run's, whatever units the two data sets are in."""
+    """Say whether a cut of an earlier split is after one of this run's, whatever units the two data sets are in."""
     there, here = read_split_scale(earlier), read_split_scale(now)
     if there.is_clock and here.is_clock:
         return bool(there.convert(earlier[cut], into=here) > now[of_now])

@@ -268,7 +268,7 @@ def _compute_bounds(
 
 
 def find_last_moment(interactions: pl.LazyFrame, scale: TimestampScale) -> float:
-    """Find where the data end and clock faults begin (2038, 2099, 9999, milliseconds among seconds), by the data alone.
+    """Find where the data end and clock faults begin (2038, 2099, 9999, milliseconds among seconds), by the data.
 
     The day of the run decides nothing: the same data are the same rows next year. Nothing after the year 2100 is
     believed. Of what is before it, the last 5 % are looked at, as many as a run may lose by default: behind the first
