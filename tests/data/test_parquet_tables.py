@@ -141,7 +141,7 @@ def list_tokens(value: Any) -> list[str]:
             return []
         case dict():
             return list_tokens(list(value.items()))
-        case (str() as key, part):
+        case (str() as key, part) if isinstance(value, tuple):
             return [key, *tokens] if (tokens := list_tokens(part)) else []
         case list():
             return [token for part in value for token in list_tokens(part)]

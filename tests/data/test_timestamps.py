@@ -434,7 +434,7 @@ def test_a_wrong_word_is_answered_with_the_right_ones() -> None:
     assert "did you mean `excel`?" in str(caught.value)
 
 
-@pytest.mark.parametrize(("form", "said"), [("%Y-%Q", "unknown"), ("%Y %Y", "again"), ("%H:%M", "no year")])
+@pytest.mark.parametrize(("form", "said"), [("%Y-%Q", "unknown"), ("%Y %Y", "repeats"), ("%H:%M", "no year")])
 def test_a_wrong_pattern_is_explained(tmp_path: Path, form: str, said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         read_column(tmp_path, ["2024-01-05"], form=form)
