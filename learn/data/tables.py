@@ -213,7 +213,7 @@ def _write_interactions(
     )
     table, left_out = _leave_out_unknown_users(table, file, settings=settings, notes=notes)
     target = stage / INTERACTIONS_FILE
-    read, scale = _read_moments(table, file, settings=settings, timestamps=timestamps)
+    read, scale = _read_timestamps_and_weights(table, file, settings=settings, timestamps=timestamps)
     metadata = _write_table(
         read,
         target,
@@ -225,7 +225,7 @@ def _write_interactions(
     return metadata, left_out
 
 
-def _read_moments(
+def _read_timestamps_and_weights(
     table: pl.LazyFrame, file: TableFile, *, settings: DataSettings, timestamps: Declared
 ) -> tuple[pl.LazyFrame, TimestampScale]:
     """Read the timestamps and the weights; also return what the timestamps are."""
@@ -271,7 +271,7 @@ def _write_one_table(
     if has_formulas(table):
         table = table.with_columns(strip_formula(pl.col("item_id")))
     both = stage / "both.parquet"
-    table, scale = _read_moments(table, file, settings=settings, timestamps=timestamps)
+    table, scale = _read_timestamps_and_weights(table, file, settings=settings, timestamps=timestamps)
     _write_table(table, both, first=(*_FIRST_COLUMNS, "title"), source=file)
     require_timestamps(_scan_parquet(both), path=file.path, form=settings.timestamp_format)
     further = [name for name in described if name != "title"]

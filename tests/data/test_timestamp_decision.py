@@ -147,7 +147,7 @@ LEAVE = {"method": "leave_one_out"}
 # --- Where the data end -----------------------------------------------------------------------------------
 
 
-def last_of(values: list[int] | list[float], scale: TimestampScale | None = None) -> float:
+def find_last(values: list[int] | list[float], scale: TimestampScale | None = None) -> float:
     table = pl.DataFrame({"timestamp": values}).lazy()
     return find_last_moment(table, scale or TimestampScale("seconds", 1))
 
@@ -173,7 +173,7 @@ def test_what_comes_after_a_gap_of_a_year_is_a_fault(
         return
     values = [*moments.tolist(), *(to_seconds(year) for year in faults)]
     shuffled = (np.random.default_rng(seed).permutation(values) * per_second).tolist()
-    assert last_of(shuffled, TimestampScale("seconds", per_second)) == moments[-1] * per_second
+    assert find_last(shuffled, TimestampScale("seconds", per_second)) == moments[-1] * per_second
 
 
 @pytest.mark.parametrize(
@@ -182,11 +182,11 @@ def test_what_comes_after_a_gap_of_a_year_is_a_fault(
 )
 def test_more_than_may_be_lost_are_no_faults_before_2100(faults: list[int], believed: bool) -> None:
     values = [START + row * 3_600 for row in range(200)]
-    assert last_of([*values, *faults]) == (max(faults) if believed else values[-1])
+    assert find_last([*values, *faults]) == (max(faults) if believed else values[-1])
 
 
 def test_a_table_without_a_moment_has_an_end_all_the_same() -> None:
-    assert last_of([]) == last_of([to_seconds(2150)])
+    assert find_last([]) == find_last([to_seconds(2150)])
 
 
 def test_the_day_of_the_run_decides_nothing(tmp_path: Path) -> None:
