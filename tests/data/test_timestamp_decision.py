@@ -26,10 +26,10 @@ from learn.registry.earlier import format_cut, has_later_cut
 
 DAY = 86_400
 START = 1_700_000_000
-Told = list[int] | list[float] | list[str]
+Decision = list[int] | list[float] | list[str]
 
 
-def write_shop(folder: Path, timestamps: Told, *, users: int = 6, item_ids: tuple[str, str] = ("i", "i")) -> Path:
+def write_shop(folder: Path, timestamps: Decision, *, users: int = 6, item_ids: tuple[str, str] = ("i", "i")) -> Path:
     """A shop with these timestamps, dealt out to the users in turn."""
     folder.mkdir(parents=True)
     titles = [f"{item_ids[0]}{item},A steel kettle of kind {item}" for item in range(10)]
@@ -71,7 +71,7 @@ PLACES = list(range(240))
     ],
 )
 def test_one_decision_is_seen_everywhere(
-    tmp_path: Path, timestamps: Told, declared: str, unit: str, year: int | None
+    tmp_path: Path, timestamps: Decision, declared: str, unit: str, year: int | None
 ) -> None:
     chosen = Settings.from_mapping({"validation": {"timestamps": declared, "earliest": "1900-01-01"}})
     shop = write_shop(tmp_path / "shop", timestamps)
@@ -124,7 +124,7 @@ def test_a_cut_is_in_the_unit_of_the_source(tmp_path: Path) -> None:
     assert "before 2024-01-06 00:00:00+00:00, validation before 2024-01-08 00:00:00+00:00" in described
 
 
-# Hypothesis needs a folder of its own for each example.
+# Hypothesis needs a folder separately for each example.
 @settings(max_examples=25, deadline=None)
 @given(order=st.permutations(range(24)), step=st.sampled_from([1, 100]), as_date=st.booleans())
 def test_neighbours_a_nanosecond_apart_keep_their_order(
@@ -260,7 +260,7 @@ def test_cuts_of_two_bundles_are_compared_as_moments() -> None:
     assert has_later_cut(earlier, now, cut="validation_from", of_now="validation_from")
     assert not has_later_cut(now, earlier, cut="validation_from", of_now="validation_from")
     assert format_cut(now, "validation_from") == "2023-11-14 22:13:20+00:00"
-    # A bundle of an earlier version says nothing of its clock.
+    # A bundle of an earlier version does not tell of its clock.
     old = {"method": "by_date", "validation_from": float(START), "test_from": float(START + DAY)}
     assert format_cut(old, "validation_from") == "2023-11-14 22:13:20+00:00"
     assert not has_later_cut(old, now, cut="validation_from", of_now="validation_from")
