@@ -366,3 +366,30 @@ def test_a_movielens_table_of_other_columns_is_refused(tmp_path: Path) -> None:
     (source / "ratings.csv").write_text("user,movieId,rating,timestamp\n1,1,5.0,978300760\n")
     with pytest.raises(DataError, match="no column `userId`"):
         import_movielens(source, tmp_path / "out", console=QUIET)
+
+
+@pytest.mark.parametrize(
+    ("written", "price"),
+    [
+        ("12,99", 12.99), ("$1,299.00", 1299), ("$1,299", 1299), ("1.299,00 €", 1299), ("€ 5,5", 5.5), ("12.99", 12.99),
+        ("$0.99", 0.99), ("1,29,9", None), ("12,9999", None), ("$12 - $15", None), ("1.2.3", None), (7, 7.0),
+    ],
+)  # fmt: skip
+def test_no_comma_of_a_price_is_dropped(written: object, price: float | None) -> None:
+    assert read_item_fields({"price": written}, "2018")[3] == price
+
+
+@pytest.mark.parametrize("layout", ["2014", "2018", "2023"])
+def test_the_layout_is_that_of_most_records(tmp_path: Path, layout: str) -> None:
+    name = "parent_asin" if layout == "2023" else "asin"
+    # A first record that tells nothing, or something else.
+    strange: dict[str, object] = {name: "9999", "title": "Cup", "also_buy" if layout == "2014" else "imUrl": "x"}
+    files = amazon_files(tmp_path, layout, metadata=[{name: "9998", "title": "Jug"}, strange, *METADATA[layout]])
+    summary = import_amazon(*files, tmp_path / "out", console=QUIET)
+    assert (summary.layout, summary.items) == (f"Amazon {layout}", 2)
+
+
+def test_a_file_of_two_layouts_is_refused(tmp_path: Path) -> None:
+    mixed = [METADATA["2018"][0], METADATA["2023"][0]]
+    with pytest.raises(DataError, match="as many of one as of another"):
+        import_amazon(*amazon_files(tmp_path, "2018", metadata=mixed), tmp_path / "out", console=QUIET)

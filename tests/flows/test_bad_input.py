@@ -291,7 +291,7 @@ def test_no_user_with_two_interactions(place: Workplace) -> None:
 
 @pytest.mark.slow
 def test_too_many_bad_rows(place: Workplace) -> None:
-    write_tables(place.folder / "data", items=f"{ITEMS}i8,?\ni9,damaged\ni10,n/a\n")
+    write_tables(place.folder / "data", items=f"{ITEMS}i8,?\ni9,unknown\ni10,n/a\n")
     done = place.flow("run")
     assert_stopped(
         done,
@@ -302,7 +302,7 @@ def test_too_many_bad_rows(place: Workplace) -> None:
     )
     worst = done.said[done.said.index("Worst:") :]
     assert worst.index("title_placeholder") < worst.index("For example")
-    for row in ("row 8, i8: ?", "row 9, i9: damaged", "row 10, i10: n/a"):
+    for row in ("row 8, i8: ?", "row 9, i9: unknown", "row 10, i10: n/a"):
         assert row in worst
     assert_reported_but_not_used(place)
 

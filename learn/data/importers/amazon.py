@@ -9,12 +9,14 @@ from __future__ import annotations
 
 import ast
 import html
+import itertools
 import math
 import re
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import BinaryIO, Literal
 
 import pyarrow as pa
 from rich.console import Console
@@ -29,7 +31,16 @@ Layout = Literal["2014", "2018", "2023"]
 Record = dict[str, object]
 
 _TAG = re.compile(r"</?[a-zA-Z][^<>]*>")
-_PRICE = re.compile(r"\$?\s*([0-9][0-9,]*(?:\.[0-9]+)?)")
+# A comma before three digits parts thousands, as the shop writes them; before one or two it is a decimal comma.
+_PRICE = re.compile(r"[$€£]?\s*([0-9]{1,3}(?:,[0-9]{3})+(?:\.[0-9]+)?|[0-9]+(?:\.[0-9]+)?)\s*€?")
+_COMMA_PRICE = re.compile(r"[$€£]?\s*([0-9]{1,3}(?:\.[0-9]{3})+,[0-9]{1,2}|[0-9]+,[0-9]{1,2})\s*€?")
+
+_LAYOUT_RECORDS = 1_000
+"""Records that vote on the layout: a single one may lack every telling field, a thousand are read in a blink."""
+_SIGNS_2014 = frozenset({"categories", "related", "imUrl", "salesRank"})
+_SIGNS_2018 = frozenset(
+    {"category", "main_cat", "also_buy", "also_view", "feature", "tech1", "tech2", "imageURL", "imageURLHighRes"}
+)
 
 
 def detect_review_layout(record: Record) -> Layout | None:
@@ -40,13 +51,24 @@ def detect_review_layout(record: Record) -> Layout | None:
 
 
 def detect_metadata_layout(record: Record) -> Layout | None:
-    """Tell the layout of an item's metadata."""
+    """Tell the layout of an item's metadata by the fields that no other layout has; without any it is 2018's."""
     if "parent_asin" in record:
         return "2023"
     if "asin" not in record:
         return None
-    # 2018 has `category`, `main_cat`, `also_buy` at the top level, 2014 a nested `categories` or `related`.
-    return "2014" if "categories" in record or "related" in record or "imUrl" in record else "2018"
+    return "2014" if len(_SIGNS_2014 & record.keys()) > len(_SIGNS_2018 & record.keys()) else "2018"
+
+
+def choose_layout(records: Sequence[Record], detect: Callable[[Record], Layout | None]) -> Layout | None:
+    """Return the layout of most records; None if two have as many, or none is known.
+
+    A record without any telling field has no vote, unless all are so.
+    """
+    telling = [record for record in records if "parent_asin" in record or (_SIGNS_2014 | _SIGNS_2018) & record.keys()]
+    votes = Counter(layout for record in telling or records if (layout := detect(record)) is not None)
+    ranked = votes.most_common(2)
+    is_clear = len(ranked) == 1 or (len(ranked) == 2 and ranked[0][1] > ranked[1][1])
+    return ranked[0][0] if is_clear else None
 
 
 def parse_metadata(line: bytes, *, literals: bool) -> Record:
@@ -152,6 +174,8 @@ def _read_number(value: object) -> float | None:
 
 def _read_price(value: object) -> float | None:
     if isinstance(value, str):
+        if match := _COMMA_PRICE.fullmatch(value.strip()):
+            return float(match[1].replace(".", "").replace(",", "."))
         match = _PRICE.fullmatch(value.strip())
         return float(match[1].replace(",", "")) if match else None
     return _read_number(value)
@@ -288,34 +312,39 @@ def _iterate_records(
     expected: str | None,
     console: Console,
 ) -> Iterator[tuple[Layout, Record]]:
-    """Yield each record with the file's layout, which its first record tells."""
-    layout: Layout | None = None
+    """Yield each record with the file's layout, which most of its first records tell."""
     with open_with_progress(path, console=console) as raw:
-        for number, line in iterate_lines(path, raw=raw):
-            try:
-                record = parse(line)
-            except ValueError as fault:
-                raise explain_bad_line(path, number, line, str(fault)) from fault
-            if layout is None:
-                layout = _check_layout(tell(record), expected, record, path)
+        records = _parse_records(path, parse, raw)
+        first = list(itertools.islice(records, _LAYOUT_RECORDS))
+        if not first:
+            raise DataError("The file holds no record.", where=path, fix="copy or download it again")
+        layout = _check_layout(choose_layout(first, tell), expected, first, path)
+        for record in itertools.chain(first, records):
             yield layout, record
-    if layout is None:
-        raise DataError("The file holds no record.", where=path, fix="copy or download it again")
 
 
-def _check_layout(found: Layout | None, expected: str | None, record: Record, path: Path) -> Layout:
+def _parse_records(path: Path, parse: Callable[[bytes], Record], raw: BinaryIO) -> Iterator[Record]:
+    for number, line in iterate_lines(path, raw=raw):
+        try:
+            yield parse(line)
+        except ValueError as fault:
+            raise explain_bad_line(path, number, line, str(fault)) from fault
+
+
+def _check_layout(found: Layout | None, expected: str | None, records: Sequence[Record], path: Path) -> Layout:
+    where = f"{path}, first {len(records):,} records"
     if found is None:
-        fields = ", ".join(f"`{name}`" for name in list(record)[:12])
+        fields = ", ".join(f"`{name}`" for name in list(dict.fromkeys(itertools.chain.from_iterable(records)))[:12])
         raise DataError(
-            f"The first record is of no known Amazon layout; its fields are {fields}.",
-            where=f"{path}, line 1",
-            fix="check that `--reviews` and `--metadata` are not swapped",
+            f"The records are of no known Amazon layout, or as many of one as of another; their fields are {fields}.",
+            where=where,
+            fix="check that `--reviews` and `--metadata` are not swapped, and that the file holds one layout",
         )
     if expected is not None and (found == "2023") != (expected == "2023"):
         raise DataError(
-            f"The first record is of the layout {found}, not {expected}.",
-            where=f"{path}, line 1",
-            fix="leave `--format` out, and the layout is told by the records",
+            f"Most records are of the layout {found}, not {expected}.",
+            where=where,
+            fix="leave `--format` out, and the records show the layout",
         )
-    # Where the person says 2014 or 2018, a first record without a telling field does not overrule it.
+    # Where the person says 2014 or 2018, records without a telling field do not overrule it.
     return next((layout for layout in ("2014", "2018", "2023") if layout == expected), found)
