@@ -77,8 +77,26 @@ def show_errors_plainly(body: _Step) -> _Step:
                 body(*args)
         except LearnError as error:
             raise _Stopped(error) from None
+        except FileNotFoundError as fault:
+            raise _Stopped(_explain_missing_file(args[0], fault)) from None
 
     return wrapped  # type: ignore[return-value]  # the wrapper takes what the step takes
+
+
+def _explain_missing_file(flow: Any, fault: FileNotFoundError) -> LearnError:
+    """Say that a file which an earlier step made is gone; a fault that is none of the workspace's stays what it is.
+
+    Raises:
+        FileNotFoundError: The file is somewhere else.
+    """
+    settings, name = getattr(flow, "settings", None), fault.filename
+    if settings is None or name is None or not Path(str(name)).is_relative_to(settings.workspace.absolute()):
+        raise fault
+    return LearnError(
+        "A file that an earlier step of this run made is gone.",
+        where=str(name),
+        fix="start the run again from its beginning: a resume makes only the tables again",
+    )
 
 
 def parse_settings(text: str) -> dict[str, Any]:
@@ -99,6 +117,7 @@ def parse_machines(text: str) -> dict[str, Any]:
     return tomllib.loads(text)
 
 
+_TABLES = ("items.parquet", "interactions.parquet")
 _DESTINATIONS = frozenset({"reports", "scratch"})
 """Folders that steps write to: what is in them is named by the artifacts, not by the folder."""
 
@@ -121,6 +140,8 @@ def transfers_files(*folders: str) -> Callable[[_Step], _Step]:
             before = list(inputs[0]) if inputs else [flow]
             if _read_location(before[0]):
                 _download(flow, before, reads)
+            if reads & _READERS_OF_TABLES:
+                _restore_tables(before[0])
             body(flow, *inputs)
             if _read_location(flow):
                 _upload(flow)
@@ -128,6 +149,21 @@ def transfers_files(*folders: str) -> Callable[[_Step], _Step]:
         return wrapped  # type: ignore[return-value]  # the wrapper takes what the step takes
 
     return decorate
+
+
+_READERS_OF_TABLES = frozenset({"validation_summary", "inputs"})
+"""Artifacts that name the valid tables."""
+
+
+def _restore_tables(flow: Any) -> None:
+    """Make the valid tables of a run again where they were removed, as before a resume; from its snapshot."""
+    summary, version = getattr(flow, "validation_summary", None), getattr(flow, "version", None)
+    if summary is None or version is None or all((summary.folder / name).is_file() for name in _TABLES):
+        return
+    from learn.data import prepare_tables
+
+    workspace = flow.settings.workspace.absolute()
+    prepare_tables(version, workspace=workspace, report=flow.reports / "validation.html", settings=flow.settings)
 
 
 def list_artifact_names(body: Callable[..., None]) -> set[str]:

@@ -48,13 +48,13 @@ class Workplace:
         before = [] if config is None else ["--config", "settings", str(config)]
         return [sys.executable, str(FLOW), "--no-pylint", *before, *words]
 
-    def flow(self, *words: str, settings: str = "", seconds: float = 600) -> Finished:
+    def flow(self, *words: str, settings: str = "", seconds: float = 1_800) -> Finished:
         """Run the flow to its end.
 
         Args:
             words: Subcommand and options.
             settings: Text of the settings file; none is given where it is empty.
-            seconds: Longest time it may take.
+            seconds: Longest time it may take. A run of the sample takes one minute, six under load.
         """
         config = self.write("settings.toml", settings) if settings else None
         done = subprocess.run(
