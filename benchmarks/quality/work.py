@@ -30,7 +30,6 @@ from learn.model import (
     RunInputs,
     TowerScorer,
     TrainingSummary,
-    choose_loss,
     compute_id_rows,
     computes_in_bfloat16,
     load_towers,
@@ -112,7 +111,7 @@ def _measure_towers(job: Job, data: Path, workspace: Path, folder: Path) -> Foun
     # Of all epochs, also of those before a kill.
     found["seconds"]["fit"] = sum(epoch.seconds for epoch in training.curve)
     trained = TypeAdapter(TrainingSummary).dump_python(training, mode="json", exclude={"folder"})
-    trained["loss"] = choose_loss(settings.training, items=int((histories.count_popularity() > 0).sum()))
+    trained["loss"] = settings.training.choose_loss(int((histories.count_popularity() > 0).sum()))
     return found | {"training": trained, "training_peak_memory_bytes": memory}, ranks
 
 

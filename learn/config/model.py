@@ -95,6 +95,12 @@ class TrainingSettings(Section):
     """Items with training interactions up to which ``auto`` takes the full softmax: beyond it a step's time and memory
     are the catalogue's, not the batch's."""
 
+    def choose_loss(self, items: int) -> Literal["full_softmax", "sampled_softmax", "dense_all_action"]:
+        """Return the loss for a catalogue of so many items with training interactions."""
+        if self.loss != "auto":
+            return self.loss
+        return "sampled_softmax" if items > self.full_softmax_items else "full_softmax"
+
     uniform_negatives: int = Field(default=2_048, ge=1)
     """Items drawn uniformly for each step of the sampled softmax, next to the batch's own targets."""
 

@@ -53,9 +53,11 @@ class FolderCheck:
         last: Time of the newest one.
         split: ``by_date`` or ``leave_one_out``.
         described: The split in words, with its dates.
+        loss: What the towers would be trained by.
         repeat_share: Share of the valid interactions whose user had that item before.
         basket_share: Share of the valid interactions with another one of the same user at the same time.
         failed_checks: Failed checks of both tables: the table, what was checked, and the number of rows.
+        items_without_text: Items whose title is empty.
         notes: What the reader decided about the files by itself.
     """
 
@@ -68,9 +70,11 @@ class FolderCheck:
     last: str | None
     split: str
     described: str
+    loss: str
     repeat_share: float
     basket_share: float
     failed_checks: tuple[tuple[str, str, int], ...]
+    items_without_text: int
     notes: tuple[str, ...]
 
     def to_dict(self) -> dict[str, Any]:
@@ -89,8 +93,10 @@ class FolderCheck:
                 ),
                 *(f"             {table}: {count:,} × not: {title}" for table, title, count in self.failed_checks),
                 f"Users        {self.users:,}, who use {self.items_used:,} items",
+                f"Text         {self.items_without_text:,} items without a title",
                 f"Timestamps   {self.timestamp_unit}" + (f", {self.first} to {self.last}" if self.first else ""),
                 f"Split        {self.split}: {self.described}",
+                f"Loss         {self.loss}",
                 f"Repeats      {self.repeat_share:.1%} of the interactions are with an item that the user had before",
                 f"Baskets      {self.basket_share:.1%} of the interactions share user and time with another one",
                 *(f"Note         {note}" for note in self.notes),
@@ -103,7 +109,7 @@ def check_folder(folder: Path, *, settings: Settings) -> FolderCheck:
 
     Args:
         folder: Folder of ``items`` and ``interactions``; it is only read.
-        settings: Sections ``data``, ``validation`` and ``split`` are read.
+        settings: Sections ``data``, ``validation``, ``split`` and ``training`` are read.
 
     Raises:
         DataError: A table is missing or cannot be read, or it changes just now.
@@ -132,7 +138,7 @@ def check_folder(folder: Path, *, settings: Settings) -> FolderCheck:
             sources=[folder / name for name in raw.sources],
         )
         split = build_histories(valid.folder, scratch / "histories", settings=settings.split)
-        return _summarise(valid, split)
+        return _summarise(valid, split, settings)
 
 
 def _read_states(paths: Sequence[Path]) -> list[tuple[int, int, int] | None]:
@@ -141,7 +147,7 @@ def _read_states(paths: Sequence[Path]) -> list[tuple[int, int, int] | None]:
     return [state and (state.st_size, state.st_mtime_ns, state.st_ino) for state in states]
 
 
-def _summarise(valid: ValidationSummary, split: SplitSummary) -> FolderCheck:
+def _summarise(valid: ValidationSummary, split: SplitSummary, settings: Settings) -> FolderCheck:
     rows = pl.scan_parquet(valid.folder / "interactions.parquet")
     facts = rows.select(
         users=pl.col("user_id").n_unique(),
@@ -168,6 +174,7 @@ def _summarise(valid: ValidationSummary, split: SplitSummary) -> FolderCheck:
         last=last,
         split=split.method,
         described=split.described,
+        loss=settings.training.choose_loss(found["items"]),
         repeat_share=round(1 - found["pairs"] / found["count"], 4),
         basket_share=round(found["in_baskets"] / found["count"], 4),
         failed_checks=tuple(
@@ -176,6 +183,7 @@ def _summarise(valid: ValidationSummary, split: SplitSummary) -> FolderCheck:
             for check in sorted(table.checks, key=_count_failed, reverse=True)
             if check.failing
         ),
+        items_without_text=sum(check.failing for check in valid.items.checks if check.name == "title_missing"),
         notes=valid.notes,
     )
 

@@ -3,7 +3,6 @@ from .channels import count_transitions
 from .checkpoint import SHAPE, WEIGHTS, hash_weights, load_towers, save_towers
 from .distributed import SINGLE_PROCESS, Group, Rendezvous, join_group
 from .inputs import RunInputs, encode_catalogue
-from .losses import choose_loss
 from .scorer import TowerScorer, compute_id_rows
 from .summary import EpochRecord, TrainingSummary
 from .towers import Block, Towers
@@ -23,7 +22,6 @@ __all__ = [
     "Towers",
     "TrainingSummary",
     "WarmStart",
-    "choose_loss",
     "choose_recipe",
     "compute_id_rows",
     "compute_training_key",

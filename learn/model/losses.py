@@ -420,18 +420,11 @@ class ActionObjective:
         return actions.measure_pair_share(part) * loss
 
 
-def choose_loss(settings: TrainingSettings, *, items: int) -> str:
-    """Return the loss that ``settings.loss`` stands for with so many trained items."""
-    if settings.loss != "auto":
-        return settings.loss
-    return "sampled_softmax" if items > settings.full_softmax_items else "full_softmax"
-
-
 def batch_positions(settings: TrainingSettings, *, items: int) -> int:
     """Return the positions of a batch that ``settings.batch_positions`` stands for with so many trained items."""
     if settings.batch_positions:
         return settings.batch_positions
-    return 1024 if choose_loss(settings, items=items) == "sampled_softmax" else 512
+    return 1024 if settings.choose_loss(items) == "sampled_softmax" else 512
 
 
 def choose_objective(
@@ -444,7 +437,7 @@ def choose_objective(
 ) -> Objective:
     """Return the objective that the settings request; ``auto`` samples above ``full_softmax_items`` items."""
     count = len(items.whitened)
-    loss = choose_loss(settings, items=count)
+    loss = settings.choose_loss(count)
     if loss == "dense_all_action":
         return ActionObjective(items, settings, group)
     sampler = None

@@ -83,6 +83,34 @@ def reasons(summary: ValidationSummary, table: str) -> dict[int, list[str]]:
     return {row: sorted(names) for row, names in found.select("row", "reasons").iter_rows()}
 
 
+DAY = 86_400
+
+
+def build_days(pieces: int) -> Rows:
+    """Interactions by day; the first ones have two rows."""
+    rows = [
+        {"user_id": f"u{n % 20}", "item_id": f"i{n % 40}", "timestamp": START // DAY * DAY + n * DAY}
+        for n in range(100)
+    ]
+    return [*rows, *rows[:pieces]]
+
+
+def test_a_second_piece_on_one_day_is_kept_with_a_warning(tmp_path: Path) -> None:
+    summary = validate(tmp_path, sound_items(), build_days(30))
+    assert summary.interactions.valid == 130
+    (check,) = [check for check in summary.interactions.checks if check.name == "interaction_duplicate"]
+    assert (check.severity, check.failing, check.passed) == ("warning", 30, False)
+
+
+def test_a_table_by_day_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    assert "interaction_duplicate" in stopped(tmp_path, sound_items(), build_days(100))
+
+
+def test_a_repeat_to_the_second_is_no_second_piece(tmp_path: Path) -> None:
+    rows = [{**row, "timestamp": row["timestamp"] + 1} for row in build_days(3)]
+    assert validate(tmp_path, sound_items(), rows).interactions.quarantined == 3
+
+
 # --- Rows --------------------------------------------------------------------------------------------------
 
 

@@ -196,6 +196,7 @@ class InteractionFacts:
         rejected_ids: Ids of the items that went to quarantine.
         has_weights: Whether the interactions have weights.
         unreadable: Name of a column of numbers -> name of the column with the texts of its cells that are none.
+        keeps_repeats: Whether a repeated row may be a second piece sold on the same day, and is kept.
     """
 
     scale: TimestampScale
@@ -206,6 +207,7 @@ class InteractionFacts:
     rejected_ids: pl.Series
     has_weights: bool
     unreadable: dict[str, str]
+    keeps_repeats: bool
 
 
 def collect_interaction_facts(
@@ -249,7 +251,23 @@ def collect_interaction_facts(
         rejected_ids,
         has_weights="weight_text" in names,
         unreadable=list_unreadable_columns(schema),
+        keeps_repeats=scale.is_clock and _may_be_pieces(known, repeated.height, scale),
     )
+
+
+# Of two pieces sold on one day each has a row; a table that is exported twice repeats half of its rows.
+_PIECES_SHARE = 0.3
+
+
+def _may_be_pieces(interactions: pl.LazyFrame, repeats: int, scale: TimestampScale) -> bool:
+    """Tell whether repeated rows may be a second piece on one day: the clock shows days, and they are not too many."""
+    day = 86_400 * scale.per_second
+    rows, is_daily = (
+        interactions.select(rows=pl.len(), is_daily=(pl.col("timestamp") % day == 0).all())
+        .collect(engine="streaming")
+        .row(0)
+    )
+    return bool(is_daily) and repeats <= _PIECES_SHARE * rows
 
 
 _BULK_SHARE = 0.95

@@ -137,9 +137,11 @@ def list_interaction_checks(facts: InteractionFacts) -> tuple[Check, ...]:
         _require_present("timestamp_unreadable", "Timestamp is a number or a date", "timestamp"),
         Check(
             "interaction_duplicate",
-            "Is told once (same user, item, timestamp and event)",
+            "Is told once (same user, item, timestamp and event)"
+            + ("; days do not tell a repeat from a second piece, so it is kept" if facts.keeps_repeats else ""),
             ExpectColumnValuesToBeNull,
             {"column": "told_in_row"},
+            "warning" if facts.keeps_repeats else "error",
         ),
         _require_always(ITEM_QUARANTINED, "Item passed its own checks", "item_is_valid"),
         *_list_number_checks(facts.unreadable),
