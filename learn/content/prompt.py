@@ -235,7 +235,9 @@ class ItemPrompt:
         """Return a column of texts with as much of each as the prompt reads; it renders to the same line."""
         limit = self._limit_of(column.name)
         return pl.Series(
-            column.name, [None if cell is None else _format_cell(cell, limit) for cell in column], pl.String
+            column.name,
+            [None if cell is None else _format_cell(cell, limit) for cell in _join_texts(column)],
+            pl.String,
         )
 
     def _limit_of(self, field: str) -> int | None:
@@ -247,7 +249,7 @@ class ItemPrompt:
         start = f"{label}: " if label else ""
         limit = self._limit_of(column.name)
         tokens = self._limits_before.get(column.name)
-        texts = (_format_cell(value, limit) for value in column)
+        texts = (_format_cell(value, limit) for value in _join_texts(column))
         if tokens is not None:
             texts = (truncate_text(text, _count_characters(text, tokens=tokens - _LABEL_TOKENS)) for text in texts)
         return [start + text if text else "" for text in texts]
@@ -265,6 +267,14 @@ def _count_characters(text: str, *, tokens: int) -> int:
         if spent > tokens:
             return place
     return len(text)
+
+
+def _join_texts(column: pl.Series) -> pl.Series:
+    # A list of texts reads as the text that tables once held in its place, so that its vector stays the stored one.
+    if column.dtype != pl.List(pl.String):
+        return column
+    filled = column.list.eval(pl.element().filter(pl.element().str.contains(r"\S")))
+    return filled.list.join(", ")
 
 
 def _format_cell(value: Any, limit: int | None) -> str:

@@ -54,7 +54,7 @@ from learn.data.readable import EXACT_INTEGER
 from learn.data.sources import INTERACTION_COLUMNS, ITEM_COLUMNS, require_sources
 from learn.data.timestamp_reading import read_timestamps, require_timestamps
 from learn.data.timestamps import Declared, TimestampScale, read_timestamp_scale
-from learn.data.values import TEXTS, to_plain_value
+from learn.data.values import TEXTS, join_lists, to_plain_value
 from learn.errors import DataError
 from learn.storage import atomic_files
 
@@ -211,7 +211,7 @@ def _write_interactions(
         reserved=("row", "timestamp_text", "weight_text"),
         setting="interaction_columns",
     )
-    table, left_out = _leave_out_unknown_users(table, file, settings=settings, notes=notes)
+    table, left_out = _leave_out_unknown_users(join_lists(table), file, settings=settings, notes=notes)
     target = stage / INTERACTIONS_FILE
     read, scale = _read_timestamps_and_weights(table, file, settings=settings, timestamps=timestamps)
     metadata = _write_table(
@@ -271,7 +271,7 @@ def _write_one_table(
     if has_formulas(table):
         table = table.with_columns(strip_formula(pl.col("item_id")))
     both = stage / "both.parquet"
-    table, scale = _read_timestamps_and_weights(table, file, settings=settings, timestamps=timestamps)
+    table, scale = _read_timestamps_and_weights(join_lists(table), file, settings=settings, timestamps=timestamps)
     _write_table(table, both, first=(*_FIRST_COLUMNS, "title"), source=file)
     require_timestamps(_scan_parquet(both), path=file.path, form=settings.timestamp_format)
     further = [name for name in described if name != "title"]

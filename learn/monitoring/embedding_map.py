@@ -75,7 +75,7 @@ def _label_items(items: pl.DataFrame, item_ids: pl.Series) -> tuple[str, ...]:
     if "category" not in items.columns:
         return ()
     column = items["category"]
-    texts = column.cast(pl.List(pl.String)).list.join(" > ") if isinstance(column.dtype, pl.List) else column
+    texts = column.cast(pl.List(pl.String)).list.join(", ") if isinstance(column.dtype, pl.List) else column
     known, _ = choose_category_labels(texts.cast(pl.String).to_list(), [])
     places = find_places(item_ids, items)
     found = [known[place] if place >= 0 else NO_CATEGORY for place in places]

@@ -292,7 +292,7 @@ def draw_label_columns(reference: pl.DataFrame, current: pl.DataFrame) -> Iterat
 
 def _to_strings(column: pl.Series) -> list[str | None]:
     if isinstance(column.dtype, pl.List):
-        return column.cast(pl.List(pl.String)).list.join(" > ").to_list()
+        return column.cast(pl.List(pl.String)).list.join(", ").to_list()
     return column.cast(pl.String).to_list()
 
 

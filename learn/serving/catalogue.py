@@ -89,15 +89,16 @@ class LabelColumn:
         return found
 
     def takes(self, cell: Cell) -> bool:
-        """Say whether a cell is of this column's kind."""
-        return cell is None or _detect_kind(cell) == self.kind
+        """Say whether a cell is of this column's kind; a text is a list of one."""
+        return cell is None or _detect_kind(cell) in {self.kind, "text" if self.kind == "list" else self.kind}
 
     def replace_cells(self, cells: Mapping[int, Cell], *, count: int) -> LabelColumn:
         """Return the column of ``count`` items with some cells set again; new items hold nothing."""
         codes = _extend(self.codes, count, _NOTHING)
         keys, codes_of = dict(self.keys), dict(self.codes_of)
         for row, cell in cells.items():
-            key = _normalise_key(cell) if self.takes(cell) else None
+            listed = [cell] if self.kind == "list" and isinstance(cell, str) else cell
+            key = _normalise_key(listed) if self.takes(listed) else None
             if key is None:
                 codes[row] = _NOTHING
                 continue
@@ -168,8 +169,9 @@ def make_column(cell: Cell, *, count: int) -> Column | None:
 
 
 def is_prose(series: pl.Series) -> bool:
-    """Say whether a column holds long texts."""
-    mean = series.str.len_chars().mean() if series.dtype == pl.String else None
+    """Say whether a column holds long texts, or lists of them."""
+    texts = series.explode() if series.dtype == pl.List(pl.String) else series
+    mean = texts.str.len_chars().mean() if texts.dtype == pl.String else None
     return isinstance(mean, float) and mean > LONG_TEXT_CHARACTERS
 
 
@@ -180,7 +182,7 @@ def _read(series: pl.Series) -> Column | None:
         return _build_label_column(series, "flag", lambda key: cast("bool", key))
     if series.dtype == pl.String and not is_prose(series):
         return _build_label_column(series, "text", lambda key: cast("str", key))
-    if series.dtype == pl.List(pl.String):
+    if series.dtype == pl.List(pl.String) and not is_prose(series):
         return _build_label_column(
             series.list.join(_SEPARATOR, ignore_nulls=True), "list", lambda key: _split_parts(cast("str", key))
         )

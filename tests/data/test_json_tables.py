@@ -59,7 +59,8 @@ def test_a_value_of_any_shape_is_readable_and_of_its_own_row(
 ) -> None:
     rows = [{"item_id": str(n), "title": "t", "keywords": value} for n, value in enumerate(values)]
     items = read_items(write_source(tmp_path_factory.mktemp("json"), rows))
-    for text, value in zip(items["keywords"].to_list(), values, strict=True):
+    for cell, value in zip(items["keywords"].to_list(), values, strict=True):
+        text = ", ".join(cell) if isinstance(cell, list) else cell
         assert re.findall(r"[A-Za-z0-9-]+", text or "") == list_tokens(value)
         assert not re.search(r'["{}\[\]]', text or "")
 
@@ -222,3 +223,20 @@ def test_what_is_no_json_lines_is_one_clear_error(tmp_path: Path, content: bytes
     assert said in fault.what
     assert fix in fault.what + fault.fix
     assert "items.jsonl" in str(fault.where)
+
+
+def test_lists_of_items_stay_lists_and_a_text_among_them_is_a_list_of_one(tmp_path: Path) -> None:
+    values: list[object] = [["Home", "", "Kitchen, big"], "Home", [], None, [["Home"], ["Pans"]], " ", [7, True]]
+    rows = [{"item_id": f"i{n}", "title": ["A", "b"], "category": value} for n, value in enumerate(values)]
+    items = read_items(write_source(tmp_path, rows))
+    expected = [["Home", "Kitchen, big"], ["Home"], None, None, ["Home", "Pans"], None, ["7", "true"]]
+    assert items["category"].to_list() == expected
+    assert items["title"].to_list() == ["A, b"] * 7
+
+
+def test_lists_of_interactions_are_text(tmp_path: Path) -> None:
+    source = source_of(tmp_path / "in")
+    (source / "interactions.csv").unlink()
+    line = '{"user_id": "u", "item_id": "b", "timestamp": 1, "tags": ["a", "b"]}\n'
+    write(source, "interactions.jsonl", line)
+    assert pl.read_parquet(load(source).folder / "interactions.parquet")["tags"].to_list() == ["a, b"]

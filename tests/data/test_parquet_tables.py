@@ -63,11 +63,11 @@ TYPES: dict[str, tuple[pa.Array[Any], list[Any]]] = {
     ),
     "list of lists": (
         pa.array([[["Home"], ["Pans", None]], []], pa.list_(pa.list_(pa.string()))),
-        ["Home, Pans", None],
+        [["Home", "Pans"], None],
     ),
-    "list of integers": (pa.array([[38, 39], [], None], pa.list_(pa.int32())), ["38, 39", None, None]),
-    "large list": (pa.array([["a", "b"], None], pa.large_list(pa.large_string())), ["a, b", None]),
-    "fixed-size list of texts": (pa.array([["a", "b"], ["c", ""]], pa.list_(pa.string(), 2)), ["a, b", "c"]),
+    "list of integers": (pa.array([[38, 39], [], None], pa.list_(pa.int32())), [["38", "39"], None, None]),
+    "large list": (pa.array([["a", "b"], None], pa.large_list(pa.large_string())), [["a", "b"], None]),
+    "fixed-size list of texts": (pa.array([["a", "b"], ["c", ""]], pa.list_(pa.string(), 2)), [["a", "b"], ["c"]]),
     "vector": (pa.array([[0.5, 1.5], [2.5, 3.5]], pa.list_(pa.float32(), 2)), [[0.5, 1.5], [2.5, 3.5]]),
     "half vector": (pa.array([np.ones(2, np.float16)] * 2, pa.list_(pa.float16(), 2)), [[1.0, 1.0]] * 2),
     "long list": (pa.array([[1.0] * 40, None], pa.list_(pa.float64())), [[1.0] * 40, None]),
@@ -156,7 +156,8 @@ def test_types_in_each_other_are_readable(tmp_path_factory: pytest.TempPathFacto
     values = data.draw(st.lists(draw_values(kind), min_size=1, max_size=4))
     array: pa.Array[Any] = pa.array(values, kind)
     texts = read_column(tmp_path_factory.mktemp("nested"), array)
-    for text, value in zip(texts, array.to_pylist(), strict=True):
+    for cell, value in zip(texts, array.to_pylist(), strict=True):
+        text = ", ".join(cell) if isinstance(cell, list) else cell
         assert re.findall(r"\w+", text or "") == list_tokens(value)
         assert not re.search(r'["{}\[\]]|null|None', text or "")
 

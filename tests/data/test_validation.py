@@ -226,6 +226,19 @@ def test_an_item_whose_other_fields_hold_text_stays(tmp_path: Path, title: str |
     assert count_warnings(summary)["title_doubtful"] == 1
 
 
+def test_lists_count_as_the_text_that_they_hold(tmp_path: Path) -> None:
+    tables = write(tmp_path / "raw", sound_items(), sound_interactions())
+    lists = pl.Series("category", [["Home", f"Shelf {n}"] for n in range(38)] + [["x" * 200, "y" * 200], None])
+    items = pl.read_parquet(tables / "items.parquet").with_columns(lists, title=pl.lit("n/a"))
+    items.write_parquet(tables / "items.parquet")
+    settings = ValidationSettings(max_text_characters=300, max_quarantined_share=1)
+    summary = validate_tables(tables, tmp_path / "valid", report=tmp_path / "r.html", settings=settings)
+    assert reasons(summary, "items") == {38: ["text_too_long"]}
+    kept = pl.read_parquet(summary.folder / "items.parquet")
+    assert kept["category"].to_list() == [*lists.to_list()[:38], None]
+    assert count_warnings(summary) == {"title_doubtful": 40}
+
+
 def test_a_note_of_staff_goes_only_where_nobody_used_the_item(tmp_path: Path) -> None:
     notes = [{"item_id": "a", "title": "Thrown away-rusty"}, {"item_id": "b", "title": "Thrown away-rusty"}]
     rows = [*sound_interactions(), {"user_id": "u1", "item_id": "a", "timestamp": START}]

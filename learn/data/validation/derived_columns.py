@@ -19,6 +19,7 @@ from learn.data.out_of_core import BUCKET_ROWS, iterate_buckets
 from learn.data.timestamp_numbers import YEAR_2100
 from learn.data.timestamps import TimestampScale
 from learn.data.validation import text as text_checks
+from learn.data.values import join_lists
 
 BATCH_ROWS = 1_000_000
 """Rows checked at a time: a batch of interactions, as Polars and as pandas, stays below half a gigabyte."""
@@ -102,6 +103,7 @@ def collect_item_facts(
     items: pl.LazyFrame, interactions: pl.LazyFrame, *, settings: ValidationSettings, scratch: Path
 ) -> ItemFacts:
     """Look at all items once; ``scratch`` is a folder for what does not fit memory."""
+    items = join_lists(items)
     schema = items.collect_schema()
     unreadable = list_unreadable_columns(schema)
     no_texts = {"item_id", *unreadable.values()}
@@ -141,6 +143,7 @@ def _find_repeated_texts(items: pl.LazyFrame, texts: Sequence[str], *, scratch: 
 
 def derive_item_columns(batch: pl.DataFrame, facts: ItemFacts, settings: ValidationSettings) -> pl.DataFrame:
     """Derive the columns that :func:`list_item_checks` names; one row each of the batch's."""
+    batch = join_lists(batch.lazy()).collect()
     title = pl.col("title")
     is_marker = text_checks.is_placeholder(title, placeholders=settings.placeholders).fill_null(value=False)
     is_note = (
