@@ -196,7 +196,7 @@ def resolve_production(name: str, *, settings: Settings) -> ProductionBundle | N
         print(f"Production: the newest `{stored}` is not compared with. {fault.what}")
         return None
     if newest is None:
-        print(f"Production: BentoML's model store holds no `{stored}` yet, so there is nothing to compare with.")
+        print(f"Production: BentoML's model store has no model `{stored}` yet, so there is nothing to compare with.")
         return None
     print(f"Production: {stored}:{newest.version} is evaluated beside the new towers.")
     return newest

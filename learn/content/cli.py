@@ -21,19 +21,21 @@ from learn.progress import ProgressDisplay
 
 _DAY_SECONDS = 86_400
 
-_store = click.option("--store", metavar="PLACE", help="Folder or URL of the store; the settings' own if not given.")
+_store = click.option(
+    "--store", metavar="PLACE", help="Folder or URL of the store; by default the one in the settings."
+)
 
 
 @click.group()
 def content() -> None:
-    """Look after the content vectors."""
+    """Check and clean the store of content vectors."""
 
 
 @content.command()
 @_store
 @add_settings_options
 def check(store: str | None, configs: Sequence[Path], assignments: Sequence[str]) -> None:
-    """Read every part of the store against its checksum; exit status 1 where one is damaged."""
+    """Check every part of the store against its checksum. The exit status is 1 if a part is damaged."""
     place = store or read_settings(configs, assignments).content_store
     with _open_bar("Checking", measure_bytes(place)) as advance:
         found = check_store(place, advance=advance)
@@ -55,7 +57,7 @@ def check(store: str | None, configs: Sequence[Path], assignments: Sequence[str]
     "workspaces",
     multiple=True,
     type=click.Path(exists=True, file_okay=False, path_type=Path),
-    help="Workspace whose runs use the store; the settings' own if not given. May be repeated: name all of them.",
+    help="Workspace whose runs use the store; by default the one in the settings. Repeat it to name all of them.",
 )
 @click.option(
     "--older-than",
@@ -63,9 +65,9 @@ def check(store: str | None, configs: Sequence[Path], assignments: Sequence[str]
     type=click.FloatRange(min=0),
     default=7.0,
     show_default=True,
-    help="Leave alone what was written in the last so many days.",
+    help="Keep everything that was written in the last this many days.",
 )
-@click.option("--dry-run", is_flag=True, help="Only say what would be done.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
 def gc(
     store: str | None,
     configs: Sequence[Path],
@@ -74,9 +76,9 @@ def gc(
     days: float,
     dry_run: bool,
 ) -> None:
-    """Remove the vectors that no recorded run needs, and put small parts together.
+    """Remove the vectors that no recorded run needs, and merge small parts.
 
-    A run is recorded as long as its folder below the workspace is there: remove `.learn/runs/RUN` to forget a run.
+    A run is recorded while its folder is in the workspace. To drop a run, remove `.learn/runs/RUN`.
     """
     read = read_settings(configs, assignments)
     place = store or read.content_store
@@ -94,7 +96,7 @@ def _find_workspace(place: str, settings: Settings) -> Path:
     workspace = settings.workspace.absolute()
     if "://" in place or not Path(place).absolute().is_relative_to(workspace):
         raise StoreError(
-            "This store lies outside the workspace, so runs of other workspaces may need its vectors.",
+            "This store is outside the workspace, so runs of other workspaces may need its vectors.",
             where=place,
             fix="name every workspace that uses it: `learn content gc --runs FOLDER --runs FOLDER`",
         )

@@ -1,7 +1,7 @@
 """The frozen encoder: texts in, unit vectors out.
 
-On a processor a vector has the same bytes whatever else is in its batch, in float32 and in bfloat16. Three rules make
-it a function of its text alone:
+On a CPU a vector has the same bytes whatever else is in its batch, in float32 and in bfloat16. Three rules make
+it depend only on its text:
 
 - A batch holds texts of one token length, so nothing is padded and no mask is needed.
 - Each forward pass runs on one thread, and several run at the same time.
@@ -36,25 +36,25 @@ from learn.errors import EncoderError
 
 
 def is_out_of_memory(fault: BaseException) -> bool:
-    """Whether it is a failed allocation, of Python's, of torch's on a processor, or on a GPU."""
+    """Whether an error is a failed allocation: in Python, in torch on the CPU, or on a GPU."""
     if isinstance(fault, MemoryError | torch.OutOfMemoryError):
         return True
-    # torch has no class of its own for a failed allocation on a processor.
+    # torch has no error class for a failed allocation on the CPU.
     said = str(fault)
     return isinstance(fault, RuntimeError) and ("can't allocate memory" in said or "could not create a memory" in said)
 
 
 def explain_out_of_memory(tokens: int) -> EncoderError:
-    """The error for a text that is too much by itself."""
+    """Return the error for a single text that does not fit into memory."""
     return EncoderError(
-        f"The memory does not suffice for one text of {tokens} tokens.",
+        f"There is not enough memory to encode one text of {tokens} tokens.",
         where="content.max_tokens",
-        fix="lower `content.max_tokens` or `content.threads`, or take a smaller encoder",
+        fix="lower `content.max_tokens` or `content.threads`, or use a smaller encoder",
     )
 
 
 def pool_states(states: Tensor, pooling: str, *, mask: Tensor | None = None) -> Tensor:
-    """One vector for each text.
+    """Pool the token states into one vector for each text.
 
     Args:
         states: (B, T, c) token states, padded on the right.
@@ -78,9 +78,9 @@ def pool_states(states: Tensor, pooling: str, *, mask: Tensor | None = None) -> 
 class QuantisedLinear(nn.Module):
     """A linear layer with int8 weights, one scale for each output, and int8 inputs, one scale for each token.
 
-    torch quantises all inputs of a product by one scale. Each token's own is put in by bringing its largest number to 1
-    beforehand (LLM.int8(), Dettmers et al. 2022, section 2.1): measured on MiniLM, cosines to float32 of .9966 instead
-    of .9917 in the mean, for some tenths of the gain.
+    torch quantises all inputs of a product by one scale. Here each token is first divided by its largest number
+    (LLM.int8(), Dettmers et al. 2022, section 2.1): measured on MiniLM, the mean cosine to float32 is .9966 instead
+    of .9917, at the cost of some tenths of the speed gained.
 
     Args:
         linear: The layer in float32.
@@ -92,7 +92,7 @@ class QuantisedLinear(nn.Module):
         scales = weights.abs().amax(dim=1).clamp_min(1e-12).double() / 127  # (n,)
         zeros = torch.zeros(len(weights), dtype=torch.int64)
         with warnings.catch_warnings():
-            # torch announces the end of these tensors for a later release than the one LEARN is pinned to.
+            # torch will remove these tensors, but in a later release than the one that LEARN pins.
             warnings.simplefilter("ignore")
             quantised = torch.quantize_per_channel(weights, scales, zeros, 0, torch.qint8)
         self._packed: Any = torch.ops.quantized.linear_prepack(quantised, None)
@@ -106,7 +106,7 @@ class QuantisedLinear(nn.Module):
 
 
 def quantise(model: nn.Module) -> None:
-    """Put :class:`QuantisedLinear` in the place of every linear layer of a float32 model on a processor."""
+    """Replace every linear layer of a float32 model on the CPU by a :class:`QuantisedLinear`."""
     for name, child in list(model.named_children()):
         if type(child) is nn.Linear:
             setattr(model, name, QuantisedLinear(child))
@@ -115,9 +115,9 @@ def quantise(model: nn.Module) -> None:
 
 
 class OneCoreEach:
-    """Keeps torch on one core a forward pass while anyone encodes, and lets it go as it was afterwards.
+    """Keeps torch on one core per forward pass while anyone encodes, and restores its setting afterwards.
 
-    torch's number of threads is the process's: anyone who comes first lowers it, anyone who leaves last restores it.
+    torch has one number of threads for the process: the first to enter lowers it, the last to leave restores it.
     """
 
     def __init__(self) -> None:
@@ -127,7 +127,7 @@ class OneCoreEach:
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Within it, forward passes run on one core each."""
+        """Run each forward pass on one core within this context."""
         with self._lock:
             if not self._inside:
                 self._before = torch.get_num_threads()
@@ -143,16 +143,16 @@ class OneCoreEach:
 
 
 ONE_CORE_EACH = OneCoreEach()
-"""One for the process, as is the number it holds."""
+"""One for the process, because torch has one number of threads for the process."""
 
 
 def start_pool(threads: int) -> ThreadPoolExecutor:
-    """Threads for forward passes, torch on one core in each."""
+    """Return a pool of threads for forward passes; torch uses one core in each."""
     return ThreadPoolExecutor(threads, "encoder", torch.set_num_threads, (1,))
 
 
 def count_available_threads() -> int:
-    """Cores this process may use: ``OMP_NUM_THREADS`` and the process's affinity both count."""
+    """Return how many cores this process may use, by ``OMP_NUM_THREADS`` and by its affinity."""
     affinity = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return max(1, min(affinity, torch.get_num_threads()))
 
@@ -161,23 +161,23 @@ class Engine(Protocol):
     """Computes token states; called from several threads at once.
 
     Attributes:
-        exact: Whether the vectors must be the same bytes in any company: no padding, no tiny products.
-        device: Where the ids go.
+        exact: Whether a vector must have the same bytes in every batch, so no padding and no tiny products.
+        device: Where the ids are sent.
     """
 
     exact: bool
     device: str
 
     def encode_tokens(self, ids: Tensor, mask: Tensor | None) -> Tensor:
-        """Token states (B, T, c) in float32 of ids (B, T) and mask (B, T), both int64."""
+        """Return token states (B, T, c) in float32 of ids (B, T) and mask (B, T), both int64."""
 
 
 class TorchEngine:
-    """A transformers model as it is.
+    """A transformers model, run without changes.
 
     Args:
         loaded: The model, on its device.
-        layer: Which layer's states, counted from the end: -1 the last.
+        layer: The layer whose states are used, counted from the end: -1 is the last.
         exact: See :class:`Engine`.
 
     Raises:
@@ -194,13 +194,13 @@ class TorchEngine:
         # The embeddings count as layer 0.
         if layer != -1 and layers and not -layers - 1 <= layer <= layers:
             raise EncoderError(
-                f"The encoder has {layers} layers, there is no layer {layer}.",
+                f"The encoder has {layers} layers; there is no layer {layer}.",
                 where="content.layer",
-                fix=f"give -1 (the last) to {-layers - 1} (the embeddings)",
+                fix=f"give a number from -1 (the last layer) to {-layers - 1} (the embeddings)",
             )
 
     def encode_tokens(self, ids: Tensor, mask: Tensor | None) -> Tensor:
-        """Token states (B, T, c) in float32."""
+        """Return token states (B, T, c) in float32."""
         if self._layer == -1:
             found: Tensor = self._model(input_ids=ids, attention_mask=mask).last_hidden_state
         else:
@@ -212,20 +212,20 @@ class TorchEngine:
 
 Vectors = npt.NDArray[np.float32]
 Progress = Callable[[int, int, int], None]
-"""Called after each batch with its number of texts, of tokens, and of tokens of padding next to them."""
+"""Called after each batch with its numbers of texts, of tokens, and of padding tokens besides."""
 
 _FEWEST_TOKENS = 64
 _TOKENS_PER_BATCH = {"cpu": 2_048, "cuda": 65_536}
 
 
 class FrozenEncoder:
-    """A language model that never learns, its pooling, and how it is run. Any number of threads may call it.
+    """A frozen language model, its pooling, and how it is run. Any number of threads may call it.
 
     Args:
         engine: The forward pass.
         loaded: Its tokenizer and sizes.
         settings: Pooling, instruction, longest text, tokens per batch.
-        threads: Forward passes side by side, each on one core.
+        threads: Forward passes at the same time, each on one core.
     """
 
     def __init__(self, engine: Engine, loaded: LoadedModel, settings: ContentSettings, *, threads: int = 1) -> None:
@@ -243,17 +243,17 @@ class FrozenEncoder:
         self.dimension = loaded.dimension
 
     def encode(self, texts: Sequence[str], *, progress: Progress | None = None) -> Vectors:
-        """Unit vectors of the texts, in their order.
+        """Return the unit vectors of the texts, in their order.
 
         Args:
-            texts: n texts of any length; what is beyond ``max_tokens`` is not read.
-            progress: Told of each finished batch.
+            texts: n texts of any length; only the first ``max_tokens`` tokens are read.
+            progress: Called after each batch.
 
         Returns:
             (n, c) float32, each row of length 1.
 
         Raises:
-            EncoderError: The model answered with numbers that are not finite, or one text alone is too much for the
+            EncoderError: The model returned numbers that are not finite, or a single text does not fit into
                 memory.
         """
         tokens = self._tokenise(texts)
@@ -262,7 +262,7 @@ class FrozenEncoder:
             for rows, found in batches_done:
                 if not np.isfinite(found).all():
                     raise EncoderError(
-                        "The encoder answered with numbers that are not finite.",
+                        "The encoder returned numbers that are not finite.",
                         where=texts[int(rows[0])][:80],
                         fix='use `content.arithmetic = "float32"`, or another encoder',
                     )
@@ -285,11 +285,11 @@ class FrozenEncoder:
             )["input_ids"]
         if self._end is not None:
             found = [[*ids[: self.max_tokens - 1], self._end] for ids in found]
-        # Some decoders' tokenizers make nothing of an empty text, and a model cannot read nothing.
+        # Some decoders' tokenizers return no token for an empty text, and a model needs at least one.
         return [list(ids) or [self._find_padding_id()] for ids in found]
 
     def _find_end_token(self) -> int | None:
-        # Most decoders' tokenizers leave out the end of the text, whose state is what stands for the whole of it.
+        # Most decoders' tokenizers leave out the end-of-text token, whose state represents the whole text.
         tokenizer = self._tokenizer
         marks = set(tokenizer.all_special_ids) - {tokenizer.unk_token_id}
         ended = (tokenizer("a")["input_ids"] or [None])[-1] in marks
@@ -325,7 +325,7 @@ class FrozenEncoder:
         finally:
             for future in waiting:
                 future.cancel()
-            # A pass that has begun needs torch as it is until its end.
+            # A pass that has begun needs this number of threads until it ends.
             wait(waiting)
 
     def _halve(self, rows: Rows, fault: BaseException, *, tokens: int) -> list[Rows]:
@@ -364,10 +364,10 @@ def load_encoder(
 
     Args:
         settings: Encoder, pooling, arithmetic.
-        source: Where it is, when that is known already.
-        threads: Cores to use; None: all that torch would use.
-        arithmetic: What an extraction settled on, see :mod:`learn.content.fingerprint`; None: what the settings say,
-            float32 where they say ``auto``.
+        source: Where the encoder is, if that is already known.
+        threads: Cores to use; None: as many as torch would use.
+        arithmetic: The one an extraction chose, see :mod:`learn.content.fingerprint`; None: the settings' one, or
+            float32 if that is ``auto``.
 
     Raises:
         EncoderError: It cannot be obtained, is incomplete, or is of a kind that cannot be loaded.
@@ -379,9 +379,9 @@ def load_encoder(
     loaded = load_model(source, dtype=dtype, device=device)
     if wanted == "int8":
         quantise(loaded.model)
-    # int8 scales a batch's activations together, and a GPU takes other kernels for other sizes.
+    # int8 scales a batch's activations together, and a GPU uses different kernels for different sizes.
     exact = wanted == "float32" or (wanted == "bfloat16" and device == "cpu")
     engine = TorchEngine(loaded, layer=settings.layer, exact=exact)
-    # On a GPU one batch is made ready while another is computed.
+    # On a GPU one batch is prepared while another is computed.
     at_once = 2 if device == "cuda" else threads or count_available_threads()
     return FrozenEncoder(engine, loaded, settings, threads=at_once)

@@ -51,7 +51,7 @@ Rows = npt.NDArray[np.int64]
 
 _CHUNK_ITEMS = 50_000
 _SHARD_ITEMS = 50_000
-# Metaflow splits a foreach a hundredfold at most unless it is told otherwise.
+# By default Metaflow splits a foreach into 100 tasks at most.
 _MOST_SHARDS = 100
 _SCHEMA = pa.schema([pa.field("key", KEY_TYPE), pa.field("text", pa.large_string())])
 
@@ -61,10 +61,10 @@ class Shard:
     """Texts that one task encodes.
 
     Attributes:
-        number: Counted from 0.
+        number: The shard's number, counted from 0.
         file: Parquet of ``key`` and ``text``; None when there is nothing to encode.
-        texts: How many.
-        characters: How long together, the estimate of the work.
+        texts: Number of texts.
+        characters: Their total length, the estimate of the work.
     """
 
     number: int
@@ -74,15 +74,15 @@ class Shard:
 
 
 def count_items(items: Path) -> int:
-    """Rows of a Parquet table."""
+    """Return the number of rows of a Parquet table."""
     return int(pq.read_metadata(items).num_rows)
 
 
 def iterate_items(items: Path, prompt: ItemPrompt) -> Iterator[pl.DataFrame]:
-    """The prompt's columns of a Parquet table, some ten thousand rows at a time."""
+    """Yield the prompt's columns of a Parquet table, some ten thousand rows at a time."""
     with pq.ParquetFile(items) as file:
         names = file.schema_arrow.names
-        # One column at least, for the prompt to say that it misses its own.
+        # Read at least one column, so that the prompt can report which columns are missing.
         prompt.require_fields(names)
         present = [name for name in names if name in prompt.fields] or names[:1]
         for batch in file.iter_batches(batch_size=_CHUNK_ITEMS, columns=present):
@@ -93,10 +93,10 @@ def split_rows(rows: Rows, characters: npt.NDArray[np.int32], *, wanted: int) ->
     """Cut rows into runs of about equal work.
 
     Args:
-        rows: Of the texts to encode, ascending.
+        rows: Rows of the texts to encode, ascending.
         characters: (texts,) length of each text.
-        wanted: Number of runs; 0: one for each 50,000 rows, 100 at most. Fewer come back where the work cannot be cut
-            so fine.
+        wanted: Number of runs; 0: one for each 50,000 rows, 100 at most. Fewer are returned if the work cannot be cut
+            that finely.
     """
     if not len(rows):
         return []
@@ -109,7 +109,7 @@ def split_rows(rows: Rows, characters: npt.NDArray[np.int32], *, wanted: int) ->
 
 @contextmanager
 def make_shards(folder: Path) -> Iterator[Path]:
-    """A folder to build a plan in, which then takes the place of ``folder`` and whatever that held."""
+    """Yield a folder to build a plan in, which then replaces ``folder`` and whatever that held."""
     building = folder.with_name(f".{folder.name}.{uuid.uuid4().hex[:12]}.tmp")
     building.mkdir(parents=True)
     try:
@@ -121,7 +121,7 @@ def make_shards(folder: Path) -> Iterator[Path]:
 
 
 def save_keys(path: Path, keys: Keys) -> None:
-    """Write a plan's keys; a reader sees all of them or none."""
+    """Write a plan's keys atomically."""
     unfinished = path.with_suffix(".unfinished")
     with unfinished.open("wb") as file:
         np.save(file, keys)
@@ -138,7 +138,7 @@ def write_shards(
     shares: Sequence[Rows],
     characters: npt.NDArray[np.int32],
 ) -> tuple[Shard, ...]:
-    """Write a file for each share into ``building``, which is to become ``folder``.
+    """Write a file for each share into ``building``, which will be renamed to ``folder``.
 
     Returns:
         The shards, at least one, possibly empty.
@@ -157,7 +157,7 @@ def write_shards(
 
 
 def read_shard_keys(file: Path) -> Keys:
-    """All keys of a shard, (n,) of ``S32``.
+    """Return all keys of a shard, (n,) of ``S32``.
 
     Raises:
         StoreError: The shard's file is gone or damaged.
@@ -167,12 +167,12 @@ def read_shard_keys(file: Path) -> Keys:
 
 
 def iterate_missing_windows(file: Path, found: Search, *, size: int) -> Iterator[tuple[Keys, list[str]]]:
-    """Keys and texts of a shard that no writer has stored by then, at most ``size`` at a time.
+    """Yield the keys and texts of a shard that no writer has stored yet, at most ``size`` at a time.
 
     Args:
-        file: The shard's.
+        file: The shard's file.
         found: A search for all its keys; refreshed for each window.
-        size: Rows looked at together.
+        size: Rows read at the same time.
 
     Raises:
         StoreError: The shard's file is gone or damaged, or the store is.
@@ -210,7 +210,7 @@ def _write_shares(folder: Path, *, items: Path, prompt: ItemPrompt, keys: Keys, 
 
 
 def _render_texts(rows: Rows, frame: pl.DataFrame, prompt: ItemPrompt) -> list[str]:
-    # Only the items that are wanted are rendered: mostly few have changed.
+    # Only the requested items are rendered: usually few have changed.
     items, places = np.unique(rows // prompt.blocks, return_inverse=True)
     texts = split_fields(prompt.render(frame[items]), blocks=prompt.blocks)
     return [texts[row] for row in (places * prompt.blocks + rows % prompt.blocks).tolist()]
@@ -225,7 +225,7 @@ def _open_file(file: Path) -> pq.ParquetFile:
         return pq.ParquetFile(file)
     except (pa.ArrowInvalid, OSError) as fault:
         raise StoreError(
-            "A shard of the extraction is gone or damaged.", where=file, fix="start the run anew"
+            "A shard of the extraction is missing or damaged.", where=file, fix="start the run again"
         ) from fault
 
 
@@ -233,23 +233,23 @@ def _name_file(folder: Path, number: int) -> Path:
     return folder / f"shard-{number:05d}.parquet"
 
 
-# What is known of each item while vectors are gathered takes some 80 bytes: so many items at once are 40 MB.
+# While vectors are collected, each item takes some 80 bytes of memory: this many items take 40 MB.
 _COLLECTED_ITEMS = 1 << 19
 
 
 @dataclass(frozen=True)
 class ExtractionPlan:
-    """What an extraction will do; small, the data is in ``folder``.
+    """What an extraction will do. The record is small; the data is in ``folder``.
 
     Attributes:
         folder: ``keys.npy``, (items * texts of an item,) of ``S32``, and the shards' texts.
         store: Root of the content stores, path or URL.
-        settings: As planned with.
+        settings: The settings of the plan.
         fingerprint: Of the encoder.
         items: Rows of the table.
-        reused: Texts whose vector is in the store already; an item has one, and one more for each of the settings'
+        reused: Texts whose vector is already in the store. An item has one text, and one more for each of the settings'
             ``field_vectors``.
-        duplicates: Texts that are missing more than once: encoded once.
+        duplicates: Missing texts that occur more than once; each is encoded once.
         shards: At least one, possibly empty.
     """
 
@@ -284,13 +284,13 @@ class ContentSummary:
     Attributes:
         path: ``.npy`` of (items, dimension) float32 unit vectors in item order.
         items: Rows.
-        encoded: Texts encoded by this run.
-        reused: Texts whose vector was in the store before.
-        dimension: Width of a row: the encoder's, as many times as an item has vectors.
+        encoded: Texts that this run encoded.
+        reused: Texts whose vector was already in the store.
+        dimension: Width of a row: the encoder's width times the vectors of an item.
         fingerprint: Of the encoder.
         store: Folder of the encoder's store, path or URL.
-        seconds: Spent encoding, summed over the shards.
-        tokens: Read by the encoder.
+        seconds: Time spent encoding, summed over the shards.
+        tokens: Tokens that the encoder read.
     """
 
     path: Path
@@ -307,9 +307,9 @@ class ContentSummary:
 def plan_extraction(
     items: Path, *, store: str | Path, settings: ContentSettings, folder: Path | None = None
 ) -> ExtractionPlan:
-    """Find the items whose text has no vector yet and share them out by work.
+    """Find the items whose text has no vector yet, and split them into shards of equal work.
 
-    Loads no model, unless the arithmetic is to be chosen by measurement and this machine has a choice.
+    No model is loaded, unless the arithmetic must be chosen by measurement and this machine has a choice.
 
     Args:
         items: The valid items, Parquet.
@@ -335,7 +335,7 @@ def plan_extraction(
     opened = ContentStore.create(store, fingerprint)
     folder = items.parent / "content_plan" if folder is None else folder
     with explain_storage_faults(folder), make_shards(folder) as building:
-        # Before the store is looked into: garbage collection keeps what is in such a file.
+        # Written before the store is read, because garbage collection keeps the vectors of such a file.
         save_keys(building / KEYS, keys)
         absent = opened.find_missing(keys)
         rows = absent[find_first_keys(keys[absent])]
@@ -356,7 +356,7 @@ def plan_extraction(
 
 
 class EncodingProgress(ProgressDisplay):
-    """Shows texts per second, tokens per second, the share of padding and the time left.
+    """Shows texts per second, tokens per second, the share of padding, and the remaining time.
 
     Args:
         total: Texts to encode.
@@ -374,7 +374,7 @@ class EncodingProgress(ProgressDisplay):
         self.padding = 0
 
     def advance(self, texts: int, tokens: int, padding: int = 0) -> None:
-        """Count a finished batch of so many texts and tokens, with so many tokens of padding next to them."""
+        """Count a finished batch: its texts, its tokens, and its padding tokens besides."""
         self.texts += texts
         self.tokens += tokens
         self.padding += padding
@@ -388,7 +388,7 @@ class EncodingProgress(ProgressDisplay):
 def encode_shard(
     plan: ExtractionPlan, shard: Shard, *, parallel: int = 1, progress: EncodingProgress | None = None
 ) -> ShardResult:
-    """Encode a shard's texts into the store, part by part; what is in the store by now is passed over.
+    """Encode a shard's texts into the store, part by part; skip those that are already in the store.
 
     Args:
         plan: The plan the shard belongs to.
@@ -404,7 +404,7 @@ def encode_shard(
     store = ContentStore.create(plan.store, plan.fingerprint)
     if shard.file is None or not len((found := store.search(read_shard_keys(shard.file))).missing):
         return ShardResult(encoded=0, seconds=0.0, tokens=0)
-    # Here and no earlier: a run that encodes nothing must not wait for torch.
+    # Imported here, because a run that encodes nothing must not wait for torch.
     from learn.content.encoder import count_available_threads, load_encoder
 
     with EncodingProgress(shard.texts) if progress is None else progress as shown:
@@ -427,8 +427,8 @@ def collect_vectors(plan: ExtractionPlan, results: Sequence[ShardResult], *, des
     """Write the vectors of all items, in item order, to ``destination/vectors.npy``.
 
     Args:
-        plan: What was to be done.
-        results: What the shards did.
+        plan: The plan of the extraction.
+        results: The results of its shards.
         destination: Folder, made if absent.
 
     Raises:
@@ -469,7 +469,7 @@ def collect_vectors(plan: ExtractionPlan, results: Sequence[ShardResult], *, des
 
 
 def _reserve(path: Path) -> None:
-    # A full disk kills a process that writes to a memory map; asked beforehand, it is an error like any other.
+    # A full disk kills a process that writes to a memory map. Reserving the space first raises an error instead.
     if hasattr(os, "posix_fallocate"):
         with path.open("r+b") as file:
             os.posix_fallocate(file.fileno(), 0, max(1, path.stat().st_size))
@@ -488,7 +488,7 @@ def _compute_item_keys(
         characters[rows] = np.fromiter(map(len, texts), dtype=np.int32, count=len(texts))
         start = rows.stop
     if not count:
-        raise DataError("There are no items to encode.", where=items, fix="look into the quarantine: no item was valid")
+        raise DataError("There are no items to encode.", where=items, fix="look at the quarantine: no item was valid")
     return keys, characters
 
 
@@ -497,10 +497,12 @@ def _store_of(root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore
 
 
 def _require_unchanged_source(plan: ExtractionPlan) -> EncoderSource:
-    source, told = resolve_settings_encoder(plan.settings), plan.fingerprint
-    now = compute_fingerprint(source, plan.settings, template_version=told.template_version, arithmetic=told.dtype)
-    if now != told:
+    source, planned = resolve_settings_encoder(plan.settings), plan.fingerprint
+    now = compute_fingerprint(
+        source, plan.settings, template_version=planned.template_version, arithmetic=planned.dtype
+    )
+    if now != planned:
         raise EncoderError(
-            "The encoder has changed since this run began.", where=source.folder, fix="start the run anew"
+            "The encoder has changed since this run began.", where=source.folder, fix="start the run again"
         )
     return source

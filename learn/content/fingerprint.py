@@ -1,7 +1,7 @@
 """The identity of a frozen encoder, the content key of a text, and the arithmetic to encode in. Loads no model.
 
-The arithmetic is the one that the store already holds, else the fastest one that the processor has. It is read from the
-processor's flags and never timed: timings differ from run to run, and then vectors and weights would differ too.
+The arithmetic is the one that the store already has, else the fastest one of the processor. It is read from the
+processor's flags and never timed: timings differ between runs, and vectors and weights would then differ too.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from learn.config import ContentSettings
 from learn.content.source import EncoderSource
 
 Keys = npt.NDArray[np.bytes_]
-"""Content keys, (n,) of ``S32``. As with all of NumPy's byte strings, a key taken out by itself may lack its zeros
+"""Content keys, (n,) of ``S32``. As with all byte strings of NumPy, a key taken out of its array may lose its zeros
 at the end: keep them in arrays."""
 
 _BLOCK_BYTES = 1 << 22
@@ -29,18 +29,18 @@ _EQUIVALENT = ("float32", "bfloat16")
 
 @dataclass(frozen=True)
 class EncoderFingerprint:
-    """Everything a content vector depends on but the text itself.
+    """Everything that a content vector depends on, except its text.
 
     Attributes:
-        name: The packaged encoder's name, the hub's, or the folder's (not its path: moved, it is the same).
-        revision: Release of the package it came in, commit of the hub, or ``local`` for a folder.
-        weights_sha256: Over the weights, the configuration and the tokenizer's files.
+        name: The name of the packaged encoder, on the hub, or of the folder (not its path: it may be moved).
+        revision: Release of its package, commit on the hub, or ``local`` for a folder.
+        weights_sha256: Hash of the weights, the configuration and the tokenizer's files.
         pooling: How token states become one vector; ``last+end`` for the last token of a text with its end.
-        max_tokens: Tokens read of a text.
-        dtype: Arithmetic of the encoder, the one really used.
+        max_tokens: Number of tokens that are read of a text.
+        dtype: Arithmetic that the encoder really uses.
         template_version: Version of the prompt.
-        stored_as: Numbers in the store: what is read back depends on them too.
-        layer: Whose token states are pooled.
+        stored_as: Type of the numbers in the store, which also changes what is read back.
+        layer: Layer whose token states are pooled.
         instruction: Text before every text.
     """
 
@@ -57,7 +57,7 @@ class EncoderFingerprint:
 
     @property
     def digest(self) -> str:
-        """64 hexadecimal digits over all of it."""
+        """64 hexadecimal digits, a hash of all attributes."""
         return hashlib.sha256(self._to_bytes()).hexdigest()
 
     @property
@@ -67,28 +67,28 @@ class EncoderFingerprint:
         return f"{readable}-{self.digest[:12]}"
 
     def _to_bytes(self) -> bytes:
-        # What is at its default is left out, so that a later setting leaves the keys of earlier vectors alone.
+        # Defaults are left out, so that a setting added later does not change the keys of earlier vectors.
         optional = {field.name: field.default for field in fields(self) if field.default is not MISSING}
-        told = {name: value for name, value in asdict(self).items() if value != optional.get(name, MISSING)}
-        return json.dumps(told, sort_keys=True).encode()
+        values = {name: value for name, value in asdict(self).items() if value != optional.get(name, MISSING)}
+        return json.dumps(values, sort_keys=True).encode()
 
 
 def list_arithmetics(settings: ContentSettings) -> tuple[str, ...]:
-    """The arithmetics whose vectors these settings accept, the plain one first: for ``auto`` those that agree with
-    float32 to a cosine of .999."""
+    """Return the dtypes whose vectors these settings accept, the plain one first. For ``auto`` these are the ones that
+    agree with float32 to a cosine of .999."""
     return _EQUIVALENT if settings.arithmetic == "auto" else (settings.arithmetic,)
 
 
 def compute_fingerprint(
     source: EncoderSource, settings: ContentSettings, *, template_version: str, arithmetic: str | None = None
 ) -> EncoderFingerprint:
-    """Fingerprint of an encoder under these settings; reads its files once (about 0.1 s for MiniLM).
+    """Compute the fingerprint of an encoder under these settings. It reads the files once (about 0.1 s for MiniLM).
 
     Args:
         source: Where the encoder is.
-        settings: How it is run.
-        template_version: Of the prompt.
-        arithmetic: The one really used; None: the first that the settings accept.
+        settings: How the encoder is run.
+        template_version: Version of the prompt.
+        arithmetic: The one that is really used; None: the first that the settings accept.
     """
     return EncoderFingerprint(
         name=source.name,
@@ -105,7 +105,7 @@ def compute_fingerprint(
 
 
 def compute_content_keys(texts: Iterable[str], fingerprint: EncoderFingerprint) -> Keys:
-    """Content key of each text: sha256 over the fingerprint and the text, (n,) of ``S32``."""
+    """Return the content key of each text, the sha256 of the fingerprint and the text: (n,) of ``S32``."""
     start = hashlib.sha256(fingerprint._to_bytes() + b"\0")
     digests = []
     for text in texts:
@@ -155,21 +155,21 @@ def choose_fingerprint(
     held: Callable[[EncoderFingerprint], bool],
     missing: Callable[[EncoderFingerprint], int],
 ) -> EncoderFingerprint:
-    """The fingerprint of the arithmetic to compute in.
+    """Choose the arithmetic to compute in, and return the encoder's fingerprint with it.
 
-    Where the settings leave the choice, a store that has vectors already decides, so that no other machine encodes
-    again what an equivalent arithmetic encoded before. Only a store whose arithmetic this machine lacks is passed over,
-    and only while it misses texts.
+    If the settings leave the choice, a store that already has vectors decides, so that no other machine encodes
+    again what an equivalent arithmetic encoded before. A store is passed over only if this machine lacks its arithmetic
+    and the store misses texts.
 
     Args:
         source: Where the encoder is.
-        settings: How it is run.
-        template_version: Of the prompt.
-        held: Whether the store of a fingerprint has vectors.
-        missing: Texts of these items that the store of a fingerprint lacks.
+        settings: How the encoder is run.
+        template_version: Version of the prompt.
+        held: Tells whether the store of a fingerprint has vectors.
+        missing: Counts the texts of these items that the store of a fingerprint lacks.
 
     Raises:
-        EncoderError: The encoder cannot be loaded, where it has to be tried.
+        EncoderError: The encoder had to be tried, and cannot be loaded.
     """
     plain, *others = list_arithmetics(settings)
     first = compute_fingerprint(source, settings, template_version=template_version, arithmetic=plain)
@@ -179,14 +179,14 @@ def choose_fingerprint(
         return first
     lacking = {name: missing(accepted[name]) for name in stores}
     for name in sorted(stores, key=lacking.__getitem__):
-        # Torch, which knows the machine, is not loaded if there is nothing to encode.
+        # torch, which knows the processor, is not loaded if there is nothing to encode.
         if not lacking[name] or name in list_computable_arithmetics(settings):
             return accepted[name]
     return accepted[choose_arithmetic(source, settings)]
 
 
 def list_computable_arithmetics(settings: ContentSettings) -> tuple[str, ...]:
-    """The accepted arithmetics that this machine has instructions for; without them bfloat16 is many times slower."""
+    """Return the accepted dtypes that this machine has instructions for; without them bfloat16 is many times slower."""
     accepted = list_arithmetics(settings)
     if len(accepted) == 1:
         return accepted
@@ -198,9 +198,9 @@ def list_computable_arithmetics(settings: ContentSettings) -> tuple[str, ...]:
 
 
 def choose_arithmetic(source: EncoderSource, settings: ContentSettings) -> str:
-    """bfloat16 where this machine computes in it and this encoder bears it, else float32.
+    """Return bfloat16 if this machine computes in it and this encoder tolerates it, else float32.
 
-    An encoder bears it if the vectors of some synthetic titles agree with those in float32.
+    An encoder tolerates it if its vectors of some synthetic titles agree with those in float32.
 
     Raises:
         EncoderError: The encoder cannot be loaded.
@@ -208,7 +208,7 @@ def choose_arithmetic(source: EncoderSource, settings: ContentSettings) -> str:
     plain, *others = list_computable_arithmetics(settings)
     if not others:
         return plain
-    # Only a machine that has a choice waits for torch here.
+    # Only a machine that has a choice waits for torch.
     from learn.content.encoder import load_encoder
 
     wanted = load_encoder(settings, source=source, arithmetic=plain).encode(_PROBE)

@@ -1,4 +1,4 @@
-"""Load a model and its tokenizer from a folder, completely or with one clear error."""
+"""Load a model and its tokenizer from a folder, or fail with one clear error."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ class LoadedModel:
     """A transformers model, frozen, and its tokenizer.
 
     Attributes:
-        model: Gives token states.
-        tokenizer: Cuts texts at their end.
+        model: Computes the token states.
+        tokenizer: Truncates texts at their end.
         dimension: Width c of its token states.
-        longest: Tokens it can read.
-        where: Its folder.
+        longest: Most tokens that it can read.
+        where: The model's folder.
     """
 
     model: Any
@@ -38,29 +38,29 @@ class LoadedModel:
 
 
 def load_model(source: EncoderSource, *, dtype: torch.dtype, device: str) -> LoadedModel:
-    """Load an encoder from this machine alone.
+    """Load an encoder from this machine, without any download.
 
     Args:
-        source: Where it is, and whether code of its own may run.
-        dtype: Of the weights and the arithmetic.
+        source: Where the encoder is, and whether its own Python code may run.
+        dtype: Data type of the weights and the computation.
         device: ``cpu`` or ``cuda``.
 
     Raises:
-        EncoderError: It is incomplete, of a kind that gives no vector for a text, or wants to run code of its own.
+        EncoderError: It is incomplete, its kind gives no vector for a text, or it needs its own code to run.
     """
-    # transformers sets switches of the whole process while it loads.
+    # transformers changes settings of the whole process while it loads.
     with _LOADING:
         tokenizer = _load_part(transformers.AutoTokenizer, source)
         model = _load_complete_model(source, dtype=dtype)
     if model.config.is_encoder_decoder:
         raise EncoderError(
-            f"`{model.config.model_type}` is an encoder with a decoder behind it, and gives no vector for a text.",
+            f"`{model.config.model_type}` is an encoder-decoder model, which gives no vector for a text.",
             where=source.folder,
             fix="use an encoder (BERT and the like) or a decoder-only model",
         )
-    # A long text loses its end, whatever the model was trained to lose: the title is first.
+    # A long text is cut at its end, whatever the model was trained with, because the title comes first.
     tokenizer.truncation_side = "right"
-    # Keys and values of a text that nobody continues are memory for nothing.
+    # Nobody continues these texts, so their cached keys and values would waste memory.
     model.config.use_cache = False
     model = model.eval().requires_grad_(False).to(device)
     return LoadedModel(
@@ -73,18 +73,18 @@ def _load_part(kind: Any, source: EncoderSource, **options: Any) -> Any:
         return kind.from_pretrained(
             str(source.folder), local_files_only=True, trust_remote_code=source.runs_own_code, **options
         )
-    except Exception as fault:  # transformers raises whatever the broken file made some library raise
+    except Exception as fault:  # transformers passes on any error of any library
         reason = str(fault).strip().splitlines()[0] if str(fault).strip() else type(fault).__name__
         if not source.runs_own_code and _brings_code(source.folder):
             raise EncoderError(
-                "This encoder brings Python code of its own, which LEARN does not run unasked.",
+                "This encoder includes its own Python code, which LEARN does not run without your consent.",
                 where=source.folder,
-                fix="read its code, then name the encoder in `content.trust_remote_code` as in `content.encoder`",
+                fix="read its code, then set `content.trust_remote_code` to the same name as `content.encoder`",
             ) from fault
         raise EncoderError(
             f"The encoder cannot be loaded: {reason}",
             where=source.folder,
-            fix="save model and tokenizer anew with transformers' save_pretrained",
+            fix="save the model and its tokenizer again with transformers' save_pretrained",
         ) from fault
 
 
@@ -104,13 +104,13 @@ def _load_complete_model(source: EncoderSource, *, dtype: torch.dtype) -> Any:
     model, report = _load_part(
         transformers.AutoModel, source, dtype=dtype, use_safetensors=True, output_loading_info=True
     )
-    # A pooler is not used here; any other weight that is missing would be random, and so would the vectors.
+    # A pooler is not used here. Any other missing weight would be random, and so would the vectors.
     missing = sorted(name for name in report["missing_keys"] if "pooler" not in name)
     if missing:
         raise EncoderError(
-            f"{len(missing)} of the encoder's weights are missing, {missing[0]} among them.",
+            f"{len(missing)} of the encoder's weights are missing, for example {missing[0]}.",
             where=source.folder,
-            fix="save the model anew with save_pretrained",
+            fix="save the model again with save_pretrained",
         )
     return model
 
@@ -130,7 +130,7 @@ def _read_width(model: Any, source: EncoderSource) -> int:
 
 def _read_max_tokens(config: Any, tokenizer: Any) -> int:
     positions = int(getattr(config, "max_position_embeddings", None) or 1 << 30)
-    # These count positions from behind the padding token's.
+    # These models count positions from after the padding token's.
     if any(kin in config.model_type for kin in _COUNT_FROM_BEHIND_PADDING):
         positions -= (config.pad_token_id or 0) + 1
     return min(positions, int(tokenizer.model_max_length))

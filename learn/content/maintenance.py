@@ -1,8 +1,8 @@
 """Check a content store, and remove the vectors that no recorded run needs.
 
-A recorded run is a file ``keys.npy`` in a workspace. Every plan writes one before it looks into the store, so the
-vectors of a run that is still going are recorded too. Parts never change: what a part keeps is first written into a new
-part, then the old one is removed. A kill in between leaves some vectors twice; the next collection removes them.
+A recorded run is a file ``keys.npy`` in a workspace. Every plan writes one before it reads the store, so the
+vectors of a running run are recorded too. Parts never change: the vectors to keep are first written into a new
+part, then the old one is removed. A kill in between leaves some vectors twice; the next collection removes the copies.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ from learn.errors import StoreError
 from learn.storage import Place, StoredFile, open_place
 
 Advance = Callable[[int], object]
-"""Told of each part's bytes when it has been read."""
+"""Called with the size of each part, in bytes, after it has been read."""
 
 
 @dataclass(frozen=True)
@@ -43,12 +43,12 @@ class EncoderCheck:
     """One encoder's folder of a store.
 
     Attributes:
-        encoder: Name of the encoder, or of the folder where that is not known.
+        encoder: Name of the encoder, or of the folder if that is not known.
         folder: Path or URL.
-        vectors: In the parts found good; a key that two writers stored counts twice.
-        parts: All of them, the damaged ones too.
-        size_bytes: Of all parts.
-        damaged: Paths or URLs of parts that are not what was written, each with what is wrong.
+        vectors: Vectors in the intact parts; a key that two writers stored counts twice.
+        parts: Number of parts, damaged ones included.
+        size_bytes: Size of all parts.
+        damaged: Paths or URLs of parts that differ from what was written, each with what is wrong.
     """
 
     encoder: str
@@ -64,7 +64,7 @@ def check_store(root: str, *, advance: Advance = lambda _: None) -> list[Encoder
 
     Args:
         root: Root of the content stores, path or URL.
-        advance: Told of progress.
+        advance: Called after each part.
 
     Raises:
         StoreError: There is no store, or it cannot be reached.
@@ -75,19 +75,19 @@ def check_store(root: str, *, advance: Advance = lambda _: None) -> list[Encoder
         raise StoreError(
             "There is no content store.",
             where=place.location,
-            fix="name the right place by --store, or run the flow first",
+            fix="give the right place with --store, or train first (`learn train`)",
         )
     return [_check_encoder(place.open_subfolder(name), name, advance) for name in folders]
 
 
 def measure_bytes(root: str) -> int:
-    """Bytes of all parts of a store."""
+    """Return the size of all parts of a store, in bytes."""
     place = open_place(root)
     return sum(file.size_bytes for name in place.list_folders() for file in list_parts(place.open_subfolder(name)))
 
 
 def read_encoder_name(place: Place) -> str | None:
-    """What the folder says of its encoder; None if it does not."""
+    """Read the encoder's description in the folder; None if there is none."""
     with suppress(FileNotFoundError, ValueError, KeyError, TypeError):
         for text in place.map_files([ENCODER], lambda _, source: source.read(), whole=True):
             return str(json.loads(text)["name"])
@@ -110,9 +110,11 @@ def _check_encoder(place: Place, name: str, advance: Advance) -> EncoderCheck:
             advance(file.size_bytes)
         width = part.width if width is None else width
         if not part.whole:
-            damaged.append((place.locate(file.name), "It has changed since it was written."))
+            damaged.append((place.locate(file.name), "It was changed after it was written."))
         elif part.width != width:
-            damaged.append((place.locate(file.name), f"Its vectors are {part.width} wide, the others' {width}."))
+            damaged.append(
+                (place.locate(file.name), f"Its vectors have {part.width} numbers, those of other parts {width}.")
+            )
         else:
             vectors += len(part.keys)
     return EncoderCheck(
@@ -137,11 +139,11 @@ class Collected:
 
     Attributes:
         folder: Path or URL.
-        kept: Vectors that stay, those too young to be looked at included.
-        removed: Vectors that go.
+        kept: Vectors that stay, including those too young to be checked.
+        removed: Vectors that are removed.
         parts_before: Number of parts found.
         parts_after: Number of parts left.
-        freed_bytes: Disk given back.
+        freed_bytes: Disk space freed.
     """
 
     folder: str
@@ -154,15 +156,15 @@ class Collected:
 
 @dataclass(frozen=True)
 class _Sorted:
-    """Which of the old parts' vectors stay.
+    """Which vectors of the old parts stay.
 
     Attributes:
-        files: Parts of ripe age, in order.
+        files: Parts old enough to be checked, in order.
         stays: For each, (n,) which of its vectors stay.
-        young_parts: Parts too young to be looked at.
-        young_vectors: Vectors in them.
+        young_parts: Parts too young to be checked.
+        young_vectors: Vectors in those parts.
         merged: Groups of positions in ``files``; each group becomes one new part.
-        dropped: Positions of the parts of which nothing stays.
+        dropped: Positions of the parts that keep no vector.
     """
 
     files: tuple[StoredFile, ...]
@@ -174,31 +176,31 @@ class _Sorted:
 
     @property
     def old_vectors(self) -> int:
-        """Vectors in parts of ripe age."""
+        """Number of vectors in the checked parts."""
         return sum(map(len, self.stays))
 
     @property
     def kept(self) -> int:
-        """Those of them that stay."""
+        """Number of vectors in the checked parts that stay."""
         return sum(int(mask.sum()) for mask in self.stays)
 
 
 class _NewRunError(Exception):
-    """A run was recorded while vectors were being sorted out."""
+    """A run was recorded while the vectors to keep were being chosen."""
 
 
 def collect_garbage(
     root: str, *, workspaces: Sequence[Path], youngest_seconds: float, dry_run: bool
 ) -> list[Collected]:
-    """Remove what no recorded run needs, and put small parts together.
+    """Remove the vectors that no recorded run needs, and merge small parts.
 
-    Safe next to running writers and readers, and when it is killed.
+    It is safe while others read and write, and if it is killed.
 
     Args:
         root: Root of the content stores, path or URL.
         workspaces: Folders below which runs are recorded: all that use this store.
-        youngest_seconds: Parts written later than so long ago are left alone.
-        dry_run: Only say what would be done.
+        youngest_seconds: Parts younger than this are not touched.
+        dry_run: Only return what would be done.
 
     Raises:
         StoreError: There is no store or no recorded run, a part or a record is damaged, or the place cannot be reached.
@@ -207,12 +209,12 @@ def collect_garbage(
     place = open_place(root)
     folders = place.list_folders()
     if not folders:
-        raise StoreError("There is no content store.", where=place.location, fix="name the right place by --store")
+        raise StoreError("There is no content store.", where=place.location, fix="give the right place with --store")
     if not find_records(workspaces):
         raise StoreError(
-            "No run is recorded there, so every vector would go.",
+            "No run is recorded there, so every vector would be removed.",
             where=", ".join(map(str, workspaces)),
-            fix="name by --runs the workspaces whose runs use this store; to be rid of it all, remove its folder",
+            fix="give with --runs the workspaces that use this store; to remove the whole store, delete its folder",
         )
     before = time.time() - youngest_seconds
     return [
@@ -222,10 +224,10 @@ def collect_garbage(
 
 
 def find_records(workspaces: Sequence[Path]) -> dict[Path, float]:
-    """The recorded runs' files of keys, each with the time it was written."""
+    """List the key files of the recorded runs, each with the time it was written."""
     found: dict[Path, float] = {}
     for path in (path for folder in workspaces for path in folder.rglob(KEYS)):
-        # A plan that is finished takes the place of the folder it was built in.
+        # A finished plan was moved from the folder it was built in.
         try:
             found[path.resolve()] = path.stat().st_mtime
         except FileNotFoundError:
@@ -241,7 +243,7 @@ def _collect_encoder(place: Place, *, workspaces: Sequence[Path], before: float,
             if not dry_run:
                 _carry_out(place, sorted_out, workspaces=workspaces, records=records)
         except (_NewRunError, FileNotFoundError):
-            # A run has begun, or another collection is at work: look again.
+            # A run has begun, or another collection is running: choose again.
             continue
         return _estimate(place, sorted_out)
 
@@ -265,7 +267,7 @@ def _sort_out(place: Place, records: dict[Path, float], *, before: float) -> _So
 
 
 def _group_parts(files: Sequence[StoredFile], stays: Sequence[Mask]) -> Iterator[tuple[int, ...]]:
-    """Parts to write again together: those that lose vectors, and small ones; none alone that would stay as it is."""
+    """Group the parts to rewrite: those that lose vectors, and small ones. A part that would not change is left out."""
     group: list[int] = []
     group_bytes = 0
     for number, (file, mask) in enumerate(zip(files, stays, strict=True)):
@@ -291,7 +293,7 @@ def _count_left_bytes(file: StoredFile, mask: Mask) -> int:
 
 
 def _mark_needed(keys: Keys, records: dict[Path, float]) -> Mask:
-    """(n,) which keys are in a record; by their first 8 bytes, so that in doubt a vector is kept."""
+    """Return (n,) which keys are in a record, by their first 8 bytes, so that a vector is kept if in doubt."""
     starts = read_key_starts(keys)
     order = np.argsort(starts)
     ordered = starts[order]
@@ -312,14 +314,14 @@ def _read_record(path: Path) -> Keys:
         raise _NewRunError from None
     except (ValueError, OSError, EOFError) as fault:
         raise StoreError(
-            "A run's record of the vectors it needs cannot be read, so nothing was removed.",
+            "The list of vectors that a run needs cannot be read, so nothing was removed.",
             where=path,
-            fix="remove that run's folder if it is no longer needed, then collect again",
+            fix="remove that run's folder if it is no longer needed, then run `learn content gc` again",
         ) from fault
 
 
 def _mark_first(keys: Keys) -> Mask:
-    """(n,) which keys are nowhere before."""
+    """Return (n,) which keys occur for the first time."""
     mask = np.zeros(len(keys), dtype=np.bool_)
     mask[find_first_keys(keys)] = True
     return mask
@@ -327,7 +329,7 @@ def _mark_first(keys: Keys) -> Mask:
 
 def _carry_out(place: Place, sorted_out: _Sorted, *, workspaces: Sequence[Path], records: dict[Path, float]) -> None:
     def require_unchanged() -> None:
-        # Nothing goes that a run may have found in the meantime.
+        # Keep everything that a run may have found in the meantime.
         if find_records(workspaces).items() - records.items():
             raise _NewRunError
 
@@ -339,7 +341,7 @@ def _carry_out(place: Place, sorted_out: _Sorted, *, workspaces: Sequence[Path],
     for group in sorted_out.merged:
         keys, vectors = _join_parts(place, sorted_out, group)
         names = [sorted_out.files[number].name for number in group]
-        # Under the time of its oldest vectors: of a key that is in two parts, the same one stays the first.
+        # It gets the time of its oldest vectors, so that of a key in two parts the same copy stays the first.
         place.write(name_part(parse_begin_nanoseconds(names[0])), encode_part(keys, vectors))
         require_unchanged()
         for name in names:
@@ -359,9 +361,9 @@ def _join_parts(place: Place, sorted_out: _Sorted, group: Sequence[int]) -> tupl
 
 def _explain_damage(where: str) -> StoreError:
     return StoreError(
-        "A part of the content store has changed on disk.",
+        "A part of the content store was changed on disk.",
         where=where,
-        fix="run `learn content check`, and do as it says",
+        fix="run `learn content check` and follow its advice",
     )
 
 

@@ -1,4 +1,4 @@
-"""The text that stands for an item: its columns, cleaned and labelled, on one line.
+"""The text of an item: its columns, cleaned and labelled, on one line.
 
 An item can have vectors of single fields next to the vector of the whole prompt; its line then holds several texts.
 """
@@ -24,7 +24,7 @@ from learn.config import ContentSettings
 from learn.errors import DataError
 
 CLEANING_VERSION = 1
-"""Part of every content key: raise it when :func:`clean_text` answers differently."""
+"""Part of every content key: raise it when :func:`clean_text` returns a different text."""
 
 _ROUNDS = 4
 
@@ -32,7 +32,7 @@ _ROUNDS = 4
 _ENTITY = re.compile(r"&(#[0-9]{1,7}|#[xX][0-9a-fA-F]{1,6}|[a-zA-Z][a-zA-Z0-9]{1,31});")
 _NESTED_AMPERSAND = re.compile(r"&(?:(?:amp|AMP|#0{0,4}38|#[xX]0{0,4}26);)+")
 
-# Names of real tags alone, and attributes only with their equals sign: `3 < 5`, `<3`, `List<String>` are text.
+# Only names of real tags, and attributes only with their equals sign: `3 < 5`, `<3`, `List<String>` are text.
 _INLINE = "a|abbr|b|bdi|bdo|big|cite|code|del|em|font|i|ins|kbd|mark|s|small|span|strike|strong|sub|sup|tt|u|var|wbr"
 _BLOCK = (
     "address|article|aside|blockquote|body|br|button|caption|center|dd|details|div|dl|dt|figcaption|figure|footer|form"
@@ -46,7 +46,7 @@ _SPACES = re.compile(r" {2,}")
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 _JOINER = "\u200d"
-# Zero-width joiner and non-joiner stay: emoji families and Persian spelling are made of them.
+# Zero-width joiner and non-joiner stay: emoji families and Persian spelling need them.
 _INVISIBLE = (0x00AD, 0x061C, 0x180E, 0x200B, 0x200E, 0x200F, *range(0x202A, 0x202F), *range(0x2060, 0x2070), 0xFEFF)
 _WHITESPACE = (*range(0x09, 0x0E), *range(0x1C, 0x20), 0x85, 0xA0, 0x1680, *range(0x2000, 0x200B))
 _LATE_WHITESPACE = (0x2028, 0x2029, 0x202F, 0x205F, 0x3000)
@@ -58,7 +58,7 @@ _TRANSLATION: dict[int, str | None] = {
 
 
 def clean_text(text: str) -> str:
-    """Plain words of a text: no markup, entities, control characters or odd whitespace; Unicode NFC.
+    """Return the plain words of a text: no markup, entities, control characters or odd whitespace; Unicode NFC.
 
     Cleaning a clean text changes nothing. What merely looks like markup (``3 < 5``, ``<3``) stays.
     """
@@ -69,12 +69,12 @@ def clean_text(text: str) -> str:
         if cleaned == text:
             return cleaned
         text = cleaned
-    # Markup wrapped in markup time and again is no catalogue text: without its brackets nothing is left to unwrap.
+    # Markup nested this deeply is no catalogue text. Without its brackets nothing is left to unwrap.
     return text if _clean_once(text) == text else _normalise(re.sub("[&<>]", " ", text))
 
 
 def truncate_text(text: str, limit: int) -> str:
-    """The first ``limit`` characters at most, cut between words, or between letters where a word has no end near.
+    """Return at most the first ``limit`` characters, cut between words, or between letters if no word ends nearby.
 
     Neither a letter's accents nor a joined emoji are cut in two.
     """
@@ -117,14 +117,14 @@ def _is_joined(left: str, right: str) -> bool:
 
 
 SEPARATOR = "\x1f"
-"""Stands between the texts of a line: ASCII's unit separator, which cleaning takes out of every text."""
+"""Separates the texts of a line: ASCII's unit separator, which cleaning removes from every text."""
 
 
 def split_fields(lines: Iterable[str], *, blocks: int) -> list[str]:
-    """The texts of some items, (n * blocks), those of an item after each other.
+    """Return the texts of some items, (n * blocks), those of an item next to each other.
 
     Args:
-        lines: Of the prompt. A line with fewer texts than blocks is one of free text: its fields are empty.
+        lines: Lines of the prompt. A line with fewer texts than blocks is free text: its fields are empty.
         blocks: Vectors of an item: the whole prompt's and one for each field that has its own.
     """
     if blocks == 1:
@@ -134,14 +134,14 @@ def split_fields(lines: Iterable[str], *, blocks: int) -> list[str]:
 
 
 def weigh_fields(rows: npt.NDArray[np.float32], *, said: npt.NDArray[np.bool_]) -> None:
-    """Turn unit vectors that are side by side into one unit vector an item, in place.
+    """Turn the unit vectors of each item, which are next to each other, into one unit vector, in place.
 
-    A field that an item does not have gets zeros and takes no part in the length, so that the inner product of two
+    A field that an item does not have gets zeros and does not count in the length, so the inner product of two
     items is a mean over the fields.
 
     Args:
         rows: (n, blocks * c) float32, unit vectors after each other.
-        said: (n, blocks), which of an item's texts hold anything; the whole prompt's counts in any case.
+        said: (n, blocks), which texts of an item are not empty; the whole prompt always counts.
     """
     n, blocks = said.shape
     if blocks == 1:
@@ -153,7 +153,7 @@ def weigh_fields(rows: npt.NDArray[np.float32], *, said: npt.NDArray[np.bool_]) 
 
 
 def join_fields(vectors: npt.NDArray[np.float32], texts: Sequence[str], *, blocks: int) -> npt.NDArray[np.float32]:
-    """The rows of some items, (n, blocks * c), from the unit vectors (n * blocks, c) of their texts."""
+    """Return the rows of some items, (n, blocks * c), from the unit vectors (n * blocks, c) of their texts."""
     rows = vectors.reshape(len(texts) // blocks, -1)  # (n, blocks * c)
     weigh_fields(rows, said=np.array([bool(text) for text in texts]).reshape(-1, blocks))
     return rows
@@ -177,7 +177,7 @@ class ItemPrompt:
         self._labels = {field: settings.labels.get(field, label).strip() for field, label in named.items()}
         self._apart = settings.field_vectors
         before = settings.fields.index(_TITLE) if _TITLE in settings.fields else 0
-        # What is before the title may take half of the tokens that are read; the title never falls off the end.
+        # The fields before the title may take half of the tokens, so that the title is never cut off at the end.
         self._limits_before = dict.fromkeys(settings.fields[:before], settings.max_tokens // 2 // max(1, before))
 
     @property
@@ -192,15 +192,15 @@ class ItemPrompt:
 
     @property
     def template_version(self) -> str:
-        """16 hexadecimal digits that change with the wording, the labels, the fields, their order or their limits."""
+        """16 hexadecimal digits that change with the wording, the labels, the fields, their order and their limits."""
         parts: list[object] = [_WORDING_VERSION, CLEANING_VERSION, list(self._labels.items()), self._limit]
         parts += [self._limits_before] if self._limits_before else []
         return hashlib.sha256(json.dumps(parts).encode()).hexdigest()[:16]
 
     def render(self, items: pl.DataFrame) -> list[str]:
-        """One line of text per item; no text in it if none of the fields holds anything.
+        """Return one line of text per item; it is empty if all fields are empty.
 
-        Fields that have a vector of their own follow behind the whole prompt, each after a separator.
+        Fields that have their own vector follow the whole prompt, each after a separator.
 
         Raises:
             DataError: The table has none of the fields.
@@ -222,17 +222,17 @@ class ItemPrompt:
         """Check a table's columns before its rows are read.
 
         Raises:
-            DataError: A field that is to have a vector of its own is no column of it.
+            DataError: A field that should have its own vector is no column of the table.
         """
         if absent := [field for field in self._apart if field not in columns]:
             raise DataError(
-                f"Fields that are to have a vector of their own are no columns of the items: {', '.join(absent)}.",
+                f"`content.field_vectors` names fields that are no columns of the items: {', '.join(absent)}.",
                 where="settings, `content.field_vectors`",
-                fix=f"name columns that are there: {', '.join(columns)}",
+                fix=f"name some of the columns that the items have: {', '.join(columns)}",
             )
 
     def shorten(self, column: pl.Series) -> pl.Series:
-        """Return a column of texts with as much of each as the prompt reads; it renders to the same line."""
+        """Cut each text of a column to the part that the prompt reads; it renders to the same line."""
         limit = self._limit_of(column.name)
         return pl.Series(
             column.name,
@@ -241,7 +241,7 @@ class ItemPrompt:
         )
 
     def _limit_of(self, field: str) -> int | None:
-        # The title identifies the item: it alone is never cut.
+        # The title identifies the item, so only the title is never cut.
         return None if field == _TITLE else self._limit
 
     def _render_column(self, column: pl.Series) -> list[str]:
@@ -256,10 +256,10 @@ class ItemPrompt:
 
 
 def _count_characters(text: str, *, tokens: int) -> int:
-    """How many of a text's first characters a tokenizer makes no more tokens of, as a cautious guess.
+    """Guess, with caution, how many first characters of a text give at most this many tokens.
 
-    Tokenizers cut English into four letters a token and rare words into two; of other scripts they may make more tokens
-    than letters.
+    Tokenizers cut English into about four letters a token and rare words into two; in other scripts there may be more
+    tokens than letters.
     """
     spent = 0.0
     for place, letter in enumerate(text):
@@ -283,7 +283,7 @@ def _format_cell(value: Any, limit: int | None) -> str:
 
 
 def _format_value(value: Any) -> str:
-    """A cell as a person would write it: 19.0 as ``19``, a list as ``a, b``, a struct as ``colour: red, size: L``."""
+    """Write a cell as a person would: 19.0 as ``19``, a list as ``a, b``, a struct as ``colour: red, size: L``."""
     match value:
         case str():
             return value

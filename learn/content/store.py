@@ -1,7 +1,7 @@
 """The content store: vectors of texts by content key, in parts that are written once and never change.
 
-A part is an Arrow file of keys and vectors with a checksum over both. A look-up needs memory for the wanted keys alone,
-however many the store holds.
+A part is an Arrow file of keys and vectors with a checksum over both. A look-up needs memory only for the keys it looks
+up, however many the store holds.
 """
 
 from __future__ import annotations
@@ -29,13 +29,13 @@ KEY_TYPE: pa.DataType = pa.binary(32)
 
 
 def to_key_column(keys: Keys) -> pa.Array[Any]:
-    """Arrow column of ``fixed_size_binary[32]`` with these keys."""
+    """Return an Arrow column of ``fixed_size_binary[32]`` with these keys."""
     buffer = pa.py_buffer(np.ascontiguousarray(keys, dtype="S32").tobytes())
     return pa.FixedSizeBinaryArray.from_buffers(KEY_TYPE, len(keys), [None, buffer])
 
 
 def from_key_column(column: Any) -> Keys:
-    """Keys of an Arrow array of ``fixed_size_binary[32]``, (n,) of ``S32``, a view where Arrow allows it."""
+    """Return the keys of an Arrow array of ``fixed_size_binary[32]``, (n,) of ``S32``, as a view if Arrow allows it."""
     if not len(column):
         return np.empty(0, dtype="S32")
     whole: Keys = np.frombuffer(column.buffers()[1], dtype="S32")
@@ -45,7 +45,7 @@ def from_key_column(column: Any) -> Keys:
 Stored = npt.NDArray[np.float32] | npt.NDArray[np.float16]
 StoredAs = Literal["float32", "float16"]
 
-REPAIR = "delete this file: the texts it held are encoded again by the next run"
+REPAIR = "delete this file: the next run encodes the texts it held again"
 
 _CHECKSUM, _WIDTH = b"crc32", b"width"
 _ONLY_KEYS = pa.ipc.IpcReadOptions(included_fields=[0])
@@ -53,13 +53,13 @@ _ONLY_KEYS = pa.ipc.IpcReadOptions(included_fields=[0])
 
 @dataclass(frozen=True)
 class Part:
-    """What was read of a part.
+    """The contents of a part.
 
     Attributes:
         keys: (n,) of ``S32``.
         vectors: (n, c), as stored; (0, c) where only the keys were requested.
         width: c.
-        checksum: What the file says of itself.
+        checksum: The checksum stored in the file.
     """
 
     keys: Keys
@@ -69,29 +69,29 @@ class Part:
 
     @property
     def whole(self) -> bool:
-        """Whether keys and vectors are still what was written."""
+        """Whether keys and vectors match the checksum."""
         return self.checksum == compute_checksum(self.keys, self.vectors)
 
 
 def list_parts(place: Place) -> list[StoredFile]:
-    """The parts of a place in the order they were begun."""
+    """List the parts of a place in the order in which they were begun."""
     return [file for file in place.list_files() if file.name.startswith("part-") and file.name.endswith(".arrow")]
 
 
 def name_part(begun_nanoseconds: int | None = None) -> str:
-    """A name no other part has; names sort by the time."""
+    """Return a name that no other part has; names sort by time."""
     stamp = time.time_ns() if begun_nanoseconds is None else begun_nanoseconds
     return f"part-{stamp:020d}-{uuid.uuid4().hex[:12]}.arrow"
 
 
 def parse_begin_nanoseconds(name: str) -> int:
-    """When the vectors in a part were written first."""
+    """Return when the vectors in a part were first written."""
     stamp = name.split("-")[1]
     return int(stamp) if stamp.isdigit() else 0
 
 
 def encode_part(keys: Keys, vectors: Stored) -> pa.Buffer:
-    """A part as the bytes of an Arrow file; float16 vectors stay so, any others are float32."""
+    """Return a part as the bytes of an Arrow file; float16 vectors stay float16, all others become float32."""
     rows: Stored = vectors if vectors.dtype == np.float16 else vectors.astype(np.float32, copy=False)
     vector_column = pa.FixedSizeListArray.from_arrays(pa.array(rows.reshape(-1)), rows.shape[1])
     keys_column = to_key_column(keys)
@@ -104,16 +104,16 @@ def encode_part(keys: Keys, vectors: Stored) -> pa.Buffer:
 
 
 def read_parts(place: Place, names: Sequence[str], *, with_vectors: bool) -> Iterator[Part]:
-    """Parts in the order of the names.
+    """Yield parts in the order of the names.
 
     Args:
         place: Where they are.
-        names: Their files.
-        with_vectors: Whether the vectors are wanted too; from afar, only what is wanted is fetched.
+        names: Names of their files.
+        with_vectors: Whether to read the vectors too; from a remote place only what is read is downloaded.
 
     Raises:
-        FileNotFoundError: A part is gone.
-        StoreError: A part is damaged, or no part at all.
+        FileNotFoundError: A part was removed.
+        StoreError: A part is damaged, or a file is not a part.
     """
 
     return place.map_files(
@@ -124,7 +124,7 @@ def read_parts(place: Place, names: Sequence[str], *, with_vectors: bool) -> Ite
 
 
 def compute_checksum(keys: Keys, vectors: Stored) -> str:
-    """CRC-32 over the keys and the vectors, 8 hexadecimal digits."""
+    """Return the CRC-32 of the keys and the vectors, 8 hexadecimal digits."""
     own = np.ascontiguousarray(keys, dtype="S32")
     return f"{zlib.crc32(np.ascontiguousarray(vectors).data, zlib.crc32(own.tobytes())):08x}"
 
@@ -133,14 +133,14 @@ def _read(source: pa.NativeFile, *, where: str, with_vectors: bool) -> Part:
     try:
         file = pa.ipc.open_file(source, options=_ONLY_KEYS)
         stated = file.schema.metadata or {}
-        # Parts of earlier releases do not state their width; they are on local disks, where all columns cost no more.
+        # Parts of earlier releases do not state their width. They are on local disks, where all columns read as fast.
         if with_vectors or _WIDTH not in stated:
             file = pa.ipc.open_file(source)
         table = file.read_all().combine_chunks()
     except FileNotFoundError:
         raise
     except (pa.ArrowException, OSError) as fault:
-        what = "A part of the content store is damaged (cut off or overwritten)."
+        what = "A part of the content store is damaged (truncated or overwritten)."
         raise StoreError(what, where=where, fix=REPAIR) from fault
     named = {field.name: field.type for field in table.schema}
     vector_type = named.get("vector")
@@ -167,7 +167,7 @@ _TRIES: Final = 5
 
 
 class Search:
-    """The parts of a store that hold some keys. Where several hold one key, it is found in the first.
+    """The parts of a store that hold some keys. If several hold a key, the first one counts.
 
     Args:
         place: Folder of the parts.
@@ -194,11 +194,11 @@ class Search:
 
     @property
     def missing(self) -> npt.NDArray[np.int64]:
-        """Positions of the keys that are in no part, ascending."""
+        """Return the positions of the keys that are in no part, ascending."""
         return np.flatnonzero(self.part_numbers < 0)
 
     def refresh(self) -> None:
-        """Look into the parts that have come since.
+        """Search the parts that were added since the last search.
 
         Raises:
             StoreError: A part is damaged, or the place cannot be reached.
@@ -210,13 +210,13 @@ class Search:
             try:
                 self._look_into(sorted(set(present) - set(self.parts)))
             except FileNotFoundError:
-                # Garbage collection has put parts together since they were listed.
+                # Garbage collection has merged parts since they were listed.
                 continue
             return
         raise StoreError(
             "The parts of the content store change faster than they can be read.",
             where=self._place.location,
-            fix="run again when garbage collection has ended",
+            fix="run again when garbage collection has finished",
         )
 
     def _look_into(self, names: list[str]) -> None:
@@ -224,7 +224,7 @@ class Search:
             self.width = part.width if self.width is None else self.width
             if part.width != self.width:
                 raise StoreError(
-                    f"Vectors of different widths lie together: {sorted((self.width, part.width))}.",
+                    f"The store has vectors of different widths: {sorted((self.width, part.width))}.",
                     where=self._place.locate(name),
                     fix=REPAIR,
                 )
@@ -236,7 +236,7 @@ class Search:
         first = np.searchsorted(self._sorted, starts)
         counts = np.searchsorted(self._sorted, starts, side="right") - first
         rows = np.repeat(np.arange(len(keys)), counts)
-        # Positions of one run of equal starts after the other.
+        # Positions of each run of equal starts, one run after the other.
         within = np.arange(len(rows)) - np.repeat(np.cumsum(counts) - counts, counts)
         wanted = self._order[np.repeat(first, counts) + within]
         right = (self._keys[wanted] == keys[rows]) & (self.part_numbers[wanted] < 0)
@@ -245,7 +245,7 @@ class Search:
 
 
 def find_first_keys(keys: Keys) -> npt.NDArray[np.int64]:
-    """Positions of the keys that are nowhere before, ascending."""
+    """Return the positions of keys that occur for the first time, ascending."""
     starts = read_key_starts(keys)
     order = np.argsort(starts, kind="stable")
     alike = np.flatnonzero(starts[order][1:] == starts[order][:-1])
@@ -254,7 +254,7 @@ def find_first_keys(keys: Keys) -> npt.NDArray[np.int64]:
 
 
 def read_key_starts(keys: Keys) -> npt.NDArray[np.uint64]:
-    """First 8 bytes of each key as a number: keys are hashes, so few are alike in them."""
+    """Return the first 8 bytes of each key as a number: keys are hashes, so few share them."""
     whole = np.ascontiguousarray(keys, dtype="S32").view(np.uint64)
     return whole.reshape(-1, 4)[:, 0].copy()
 
@@ -269,11 +269,11 @@ class ContentStore:
     """Vectors of one encoder in one folder of Arrow files; any number of processes and machines may write at once.
 
     Args:
-        place: Folder of one encoder fingerprint, local or by URL; need not exist yet.
-        stored_as: Numbers in the parts that are written here; all are read.
+        place: Folder of one encoder fingerprint, local or by URL; it need not exist yet.
+        stored_as: Type of the numbers in new parts; parts of every type can be read.
 
     Raises:
-        StoreError: No library is installed that reaches the place.
+        StoreError: The library that this kind of place needs is not installed.
     """
 
     def __init__(self, place: str | Path | Place, *, stored_as: StoredAs = "float32") -> None:
@@ -282,7 +282,7 @@ class ContentStore:
 
     @classmethod
     def create(cls, root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore:
-        """The store of one encoder under ``root``, with the fingerprint written next to the vectors for people to read.
+        """Open the store of one encoder under ``root``, and write the fingerprint next to the vectors for people.
 
         Raises:
             StorageError: The folder cannot be written.
@@ -298,7 +298,7 @@ class ContentStore:
 
     @classmethod
     def open_existing(cls, root: str | Path, fingerprint: EncoderFingerprint) -> ContentStore:
-        """The same to look into: nothing is written, and it is empty where no run has written any vector."""
+        """Open the store of one encoder for reading. Nothing is written, and it is empty before the first run."""
         return cls(open_place(root).open_subfolder(fingerprint.folder_name), stored_as=fingerprint.stored_as)
 
     @property
@@ -313,12 +313,12 @@ class ContentStore:
     def dimension(self) -> int | None:
         """Width c of the vectors; None while the store is empty."""
         for file in list_parts(self._place):
-            with suppress(FileNotFoundError):  # garbage collection may take it meanwhile
+            with suppress(FileNotFoundError):  # garbage collection may remove it meanwhile
                 return next(iter(read_parts(self._place, [file.name], with_vectors=False))).width
         return None
 
     def read_keys(self) -> Keys:
-        """All keys, sorted, (n,) of ``S32``; 32 bytes of memory for each and as many again while they are sorted.
+        """Return all keys, sorted, (n,) of ``S32``. Each takes 32 bytes of memory, and 64 while they are sorted.
 
         Raises:
             StoreError: A part is damaged, or the place cannot be reached.
@@ -328,7 +328,7 @@ class ContentStore:
         return np.unique(np.concatenate(found or [np.empty(0, dtype="S32")]))
 
     def search(self, keys: Keys) -> Search:
-        """Where the keys' vectors are.
+        """Find the parts that hold the keys' vectors.
 
         Raises:
             StoreError: A part is damaged, or the place cannot be reached.
@@ -336,7 +336,7 @@ class ContentStore:
         return Search(self._place, keys)
 
     def find_missing(self, keys: Keys) -> npt.NDArray[np.int64]:
-        """Positions of the keys that have no vector yet, ascending.
+        """Return the positions of the keys that have no vector yet, ascending.
 
         Raises:
             StoreError: A part is damaged, or the place cannot be reached.
@@ -344,21 +344,21 @@ class ContentStore:
         return self.search(keys).missing
 
     def write(self, keys: Keys, vectors: npt.NDArray[np.float32]) -> str | None:
-        """Add a part, completely or not at all.
+        """Add a part atomically.
 
         Args:
             keys: (n,) of ``S32``.
             vectors: (n, c) float32.
 
         Returns:
-            Path or URL of the new part; None when there was nothing to write.
+            Path or URL of the new part; None if there was nothing to write.
 
         Raises:
             StorageError: The disk is full or not writable to this user.
             StoreError: The place cannot be reached or written.
         """
         if len(keys) != len(vectors) or vectors.ndim != 2:
-            raise ValueError(f"{len(keys)} keys, vectors of shape {vectors.shape}")
+            raise ValueError(f"each key needs a vector: {len(keys)} keys, but vectors of shape {vectors.shape}")
         if not len(keys):
             return None
         name = name_part()
@@ -366,7 +366,7 @@ class ContentStore:
         return self._place.locate(name)
 
     def read_vectors(self, keys: Keys) -> npt.NDArray[np.float32]:
-        """Vectors of the keys in their order, (n, c) float32.
+        """Read the vectors of the keys in their order, (n, c) float32.
 
         Raises:
             StoreError: A part is damaged, or a key has no vector.
@@ -395,17 +395,17 @@ class ContentStore:
                 raise StoreError(
                     f"{len(found.missing)} of {len(keys)} vectors are not in the content store.",
                     where=self.location,
-                    fix="run the extraction again: it encodes what is missing",
+                    fix="run the extraction again: it encodes the missing texts",
                 )
             try:
                 return self._copy(found, out)
             except FileNotFoundError:
-                # Garbage collection has put parts together since they were found.
+                # Garbage collection has merged parts since they were found.
                 continue
         raise StoreError(
             "The parts of the content store change faster than they can be read.",
             where=self.location,
-            fix="run again when garbage collection has ended",
+            fix="run again when garbage collection has finished",
         )
 
     def _copy(self, found: Search, out: npt.NDArray[np.float32]) -> None:
@@ -423,12 +423,12 @@ class ContentStore:
 
 
 class GrowingPart:
-    """Vectors on their way into the store, written when they are many or have waited long.
+    """Buffers vectors and writes them to the store when they are many or have waited long.
 
     Args:
-        store: Where they go.
+        store: The store to write to.
         items: Most vectors in a part.
-        seconds: Longest time that a part is in the making, as far as the pace is known.
+        seconds: Longest time to fill a part, as estimated from the encoder's speed.
     """
 
     def __init__(self, store: ContentStore, *, items: int, seconds: float) -> None:
@@ -445,13 +445,13 @@ class GrowingPart:
         self._held = 0
 
     def count_room(self) -> int:
-        """How many texts to encode next, at least one: a few until the pace is known."""
+        """Return how many texts to encode next, at least one; only a few until the encoder's speed is known."""
         left = self._seconds - (self._added - self._begun)
         fitting = _FIRST_TEXTS if self._rate is None else int(self._rate * left)
         return max(1, min(self._items - self._held, fitting))
 
     def add(self, keys: Keys, vectors: npt.NDArray[np.float32]) -> None:
-        """Take vectors in, and write the part if it is full or due.
+        """Add vectors, and write the part if it is full or due.
 
         Raises:
             StorageError: The disk is full or not writable to this user.
@@ -463,12 +463,12 @@ class GrowingPart:
         self._keys.append(keys)
         self._vectors.append(vectors)
         self._held += len(keys)
-        # A tenth of the time is too little to be worth another batch.
+        # With less than a tenth of the time left, another batch is not worthwhile.
         if self._held >= self._items or now - self._begun >= 0.9 * self._seconds:
             self.close()
 
     def close(self) -> None:
-        """Write what is held.
+        """Write the buffered vectors.
 
         Raises:
             StorageError: The disk is full or not writable to this user.
@@ -480,7 +480,7 @@ class GrowingPart:
 
 
 def _let_go(out: npt.NDArray[np.float32]) -> None:
-    # What was written to a map counts as this process's memory until it is let go; the file keeps it.
+    # Pages written to a map count as this process's memory until they are released; the file keeps them.
     base: Any = out
     while isinstance(base, np.ndarray):
         base = base.base

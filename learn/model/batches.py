@@ -17,7 +17,7 @@ from learn.data import Histories
 
 # Batches are cut from this many batches' worth of shuffled windows, sorted by length: little padding, still random.
 _SORTED_BATCHES = 16
-# Windows whose targets are counted at a time: of 50 positions each, they take some 100 MB.
+# Windows whose targets are counted at a time: with 50 positions each, they take some 100 MB.
 _COUNTED_WINDOWS = 100_000
 
 
@@ -28,9 +28,9 @@ def pad_histories(
 
     Args:
         items: (N,) flat items of all users.
-        starts: (B,) begin of each run.
+        starts: (B,) start of each run.
         stops: (B,) end of each run, exclusive.
-        max_length: The newest this many items of each run are kept.
+        max_length: How many of the newest items of each run are kept.
 
     Returns:
         (B, T) int64 items and (B,) int64 lengths; T is the longest length kept, at least 1.
@@ -46,7 +46,7 @@ def pad_histories(
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows of users' training histories and what came next at each position.
+    """Windows of users' training histories, and the item that came next at each position.
 
     Attributes:
         inputs: (B, T) int64 item indices, padded on the right.
@@ -59,11 +59,11 @@ class Batch:
     real: Tensor
 
     def select(self, windows: slice) -> Batch:
-        """Return some of the windows, as wide as before."""
+        """Return some of the windows; the width stays."""
         return Batch(self.inputs[windows], self.targets[windows], self.real[windows])
 
     def list_seen_pairs(self) -> tuple[Tensor, Tensor]:
-        """Return, for every real position, the items of its window up to and with it.
+        """Return, for every real position, the items of its window up to and including it.
 
         Returns:
             (S,) int64 row among the real positions, and (S,) int64 item index.
@@ -113,11 +113,11 @@ class TrainingWindows:
         return counts
 
     def iterate_shuffled(self, *, batch_positions: int, seed: int, epoch: int) -> Iterator[Batch]:
-        """Yield every window once, in an order that ``seed`` and ``epoch`` alone decide.
+        """Yield every window once, in an order that depends only on ``seed`` and ``epoch``.
 
         Args:
-            batch_positions: Padded positions of a batch, at most; a batch holds one window at least.
-            seed: Of the run.
+            batch_positions: Most padded positions of a batch; a batch always holds at least one window.
+            seed: Seed of the run.
             epoch: Counted from 1.
         """
         draw = np.random.default_rng((seed, epoch))

@@ -24,10 +24,10 @@ def count_transitions(histories: Histories, *, window: int, fade: float, backwar
     """Count how often one item came soon after another in somebody's training history.
 
     Args:
-        histories: All histories; the training part alone is read.
+        histories: All histories; only the training part is read.
         window: Longest distance that counts.
         fade: Weight of a pair one step further apart.
-        backward: Weight of a pair met in the other direction.
+        backward: Weight of a pair in the other direction.
 
     Returns:
         (n, n) float32; the row is the earlier item.
@@ -51,12 +51,12 @@ _Floats = NDArray[np.float64]
 
 # How co-occurrence is counted: the values that won on validation for the transitions baseline.
 _WINDOW, _FADE = 10, 0.8
-# Counts divided by popularity to this power on both sides: at 0 the factors spend themselves on the few best sellers.
+# Counts are divided by popularity to this power on both sides: at 0 the factors describe only the few best sellers.
 _POPULARITY_POWER = 0.25
-# Training interactions up to which the pairs are counted into a matrix: some 2 GB at the most. Beyond, the matrix is
-# never made: the eigenvalues need only its products with vectors, which the histories give in the memory of a vector.
+# Up to this many training interactions the pairs are counted into a matrix of at most 2 GB. Beyond, the matrix is
+# never made: the eigenvalues need only its products with vectors, which need no more memory than a vector.
 _COUNTED_AT_MOST = 4_000_000
-# Of the regression from text to factors, as a share of the text's variance: any from .001 to 10 served as well.
+# Ridge of the regression from text to factors, as a share of the text's variance: .001 to 10 worked equally well.
 _RIDGE = 1.0
 # Items read at a time by that regression: 8,192 x 384 x 8 bytes are 25 MB.
 _BLOCK_ITEMS = 8_192
@@ -67,10 +67,10 @@ class Channel(nn.Module):
 
     Args:
         dimension: Width r.
-        last: Newest items read.
+        last: How many of the newest items are read.
         fade: Weight of an item one step older.
-        learned: The weight is learned with the towers, so that they need not learn it themselves; validation may
-            choose another in the end.
+        learned: Whether the weight is learned with the towers, so that they need not learn what the channel says.
+            Validation may choose another weight in the end.
     """
 
     signs: Tensor
@@ -80,7 +80,7 @@ class Channel(nn.Module):
         super().__init__()
         self.dimension, self.last, self.fade, self.learned = dimension, last, fade, learned
         self.register_buffer("signs", torch.ones(dimension))
-        # 0 to begin with: an untuned channel says nothing.
+        # It starts at 0: an untuned channel changes no score.
         if learned:
             self.weight = nn.Parameter(torch.zeros(()))
         else:
@@ -102,10 +102,10 @@ class Channel(nn.Module):
 
 
 class Cooccurrence(Channel):
-    """What people chose together: factors of the normalised, symmetric co-occurrence matrix.
+    """Items chosen together: factors of the normalised, symmetric co-occurrence matrix.
 
-    An item without training interactions has the factors that its text predicts: those of a linear regression over
-    the others, brought to their mean length, since a regression shrinks what it is unsure of and new items would stand
+    An item without training interactions gets the factors that a linear regression predicts from its text. They are
+    scaled to the mean length of the others, because a regression shrinks uncertain predictions and new items would rank
     below all others.
 
     Args:
@@ -124,7 +124,7 @@ class Cooccurrence(Channel):
 
     @torch.no_grad()
     def fit(self, histories: Histories, whitened: Tensor) -> None:
-        """Count on the training part, factorise, and learn what to expect of a text.
+        """Count pairs on the training part, factorise them, and fit the regression from texts to factors.
 
         The same histories and vectors give the same factors.
 
@@ -160,7 +160,7 @@ class Cooccurrence(Channel):
 
 
 class TextNeighbours(Channel):
-    """The whitened text itself: items that read like the newest ones, as precisely as the encoder can tell.
+    """The whitened text itself: it favours items whose texts are similar to those of the newest ones.
 
     Args:
         dimension: Width of the content vectors.
@@ -175,24 +175,24 @@ class TextNeighbours(Channel):
 
 
 class Repeats(Channel):
-    """What the user has taken already: a random direction for each item, summed over the history.
+    """The items that the user has taken already: a random direction for each item, summed over the history.
 
-    An item scores ``weight`` more for each time that it was taken. Other items get noise of some ``weight /
-    sqrt(dimension)`` for each item of the history, since random directions are all but orthogonal (Johnson and
-    Lindenstrauss, 1984). The weight is learned with the towers: below 0 where people do not take the same again, above
-    0 where they do. Validation then chooses: what holds within a basket need not hold for the one after it.
+    An item scores ``weight`` more for each time that it was taken. Other items get noise of about ``weight /
+    sqrt(dimension)`` for each item of the history, because random directions are almost orthogonal (Johnson and
+    Lindenstrauss, 1984). The weight is learned with the towers: below 0 if people do not take the same again, above
+    0 if they do. Validation then chooses, because what holds within a basket need not hold for the next one.
 
     Args:
         id_count: Items with training interactions; others have no direction.
         dimension: Width r.
-        last: Newest items read.
+        last: How many of the newest items are read.
     """
 
     directions: Tensor
 
     def __init__(self, id_count: int, dimension: int, *, last: int) -> None:
         super().__init__(dimension, last=last, fade=1.0, learned=True)
-        # Drawn apart, so that the towers start as they do without it.
+        # Drawn from a separate generator, so that the towers start as they do without this channel.
         drawn = torch.randn(id_count, dimension, generator=torch.Generator().manual_seed(0))
         self.register_buffer("directions", functional.normalize(drawn, dim=-1))
 
@@ -227,7 +227,7 @@ def build_normalised_operator(histories: Histories, *, trained: NDArray[np.int64
         scaled, found = scale * vector.ravel(), np.zeros(len(trained))
         for users, items in histories.iterate_training_blocks():
             rows = place[items]
-            # Zeros between two users, as many as the window is wide: none sees the other.
+            # As many zeros between two users as the window is wide, so that no user's items pair with another's.
             gaps = np.cumsum(np.diff(users, prepend=users[:1]) != 0) * _WINDOW
             spread = np.zeros(len(rows) + (int(gaps[-1]) if len(gaps) else 0))
             positions = np.arange(len(rows)) + gaps

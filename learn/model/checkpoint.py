@@ -27,10 +27,10 @@ CHECKPOINT = "checkpoint.pt"
 
 @dataclass
 class TrainingState:
-    """Everything training continues from.
+    """Everything that is needed to continue a training.
 
     Attributes:
-        curve: Epochs done.
+        curve: Finished epochs.
         best: Weights after the best epoch.
         model: Weights after the last epoch.
         optimizer: The optimizer's state after the last epoch.
@@ -43,7 +43,7 @@ class TrainingState:
 
 
 def save_state(state: TrainingState, folder: Path) -> None:
-    """Write the state, completely or not at all.
+    """Write the state atomically.
 
     Raises:
         StorageError: The disk is full or not writable.
@@ -54,7 +54,7 @@ def save_state(state: TrainingState, folder: Path) -> None:
         "model": state.model,
         "optimizer": state.optimizer,
     }
-    # Given a path, torch keeps the file open where the disk is full.
+    # Given a path, torch would keep the file open if the disk is full.
     with atomic_files(folder, names=(CHECKPOINT,)) as stage, (stage / CHECKPOINT).open("wb") as file:
         torch.save(payload, file)
 
@@ -99,7 +99,7 @@ def hash_weights(folder: Path) -> str:
 
 
 def load_towers(folder: Path) -> Towers:
-    """Read towers back, ready to score.
+    """Read towers that are ready to score.
 
     Raises:
         BundleError: A file is missing, damaged or of another shape.

@@ -1,11 +1,11 @@
 """Training by several processes, on one machine or many, through torch.distributed.
 
 Every process holds the towers and the data, sees each global batch and takes its shard of it. What the loss needs of
-the other shards is gathered. Gradients are summed, not averaged: each process weighs its loss by its share of the
-positions, so that the sum is the gradient of one process. ``DistributedDataParallel`` does neither. One process alone
-is a group too: its collectives return what they are given.
+the other shards is gathered. Gradients are summed, not averaged: each process weights its loss by its share of the
+positions, so that the sum is the gradient of one process. ``DistributedDataParallel`` does neither. A single process
+is a group too: its collectives return their input.
 
-Shape legend: n rows of all processes together, m rows of this one, k the most rows of any.
+Shape legend: n rows of all processes together, m rows of this one, k the largest m.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from typing import Any, Protocol, TypeVar, cast
 import torch
 import torch.distributed as dist
 from torch import Tensor
-from torch._C._distributed_c10d import TCPStore  # torch.distributed has it too, which type checkers do not see
+from torch._C._distributed_c10d import TCPStore  # type checkers do not find it in torch.distributed
 
 from learn.errors import TrainingError
 
@@ -30,7 +30,7 @@ _Told = TypeVar("_Told")
 
 
 class Group(Protocol):
-    """Processes that see the same batches and each do their part of every one.
+    """Processes that see the same batches; each one does its part of every batch.
 
     Every method but :meth:`part` must be called by all processes, in the same order.
     """
@@ -41,27 +41,27 @@ class Group(Protocol):
 
     @property
     def size(self) -> int:
-        """How many processes there are."""
+        """The number of processes."""
 
     def shard(self, rows: int) -> slice:
-        """Return which of so many rows are this process's; none, if there are too few."""
+        """Return which of this many rows belong to this process; none if there are too few."""
 
     def all_gather(self, own: Tensor, *, rows: int) -> Tensor:
-        """Return all processes' parts of something, this one's gradient summed over what all made of it.
+        """Return the parts of all processes; the gradient of this one's part is summed over all processes.
 
         Args:
             own: (m, ...) the rows of :meth:`part`.
-            rows: n of all processes.
+            rows: The total n over all processes.
 
         Returns:
             (n, ...).
         """
 
     def all_reduce(self, tensors: Sequence[Tensor]) -> None:
-        """Put the sum over all processes into each tensor."""
+        """Replace each tensor by its sum over all processes, in place."""
 
     def broadcast(self, make: Callable[[], _Told]) -> _Told:
-        """Return what process 0 makes; the others make nothing and wait."""
+        """Return the value that process 0 computes; the others wait for it."""
 
 
 @dataclass(frozen=True)
@@ -95,13 +95,13 @@ _LOOPBACK = "127.0.0.1"
 
 @dataclass(frozen=True)
 class Rendezvous:
-    """Where the processes of one training find each other.
+    """The address at which the processes of one training find each other.
 
     Attributes:
-        address: Of the machine of process 0.
-        port: That process 0 listens on until training ends.
+        address: Address of the machine of process 0.
+        port: Port on which process 0 listens until training ends.
         rank: This process's number.
-        size: How many there are.
+        size: Number of processes.
         answer_seconds: How long to wait for the others, at the start and at each exchange.
     """
 
@@ -114,27 +114,27 @@ class Rendezvous:
 
 @dataclass(frozen=True)
 class Processes:
-    """A group of several processes, as :class:`~learn.model.distributed.Group` says.
+    """A :class:`~learn.model.distributed.Group` of several processes.
 
     Attributes:
         rank: This process's number.
-        size: How many there are.
+        size: Number of processes.
     """
 
     rank: int
     size: int
 
     def shard(self, rows: int) -> slice:
-        """Runs of equal length, the last ones shorter or empty."""
+        """Split into runs of equal length; the last ones may be shorter or empty."""
         most = -(-rows // self.size)
         return slice(min(rows, self.rank * most), min(rows, (self.rank + 1) * most))
 
     def all_gather(self, own: Tensor, *, rows: int) -> Tensor:
-        """Gather forwards, sum backwards; in float32, which both libraries move."""
+        """Gather in the forward pass, sum in the backward pass; in float32, which gloo and nccl both support."""
         return cast("Tensor", _AllGather.apply(own.float(), self, rows))  # type: ignore[no-untyped-call]  # torch's own
 
     def all_reduce(self, tensors: Sequence[Tensor]) -> None:
-        """All tensors in one exchange."""
+        """Sum all tensors in one exchange."""
         flat = torch.cat([tensor.flatten() for tensor in tensors])
         with _explain_lost_peers():
             dist.all_reduce(flat)
@@ -142,7 +142,7 @@ class Processes:
             tensor.copy_(summed.view_as(tensor))
 
     def broadcast(self, make: Callable[[], _Told]) -> _Told:
-        """What process 0 makes, pickled: the processes run the same code and trust each other."""
+        """Broadcast the value of process 0, pickled: the processes run the same code and trust each other."""
         box: list[Any] = [make() if self.rank == 0 else None]
         with _explain_lost_peers():
             dist.broadcast_object_list(box, src=0)
@@ -150,7 +150,7 @@ class Processes:
 
 
 class _AllGather(torch.autograd.Function):
-    """Rows of all processes, in order of rank."""
+    """Return the rows of all processes, in order of rank."""
 
     @staticmethod
     def forward(ctx: Any, own: Tensor, group: Processes, rows: int) -> Tensor:
@@ -176,13 +176,13 @@ def join_group(meeting: Rendezvous) -> Iterator[Processes]:
     """Join the group, and leave it at the end: ``nccl`` where each process has a GPU, else ``gloo``.
 
     Raises:
-        TrainingError: The others did not come in time, or the port is taken.
+        TrainingError: The other processes did not connect in time, or the port is taken.
     """
     cuda = torch.cuda.is_available()
     if cuda:
         torch.cuda.set_device(meeting.rank % torch.cuda.device_count())
     if meeting.address == _LOOPBACK:
-        # Otherwise gloo looks for the machine's own name, which many a container cannot resolve, and listens there.
+        # Otherwise gloo would listen at the machine's own name, which many containers cannot resolve.
         os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo0" if sys.platform == "darwin" else "lo")
     wait = timedelta(seconds=meeting.answer_seconds)
     with _join_rendezvous(meeting):
@@ -193,7 +193,7 @@ def join_group(meeting: Rendezvous) -> Iterator[Processes]:
     try:
         yield Processes(meeting.rank, meeting.size)
     finally:
-        # Where another process is lost there is nobody to say goodbye to.
+        # If another process is lost, leaving the group in order would fail.
         with suppress(RuntimeError):
             dist.destroy_process_group()
 
@@ -201,7 +201,7 @@ def join_group(meeting: Rendezvous) -> Iterator[Processes]:
 def _store(meeting: Rendezvous, wait: timedelta) -> TCPStore:
     if meeting.rank:
         return TCPStore(meeting.address, meeting.port, meeting.size, is_master=False, timeout=wait)
-    # torch itself would listen on every address of the machine, also where all processes are on this one.
+    # torch itself would listen on every address of the machine, even if all processes are on this one.
     listening = socket.create_server((_LOOPBACK if meeting.address == _LOOPBACK else "", meeting.port))
     return TCPStore(
         meeting.address,
@@ -220,9 +220,9 @@ def _join_rendezvous(meeting: Rendezvous) -> Iterator[None]:
         yield
     except (RuntimeError, OSError) as fault:
         raise TrainingError(
-            f"The {meeting.size} processes of the training did not come together: {_read_first_line(fault)}",
+            f"The {meeting.size} processes of the training could not connect to each other: {_read_first_line(fault)}",
             where=f"process {meeting.rank}, at {meeting.address} port {meeting.port}",
-            fix="see above why a process ended, or which program holds the port; then `resume`",
+            fix="find in the log above why a process ended or which program uses the port, then `resume` the run",
         ) from fault
 
 
@@ -234,7 +234,7 @@ def _explain_lost_peers() -> Iterator[None]:
         raise TrainingError(
             f"Another process of the training has ended, or does not answer: {_read_first_line(fault)}",
             where=f"process {dist.get_rank()} of {dist.get_world_size()}",
-            fix="see above why it ended; then `resume`, which goes on after the last whole epoch",
+            fix="find in the log above why it ended, then `resume` the run: it continues after the last complete epoch",
         ) from fault
 
 

@@ -1,6 +1,6 @@
-"""What the steps after the split read: one record of paths and settings, handed on from step to step.
+"""What the steps after the split read: one record of paths and settings, passed from step to step.
 
-The catalogue passes the towers once, by :func:`encode_catalogue`; evaluation, drift and packaging read the file.
+The towers encode the catalogue once, in :func:`encode_catalogue`; evaluation, drift and packaging read the file.
 """
 
 from __future__ import annotations
@@ -26,16 +26,16 @@ _INPUTS, _VECTORS = "item_inputs.npy", "item_vectors.npy"
 
 @dataclass(frozen=True)
 class RunInputs:
-    """What models are fitted on and measured by.
+    """The files and settings that models are fitted on and measured by.
 
     Attributes:
         settings: All settings.
         tables: Folder of the valid tables.
         histories: Folder of the histories that the split wrote.
-        content: ``vectors.npy``, (n, c) float32 content vectors in item order.
+        content: File ``vectors.npy``, (n, c) float32 content vectors in item order.
         training: The trained towers; None before training.
-        catalogue: Folder of the items' inputs and vectors behind the towers; None before :func:`encode_catalogue`.
-        encoder_fingerprint: Digest of the frozen encoder behind the content vectors; empty if nobody needs it.
+        catalogue: Folder of the items' tower inputs and vectors; None before :func:`encode_catalogue`.
+        encoder_fingerprint: Digest of the frozen encoder of the content vectors; empty if it is not needed.
     """
 
     settings: Settings
@@ -70,7 +70,7 @@ class RunInputs:
         return self.training
 
     def open_scorer(self) -> TowerScorer:
-        """Return the trained towers with their catalogue, which no tower is requested again.
+        """Return the trained towers with their encoded catalogue, without running a tower again.
 
         Raises:
             BundleError: The weights cannot be read.
@@ -86,12 +86,12 @@ class RunInputs:
 
 
 def encode_catalogue(inputs: RunInputs, *, destination: Path) -> RunInputs:
-    """Pass every item through the trained towers, once, and write what comes out.
+    """Encode every item with the trained towers, once, and write the result.
 
     Args:
-        inputs: With ``training``.
-        destination: Folder of the two files: what the user tower reads of each item, (n, W) float32, and what users
-            are compared with, (n, D) float32.
+        inputs: Must have ``training``.
+        destination: Folder of the two files: what the user tower reads of each item, (n, W) float32, and the vectors
+            that users are compared with, (n, D) float32.
 
     Returns:
         ``inputs`` with ``catalogue``.

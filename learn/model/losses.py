@@ -1,12 +1,12 @@
 """The losses: a softmax over the catalogue or a sample of it, and the paper's dense all-action loss.
 
-A sampled softmax weighs each candidate by its chance of being drawn (log-Q correction). The dense loss samples in two
-stages (LEARN, section 3.3): at most 80 history and 40 target items of a user at random, then the loss positions among
-them, newer ones more often.
+A sampled softmax weights each candidate by its probability of being drawn (log-Q correction). The dense loss samples in
+two stages (LEARN, section 3.3): at most 80 history and 40 target items of a user at random, then the loss positions
+among them, newer ones more often.
 
 Shape legend: B users, T positions, P real positions of the batch, n items with training interactions, m items that a
 step reads, C candidates, H and K sampled history positions and targets, w and d widths as in ``towers``; G users of the
-whole batch where several processes share it.
+whole batch if several processes share it.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def softmax_loss(
         targets: (P,) int64, the candidate that came next.
         scale: () inverse temperature.
         seen: (S,) positions and (S,) candidates to leave out of the softmax, or None; a target always stays.
-        log_weights: (n,) what a sampled candidate's logit is raised by where it is not the target (see
+        log_weights: (n,) what is added to a sampled candidate's logit unless it is the target (see
             :class:`~learn.model.losses.CandidateSampler`); None: the candidates are the catalogue.
 
     Returns:
@@ -58,11 +58,11 @@ def softmax_loss(
 
 
 class _CrossEntropy(torch.autograd.Function):
-    """The mean cross-entropy, its gradient made of the same numbers.
+    """The mean cross-entropy, with a gradient computed in place from the same numbers.
 
-    A step spends itself on passes over (P, n) numbers, not on arithmetic: one array is made of the logits and changed
-    in place, first into what the softmax reads, then into its terms, last into the gradient. torch's own chain of
-    operations makes a new one of each (measured: three times as long).
+    A step spends its time on passes over (P, n) numbers, not on arithmetic. So one copy of the logits is changed
+    in place: first into the input of the softmax, then into its terms, last into the gradient. torch's own chain of
+    operations makes a new array for each (measured: three times as long).
     """
 
     @staticmethod
@@ -108,8 +108,8 @@ def dense_all_action(
         items: (G, K, d) unit vectors of the sampled targets of these users and of any others, G at least B.
         real: (B, H) bool, False where a user has fewer positions than H.
         wanted: (G, K) bool, False where a user has fewer targets than K.
-        temperature: Of the cosine.
-        first: Where the targets of these users begin among those of all.
+        temperature: Temperature of the cosine.
+        first: Position of these users' first target among those of all.
 
     Returns:
         () mean over all (position, target) pairs.
@@ -144,9 +144,9 @@ class Candidates:
 class CandidateSampler:
     """Uniform negatives together with the batch's own targets, with the probability that each was drawn.
 
-    An item gets into a step either as one of the ``uniform`` draws or because it is somebody's target. Weighed by one
-    over the probability of either, the sum over the sample is an unbiased estimate of the sum over the catalogue
-    (Horvitz-Thompson); the target itself is always there and has weight one, as in "Correcting the LogQ Correction"
+    An item is in a step either as one of the ``uniform`` draws or because it is somebody's target. Weighted by one
+    over the probability of that, the sum over the sample is an unbiased estimate of the sum over the catalogue
+    (Horvitz-Thompson). The target itself is always in it and has weight one, as in "Correcting the LogQ Correction"
     (Khrylchenko et al., RecSys 2025).
 
     Args:
@@ -168,7 +168,7 @@ class CandidateSampler:
         """
         sampled = draw.choice(self.items, size=self.uniform, replace=False, shuffle=False)
         rows = np.union1d(sampled, targets)  # (C,)
-        # Seen from a position, an item that is not its own target came in by one of the P - 1 others.
+        # For each position, an item that is not its target was included by one of the P - 1 others.
         absent = (len(targets) - 1) * np.log1p(-np.minimum(self._shares[rows], 1 - 1e-9))
         drawn = 1 - (1 - self.uniform / self.items) * np.exp(absent)  # (C,)
         return Candidates(rows, -np.log(np.maximum(drawn, 1e-12)).astype(np.float32))
@@ -213,7 +213,7 @@ def compute_recency_weights(length: int) -> NDArray[np.float64]:
 
 
 def sample_actions(batch: Batch, *, settings: TrainingSettings, max_history: int, draw: np.random.Generator) -> Actions:
-    """Cut each user's window at a random moment and sample actions on both sides."""
+    """Cut each user's window at a random point and sample actions on both sides."""
     most_history = min(_STAGE_ONE_HISTORY, max_history)
     histories, positions, targets = [], [], []
     for inputs, nexts, real in zip(batch.inputs.numpy(), batch.targets.numpy(), batch.real.numpy(), strict=True):
@@ -255,18 +255,19 @@ def _pad_rows(rows: list[NDArray[np.int64]]) -> tuple[Tensor, Tensor]:
 class TrainedItems:
     """The items with training interactions: only they are read and predicted in training.
 
-    Items that nobody has chosen yet could only be pushed away.
+    Items that nobody has chosen yet are left out: training could only push them away.
 
     Attributes:
         whitened: (n, c) float32 content on the device, whitened.
-        row_of_item: (items,) int64 on the CPU, row of each catalogue item; 0 for the others, which only padding names.
+        row_of_item: (items,) int64 on the CPU, row of each catalogue item; 0 for the others, which only padding refers
+            to.
     """
 
     whitened: Tensor
     row_of_item: Tensor
 
     def find_rows(self, items: Tensor) -> Tensor:
-        """Return the rows of some catalogue items, in their shape."""
+        """Return the rows of some catalogue items, in the shape of ``items``."""
         return self.row_of_item[items]
 
     def select_counts(self, counts: NDArray[np.int64]) -> NDArray[np.int64]:
@@ -281,27 +282,28 @@ class Objective(Protocol):
 
     @property
     def uniform(self) -> int | None:
-        """Candidates of a step next to the batch's own targets; None: the whole catalogue."""
+        """Sampled candidates of a step, in addition to the batch's own targets; None: the whole catalogue."""
         ...
 
     def compute_loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
         """Return the () mean loss; ``draw`` is the step's source of random numbers.
 
-        Of several processes each gives its windows' part of the mean: the parts' sum is the loss.
+        If there are several processes, each returns its windows' part of the mean, and the sum of the parts is the
+        loss.
         """
         ...
 
 
 @dataclass(frozen=True)
 class SoftmaxObjective:
-    """At every position the item that came next, against the catalogue or the sampler's candidates.
+    """Predicts at every position the item that came next, among the catalogue or the sampler's candidates.
 
     Attributes:
-        items: What is read and predicted.
+        items: The items that are read and predicted.
         log_scale: () learned logarithm of the inverse temperature.
         mask_seen: Leave the window's earlier items out of the softmax.
         sampler: Draws the candidates; None: all items.
-        group: Who shares each batch.
+        group: The processes that share each batch.
     """
 
     items: TrainedItems
@@ -326,7 +328,7 @@ class SoftmaxObjective:
         targets = self.items.find_rows(batch.targets[batch.real])  # (P,)
         share = len(targets) / positions if rows.stop > rows.start else 0.0
         sequences = _find_places(self.items.find_rows(batch.inputs), needed).to(device)
-        # Looked up by `embedding`, not by index: the gradient of an index is added up by racing threads, and no two
+        # Looked up by `embedding`, not by index: racing threads add up the gradient of an index, and no two
         # trainings would give the same bytes.
         states = towers.encode_positions(functional.embedding(sequences, inputs))[batch.real.to(device)]  # (P, d)
         log_weights = None
@@ -383,7 +385,7 @@ class SoftmaxObjective:
 
 @dataclass(frozen=True)
 class ActionObjective:
-    """The paper's: sampled history positions predict all sampled later items of their user."""
+    """The paper's loss: sampled history positions predict all sampled later items of their user."""
 
     items: TrainedItems
     settings: TrainingSettings
@@ -391,7 +393,7 @@ class ActionObjective:
 
     @property
     def uniform(self) -> int | None:
-        """See :class:`Objective`: the negatives are other users' targets alone."""
+        """See :class:`Objective`: the negatives are only other users' targets."""
         return 0
 
     def compute_loss(self, towers: Towers, batch: Batch, draw: np.random.Generator) -> Tensor:
@@ -421,7 +423,7 @@ class ActionObjective:
 
 
 def batch_positions(settings: TrainingSettings, *, items: int) -> int:
-    """Return the positions of a batch that ``settings.batch_positions`` stands for with so many trained items."""
+    """Return the positions of a batch that ``settings.batch_positions`` means for this many trained items."""
     if settings.batch_positions:
         return settings.batch_positions
     return 1024 if settings.choose_loss(items) == "sampled_softmax" else 512
@@ -448,13 +450,13 @@ def choose_objective(
 
 
 def _compute_row_inputs(needed: Tensor, towers: Towers, items: TrainedItems, group: Group) -> Tensor:
-    """Return the (m, w) inputs of some rows, each made by one process."""
+    """Return the (m, w) inputs of some rows; each is computed by one process."""
     own = needed[group.shard(len(needed))].to(items.whitened.device)
     return group.all_gather(towers.compute_inputs(items.whitened[own], own), rows=len(needed))
 
 
 def _keep_one(rows: slice) -> slice:
-    """Return the rows, or the first one if there are none: a process without any must join in what the others do."""
+    """Return the rows, or the first one if there are none: a process without rows must still take part."""
     return rows if rows.stop > rows.start else slice(0, 1)
 
 

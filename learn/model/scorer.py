@@ -20,7 +20,7 @@ from learn.model.towers import Towers
 
 # Content vectors read from disk at a time: 8,192 x 4,096 x 4 bytes are 134 MB.
 _BLOCK_ITEMS = 8_192
-# Positions of histories encoded at a time, padding counted: 4,096 x 896 x 4 bytes are 15 MB, which a cache holds.
+# Positions of histories encoded at a time, with padding: 4,096 x 896 x 4 bytes are 15 MB, which fit into a cache.
 _BLOCK_POSITIONS = 4_096
 
 
@@ -36,7 +36,7 @@ class TowerScorer:
     Args:
         towers: The trained towers; they are put into evaluation mode.
         content: (n, c) float32 content vectors in item order, memory-mapped or not.
-        ids: (n,) int64 as :func:`compute_id_rows` gives.
+        ids: (n,) int64 rows from :func:`compute_id_rows`.
         name: Name in the metrics.
     """
 
@@ -57,7 +57,7 @@ class TowerScorer:
         Args:
             towers: The trained towers; they are put into evaluation mode.
             item_inputs: (n, W) float32, on the towers' device.
-            item_vectors: (n, D) float32, next to them.
+            item_vectors: (n, D) float32, on the same device.
             name: Name in the metrics.
         """
         scorer = cls.__new__(cls)
@@ -81,7 +81,7 @@ class TowerScorer:
         """Return (B, D) user vectors after the runs ``items[starts:stops]``; zeros for empty ones."""
         longest = self.towers.settings.max_history
         vectors = torch.empty(len(starts), self.towers.dimension, device=self.device)
-        # An empty history takes a position as well. Of like length: a long one would pad a block of short ones.
+        # An empty history takes a position as well. Histories of a block have similar lengths, to avoid padding.
         places = np.clip(stops - starts, 1, longest)
         for block in cut_batches(places, budget=lambda: _BLOCK_POSITIONS, padding=1.0):
             padded, lengths = pad_histories(items, starts[block], stops[block], max_length=longest)
@@ -89,7 +89,7 @@ class TowerScorer:
         return vectors  # (B, D)
 
     def score(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
-        """Return (B, n) float32 scores; -inf throughout where the history is empty."""
+        """Return (B, n) float32 scores; a row is all -inf if the history is empty."""
         users = self.encode_runs(histories.items, examples.starts[rows], examples.stops[rows])
         scores = (users @ self.item_vectors.T).cpu()
         empty = examples.starts[rows] == examples.stops[rows]

@@ -8,13 +8,13 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class EpochRecord:
-    """What one epoch gave.
+    """The result of one epoch.
 
     Attributes:
-        epoch: Counted from 1; 0 stands for the weights that a warm start began with.
+        epoch: Counted from 1; 0 is the weights that a warm start began with.
         loss: Mean training loss; None for epoch 0, which trains nothing.
         validation_ndcg: NDCG@10 on validation, history masked.
-        seconds: Wall-clock time of training and validation; not part of anything that must repeat.
+        seconds: Wall-clock time of training and validation; it may differ between equal runs.
     """
 
     epoch: int
@@ -25,16 +25,16 @@ class EpochRecord:
 
 @dataclass(frozen=True)
 class TrainingSummary:
-    """What training gave, small enough to travel between steps.
+    """The result of a training, small enough to pass between steps.
 
     Attributes:
-        folder: Holds the weights.
+        folder: Folder of the weights.
         weights_sha256: Hash of the weights file.
-        parameters: Trained numbers.
-        curve: Every epoch.
+        parameters: Number of trained parameters.
+        curve: The results of all epochs.
         chosen_epoch: The epoch whose weights were kept.
         validation_ndcg: NDCG@10 on validation of that epoch, history masked.
-        reused: The towers of an earlier, identical training were taken.
+        reused: Whether the towers come from an earlier, identical training.
         parent: Version of the bundle that training started from; None if it started from random weights.
         temperature: Softmax temperature of the chosen epoch; None if it is not learned.
     """
@@ -56,7 +56,7 @@ class TrainingSummary:
 
 
 def find_best_epoch(curve: list[EpochRecord]) -> EpochRecord:
-    """Return the epoch with the highest validation NDCG@10, the first of equals."""
+    """Return the epoch with the highest validation NDCG@10, the first if several have it."""
     return max(curve, key=lambda record: (record.validation_ndcg, -record.epoch))
 
 

@@ -41,8 +41,8 @@ class Whitening(nn.Module):
     def fit(self, content: Tensor) -> None:
         """Fit on the training items' content vectors (n, c); whitened ones have unit length on average.
 
-        Unit length and not unit variance: the ID table next to them learns by steps of a fixed size, and against
-        longer vectors it took four times the epochs to less quality.
+        Unit length instead of unit variance: the ID table next to them learns in steps of a fixed size, and with
+        longer vectors it took four times as many epochs to reach a lower quality.
         """
         exact = content.double()
         mean = exact.mean(dim=0)  # (c,)
@@ -64,9 +64,9 @@ _LEVELS = 256
 
 
 class Dropout(nn.Module):
-    """``torch.nn.Dropout``, with eight masks drawn from one random number if there is no accelerator.
+    """``torch.nn.Dropout``, but on the CPU eight masks are drawn from one random number.
 
-    Torch draws each element on its own and on one thread, which took a quarter of a training step (measured on
+    torch draws each element separately on one thread, which took a quarter of a training step (measured on
     two cores); here the rate is rounded to the nearest 256th.
 
     Args:
@@ -92,7 +92,7 @@ class Dropout(nn.Module):
 
 # The weight of an item k places back when training starts; it ends near 1, .8, .6, .4 on real shops.
 _RECENCY_START = 0.7
-# Behaviour has to earn its weight against the text: a table that starts large drowns it.
+# Behaviour starts small next to the text: a table that starts large would drown it.
 _ID_START_STD = 0.01
 
 
@@ -102,7 +102,7 @@ class Block(nn.Module):
     Args:
         width: Width w.
         heads: Attention heads.
-        dropout: On both residual branches and the feed-forward layer.
+        dropout: Dropout rate of both residual branches and the feed-forward layer.
     """
 
     def __init__(self, width: int, *, heads: int, dropout: float) -> None:
@@ -121,7 +121,7 @@ class Block(nn.Module):
         self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Map (B, T, w) to (B, T, w); position t sees positions up to t alone."""
+        """Map (B, T, w) to (B, T, w); position t sees only positions up to t."""
         batch, length, width = x.shape
         q, k, v = (
             part.view(batch, length, self.heads, width // self.heads).transpose(1, 2)  # (B, heads, T, w / heads)
@@ -133,11 +133,11 @@ class Block(nn.Module):
         return self._feed_forward(x, attended)
 
     def forward_last(self, x: Tensor, lengths: Tensor) -> Tensor:
-        """Return :meth:`forward` at the last real position of each history, (B, w), for a fraction of its work.
+        """Return :meth:`forward` at the last real position of each history, (B, w), at a fraction of the cost.
 
-        With one query a history, keys and values need not be projected at every position: the query is carried to the
-        other side of the key's projection, and the value's is applied to the mean. A key's bias shifts all positions
-        alike, which the softmax does not see.
+        With one query per history, keys and values need not be projected at every position: the query is moved to the
+        other side of the key's projection, and the value's projection is applied to the mean. A key's bias shifts all
+        positions equally, which does not change the softmax.
 
         Args:
             x: (B, T, w).
@@ -168,7 +168,8 @@ class Block(nn.Module):
 class Towers(nn.Module):
     """Both towers, and the channels next to them. The score of a user and an item is one inner product.
 
-    ``tower_*`` is what training shapes, unit vectors of width d; the rest is what is served, channels appended.
+    ``tower_*`` methods return what is trained, unit vectors of width d. The others return what is served, with
+    channels.
 
     Args:
         settings: The shape of the towers.
@@ -234,7 +235,7 @@ class Towers(nn.Module):
 
     @property
     def dimension(self) -> int:
-        """Width D of the vectors served."""
+        """Width D of the served vectors."""
         return self.tower_dimension + sum(channel.dimension for channel in self.channels)
 
     @property
@@ -244,12 +245,12 @@ class Towers(nn.Module):
         return self.dimension
 
     def compute_item_inputs(self, content: Tensor, ids: Tensor) -> Tensor:
-        """Return what is read of each item wherever it is in a history.
+        """Return the towers' inputs of each item, which do not depend on its place in a history.
 
         Args:
             content: (n, c) float32 frozen content vectors.
-            ids: (n,) int64 rows of the ID table; -1 for an item without training interactions, which is read by
-                its text alone.
+            ids: (n,) int64 rows of the ID table; -1 for an item without training interactions, of which only the
+                text is read.
 
         Returns:
             (n, W) float32.
@@ -293,10 +294,10 @@ class Towers(nn.Module):
         return [self.tower_dimension, *(channel.dimension for channel in self.channels)]
 
     def compute_inputs(self, whitened: Tensor, ids: Tensor) -> Tensor:
-        """Return what both towers read of each item.
+        """Return the inputs of both towers for each item.
 
         Args:
-            whitened: (n, c) float32 content vectors, whitened once, since that never changes in training.
+            whitened: (n, c) float32 whitened content vectors; they do not change in training.
             ids: (n,) int64 rows of the ID table; -1 for an item without training interactions.
 
         Returns:
@@ -330,7 +331,7 @@ class Towers(nn.Module):
             histories: (B, T, w) inputs of the items, oldest first, padded on the right; T at most ``max_history``.
 
         Returns:
-            (B, T, d); what is at a padded position carries no meaning.
+            (B, T, d); the values at padded positions have no meaning.
         """
         states = self._encode_sequences(histories)
         if not self.settings.recent_items:
@@ -344,7 +345,7 @@ class Towers(nn.Module):
         return functional.normalize(mixed, dim=-1)
 
     def _encode_last(self, histories: Tensor, lengths: Tensor) -> Tensor:
-        """Return :meth:`encode_positions` at the last real position alone: (B, d)."""
+        """Return :meth:`encode_positions` at only the last real position: (B, d)."""
         x = self._embed_inputs(histories)
         for block in self.blocks[:-1]:
             x = block(x)
@@ -380,6 +381,6 @@ class Towers(nn.Module):
 
 
 def _select_last(x: Tensor, lengths: Tensor) -> Tensor:
-    """Return (B, w): what is at the last real position of (B, T, w)."""
+    """Return (B, w): the values at the last real position of (B, T, w)."""
     places = (lengths - 1).view(-1, 1, 1).expand(-1, 1, x.shape[-1])  # (B, 1, w)
     return x.gather(1, places).squeeze(1)

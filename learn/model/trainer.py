@@ -1,6 +1,6 @@
 """Train the towers: epochs, early stopping on validation NDCG@10, a checkpoint after each epoch.
 
-The device and the arithmetic are chosen here. The memory of a step is estimated and said before training begins.
+The device and the precision are chosen here. The memory of a step is estimated and printed before training begins.
 
 Shape legend: P positions of a batch, n items with training interactions, C candidates, m items that a step reads, w and
 c widths of the towers and of the content vectors, K newest items mixed in.
@@ -48,7 +48,9 @@ def choose_device(settings: TrainingSettings) -> torch.device:
     available = torch.cuda.is_available()
     if settings.device == "cuda" and not available:
         raise TrainingError(
-            "There is no CUDA device.", where="settings, `training.device`", fix="set it to `auto` or `cpu`"
+            "This machine has no CUDA device that torch can use.",
+            where="settings, `training.device`",
+            fix="set it to `auto` or `cpu`",
         )
     return torch.device("cuda" if available and settings.device != "cpu" else "cpu")
 
@@ -63,34 +65,34 @@ def autocast(settings: TrainingSettings, device: torch.device) -> AbstractContex
 
 
 def computes_in_bfloat16(device: torch.device) -> bool:
-    """Tell whether a device multiplies in bfloat16 natively, which ``precision = "auto"`` then takes."""
+    """Return whether a device multiplies in bfloat16 natively; ``precision = "auto"`` then uses it."""
     if device.type == "cuda":
         return bool(torch.cuda.is_bf16_supported(including_emulation=False))
-    # By what the processor says, not by a stop watch: the choice must be the same in every run.
+    # Read from the processor's flags, not measured: the choice must be the same in every run.
     able = torch.cpu.get_capabilities()
     return bool(able.get("avx512_bf16") or able.get("amx_bf16"))
 
 
 _FLOAT_BYTES = 4
-# Weight, gradient and AdamW's two moments.
+# Copies of each weight: itself, its gradient and AdamW's two moments.
 _COPIES_OF_A_WEIGHT = 4
-# Logits, the softmax made of them, which becomes its own gradient, and that in the logits' arithmetic.
+# Copies of the logits: themselves, the softmax, which becomes the gradient, and that in the logits' precision.
 _COPIES_OF_A_LOGIT = 3
-# Of an item: read, whitened, dropped out; adapted, behaviour, their sum, the unit vector; and the gradients of these.
+# Vectors of an item: read, whitened, dropped out; adapted, behaviour, their sum, the unit vector; and their gradients.
 _ITEM_CONTENT_COPIES, _ITEM_TOWER_COPIES = 5, 10
-# Of a position in one block: norms, three projections, attended, mixed, and the feed-forward layer's four-fold width.
+# Vectors of a position in one block: norms, three projections, attended, mixed, and the four-fold feed-forward layer.
 _POSITION_COPIES_A_BLOCK = 24
 
 
 @dataclass(frozen=True)
 class StepMemory:
-    """An upper estimate, in bytes.
+    """An upper estimate of the memory of training, in bytes.
 
     Attributes:
-        weights_bytes: Weights with gradients and moments, and the content vectors: held throughout.
-        step_bytes: What one forward and backward pass adds.
+        weights_bytes: Weights with gradients and moments, and the content vectors; they stay in memory throughout.
+        step_bytes: Additional memory of one forward and backward pass.
         candidates: Items in the softmax of a step.
-        positions: Positions of a batch, padding counted.
+        positions: Positions of a batch, with padding.
     """
 
     weights_bytes: int
@@ -103,8 +105,8 @@ class StepMemory:
         """One line for people."""
         total = (self.weights_bytes + self.step_bytes) / 2**20
         return (
-            f"A step holds at most about {total:,.0f} MiB: {self.positions:,} positions against "
-            f"{self.candidates:,} candidates ({self.weights_bytes / 2**20:,.0f} MiB of it weights and content vectors)."
+            f"A training step needs at most about {total:,.0f} MiB: {self.positions:,} positions against "
+            f"{self.candidates:,} candidates ({self.weights_bytes / 2**20:,.0f} MiB are weights and content vectors)."
         )
 
 
@@ -121,7 +123,7 @@ def estimate_step_memory(
         mask_seen: Whether the batch's seen items are listed.
     """
     shape = towers.settings
-    # A batch holds one whole window at least.
+    # A batch holds at least one whole window.
     positions = max(batch_positions, shape.max_history)
     candidates = items if uniform is None else min(items, uniform + positions)
     read = items if uniform is None else min(items, candidates + positions)
@@ -132,7 +134,7 @@ def estimate_step_memory(
     width = shape.dimension + shape.repeat_width
     position_floats = positions * width * (_POSITION_COPIES_A_BLOCK * shape.blocks + 2 * shape.recent_items + 8)
     logits = positions * candidates * _COPIES_OF_A_LOGIT
-    # Every position names the items before it: two indices of eight bytes each.
+    # Every position lists the items before it, with two indices of eight bytes each.
     seen = 4 * positions * shape.max_history // 2 if mask_seen else 0
     return StepMemory(
         weights_bytes=(weights + fixed) * _FLOAT_BYTES,
@@ -143,21 +145,21 @@ def estimate_step_memory(
 
 
 Measure = Callable[[TowerScorer], float]
-"""Validation NDCG@10 of a scorer; the evaluation room gives it, training only obeys it."""
+"""Computes validation NDCG@10 of a scorer; the package ``evaluation`` provides it."""
 
 
 class Tune(Protocol):
-    """Weights of the channels, chosen on validation by the evaluation room."""
+    """Chooses the weights of the channels on validation; the package ``evaluation`` provides it."""
 
     def __call__(self, scorer: TowerScorer, *, learned_alone: bool = False) -> tuple[float, ...]:
-        """Return a weight for each channel; ``learned_alone``: those not learned with the towers stay silent."""
+        """Return a weight for each channel; with ``learned_alone``, channels not learned with the towers get 0."""
         ...
 
 
 Say = Callable[[str], None]
 
 _RESULT = "training.json"
-# Apart from the epochs' seeds, so that no process drops what another does.
+# Far from the epochs' seeds, so that no two processes use the same dropout masks.
 _SEEDS_APART = 2**40
 # torch takes 64 bits; a longer seed is cut to them.
 _TORCH_SEEDS = 2**64
@@ -166,9 +168,9 @@ _LARGEST_SCALE = 100.0
 
 
 def choose_recipe(towers: TowerSettings) -> int:
-    """Return the version of the training's recipe. It goes up when equal settings give other weights, so that no older
+    """Return the version of the training's recipe. It is raised when equal settings give other weights, so no older
     training is reused."""
-    # Validation has the last word on the weight of the repeats since 5, which touches nothing else.
+    # Since 5 validation decides the weight of the repeats, which changes nothing else.
     return 5 if towers.repeat_width else 4
 
 
@@ -194,10 +196,10 @@ def compute_training_key(
         json.dumps([choose_recipe(settings.towers), chosen, seed, torch.__version__], sort_keys=True).encode()
     )
     if start is not None:
-        # Which rows are carried depends on the items' ids as well, which nothing else in training does.
+        # Which rows are copied also depends on the items' ids; nothing else in training does.
         digest.update(json.dumps([start.sha256, histories.item_ids]).encode())
     if processes > 1:
-        # They sum in another order and drop out other numbers: as good, but not the same bytes.
+        # Several processes sum in another order and draw other dropout masks: equally good, but not the same bytes.
         digest.update(json.dumps({"processes": processes}).encode())
     return digest.hexdigest()[:32]
 
@@ -217,22 +219,22 @@ def train_towers(
 ) -> TrainingSummary:
     """Train both towers on the training part and keep the epoch that is best on validation.
 
-    The same histories, content vectors, settings, seed and machine give the same weights, also when training
+    The same histories, content vectors, settings, seed and machine give the same weights, even if training
     was killed and continued from its checkpoint.
 
     Args:
         histories: The split data.
         content: (n, c) float32 frozen content vectors in item order.
-        destination: Folder for the checkpoint and the weights; a finished training there is taken as it is.
-        settings: Sections ``towers`` and ``training`` are read.
-        seed: Of initial weights, order of batches and dropout.
-        measure: Gives validation NDCG@10.
-        tune: Chooses how loud each channel speaks, once the epoch is chosen; None leaves the channels silent.
-        start: Earlier weights to begin with, in place of random ones; they are measured first, as epoch 0, and kept
-            where no epoch is better.
-        group: The processes that share every batch, each of which calls this; the first one reads and writes
+        destination: Folder for the checkpoint and the weights; a finished training there is used as it is.
+        settings: The sections ``towers`` and ``training`` are read.
+        seed: Seed of the initial weights, the order of batches and dropout.
+        measure: Computes validation NDCG@10.
+        tune: Chooses the weight of each channel after the epoch is chosen; None leaves the weights at 0.
+        start: Earlier weights to start from instead of random ones; they are measured first, as epoch 0, and kept
+            if no epoch is better.
+        group: The processes that share every batch. Each of them calls this; the first one reads and writes
             ``destination``, measures, tunes and decides.
-        say: Receives one line an epoch.
+        say: Receives one line per epoch.
 
     Raises:
         BundleError: The earlier weights are of towers of another shape.
@@ -251,7 +253,7 @@ def train_towers(
     say(trainer.memory.described)
     state = trainer.restore_state(destination)
     if state is not None:
-        say(f"Going on after epoch {state.curve[-1].epoch} of an interrupted training.")
+        say(f"Continuing an interrupted training after epoch {state.curve[-1].epoch}.")
     curve = list(state.curve) if state is not None else []
     while not _is_over(curve, settings.training):
         first = 1 if start is None else 0
@@ -275,7 +277,7 @@ def train_towers(
 
 
 _EPOCH_LINE_SECONDS = 30.0
-"""Most epochs are over by then, and the epoch's own line reports them."""
+"""Most epochs are finished by then, and each epoch prints its own line."""
 
 
 def with_progress(
@@ -286,12 +288,12 @@ def with_progress(
     console: Console | None = None,
     line_seconds: float = _EPOCH_LINE_SECONDS,
 ) -> Iterator[Batch]:
-    """Pass the batches of an epoch on, and show positions per second and the time left.
+    """Yield the batches of an epoch, and show positions per second and the remaining time.
 
     Args:
         batches: All batches of the epoch.
-        positions: Their real positions together.
-        epoch: Its number, for the words.
+        positions: Total number of their real positions.
+        epoch: Its number, to be shown.
         console: Where to show it; standard error by default.
         line_seconds: Time between two lines if there is no terminal.
     """
@@ -303,12 +305,12 @@ def with_progress(
             yield batch
             done += int(batch.real.sum())
             pace = f"{done / display.seconds:,.0f}"
-            line = f"Epoch {epoch}: {done:,} of {positions:,} positions, {pace} a second"
+            line = f"Epoch {epoch}: {done:,} of {positions:,} positions, {pace} per second"
             display.update(done, rate=f"{pace} positions/s", line=line)
 
 
 class _Trainer:
-    """The towers, their optimizer and the data they see."""
+    """The towers, their optimizer and their training data."""
 
     def __init__(
         self,
@@ -334,7 +336,7 @@ class _Trainer:
         trained_content = torch.from_numpy(np.asarray(content[trained])).to(self.device)  # (n, c)
         if not torch.isfinite(trained_content).all():
             raise TrainingError(
-                "Some content vectors hold values that are not numbers.",
+                "Some content vectors contain values that are not numbers.",
                 where="content vectors",
                 fix="remove the encoder's folder from the content store and run again",
             )
@@ -373,25 +375,25 @@ class _Trainer:
             {"params": list(self.towers.parameters()), "weight_decay": self.settings.weight_decay},
             {"params": [self.log_scale], "weight_decay": 0.0},
         ]
-        # The second moment of .98 is the paper's code's: sparse tables need the shorter memory.
+        # The .98 of the second moment comes from the paper's code: sparse tables need the shorter memory.
         return torch.optim.AdamW(groups, lr=self.settings.learning_rate, betas=(0.9, 0.98), fused=True)
 
     def run_epoch(self, number: int, *, measure: Measure, tune: Tune | None) -> EpochRecord:
-        """Train on every window once and measure on validation; epoch 0 measures alone."""
+        """Train on every window once and measure on validation; epoch 0 only measures."""
         began = time.monotonic()
         loss = self._train_once(number) if number else None
 
         def record() -> EpochRecord:
             scorer = TowerScorer(self.towers, content=self.content, ids=self.ids)
             if tune is not None and any(channel.learned for channel in self.towers.channels):
-                # As it will be served, lest an epoch be passed over for a weight that it does not keep.
+                # Measured as it will be served, so that no epoch is rejected for a weight that it does not keep.
                 scorer = scorer.reweight(tune(scorer, learned_alone=True))
             return EpochRecord(number, loss, measure(scorer), time.monotonic() - began)
 
         return self.group.broadcast(record)
 
     def _train_once(self, number: int) -> float:
-        # Seeded by the epoch, not by what went before, so that a resumed training draws the same dropout.
+        # Seeded by the epoch, so that a resumed training draws the same dropout.
         torch.manual_seed((self.seed * 1_000_003 + number + self.group.rank * _SEEDS_APART) % _TORCH_SEEDS)
         draw = np.random.default_rng((self.seed, number, 1))
         self.towers.train()
@@ -434,7 +436,7 @@ class _Trainer:
         return loss.item()
 
     def make_state(self, curve: list[EpochRecord], *, best: dict[str, Tensor] | None) -> TrainingState:
-        """Return what the next epoch continues from; ``best`` None: this epoch's weights are the best."""
+        """Return the state to continue from; ``best`` None: this epoch's weights are the best."""
         model = self._copy_weights()
         return TrainingState(curve, best if best is not None else model, model, self.optimizer.state_dict())
 
@@ -443,18 +445,18 @@ class _Trainer:
         return weights | {"log_scale": self.log_scale.detach().clone()}
 
     def save(self, state: TrainingState, destination: Path) -> None:
-        """Write what the next epoch continues from."""
+        """Write the state to continue from."""
         if self.group.rank == 0:
             save_state(state, destination)
 
     def restore_state(self, destination: Path) -> TrainingState | None:
-        """Go back to where an interrupted training stood, if there is one; return that."""
+        """Restore the state of an interrupted training, if there is one, and return it."""
         state = self.group.broadcast(lambda: load_state(destination, device=torch.device("cpu")))
         if state is not None:
             self._put(state.model)
             self.optimizer.load_state_dict(state.optimizer)
         elif self.group.size > 1:
-            # Machines may whiten and decompose to other last bits; from here on all take the same steps.
+            # Whitening and decomposition may differ in the last bits between machines; from here on all are equal.
             self._put(
                 self.group.broadcast(lambda: {name: weight.cpu() for name, weight in self._copy_weights().items()})
             )
@@ -474,7 +476,7 @@ class _Trainer:
         self.towers.load_state_dict(weights)
 
     def keep(self, state: TrainingState, *, measure: Measure, tune: Tune | None) -> None:
-        """Take the best epoch's weights, and choose how loud the channels speak next to them."""
+        """Restore the best epoch's weights, and choose the channels' weights."""
         self._put(state.best)
         self.validation_ndcg = find_best_epoch(state.curve).validation_ndcg
         if tune is None or not self.towers.channels:
@@ -486,7 +488,7 @@ class _Trainer:
         self.validation_ndcg = measure(TowerScorer(self.towers, content=self.content, ids=self.ids))
 
     def finish(self, state: TrainingState, destination: Path, *, parent: str | None) -> TrainingSummary:
-        """Write the weights that were kept and the record of the training; drop the checkpoint."""
+        """Write the chosen weights and the record of the training, and remove the checkpoint."""
         sha256 = save_towers(self.towers.cpu(), destination)
         best = find_best_epoch(state.curve)
         summary = TrainingSummary(
@@ -508,7 +510,7 @@ class _Trainer:
 
 
 def _drop_message(_: str) -> None:
-    """What processes other than the first one say."""
+    """Print nothing; for all processes except the first."""
 
 
 def _read_finished(folder: Path, *, parent: str | None) -> TrainingSummary | None:

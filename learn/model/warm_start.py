@@ -18,19 +18,19 @@ from learn.errors import BundleError
 from learn.model.towers import Towers
 
 _ID_TABLE = "id_table.weight"
-# One row a place in the history: what both shapes have is carried, counted from the first row.
+# One row per place in the history: the rows that both shapes have are copied, counted from the first row.
 _ROWS_BY_PLACE = frozenset({"positions", "recency_weights"})
-# Weights mean something in towers of the same shape alone, and the adaptor's only behind its own whitening. Dropouts,
+# Weights are only valid in towers of the same shape, and the adaptor's only after its own whitening. Dropouts,
 # `max_history`, `recent_items`, `positions` and `id_embeddings` may differ: they add or leave out whole parts.
 _SHAPE = ("item_tower", "dimension", "blocks", "heads", "whitening")
-# In closed form from the present data, so there is nothing to carry.
+# Computed in closed form from the present data, so there is nothing to copy.
 _CHANNELS = ("cooccurrence.", "text.", "repeats.")
-_ANEW = "or leave `--init-from` out and train anew"
+_RESTART = "or leave out `--init-from` to train from the start"
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """Weights to start from, and what of them belongs to which item.
+    """Weights to start from, and which of their rows belong to which item.
 
     Attributes:
         parent: Version of the bundle that they come from.
@@ -38,7 +38,8 @@ class WarmStart:
         weights_sha256: Hash of their weights file.
         id_rows: Row of the earlier ID table by item id, for the items that are the same in both data sets.
         temperature: Softmax temperature that the earlier training had learned; None if it learned none.
-        same_shop: The earlier data set had the same items; another's are left behind, and there is more to learn.
+        same_shop: Whether the earlier data set had the same items. If not, theirs are dropped, and there is more to
+            learn.
     """
 
     parent: str
@@ -50,25 +51,25 @@ class WarmStart:
 
     @property
     def sha256(self) -> str:
-        """Hash of everything that a training takes from it."""
+        """Return a hash of everything that a training takes from it."""
         taken = [self.weights_sha256, sorted(self.id_rows.items()), self.temperature, self.same_shop]
         return hashlib.sha256(json.dumps(taken).encode()).hexdigest()
 
 
 def refuse_other_towers(start: WarmStart, settings: TowerSettings, *, content_dimension: int | None = None) -> None:
-    """Refuse weights that mean nothing in the towers to be trained.
+    """Refuse weights that do not fit the towers to be trained.
 
     Args:
         start: The earlier weights.
         settings: The towers to be trained.
-        content_dimension: Width of the content vectors, where it is known already.
+        content_dimension: Width of the content vectors, if it is already known.
 
     Raises:
         BundleError: The towers differ in shape; the error names every difference.
     """
     earlier = start.towers
     found = [
-        (f"`towers.{name}` is {getattr(settings, name)} here and {getattr(earlier.settings, name)} there", name)
+        (f"`towers.{name}` is {getattr(settings, name)} here and {getattr(earlier.settings, name)} in the bundle", name)
         for name in _SHAPE
         if getattr(settings, name) != getattr(earlier.settings, name)
     ]
@@ -76,36 +77,36 @@ def refuse_other_towers(start: WarmStart, settings: TowerSettings, *, content_di
     if found:
         wanted = ", ".join(f"`towers.{name}` = {getattr(earlier.settings, name)}" for _, name in found)
         raise BundleError(
-            f"The start weights are of other towers: {', '.join(what for what, _ in found)}.",
+            f"The weights of `--init-from` do not fit these towers: {', '.join(what for what, _ in found)}.",
             where=where,
-            fix=f"set {wanted} as the bundle has, {_ANEW}",
+            fix=f"set {wanted} as in the bundle, {_RESTART}",
         )
     if content_dimension not in (None, earlier.content_dimension):
         raise BundleError(
-            f"The start weights read content vectors of {earlier.content_dimension} numbers, these have "
+            f"The weights of `--init-from` need content vectors of {earlier.content_dimension} numbers, but these have "
             f"{content_dimension}.",
             where=where,
-            fix=f"take the encoder that the bundle was trained with, {_ANEW}",
+            fix=f"use the encoder that the bundle was trained with, {_RESTART}",
         )
 
 
 @torch.no_grad()
 def start_from(start: WarmStart, towers: Towers, *, item_ids: Sequence[str]) -> int:
-    """Put the earlier weights into freshly made towers, part by part.
+    """Copy the earlier weights into new towers, part by part.
 
-    The whitening is the earlier one as well, on other data too: the adaptor's weights are coordinates in its basis,
-    and behind another they would be noise. Of the positions and the weights of the recent items the part that both
-    have is carried, from the first on; what is longer now keeps its fresh start. A row of the ID table follows its
-    item; an item that the earlier towers did not train on starts at zero, where its text alone places it, as the
-    earlier towers placed it.
+    The earlier whitening is copied too, even for other data: the adaptor's weights are coordinates in its basis,
+    and after another whitening they would be noise. Of the positions and the weights of the recent items, the part that
+    both have is copied, counted from the first; additional rows keep their initial values. A row of the ID table
+    follows its item. An item that the earlier towers did not train on starts at zero, where only its text decides, as
+    in the earlier towers.
 
     Args:
         start: The earlier weights.
-        towers: Freshly made; changed in place.
-        item_ids: Item of each row of their ID table.
+        towers: New towers; they are changed in place.
+        item_ids: The item of each row of their ID table.
 
     Returns:
-        Rows of the ID table that were carried.
+        Number of rows of the ID table that were copied.
 
     Raises:
         BundleError: The towers differ in shape.

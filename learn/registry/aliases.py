@@ -1,6 +1,6 @@
 """Which stored model is the champion and which the challenger: one small file next to BentoML's store.
 
-BentoML's store knows tags and ``latest``, no aliases. The file is replaced as a whole, so a reader never sees half of
+BentoML's store has tags and ``latest``, but no aliases. The file is replaced atomically, so a reader never sees half of
 it; only :mod:`learn.registry.promotion` writes it.
 """
 
@@ -18,7 +18,7 @@ from learn.errors import ServingError
 Alias = Literal["champion", "challenger"]
 Action = Literal["promote", "rollback", "withdraw"]
 
-# The service looks versions up in the store by name, so nothing that could lead out of it is taken from the file.
+# The service looks versions up in the store by name, so a version with path separators is refused.
 Version = Annotated[str, Field(pattern=r"^[0-9a-z]{1,64}$")]
 
 
@@ -27,7 +27,7 @@ class _Part(BaseModel):
 
 
 class Challenger(_Part):
-    """A model that is next to the champion."""
+    """A model that is served next to the champion."""
 
     version: Version
     """Of the bundle."""
@@ -49,7 +49,7 @@ class Change(_Part):
     """When, in UTC."""
 
     by: str
-    """Who: a person at a machine, or a run of a flow."""
+    """Who made the change: a person at a machine, or a run of a flow."""
 
     action: Action
     """What was done."""
@@ -58,13 +58,13 @@ class Change(_Part):
     """To which alias."""
 
     before: str | None
-    """The version that had it."""
+    """The version that had the alias before."""
 
     after: str | None
-    """The version that has it now."""
+    """The version that has the alias since."""
 
     reason: str
-    """Why, in the words of anyone who did it."""
+    """The reason, in the author's words."""
 
     share: float | None = None
     """Of a challenger."""
@@ -80,10 +80,10 @@ class ModelAliases(_Part):
     """Version that is served; None if nobody has promoted any."""
 
     earlier_champions: tuple[Version, ...] = ()
-    """What a rollback goes back to, the newest last."""
+    """Earlier champions that a rollback returns to, the newest last."""
 
     challenger: Challenger | None = None
-    """What is next to it."""
+    """The challenger next to it, if there is one."""
 
     history: tuple[Change, ...] = ()
     """Every change, the oldest first."""
@@ -103,7 +103,7 @@ class AliasFile(_Part):
 
 
 def find_aliases_path() -> Path:
-    """Return where the file is: ``learn/aliases.json`` in BentoML's home."""
+    """Return the path of the file: ``learn/aliases.json`` in BentoML's home."""
     return Path(BentoMLContainer.bentoml_home.get()) / "learn" / "aliases.json"
 
 
@@ -122,7 +122,7 @@ def read_alias_file(path: Path) -> AliasFile:
         raise ServingError(
             f"The file of the aliases cannot be read: {said}.",
             where=path,
-            fix="put a copy of it back, or move it away and promote a model again",
+            fix="restore the file from a copy, or move it away and promote a model again",
         ) from fault
 
 

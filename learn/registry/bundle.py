@@ -2,10 +2,10 @@
 
     manifest.json       where the model comes from: data version, encoder, settings, metrics, parent
     towers.safetensors  the weights, with their shape in towers.json
-    items.parquet       the catalogue in item-index order, with the popularity the fallback ranks by
-    item_vectors.arrow  (n, d) float32, what user vectors are compared with
-    item_inputs.arrow   (n, w) float32, what the user tower reads of each item; absent where it equals the vectors
-    ann.usearch         the graph of the approximate search, for large catalogues alone
+    items.parquet       the catalogue in item-index order, with the popularity that the fallback ranks by
+    item_vectors.arrow  (n, d) float32, the vectors that user vectors are compared with
+    item_inputs.arrow   (n, w) float32, what the user tower reads of each item; absent if it equals the vectors
+    ann.usearch         the graph of the approximate search, only for large catalogues
     profile/            the reference profile that live traffic is compared with; absent if none was made
     checksums.json      sha256 of every other file
 
@@ -46,14 +46,14 @@ def write_vectors(path: Path, vectors: NDArray[np.float32]) -> None:
 
 
 def read_vectors(path: Path) -> NDArray[np.float32]:
-    """Return (n, d) float32 vectors that stay on disk until they are touched; they cannot be written to.
+    """Return (n, d) float32 vectors, mapped from disk and read-only.
 
     Raises:
         ValueError: The file holds something else.
     """
     with pa.ipc.open_file(pa.memory_map(str(path))) as reader:
         if reader.num_record_batches != 1 or reader.schema.names != [_COLUMN]:
-            raise ValueError(f"{path.name} holds no vectors")
+            raise ValueError(f"{path.name} contains no vectors")
         column = reader.get_batch(0).column(0)
     if not pa.types.is_fixed_size_list(column.type) or not pa.types.is_float32(column.type.value_type):
         raise ValueError(f"{path.name} holds {column.type}, not lists of float32")
@@ -67,7 +67,7 @@ FORMAT = 3
 
 MANIFEST, CHECKSUMS, ITEMS = "manifest.json", "checksums.json", "items.parquet"
 PROFILE = "profile"
-"""Folder of the reference profile, which the monitor holds live traffic against; no part of the bundle's version."""
+"""Folder of the reference profile, which the monitor compares with live traffic; not part of the bundle's version."""
 VECTORS, INPUTS = "item_vectors.arrow", "item_inputs.arrow"
 INDEX = "ann.usearch"
 
@@ -75,23 +75,23 @@ _REQUIRED = frozenset({MANIFEST, WEIGHTS, SHAPE, ITEMS, VECTORS})
 _ITEM_COLUMNS = ("item_id", "title", "training_interactions", "recent_interactions")
 _VERSION_CHARACTERS = 16
 _OPTIONAL = frozenset({INPUTS, INDEX})
-# What the gate says depends on the model it was compared with, and threads build the index in random order: the
-# same model has another of each every time.
+# The gate's decision depends on the model it was compared with, and threads build the index in random order: the
+# both may differ each time for the same model.
 _NOT_IN_VERSION = frozenset({"created", "run_id", "decision", "ann_recall_at_10"})
 _PROFILE_FILE = re.compile(rf"{PROFILE}/[a-z_]+\.(parquet|json)")
 _FILES_NOT_IN_VERSION = frozenset({MANIFEST, INDEX})
 # The service logs the planned share itself.
 _RETIRED_MONITORING = frozenset({"challenger_share"})
-_AGAIN = "take another bundle, or run the flow again"
+_AGAIN = "use another bundle, or train again to make a new one"
 
 
 class GateDecision(BaseModel):
-    """What the gate said of the model when it was packed."""
+    """The gate's decision on the model when it was packed."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     fit: bool
-    """Whether it was found fit to be served."""
+    """Whether the model may be served."""
 
     reasons: tuple[str, ...] = ()
     """One sentence for each rule, the failed ones first."""
@@ -104,7 +104,7 @@ class GateDecision(BaseModel):
 
 
 class Manifest(BaseModel):
-    """Where a model comes from; the fields with defaults are filled in when the bundle is written."""
+    """The origin of a model; fields with defaults are filled in when the bundle is written."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
@@ -112,13 +112,13 @@ class Manifest(BaseModel):
     """Version of the data folder the model was trained on."""
 
     encoder_fingerprint: str
-    """Name and hash of the frozen encoder behind the content vectors."""
+    """Name and hash of the frozen encoder of the content vectors."""
 
     settings: Settings
     """All settings of the run."""
 
     code_revision: str | None = None
-    """Git revision of the code, where there was one."""
+    """Git revision of the code, if there was one."""
 
     metrics: dict[str, JsonValue] = Field(default_factory=dict)
     """The model's metrics on test, as in ``metrics.json``."""
@@ -127,26 +127,26 @@ class Manifest(BaseModel):
     """Their 95 % intervals, as in ``metrics.json``."""
 
     decision: GateDecision | None = None
-    """What the gate said; no part of the bundle's version."""
+    """The gate's decision; not part of the bundle's version."""
 
     parent: str | None = None
     """Version of the bundle that training started from."""
 
     split: dict[str, JsonValue] = Field(default_factory=dict)
-    """What training, validation and test were divided by: a later training that starts from these weights must not be
-    measured by what they have seen."""
+    """How training, validation and test were divided: a later training that starts from these weights must not be
+    measured on interactions that they have seen."""
 
     temperature: float | None = None
-    """Softmax temperature that training ended with, where it was learned: a later training continues from there."""
+    """Softmax temperature at the end of training, if it was learned: a later training continues from it."""
 
     ann_recall_at_10: float | None = None
-    """Share of the exact 10 best that the approximate search finds, if there is one; no part of the version."""
+    """Share of the exact 10 best that the approximate search finds, if there is one; not part of the version."""
 
     created: str = ""
-    """When, in ISO 8601; no part of the bundle's version."""
+    """When it was written, in ISO 8601; not part of the bundle's version."""
 
     run_id: str = ""
-    """Run that wrote it; no part of the bundle's version."""
+    """Run that wrote it; not part of the bundle's version."""
 
     format: int = FORMAT
     """Layout of the folder."""
@@ -157,10 +157,10 @@ class Manifest(BaseModel):
 
 @dataclass(frozen=True)
 class Bundle:
-    """A bundle that was read and found whole.
+    """A bundle that was read and found complete.
 
     Attributes:
-        folder: Where it is.
+        folder: The bundle's folder.
         version: 16 hexadecimal digits; the same model from the same data and settings has the same version.
         manifest: Where it comes from.
         items: The catalogue in item-index order.
@@ -184,7 +184,7 @@ class Bundle:
 
     @property
     def index(self) -> Path | None:
-        """File of the approximate search, where the catalogue is large enough for one."""
+        """File of the approximate search, if the catalogue is large enough for one."""
         return None if self.manifest.ann_recall_at_10 is None else self.folder / INDEX
 
 
@@ -199,7 +199,7 @@ def write_bundle(
     queries: NDArray[np.float32] | None = None,
     profile: Path | None = None,
 ) -> Path:
-    """Write a bundle; it is complete at ``destination`` or not at all. The same input gives the same bytes.
+    """Write a bundle atomically. The same input gives the same bytes.
 
     Args:
         destination: Folder of the bundle; an older bundle there is replaced.
@@ -216,15 +216,15 @@ def write_bundle(
         ``destination``.
 
     Raises:
-        BundleError: The parts do not fit together, or something else than a bundle is at ``destination``.
+        BundleError: The parts do not fit together, or ``destination`` is something other than a bundle.
         StorageError: The disk is full or not writable.
     """
     _check_parts(towers, items, item_inputs, item_vectors, where=destination)
     if destination.exists() and not _is_replaceable(destination):
         raise BundleError(
-            "Something else than a bundle stands where the bundle should go.",
+            "The bundle cannot be written: its folder exists already and is not a bundle.",
             where=destination,
-            fix="name another folder, or move that one away",
+            fix="give another folder, or move this one away",
         )
     with explain_storage_faults(destination):
         destination.parent.mkdir(parents=True, exist_ok=True)
@@ -271,7 +271,7 @@ def read_bundle(folder: Path) -> Bundle:
 
 
 def read_manifest(folder: Path) -> Manifest:
-    """Read where a bundle comes from, and nothing else of it: quick, and no proof that the bundle is whole.
+    """Read only the manifest of a bundle. This is quick, and does not check the bundle's other files.
 
     Raises:
         BundleError: There is no manifest, or another version of LEARN wrote it.
@@ -280,7 +280,7 @@ def read_manifest(folder: Path) -> Manifest:
 
 
 def record_decision(folder: Path, decision: GateDecision) -> None:
-    """Write the gate's word into a bundle that nobody reads yet; its version stays as it is.
+    """Write the gate's decision into a bundle that nobody reads yet; its version stays the same.
 
     Raises:
         BundleError: It is no bundle.
@@ -315,10 +315,12 @@ def _build_index(
 
 def _check_files(folder: Path) -> dict[str, str]:
     checksums = _read_object(folder / CHECKSUMS)
-    # A name from a file must never lead out of the folder, so names are compared, not followed.
+    # A name from a file must never lead out of the folder, so names are only compared, not opened.
     own = {name for name in checksums if not _PROFILE_FILE.fullmatch(name)}
     if not _REQUIRED <= own <= _REQUIRED | _OPTIONAL:
-        raise BundleError("The list of the bundle's files is not right.", where=folder / CHECKSUMS, fix=_AGAIN)
+        raise BundleError(
+            "The bundle's list of files does not match the files of a bundle.", where=folder / CHECKSUMS, fix=_AGAIN
+        )
     for name, expected in checksums.items():
         if not (folder / name).is_file():
             raise BundleError("A file of the bundle is missing.", where=folder / name, fix=_AGAIN)
@@ -330,12 +332,12 @@ def _check_files(folder: Path) -> dict[str, str]:
 
 
 def _check_manifest(raw: dict[str, JsonValue], *, where: Path) -> Manifest:
-    fix = "use the version of LEARN that wrote it, or run the flow again"
+    fix = "use the version of LEARN that wrote it, or train again"
     found = raw.get("format")
     if found != FORMAT:
         age = "An earlier" if isinstance(found, int) and found < FORMAT else "Another"
         raise BundleError(
-            f"{age} version of LEARN made this bundle: it has layout {found!r}; this version of LEARN reads layout "
+            f"{age} version of LEARN made this bundle: its layout is {found!r}, and this version of LEARN reads layout "
             f"{FORMAT}.",
             where=where,
             fix=fix,
@@ -346,12 +348,12 @@ def _check_manifest(raw: dict[str, JsonValue], *, where: Path) -> Manifest:
         first = fault.errors(include_url=False)[0]
         field = ".".join(str(part) for part in first["loc"])
         raise BundleError(
-            f"The manifest is not of this version of LEARN: `{field}`: {first['msg']}.", where=where, fix=fix
+            f"This version of LEARN cannot read the manifest: `{field}`: {first['msg']}.", where=where, fix=fix
         ) from fault
 
 
 def _drop_retired(raw: dict[str, JsonValue]) -> dict[str, JsonValue]:
-    """Leave out the settings that are none any more, so that models of before stay readable."""
+    """Leave out settings that no longer exist, so that earlier models stay readable."""
     settings = raw.get("settings")
     monitoring = settings.get("monitoring") if isinstance(settings, dict) else None
     if not isinstance(settings, dict) or not isinstance(monitoring, dict):
@@ -362,13 +364,13 @@ def _drop_retired(raw: dict[str, JsonValue]) -> dict[str, JsonValue]:
 
 def _read_object(path: Path) -> dict[str, JsonValue]:
     if not path.is_file():
-        raise BundleError("This is no bundle: a file is missing.", where=path, fix="name the folder of a bundle")
+        raise BundleError("This is not a bundle: a file is missing.", where=path, fix="give the folder of a bundle")
     try:
         raw = json.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as fault:
         raise BundleError(f"This file cannot be read: {fault}.", where=path, fix=_AGAIN) from fault
     if not isinstance(raw, dict):
-        raise BundleError("This file holds no JSON object.", where=path, fix=_AGAIN)
+        raise BundleError("This file is not a JSON object.", where=path, fix=_AGAIN)
     return raw
 
 
@@ -388,10 +390,10 @@ def _check_parts(
         "it has no items": count == 0,
         "two items share one id": items["item_id"].n_unique() != count,
         "an item has no id": items["item_id"].null_count() > 0,
-        f"{len(vectors)} vectors stand for {count} items": len(vectors) != count,
-        f"{len(inputs)} inputs stand for {count} items": len(inputs) != count,
-        "the vectors have another width than the towers": vectors.shape[1:] != (towers.dimension,),
-        "the inputs have another width than the towers": inputs.shape[1:] != (towers.input_dimension,),
+        f"there are {len(vectors)} vectors for {count} items": len(vectors) != count,
+        f"there are {len(inputs)} inputs for {count} items": len(inputs) != count,
+        "the vectors and the towers have different widths": vectors.shape[1:] != (towers.dimension,),
+        "the inputs and the towers have different widths": inputs.shape[1:] != (towers.input_dimension,),
         "a vector is not finite": not np.isfinite(vectors).all() or not np.isfinite(inputs).all(),
     }
     for what, found in faults.items():
@@ -404,8 +406,8 @@ def _is_replaceable(folder: Path) -> bool:
 
 
 def _compute_version(checksums: dict[str, str], manifest: dict[str, JsonValue]) -> str:
-    # The manifest as it was written, not as it is understood: later code adds settings, and the model stays the same.
-    # The time and the run are aside, because a repeated run makes the same model.
+    # The manifest as it was written, not as it is read: later code adds settings, and the version must not change.
+    # The time and the run are left out, because a repeated run makes the same model.
     contents = {
         "files": {
             name: digest

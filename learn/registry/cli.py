@@ -37,14 +37,14 @@ _DIFFERENT, _NOT_REPEATED = 1, 2
 def models(context: click.Context, name: str) -> None:
     """See, promote and roll back the models of BentoML's store.
 
-    VERSION is a bundle's version, the beginning of one that no other has, champion, challenger or latest.
+    VERSION is a bundle's version, the first characters of one if they are unique, or champion, challenger or latest.
     """
     context.obj = name
 
 
 _as_json = click.option("--json", "as_json", is_flag=True, help="For machines.")
-_why = click.option("--reason", required=True, help="Why; it is kept in the history.")
-_by = click.option("--by", default="", help="Who; this user at this machine if not given.")
+_why = click.option("--reason", required=True, help="Reason for the change, kept in the history.")
+_by = click.option("--by", default="", help="Author of the change; by default this user at this machine.")
 
 
 @models.command("list")
@@ -63,7 +63,7 @@ def list_models(name: str, as_json: bool) -> None:
     elif rows:
         _show(_build_table(rows))
     else:
-        click.echo(f"BentoML's model store holds no `{name}` yet; a run of the train flow puts one there.")
+        click.echo(f"BentoML's model store has no model `{name}` yet; `learn train` stores one there.")
 
 
 @models.command("show")
@@ -89,7 +89,7 @@ def show(name: str, version: str, as_json: bool) -> None:
 @click.option(
     "--share",
     type=click.FloatRange(0, 1, min_open=True),
-    help=f"Share of the users that a challenger gets; {_SHARE} if not given, 1 in the shadow.",
+    help=f"Share of the users who get the challenger; by default {_SHARE}, or 1 with --shadow.",
 )
 @click.option("--shadow", is_flag=True, help="Only log the challenger's answers, never show them.")
 @_why
@@ -98,19 +98,19 @@ def show(name: str, version: str, as_json: bool) -> None:
 def promote_model(name: str, version: str, alias: str, share: float | None, shadow: bool, reason: str, by: str) -> None:
     """Make a model the champion, which is served, or put it next to the champion as its challenger.
 
-    A running service takes it within seconds, without a restart.
+    A running service uses it within seconds, without a restart.
     """
     from learn.registry.promotion import describe_author, promote, promote_challenger
 
     who = by or describe_author()
     if alias == "champion":
         if shadow or share is not None:
-            raise click.UsageError("--share and --shadow are for a challenger: add --as challenger.")
+            raise click.UsageError("--share and --shadow only apply to a challenger: add --as challenger.")
         change = promote(name, version, reason=reason, by=who)
     else:
         given = (1.0 if shadow else _SHARE) if share is None else share
         change = promote_challenger(name, version, share=given, shadow=shadow, reason=reason, by=who)
-    click.echo(f"{version} is the {alias} already: nothing changes." if change is None else _describe_change(change))
+    click.echo(f"{version} is already the {alias}: nothing changed." if change is None else _describe_change(change))
 
 
 @models.command("rollback")
@@ -118,7 +118,7 @@ def promote_model(name: str, version: str, alias: str, share: float | None, shad
 @_by
 @click.pass_obj
 def roll_back_model(name: str, reason: str, by: str) -> None:
-    """Make the champion before the present one the champion again."""
+    """Make the previous champion the champion again."""
     from learn.registry.promotion import describe_author, roll_back
 
     click.echo(_describe_change(roll_back(name, reason=reason, by=by or describe_author())))
@@ -129,7 +129,7 @@ def roll_back_model(name: str, reason: str, by: str) -> None:
 @_by
 @click.pass_obj
 def withdraw_challenger(name: str, reason: str, by: str) -> None:
-    """Take the challenger away: everyone gets the champion."""
+    """Remove the challenger: everyone gets the champion."""
     from learn.registry.promotion import describe_author, withdraw
 
     click.echo(_describe_change(withdraw(name, reason=reason, by=by or describe_author())))
@@ -142,19 +142,19 @@ def withdraw_challenger(name: str, reason: str, by: str) -> None:
     type=click.Path(path_type=Path),
     default=Path("data"),
     show_default=True,
-    help="The data folder whose version is meant; it need not exist any more.",
+    help="Data folder to take the recorded version of; it need not exist any more.",
 )
 @click.option(
     "--keep",
     type=click.Path(path_type=Path, file_okay=False),
-    help="Folder that keeps what the repetition makes, its reports among it; nothing is kept if not given.",
+    help="Folder for the files and reports of the repetition; by default nothing is kept.",
 )
 @click.pass_context
 def reproduce_model(context: click.Context, version: str, data: Path, keep: Path | None) -> None:
-    """Train a model again from its manifest, and say whether the same weights come out.
+    """Train a model again from its manifest, and report whether the weights are the same.
 
-    Run it in the DVC repository that knows the data version. The exit status is 0 for the same weights, 1 for others,
-    2 where the training could not be repeated.
+    Run it in the DVC repository that has the data version. The exit status is 0 for the same weights, 1 for different
+    ones, and 2 if the training could not be repeated.
     """
     from learn.registry.reproduction import reproduce
 
@@ -250,6 +250,6 @@ def _format_time(moment: datetime) -> str:
 
 
 def _show(table: Table) -> None:
-    # A pipe or a log has no width, and nothing may be cut off in it.
+    # A pipe or a log has no width, so no line may be cut.
     console = Console(highlight=False)
     (console if console.is_terminal else Console(highlight=False, width=_PIPE_CHARACTERS)).print(table)

@@ -1,7 +1,7 @@
 """Earlier bundles of a run: the one a training starts from, and the one in production that it is compared with.
 
-Both are checked before any work, and read when they are needed: the bundle must still be the same, its items must be
-the same shop's, and it must not have seen the answers that the run is measured by.
+Both are checked before any work, and read when they are needed. The bundle must still be the same, its items must be
+those of the same shop, and it must not have seen the interactions that the run is tested on.
 """
 
 from __future__ import annotations
@@ -23,12 +23,12 @@ from learn.registry.bundle import Bundle, read_bundle
 from learn.registry.store import find_stored, read_newest_stored
 from learn.registry.summary import ProductionBundle, StartBundle
 
-# Shops fix titles, but not half of them: below that, equal ids are an accident of two data sets that count from 0.
+# Shops correct titles, but not half of them: below that, two data sets merely both count their ids from 0.
 _SAME_TITLES = 0.5
 
 
 def read_unchanged(folder: Path, *, version: str) -> Bundle:
-    """Read a bundle that was looked at before.
+    """Read a bundle that was checked before.
 
     Raises:
         BundleError: It was damaged or replaced since.
@@ -36,7 +36,7 @@ def read_unchanged(folder: Path, *, version: str) -> Bundle:
     bundle = read_bundle(folder)
     if bundle.version != version:
         raise BundleError(
-            f"The bundle was replaced while the run went on: it is now {bundle.version}, not {version}.",
+            f"The bundle was replaced during the run: its version is now {bundle.version}, no longer {version}.",
             where=folder,
             fix="run the flow again",
         )
@@ -44,7 +44,7 @@ def read_unchanged(folder: Path, *, version: str) -> Bundle:
 
 
 def explain_other_content(bundle: Bundle, settings: ContentSettings) -> str:
-    """Say how its content vectors differ from those that these settings give; empty where they do not.
+    """Describe how its content vectors differ from those of these settings; empty if they do not.
 
     Raises:
         EncoderError: The encoder of the settings cannot be obtained.
@@ -64,15 +64,15 @@ def explain_other_content(bundle: Bundle, settings: ContentSettings) -> str:
         "field_vectors",
     )  # fmt: skip
     found = [name for name in names if getattr(settings, name) != getattr(earlier, name)]
-    said = [f"`content.{name}` is {getattr(settings, name)} here and {getattr(earlier, name)} there" for name in found]
-    return ", ".join(said) or "the files of the encoder, or the wording of the prompt, are not the same"
+    said = [f"`content.{name}` is {getattr(settings, name)} here, but {getattr(earlier, name)} in it" for name in found]
+    return ", ".join(said) or "the encoder's files or the prompt's wording have changed"
 
 
 def read_trained_rows(bundle: Bundle) -> dict[str, int]:
-    """Return each trained item's row in what the towers learned of single items, by item id.
+    """Return each trained item's row in the towers' ID table, by item id.
 
     Raises:
-        BundleError: The towers learned of another number of items.
+        BundleError: The ID table has another number of rows.
     """
     trained = bundle.items.filter(pl.col("training_interactions") > 0)["item_id"].to_list()
     if len(trained) != bundle.towers.id_count:
@@ -85,7 +85,7 @@ def read_trained_rows(bundle: Bundle) -> dict[str, int]:
 
 
 def has_same_items(bundle: Bundle, tables: Path) -> bool:
-    """Say whether equal item ids mean the same items: whether most titles are the same, too."""
+    """Return whether equal item ids mean the same items, that is, whether most titles are equal too."""
     now = pl.read_parquet(tables / "items.parquet", columns=["item_id", "title"], glob=False)
     common = bundle.items.join(now, on="item_id", suffix="_now")
     same = common.select(pl.col("title").eq_missing(pl.col("title_now")).mean()).item()
@@ -93,35 +93,35 @@ def has_same_items(bundle: Bundle, tables: Path) -> bool:
 
 
 def read_split_scale(split: dict[str, Any]) -> TimestampScale:
-    """Return what the cuts of a split by date are.
+    """Return the time scale of the cuts of a split by date.
 
-    Bundles of earlier versions do not say it, and their cuts are known by their size.
+    Bundles of earlier versions do not record it, so it is guessed from the size of their cuts.
     """
     said = split.get(CLOCK)
     return TimestampScale.from_dict(said) if said else detect_timestamp_scale(split["validation_from"])
 
 
 def format_cut(split: dict[str, Any], cut: str) -> str:
-    """Return a cut of a split as a person reads it: a date where timestamps are a clock."""
+    """Format a cut of a split for a person: as a date if timestamps are times."""
     return read_split_scale(split).format(split[cut])
 
 
 def has_later_cut(earlier: dict[str, Any], now: dict[str, Any], *, cut: str, of_now: str) -> bool:
-    """Say whether a cut of an earlier split is after one of this run's, whatever units the two data sets are in."""
+    """Return whether a cut of an earlier split is after one of this run's, also if their units differ."""
     there, here = read_split_scale(earlier), read_split_scale(now)
     if there.is_clock and here.is_clock:
         return bool(there.convert(earlier[cut], into=here) > now[of_now])
     return bool(earlier[cut] > now[of_now])
 
 
-_ANEW = "leave `--init-from` out and train anew"
+_RESTART = "leave out `--init-from` to train from the start"
 
 
 def check_start(folder: Path, *, settings: Settings) -> StartBundle:
     """Check, before any work is done, that a training with these settings can start from a bundle.
 
     Raises:
-        BundleError: It is no bundle, it is damaged, its towers have another shape, or its content vectors come from
+        BundleError: It is not a bundle, it is damaged, its towers have another shape, or its content vectors come from
             another encoder.
         EncoderError: The encoder of the settings cannot be obtained.
     """
@@ -135,7 +135,7 @@ def read_start(start: StartBundle, *, tables: Path) -> WarmStart:
     """Read the weights to start from, with the rows of the ID table that belong to items of this data.
 
     Args:
-        start: What :func:`check_start` gave.
+        start: The result of :func:`check_start`.
         tables: Folder of the valid tables.
 
     Raises:
@@ -148,11 +148,11 @@ def read_start(start: StartBundle, *, tables: Path) -> WarmStart:
 
 
 def refuse_seen_windows(start: StartBundle, histories_folder: Path, *, tables: Path) -> None:
-    """Refuse a bundle that was trained on what this run measures by.
+    """Refuse a bundle that was trained on interactions that this run is measured on.
 
     Raises:
-        BundleError: Its training window reaches into this run's validation window, or may do so because the data was
-            split in another way. Another data set's windows do not matter.
+        BundleError: Its training window overlaps this run's validation window, or may do so because the data was
+            split in another way. The windows of another data set do not matter.
     """
     bundle = read_unchanged(start.folder, version=start.version)
     earlier: dict[str, Any] = bundle.manifest.split
@@ -162,18 +162,18 @@ def refuse_seen_windows(start: StartBundle, histories_folder: Path, *, tables: P
     where = f"bundle {start.version}"
     if earlier["method"] != now["method"]:
         raise BundleError(
-            f"The bundle was trained on a split `{earlier['method']}`, this run splits `{now['method']}`: the start "
-            "weights may have seen what this run validates and tests on.",
+            f"The bundle was trained with the split `{earlier['method']}`, but this run uses `{now['method']}`: the "
+            "start weights may have seen interactions that this run validates and tests on.",
             where=where,
-            fix=f"use `--split {earlier['method']}`, or {_ANEW}",
+            fix=f"use `--split {earlier['method']}`, or {_RESTART}",
         )
     if now["method"] == "by_date" and has_later_cut(earlier, now, cut="validation_from", of_now="validation_from"):
         ended, begins = (format_cut(split, "validation_from") for split in (earlier, now))
         raise BundleError(
-            f"The bundle was trained on interactions up to {ended}, and this run validates from {begins} on: the start "
-            "weights have seen what it would be measured by.",
+            f"The bundle was trained on interactions up to {ended}, but this run validates from {begins} on: the start "
+            "weights have seen interactions that it would be measured on.",
             where=where,
-            fix=f"start from an earlier bundle, set `split.validation_from` to {ended} or later, or {_ANEW}",
+            fix=f"start from an earlier bundle, set `split.validation_from` to {ended} or later, or {_RESTART}",
         )
 
 
@@ -191,18 +191,18 @@ def _build_warm_start(bundle: Bundle, *, rows: dict[str, int], same_shop: bool) 
 def _refuse_other_content(bundle: Bundle, settings: ContentSettings) -> None:
     if difference := explain_other_content(bundle, settings):
         raise BundleError(
-            f"The start weights read other content vectors: {difference}.",
+            f"The bundle of `--init-from` was trained on other content vectors: {difference}.",
             where=f"bundle {bundle.version}",
-            fix=f"take the encoder and the prompt that the bundle was trained with, or {_ANEW}",
+            fix=f"use the encoder and the prompt that the bundle was trained with, or {_RESTART}",
         )
 
 
 @dataclass(frozen=True)
 class Caveat:
-    """What speaks against the figures of a model in production.
+    """Why the figures of a model in production may not be a fair measure.
 
     Attributes:
-        said: In a sentence; empty if nothing does.
+        said: The reason, in a sentence; empty if there is none.
         standing: Whether its figures on test are a fair measure.
     """
 
@@ -211,10 +211,10 @@ class Caveat:
 
 
 def check_production(folder: Path, *, settings: Settings) -> ProductionBundle:
-    """Check, before any work is done, that a bundle can be asked about the items of a run with these settings.
+    """Check, before any work is done, that a bundle can score the items of a run with these settings.
 
     Raises:
-        BundleError: It is no bundle, it is damaged, or its towers read content vectors of another encoder.
+        BundleError: It is not a bundle, it is damaged, or its towers read content vectors of another encoder.
         EncoderError: The encoder of the settings cannot be obtained.
     """
     return _check_bundle(read_bundle(folder), settings)
@@ -242,11 +242,11 @@ def find_champion_bundle(version: str, settings: Settings) -> ProductionBundle:
 
 
 def read_production(production: ProductionBundle, histories_folder: Path, *, tables: Path) -> ProductionModel:
-    """Read the towers in production, with the rows that belong to items of this data, and what speaks against them.
+    """Read the towers in production, with the rows of this data's items, and the caveat on their figures.
 
     Args:
-        production: What :func:`check_production` or :func:`find_newest_production` gave.
-        histories_folder: What the split of this run wrote.
+        production: The result of :func:`check_production` or :func:`find_newest_production`.
+        histories_folder: Folder that the split of this run wrote.
         tables: Folder of the valid tables.
 
     Raises:
@@ -261,16 +261,16 @@ def read_production(production: ProductionBundle, histories_folder: Path, *, tab
 
 
 def find_seen_answers(bundle: Bundle, histories: Histories) -> Caveat:
-    """Say what of a run's answers a bundle was trained or chosen by; nothing where it has seen none that can be told.
+    """Describe which of a run's test or validation data a bundle was trained or chosen on; nothing if none is known.
 
-    By date, the cuts tell. Without dates, or where the bundle does not say how it was split, the counts do: of an
+    By date, the cuts show it. Without dates, or if the bundle does not record its split, the counts show it: of an
     item, more training interactions than this run has can only come from what this run keeps apart.
     """
     earlier, now = bundle.manifest.split, histories.split
     if earlier and earlier["method"] != now["method"]:
         return Caveat(
-            f"It was trained on a split `{earlier['method']}`, this run splits `{now['method']}`: it may have seen "
-            "answers, and its figures may flatter it.",
+            f"It was trained with the split `{earlier['method']}`, but this run uses `{now['method']}`: it may "
+            "have seen answers, and its figures may flatter it.",
             "flattered",
         )
     if earlier and now["method"] == "by_date":
@@ -318,8 +318,8 @@ def _count_foreign_interactions(bundle: Bundle, histories: Histories) -> int:
 def _check_bundle(bundle: Bundle, settings: Settings) -> ProductionBundle:
     if difference := explain_other_content(bundle, settings.content):
         raise BundleError(
-            f"The model in production reads other content vectors: {difference}.",
+            f"The model in production was trained on other content vectors: {difference}.",
             where=f"bundle {bundle.version}",
-            fix="take the encoder and the prompt that it was trained with, or leave `--production` out",
+            fix="use the encoder and the prompt that it was trained with, or leave out `--production`",
         )
     return ProductionBundle(bundle.folder.absolute(), bundle.version)

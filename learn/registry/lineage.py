@@ -39,28 +39,28 @@ class Difference(BaseModel):
 
 
 class Lineage(BaseModel):
-    """All that is known of a stored model.
+    """Everything that is known about a stored model.
 
     Attributes:
         model: Name in the store.
-        version: Of the bundle.
-        alias: The one it has.
-        challenger: How it is next to the champion, where it does.
-        fault: What is wrong with it; empty if nothing is. The rest is empty where the manifest cannot be read.
+        version: Version of the bundle.
+        alias: Its alias.
+        challenger: Its share and mode, if it is the challenger.
+        fault: What is wrong with it; empty if nothing is. The other fields are empty if the manifest cannot be read.
         stored: When it was put into the store.
         created: When the run made it, in ISO 8601.
-        run_id: The run.
-        data_version: Of the data folder.
-        split: What training, validation and test were divided by.
-        encoder_fingerprint: Of the frozen encoder.
+        run_id: Id of that run.
+        data_version: Version of the data folder.
+        split: How training, validation and test were divided.
+        encoder_fingerprint: Fingerprint of the frozen encoder.
         code_revision: Git revision of the code.
         parent: Version of the bundle that training started from.
-        seed: Of every random draw.
-        settings: Those that are not the defaults.
+        seed: Seed of every random draw.
+        settings: The settings that differ from the defaults.
         metrics: Main figures on test.
-        decision: What the gate said.
+        decision: The gate's decision.
         weights_sha256: Hash of the weights.
-        changes: Every change of an alias that it had a part in, the oldest first.
+        changes: Every change of an alias that concerned it, the oldest first.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -86,20 +86,20 @@ class Lineage(BaseModel):
     changes: tuple[Change, ...] = ()
 
     def find_metric(self, name: str) -> Metric | None:
-        """Return one of the figures; None if the manifest has it not."""
+        """Return one of the figures; None if the manifest does not have it."""
         return next((metric for metric in self.metrics if metric.name == name), None)
 
 
 Lineages: TypeAdapter[list[Lineage]] = TypeAdapter(list[Lineage])
-"""Writes several as one JSON list."""
+"""Serialises several lineages as one JSON list."""
 
 
 def read_lineage(model: StoredModel, aliases: ModelAliases, *, checked: bool = False) -> Lineage:
     """Gather what is known of a stored model.
 
     Args:
-        model: As the registry lists it.
-        aliases: Of its name.
+        model: The model, as the registry lists it.
+        aliases: The aliases of its name.
         checked: Whether to compare every file with its checksum, which reads all of the bundle.
     """
     version = model.version
@@ -159,7 +159,7 @@ def _require_mapping(value: JsonValue) -> dict[str, JsonValue]:
 
 
 def _flatten(values: dict[str, Any]) -> dict[str, Any]:
-    # Two levels are all there are; a table within a section (mapped columns, say) is one value.
+    # There are only two levels; a table within a section, such as mapped columns, is one value.
     return {
         f"{name}.{field}" if isinstance(section, dict) else name: value
         for name, section in values.items()

@@ -1,7 +1,7 @@
 """Change aliases: promote, roll back, withdraw. Each change is recorded with who, when and why.
 
 Only a bundle that is in the store and complete can get an alias. Two processes that change aliases at the same time
-wait for each other. A run promotes its own model where it was asked to and the gate allows it.
+wait for each other. A run promotes its own model if that was requested and the gate allows it.
 """
 
 from __future__ import annotations
@@ -29,11 +29,11 @@ _LOCK_SECONDS = 30.0
 
 
 class ChampionMovedError(ServingError):
-    """Somebody else became the champion in between."""
+    """Another model became the champion in the meantime."""
 
 
 def describe_author() -> str:
-    """Return who makes a change manually: ``user@host``."""
+    """Return the author of a manual change: ``user@host``."""
     try:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container's user need not have a name
@@ -42,42 +42,42 @@ def describe_author() -> str:
 
 
 def promote(name: str, version: str, *, reason: str, by: str) -> Change | None:
-    """Make a stored model the champion; the present one becomes what a rollback goes back to.
+    """Make a stored model the champion; a rollback returns to the present one.
 
-    A challenger that becomes the champion leaves its place.
+    A challenger that becomes the champion is no longer the challenger.
 
     Args:
-        name: Of the model in the store.
-        version: Of the bundle, or the beginning of it that no other has.
-        reason: Why.
-        by: Who, as :func:`describe_author` says it, or a flow's run.
+        name: Name of the model in the store.
+        version: Version of the bundle, or its first characters if they are unique.
+        reason: The reason, for the history.
+        by: The author, as :func:`describe_author` returns it, or a flow's run.
 
     Returns:
-        What was recorded; None if it is the champion already.
+        The recorded change; None if it is the champion already.
 
     Raises:
         BundleError: The store does not hold it, or it is damaged.
-        ServingError: The aliases cannot be read, or another process holds them.
+        ServingError: The aliases cannot be read, or another process has locked them.
         StorageError: The disk is full or not writable.
     """
     return _set_champion(name, version, reason=reason, by=by, over=lambda _: True)
 
 
 def promote_over(name: str, version: str, *, champion: str | None, reason: str, by: str) -> Change | None:
-    """Make a stored model the champion as :func:`promote` does, but only in the place of a certain one.
+    """Make a stored model the champion as :func:`promote` does, but only if a given model is still the champion.
 
     Args:
-        name: Of the model in the store.
-        version: Of the bundle, or the beginning of it that no other has.
+        name: Name of the model in the store.
+        version: Version of the bundle, or its first characters if they are unique.
         champion: Version that the model was compared with; None: there was no champion.
-        reason: Why.
-        by: Who.
+        reason: The reason, for the history.
+        by: The author.
 
     Returns:
         As :func:`promote`.
 
     Raises:
-        ChampionMovedError: Somebody else is the champion by now.
+        ChampionMovedError: Another model is the champion now.
         BundleError: As :func:`promote` raises it.
         ServingError: As :func:`promote` raises it.
         StorageError: The disk is full or not writable.
@@ -95,9 +95,9 @@ def _set_champion(
             return now
         if not over(now.champion):
             raise ChampionMovedError(
-                f"By now the champion is {now.champion or 'nobody'}, which the model was not held against.",
+                f"The champion is now {now.champion or 'nobody'}, with which the model was not compared.",
                 where=name,
-                fix="run the flow again, or promote by hand",
+                fix="run the flow again, or promote the model yourself with `learn models promote`",
             )
         earlier = (*now.earlier_champions, now.champion) if now.champion else ()
         freed = None if now.find_alias(model.version) == "challenger" else now.challenger
@@ -107,21 +107,21 @@ def _set_champion(
 
 
 def promote_challenger(name: str, version: str, *, share: float, shadow: bool, reason: str, by: str) -> Change | None:
-    """Put a stored model next to the champion; one that was there leaves.
+    """Make a stored model the challenger, in place of any other.
 
-    The same challenger with another share or mode continues with its experiment: who had it keeps it as the share
+    The same challenger with another share or mode continues its experiment: its users keep it while the share
     grows.
 
     Args:
-        name: Of the model in the store.
-        version: Of the bundle, or the beginning of it that no other has.
-        share: Of the users, above 0 and at most 1.
+        name: Name of the model in the store.
+        version: Version of the bundle, or its first characters if they are unique.
+        share: Share of the users, above 0 and at most 1.
         shadow: Whether its answers are only logged.
-        reason: Why.
-        by: Who.
+        reason: The reason, for the history.
+        by: The author.
 
     Returns:
-        What was recorded; None if nothing changes.
+        The recorded change; None if nothing changes.
 
     Raises:
         BundleError: As :func:`promote` raises it.
@@ -134,7 +134,7 @@ def promote_challenger(name: str, version: str, *, share: float, shadow: bool, r
         if now.champion is None or now.champion == model.version:
             what = "There is no champion yet" if now.champion is None else f"{model.version} is the champion itself"
             raise ServingError(
-                f"{what}, so nothing can stand beside it.",
+                f"{what}, so this model cannot become the challenger.",
                 where=name,
                 fix="promote another model as the champion first",
             )
@@ -148,7 +148,7 @@ def promote_challenger(name: str, version: str, *, share: float, shadow: bool, r
 
 
 def roll_back(name: str, *, reason: str, by: str) -> Change:
-    """Make the champion before the present one the champion again; called again, it goes one further back.
+    """Make the previous champion the champion again; a second call goes back one further.
 
     Raises:
         BundleError: The earlier champion is gone from the store, or damaged.
@@ -159,7 +159,7 @@ def roll_back(name: str, *, reason: str, by: str) -> Change:
     def change(now: ModelAliases) -> ModelAliases:
         if not now.earlier_champions:
             raise ServingError(
-                "There is no earlier champion to go back to.",
+                "There is no earlier champion to roll back to.",
                 where=name,
                 fix="choose one of `learn models list` and promote it",
             )
@@ -172,12 +172,12 @@ def roll_back(name: str, *, reason: str, by: str) -> Change:
 
     done = _apply_change(name, change, action="rollback", alias="champion", reason=reason, by=by)
     if done is None:
-        raise AssertionError("a champion never stands among the earlier ones twice in a row")
+        raise AssertionError("the same champion is never twice in a row among the earlier ones")
     return done
 
 
 def withdraw(name: str, *, reason: str, by: str) -> Change:
-    """Take the challenger away; everyone gets the champion.
+    """Remove the challenger, so that everyone gets the champion.
 
     Raises:
         ServingError: There is none; or as :func:`promote` raises it.
@@ -186,21 +186,21 @@ def withdraw(name: str, *, reason: str, by: str) -> Change:
 
     def change(now: ModelAliases) -> ModelAliases:
         if now.challenger is None:
-            raise ServingError("There is no challenger.", where=name, fix="see `learn models list`")
+            raise ServingError("There is no challenger to remove.", where=name, fix="see `learn models list`")
         return now.model_copy(update={"challenger": None})
 
     done = _apply_change(name, change, action="withdraw", alias="challenger", reason=reason, by=by)
     if done is None:
-        raise AssertionError("a challenger was there")
+        raise AssertionError("there was a challenger before")
     return done
 
 
 def _verify(model: StoredModel) -> StoredModel:
-    """Return a model whose every file is as it was written, and which this version of the code can serve."""
+    """Return a model if its files are intact and this version of the code can serve it."""
     version = read_bundle(model.folder).version
     if version != model.version:
         raise BundleError(
-            f"The store holds bundle {version} under the name {model.version}.",
+            f"The store has bundle {version} under the wrong name {model.version}.",
             where=model.folder,
             fix="remove it from the store with `bentoml models delete`",
         )
@@ -254,9 +254,9 @@ def _lock(path: Path) -> Iterator[None]:
             yield
     except Timeout as fault:
         raise ServingError(
-            f"Another process has held the aliases for {_LOCK_SECONDS:g} seconds.",
+            f"Another process has locked the aliases for {_LOCK_SECONDS:g} seconds.",
             where=path,
-            fix="wait for it, or end it, and try again",
+            fix="wait for it to finish, or stop it, and try again",
         ) from fault
 
 
@@ -267,19 +267,19 @@ def _read_clock() -> datetime:
 def promote_run(
     tag: str, decision: Decision, *, rule: Literal["never", "if-better", "always"], champion: Champion, by: str
 ) -> Promotion:
-    """Make the model of a run the champion, where that was requested and the gate allows it.
+    """Make the model of a run the champion, if that was requested and the gate allows it.
 
     Args:
-        tag: Of the model in the store, ``name:version``.
-        decision: The gate's.
-        rule: ``if-better`` promotes only what the gate found fit, over the very champion that it was compared with;
-            ``always`` promotes in any case, and the failed rules go into the history.
-        champion: As it was found before the training.
-        by: The run.
+        tag: Tag of the model in the store, ``name:version``.
+        decision: The gate's decision.
+        rule: ``if-better`` promotes only a model that the gate found fit, and only over the champion it was compared
+            with; ``always`` promotes in any case, and the history lists the failed rules.
+        champion: The champion as found before the training.
+        by: Name of the run.
 
     Raises:
         BundleError: The stored model is gone or damaged.
-        ServingError: The aliases cannot be read, or another process holds them.
+        ServingError: The aliases cannot be read, or another process has locked them.
         StorageError: The disk is full or not writable.
     """
     name, _, version = tag.partition(":")
@@ -288,11 +288,13 @@ def promote_run(
         return Promotion(rule, promoted=False, before=champion.version, said=said)
 
     if rule == "never":
-        return leave("Nothing is promoted: nobody asked for it (--promote).")
+        return leave("Not promoted: promotion was not requested (--promote).")
     if rule == "if-better" and not decision.fit:
-        return leave(f"Not promoted, the gate refused it: {_name_rule(decision)}.")
+        return leave(f"Not promoted: the gate refused it: {_name_rule(decision)}.")
     reason = (
-        "the gate let it pass" if decision.fit else f"whatever the gate says; it refused it: {_name_rule(decision)}"
+        "the gate let it pass"
+        if decision.fit
+        else f"the gate refused it ({_name_rule(decision)}), but `always` was given"
     )
     try:
         why = f"--promote {rule}: {reason}"
@@ -303,7 +305,7 @@ def promote_run(
     except ChampionMovedError as moved:
         return leave(f"Not promoted. {moved.what}")
     if change is None:
-        return leave(f"Nothing changes: {version} is the champion already.")
+        return leave(f"Nothing changed: {version} is already the champion.")
     over = "the first champion" if change.before is None else f"the champion, in the place of {change.before}"
     return Promotion(rule, promoted=True, before=change.before, said=f"{version} is {over}: {reason}.")
 

@@ -1,6 +1,6 @@
 """Repeat a stored model's training from its manifest, to see whether the same weights come out.
 
-Nothing of an earlier run is used. Texts are encoded, towers trained and the service built again in stores of their own,
+Nothing of an earlier run is used. Texts are encoded, towers trained and the service built again in separate stores,
 so the workspace and the registry do not change.
 """
 
@@ -22,7 +22,7 @@ from learn.registry.earlier import explain_other_content
 from learn.registry.store import find_stored
 
 _TRAIN = (sys.executable, "-m", "learn", "train")
-"""The command that trains: this room knows no flow."""
+"""The command that trains. It is run as a command because this package imports no flow."""
 
 
 @dataclass(frozen=True)
@@ -41,17 +41,17 @@ class Repetition:
 
     @property
     def same(self) -> bool:
-        """Whether the repetition gave the same weights."""
+        """Whether the weights are the same."""
         return self.weights_sha256 == self.repeated_sha256
 
     @property
     def sentence(self) -> str:
-        """What came out, in one line."""
+        """The result, in one line."""
         if self.same:
-            return f"SAME: training {self.version} anew gave the weights {self.weights_sha256}."
+            return f"SAME: training {self.version} again gave the weights {self.weights_sha256}."
         return (
-            f"DIFFERENT: training {self.version} anew gave the weights {self.repeated_sha256} instead of "
-            f"{self.weights_sha256}. Another processor, another version of torch or of the code make others."
+            f"DIFFERENT: training {self.version} again gave the weights {self.repeated_sha256} instead of "
+            f"{self.weights_sha256}. A different processor, torch version or code version can cause this."
         )
 
 
@@ -59,25 +59,25 @@ def reproduce(name: str, wanted: str, *, data: Path, root: Path, scratch: Path) 
     """Train a stored model again: its data version, its settings, its seed, its encoder, its parent.
 
     Args:
-        name: Of the model in the store.
-        wanted: Version, beginning of one, or alias.
-        data: The data folder whose versions are meant; it need not exist any more.
-        root: A folder in the DVC repository that knows the version.
-        scratch: Folder for everything that the repetition makes.
+        name: Name of the model in the store.
+        wanted: Version, its first characters, or an alias.
+        data: The data folder to take the version of; it need not exist any more.
+        root: A folder in the DVC repository that has the version.
+        scratch: Folder for all files of the repetition.
 
     Raises:
-        BundleError: There is no such model, it is damaged, its parent is gone from the store, or its encoder is
-            another by now.
+        BundleError: There is no such model, it is damaged, its parent is no longer in the store, or its encoder has
+            changed.
         EncoderError: Its encoder cannot be obtained.
         VersionError: Its data version cannot be obtained.
-        TrainingError: The repetition did not come to its end.
+        TrainingError: The repetition failed.
         StorageError: The disk is full or not writable.
     """
     bundle = read_bundle(find_stored(name, wanted).folder)
     manifest = bundle.manifest
     _refuse_other_encoder(bundle)
     parent = _find_parent_folder(name, manifest.parent)
-    # Asked here, so that a version that is gone is one message and no failed run.
+    # Checked here, so that a missing version is one message instead of a failed run.
     restore_version(manifest.data_version, folder=data, root=root, settings=manifest.settings.data)
     started = [] if parent is None else ["--init-from", str(parent)]
     settings = scratch / "settings.toml"
@@ -88,9 +88,9 @@ def reproduce(name: str, wanted: str, *, data: Path, root: Path, scratch: Path) 
     done = subprocess.run(command, cwd=root, env=_build_environment(scratch), check=False)
     if done.returncode:
         raise TrainingError(
-            f"The training of {bundle.version} could not be repeated: the run above ended with {done.returncode}.",
+            f"The training of {bundle.version} could not be repeated: the run above exited with {done.returncode}.",
             where=scratch,
-            fix="mend what it names; the model was made by code revision "
+            fix="fix what its message names; the model was made by code revision "
             f"{manifest.code_revision or 'unknown'}, run {manifest.run_id or 'unknown'}",
         )
     folder = scratch / "workspace" / "runs" / run_id.read_text(encoding="utf-8").strip() / "bundle"
@@ -98,11 +98,11 @@ def reproduce(name: str, wanted: str, *, data: Path, root: Path, scratch: Path) 
 
 
 def write_settings_text(settings: Settings, *, scratch: Path) -> str:
-    """Return a settings file of a run that repeats another one in a folder of its own."""
+    """Return a settings file of a run that repeats another one in its own folder."""
     repeated = settings.override(
         workspace=scratch / "workspace",
         reports=scratch / "reports",
-        # What drifted then is no reason not to look what the weights are.
+        # Drift at that time must not stop the repetition.
         drift__on_drift="warn",
         data__push=False,
     )
@@ -112,7 +112,7 @@ def write_settings_text(settings: Settings, *, scratch: Path) -> str:
 def _refuse_other_encoder(bundle: Bundle) -> None:
     if difference := explain_other_content(bundle, bundle.manifest.settings.content):
         raise BundleError(
-            f"The model's encoder is not what it was: {difference}.",
+            f"The model's encoder has changed: {difference}.",
             where=f"bundle {bundle.version}",
             fix="install the version of the encoder that its manifest names",
         )
@@ -125,14 +125,14 @@ def _find_parent_folder(name: str, parent: str | None) -> Path | None:
         return find_stored(name, parent).folder
     except BundleError as fault:
         raise BundleError(
-            f"The training started from the weights of {parent}, and they are gone. {fault.what}",
+            f"The training started from the weights of {parent}, which are no longer available. {fault.what}",
             where=f"{name}:{parent}",
             fix="put that bundle back into the store (`bentoml models import`)",
         ) from fault
 
 
 def _build_environment(scratch: Path) -> dict[str, str]:
-    """Stores of its own: the repetition is no run that anybody should find, and no model that anybody should serve."""
+    """Return an environment with separate stores, so that nobody finds this run or serves its model."""
     (scratch / "bentoml").mkdir(parents=True, exist_ok=True)
     return os.environ | {
         "METAFLOW_DATASTORE_SYSROOT_LOCAL": str(scratch),

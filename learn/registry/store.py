@@ -1,4 +1,4 @@
-"""Bundles in BentoML's model store, found by version, by the beginning of a version, or by alias."""
+"""Bundles in BentoML's model store, found by version, by its first characters, or by alias."""
 
 from __future__ import annotations
 
@@ -19,22 +19,22 @@ from learn.registry.bundle import Bundle, Manifest, copy_bundle, read_bundle, re
 # BentoML takes letters, digits and these marks in a label's value, no slash, and at most 63 characters.
 _NOT_IN_LABELS = re.compile(r"[^A-Za-z0-9._-]+")
 _LABEL_CHARACTERS = 63
-# Compared with what the store lists, never put into a path; this only keeps odd words out of the message.
+# It is compared with what the store lists and never put into a path; this only keeps odd words out of the message.
 _VERSION = re.compile(r"[0-9a-z]{1,64}")
 _SHOWN_VERSIONS = 5
 
 
 @dataclass(frozen=True)
 class StoredModel:
-    """A bundle in the store, as far as it can be told without reading all of it.
+    """A bundle in the store, as far as known without reading all of it.
 
     Attributes:
-        name: Of the model.
-        version: Of the bundle.
-        folder: Where it is.
-        stored: When it was put there.
-        manifest: Where it comes from; None if it cannot be read.
-        fault: Why it cannot be read; empty where it can.
+        name: Name of the model.
+        version: Version of the bundle.
+        folder: Its folder.
+        stored: When it was stored.
+        manifest: Its manifest; None if it cannot be read.
+        fault: Why it cannot be read; empty if it can.
     """
 
     name: str
@@ -46,7 +46,7 @@ class StoredModel:
 
     @property
     def tag(self) -> str:
-        """What BentoML calls it."""
+        """BentoML's name of it."""
         return f"{self.name}:{self.version}"
 
 
@@ -82,7 +82,7 @@ def load_stored(tag: str) -> Bundle:
             bento gives its model.
 
     Raises:
-        BundleError: The store does not hold it, it is damaged, or nobody has promoted one.
+        BundleError: The store does not have it, it is damaged, or nobody has promoted one.
         ServingError: The aliases cannot be read.
     """
     name, _, version = tag.partition(":")
@@ -92,9 +92,9 @@ def load_stored(tag: str) -> Bundle:
         model = bentoml.models.get(tag)
     except bentoml.exceptions.BentoMLException as fault:
         raise BundleError(
-            f"BentoML's model store does not hold `{tag}`.",
+            f"BentoML's model store has no model `{tag}`.",
             where=tag,
-            fix="see `bentoml models list`; the train flow stores a bundle on each run",
+            fix="`bentoml models list` shows the stored models; each run of `learn train` stores one",
         ) from fault
     return read_bundle(Path(model.path))
 
@@ -119,7 +119,7 @@ def list_stored(name: str) -> list[StoredModel]:
     configure_process()
     try:
         models = bentoml.models.list(name)
-    except (bentoml.exceptions.BentoMLException, ValueError):  # none of that name, or no name at all
+    except (bentoml.exceptions.BentoMLException, ValueError):  # none of that name, or not a valid name
         return []
     found = [
         _build_stored_model(name, str(model.tag.version), folder=Path(model.path), stored=model.info.creation_time)
@@ -132,21 +132,21 @@ def find_stored(name: str, wanted: str) -> StoredModel:
     """Find one bundle of a name.
 
     Args:
-        name: Of the model in the store.
-        wanted: ``champion``, ``challenger``, ``latest``, a version, or the beginning of one that no other has; the
+        name: Name of the model in the store.
+        wanted: ``champion``, ``challenger``, ``latest``, a version, or its first characters if they are unique; the
             model's name may be before it, as in a tag.
 
     Raises:
-        BundleError: There is none, or more than one; the message names what comes near.
+        BundleError: There is none, or more than one; the message names similar ones.
         ServingError: The aliases cannot be read.
     """
     asked = wanted.removeprefix(f"{name}:")
     stored = list_stored(name)
     if not stored:
         raise BundleError(
-            f"BentoML's model store holds no `{name}`.",
+            f"BentoML's model store has no model `{name}`.",
             where=wanted,
-            fix="run the train flow, which stores a bundle on each run, or give another --name",
+            fix="run `learn train`, which stores a bundle, or give another --name",
         )
     version = _resolve_alias(name, asked, newest=stored[0].version)
     exact = [model for model in stored if model.version == version]
@@ -161,10 +161,8 @@ def find_stored(name: str, wanted: str) -> StoredModel:
         )
     versions = [model.version for model in stored]
     near = difflib.get_close_matches(version, versions, n=3, cutoff=0.5)
-    hint = (
-        f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else f"it holds {_format_models(stored)}"
-    )
-    raise BundleError(f"BentoML's model store holds no `{name}:{version}`.", where=wanted, fix=hint)
+    hint = f"did you mean {' or '.join(f'`{each}`' for each in near)}?" if near else f"it has {_format_models(stored)}"
+    raise BundleError(f"BentoML's model store has no model `{name}:{version}`.", where=wanted, fix=hint)
 
 
 def _resolve_alias(name: str, asked: str, *, newest: str) -> str:

@@ -1,4 +1,4 @@
-"""What was packed, started from and compared with: small records that can be read without BentoML or torch."""
+"""Small records of packed, start and production models, which can be read without BentoML or torch."""
 
 from __future__ import annotations
 
@@ -8,19 +8,19 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class ReleaseSummary:
-    """What was packed and how it answered.
+    """The packed model, and how its service answered.
 
     Attributes:
         bundle: Folder of the bundle.
         version: The bundle's version, which every answer carries.
         weights_sha256: Hash of its weights file.
-        model_tag: In BentoML's model store.
-        bento_tag: In BentoML's bento store.
-        command: Serves it on this machine.
+        model_tag: Tag in BentoML's model store.
+        bento_tag: Tag in BentoML's bento store.
+        command: Command that serves it on this machine.
         parity_users: Users whose served list was compared with the offline ranking.
-        parity_identical: Of them, with the same items in the same order.
-        parity_tied: Of them, with items of equal score in another order.
-        size_bytes: Of the bundle.
+        parity_identical: Users with the same items in the same order.
+        parity_tied: Users with the same items, but those of equal score in another order.
+        size_bytes: Size of the bundle.
         latency_milliseconds: Time that 95 of 100 answers take at most, without the network.
     """
 
@@ -38,23 +38,23 @@ class ReleaseSummary:
 
     @property
     def promote_command(self) -> str:
-        """The command that makes it the champion: nothing does so unasked."""
+        """The command that makes it the champion, which never happens by itself."""
         name, _, version = self.model_tag.partition(":")
         return f'learn models --name {name} promote {version} --reason "…"'
 
     @property
     def rollback_command(self) -> str:
-        """The command that makes the champion before it the champion again."""
+        """The command that makes the previous champion the champion again."""
         return f'learn models --name {self.model_tag.partition(":")[0]} rollback --reason "…"'
 
 
 @dataclass(frozen=True)
 class StartBundle:
-    """A bundle that was found fit to start a training from.
+    """A bundle that a training can start from.
 
     Attributes:
-        folder: Where it is.
-        version: Of the bundle: the parent of what is trained from it.
+        folder: The bundle's folder.
+        version: The bundle's version: the parent of the models trained from it.
     """
 
     folder: Path
@@ -63,11 +63,11 @@ class StartBundle:
 
 @dataclass(frozen=True)
 class ProductionBundle:
-    """A bundle that can be asked about the items of a run.
+    """A bundle that can score the items of a run.
 
     Attributes:
-        folder: Where it is.
-        version: Of the bundle.
+        folder: The bundle's folder.
+        version: The bundle's version.
     """
 
     folder: Path
@@ -79,9 +79,9 @@ class Champion:
     """The model that a run's towers are compared with.
 
     Attributes:
-        version: Of its bundle; None if nobody has promoted any.
-        bundle: Where it is; None if it cannot be compared with, or is not wanted to be.
-        fault: Why not, in a sentence; empty where it can.
+        version: Version of its bundle; None if nobody has promoted any.
+        bundle: Its folder; None if it cannot or should not be compared with.
+        fault: Why it cannot, in a sentence; empty if it can.
     """
 
     version: str | None
@@ -90,18 +90,18 @@ class Champion:
 
     @property
     def opponent(self) -> str | None:
-        """Version of the champion, where the towers are compared with it."""
+        """Version of the champion, if the towers are compared with it."""
         return None if self.bundle is None else self.version
 
 
 @dataclass(frozen=True)
 class Promotion:
-    """What a run made of the gate's word.
+    """What a run did after the gate's decision.
 
     Attributes:
         asked: ``never``, ``if-better`` or ``always``.
         promoted: Whether its model is the champion now, by this run.
-        before: Version of the champion before.
+        before: Version of the previous champion.
         said: What was done and why, in a sentence.
     """
 

@@ -69,7 +69,7 @@ def test_a_killed_benchmark_goes_on_where_it_was(
     assert run(jobs, digests=known, data=place / "data", results=results) == []
     said = capfd.readouterr().out
     assert "baselines/masked/0: done before" in said
-    assert "Going on after epoch" in said
+    assert "Continuing an interrupted training after epoch" in said
     assert len(results.read(key)["training"]["curve"]) == EPOCHS
 
     # Of one result, and of one alone.

@@ -100,7 +100,7 @@ def test_any_layer_can_be_pooled(shape: str, layer: int, shapes: dict[str, Path]
 
 
 def test_a_layer_that_is_not_there_is_an_error(bert: Path) -> None:
-    with pytest.raises(EncoderError, match="2 layers, there is no layer -4"):
+    with pytest.raises(EncoderError, match="2 layers; there is no layer -4"):
         encoder(bert, layer=-4)
 
 
@@ -216,7 +216,7 @@ def test_batches_too_large_for_the_memory_are_cut_until_they_fit(bert: Path) -> 
     assert np.array_equal(tight.encode(texts), encoder(bert).encode(texts))
     assert tight.tokens_per_batch <= 3 * 48
     tight._engine = TightEngine(tight._engine, texts=0)
-    with pytest.raises(EncoderError, match="memory does not suffice for one text of 44 tokens"):
+    with pytest.raises(EncoderError, match="There is not enough memory to encode one text of 44 tokens"):
         tight.encode(texts)
 
 

@@ -106,7 +106,7 @@ def hub(cache: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[type[_Hub]]:
     ("status", "code", "said", "fix"),
     [
         (404, "RepoNotFound", "no model `acme/tiny`, or it is private", "log in"),
-        (404, "RevisionNotFound", "has no revision `v9`", "a whole commit"),
+        (404, "RevisionNotFound", "has no revision `v9`", "a full commit"),
         (403, "GatedRepo", "is gated", "accept them"),
     ],
 )
@@ -131,7 +131,7 @@ def test_a_lost_file_of_the_weights_is_named(bert: Path, tmp_path: Path) -> None
     folder = Path(shutil.copytree(bert, tmp_path / "model"))
     index = {"weight_map": {"a": "model.safetensors", "b": "model-00002-of-00002.safetensors"}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index))
-    with pytest.raises(EncoderError, match="1 files of its weights are missing, model-00002"):
+    with pytest.raises(EncoderError, match="1 files of the model's weights are missing, for example model-00002"):
         resolve_encoder(str(folder))
 
 
@@ -157,7 +157,7 @@ def odd(bert: Path, tmp_path: Path) -> Path:
 def test_a_models_own_code_is_not_run_unasked(odd: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     for trusted in ("", "acme/other"):
-        with pytest.raises(EncoderError, match="code of its own") as told:
+        with pytest.raises(EncoderError, match="its own Python code") as told:
             load_encoder(ContentSettings(encoder=str(odd), trust_remote_code=trusted), threads=1)
         assert "trust_remote_code" in told.value.fix
 

@@ -121,7 +121,7 @@ def test_a_training_is_repeated_from_the_manifest_with_the_same_weights(place: W
     before = models(place)
     done = learn(place, "reproduce", first.version[:10])
     assert done.code == 0, done.said
-    assert f"SAME: training {first.version} anew gave the weights" in done.out
+    assert f"SAME: training {first.version} again gave the weights" in done.out
     assert models(place) == before
 
 

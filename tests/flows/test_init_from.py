@@ -47,7 +47,7 @@ def test_a_model_that_the_store_does_not_hold(place: Workplace) -> None:
     assert_stopped(
         done,
         headline="The bundle cannot be used",
-        what="BentoML's model store does not hold `learn_user_tower:latest`.",
+        what="BentoML's model store has no model `learn_user_tower:latest`.",
         where="learn_user_tower:latest",
         fix="see `bentoml models list`",
     )
@@ -60,7 +60,7 @@ def test_a_folder_that_is_no_bundle(place: Workplace) -> None:
     assert_stopped(
         done,
         headline="The bundle cannot be used",
-        what="This is no bundle: a file is missing.",
+        what="This is not a bundle: a file is missing.",
         where="data/checksums.json",
         fix="name the folder of a bundle",
     )

@@ -72,7 +72,7 @@ def test_a_killed_process_ends_the_run_with_a_message_and_resume_goes_on(place: 
         check=False,
     )
     assert resumed.returncode == 0, resumed.stdout + resumed.stderr
-    assert re.search(r"/train_together/.*Going on after epoch \d+ of an interrupted training", resumed.stdout)
+    assert re.search(r"/train_together/.*Continuing an interrupted training after epoch \d+", resumed.stdout)
     assert resumed.stdout.count("Epoch 12/12") == 1, "more than one process speaks, or the towers were trained twice"
     assert place.read_outcome().faults == ()
     (record,) = place.folder.glob(".learn/training/*/training.json")

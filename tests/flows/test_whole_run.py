@@ -269,7 +269,7 @@ def test_a_killed_training_goes_on_and_ends_with_the_same_weights(first: Run) ->
     assert (Path(first.folders["towers"]) / "checkpoint.pt").is_file()
     # Metaflow keeps the settings with the run and takes no others to resume it.
     resumed = ended(place, place.flow("resume"))
-    assert re.search(r"Going on after epoch [123] of an interrupted training", resumed.out)
+    assert re.search(r"Continuing an interrupted training after epoch [123]", resumed.out)
     assert resumed.artifacts["bundle"]["weights_sha256"] == first.artifacts["bundle"]["weights_sha256"]
     assert hash_weights(Path(first.folders["towers"])) == first.artifacts["bundle"]["weights_sha256"]
     assert resumed.metrics_bytes == first.metrics_bytes

@@ -100,24 +100,27 @@ def test_of_a_longer_or_shorter_history_the_common_places_are_carried(here: int,
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"dimension": 16}, "`towers.dimension` is 16 here and 12 there"),
-        ({"blocks": 2}, "`towers.blocks` is 2 here and 1 there"),
-        ({"heads": 3}, "`towers.heads` is 3 here and 1 there"),
-        ({"item_tower": "shared"}, "`towers.item_tower` is shared here and adaptor there"),
-        ({"whitening": False}, "`towers.whitening` is False here and True there"),
-        ({"blocks": 2, "heads": 3}, "`towers.blocks` is 2 here and 1 there, `towers.heads` is 3 here and 1 there"),
+        ({"dimension": 16}, "`towers.dimension` is 16 here and 12 in the bundle"),
+        ({"blocks": 2}, "`towers.blocks` is 2 here and 1 in the bundle"),
+        ({"heads": 3}, "`towers.heads` is 3 here and 1 in the bundle"),
+        ({"item_tower": "shared"}, "`towers.item_tower` is shared here and adaptor in the bundle"),
+        ({"whitening": False}, "`towers.whitening` is False here and True in the bundle"),
+        (
+            {"blocks": 2, "heads": 3},
+            "is 2 here and 1 in the bundle, `towers.heads` is 3 here and 1 in the bundle",
+        ),
     ],
 )
 def test_towers_of_another_shape_are_refused(changed: dict[str, object], said: str) -> None:
     with pytest.raises(BundleError, match=said) as caught:
         refuse_other_towers(earlier(), TowerSettings.model_validate(SHAPE | changed))
-    assert "as the bundle has, or leave `--init-from` out" in caught.value.fix
+    assert "as in the bundle, or leave out `--init-from`" in caught.value.fix
 
 
 def test_content_vectors_of_another_width_are_refused() -> None:
     settings = TowerSettings.model_validate(SHAPE)
     refuse_other_towers(earlier(), settings, content_dimension=CONTENT_WIDTH)
-    with pytest.raises(BundleError, match="content vectors of 24 numbers, these have 32"):
+    with pytest.raises(BundleError, match="content vectors of 24 numbers, but these have 32"):
         refuse_other_towers(earlier(), settings, content_dimension=32)
 
 

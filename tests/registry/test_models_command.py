@@ -56,7 +56,7 @@ def learn(*words: str, name: str = NAME) -> Result:
 def test_a_model_goes_up_and_back_and_the_list_says_so(versions: list[str]) -> None:
     first, second = versions
     assert f"champion: none -> {first}" in learn("promote", first, "--reason", "the first").output
-    assert "nothing changes" in learn("promote", first[:6], "--reason", "again").output
+    assert "nothing changed" in learn("promote", first[:6], "--reason", "again").output
     put = learn("promote", second, "--as", "challenger", "--share", ".2", "--reason", "try").output
     assert f"challenger: none -> {second}, for 20% of the users" in put
     listed = learn("list").output
@@ -153,6 +153,6 @@ def test_a_damaged_bundle_is_shown_as_damaged_and_not_promoted(tmp_path: Path) -
 
 
 def test_an_empty_store_is_said_and_is_no_error() -> None:
-    assert "holds no `nothing_here` yet" in learn("list", name="nothing_here").output
-    with pytest.raises(BundleError, match="run the train flow"):
+    assert "has no model `nothing_here` yet" in learn("list", name="nothing_here").output
+    with pytest.raises(BundleError, match="run `learn train`"):
         learn("show", "champion", name="nothing_here")

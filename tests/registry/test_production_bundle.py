@@ -75,10 +75,12 @@ def test_latest_says_what_it_took_or_why_it_took_nothing(
     parts: BundleParts, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert resolve_production("latest", settings=named("still-empty")) is None
-    assert "holds no `still-empty` yet" in capsys.readouterr().out
+    assert "has no model `still-empty` yet" in capsys.readouterr().out
     store_bundle(written(parts, tmp_path / "other", encoder_fingerprint="0" * 64), name="misread")
     assert resolve_production("latest", settings=named("misread")) is None
-    assert "the newest `misread` is not compared with. The model in production reads" in capsys.readouterr().out
+    assert (
+        "the newest `misread` is not compared with. The model in production was trained on" in capsys.readouterr().out
+    )
     tag = store_bundle(written(parts, tmp_path / "fit"), name="fitting")
     assert resolve_production("latest", settings=named("fitting")) is not None
     assert f"Production: {tag} is evaluated beside" in capsys.readouterr().out
@@ -87,9 +89,9 @@ def test_latest_says_what_it_took_or_why_it_took_nothing(
 def test_a_bundle_that_is_named_must_fit(parts: BundleParts, tmp_path: Path) -> None:
     fit = written(parts, tmp_path / "fit")
     assert resolve_production(str(fit), settings=SETTINGS) == check_production(fit, settings=SETTINGS)
-    with pytest.raises(BundleError, match=r"`content\.max_tokens` is 64 here and 256 there"):
+    with pytest.raises(BundleError, match=r"`content\.max_tokens` is 64 here, but 256 in it"):
         resolve_production(str(fit), settings=SETTINGS.override(content__max_tokens=64))
-    with pytest.raises(BundleError, match="does not hold `nobody:latest`"):
+    with pytest.raises(BundleError, match="has no model `nobody:latest`"):
         resolve_production("nobody:latest", settings=SETTINGS)
 
 
@@ -117,7 +119,7 @@ def test_another_data_set_has_no_item_in_common(parts: BundleParts, tmp_path: Pa
 def test_a_bundle_that_was_replaced_on_the_way_is_refused(parts: BundleParts, tmp_path: Path) -> None:
     shop, histories = shop_split(tmp_path)
     found = check_production(bundle(parts, tmp_path, validation_from=50.0, test_from=70.0), settings=SETTINGS)
-    with pytest.raises(BundleError, match="replaced while the run went on"):
+    with pytest.raises(BundleError, match="replaced during the run"):
         read_production(replace(found, version="0" * 16), histories, tables=shop)
 
 
@@ -150,7 +152,7 @@ def test_another_way_to_split_may_have_shown_it_answers(parts: BundleParts, tmp_
     _, histories = shop_split(tmp_path, method="leave_one_out", validation_from="")
     earlier = read_bundle(bundle(parts, tmp_path, validation_from=1.0, test_from=2.0))
     assert (
-        "a split `by_date`, this run splits `leave_one_out`"
+        "the split `by_date`, but this run uses `leave_one_out`"
         in find_seen_answers(earlier, Histories.open(histories)).said
     )
 

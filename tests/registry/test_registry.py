@@ -48,5 +48,5 @@ def test_a_damaged_bundle_is_not_stored(parts: BundleParts, tmp_path: Path) -> N
 
 
 def test_a_model_that_is_not_there_is_named() -> None:
-    with pytest.raises(BundleError, match="does not hold `nobody:latest`"):
+    with pytest.raises(BundleError, match="has no model `nobody:latest`"):
         load_stored("nobody:latest")

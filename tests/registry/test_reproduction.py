@@ -39,23 +39,23 @@ def test_the_settings_are_those_of_the_manifest_but_for_where_things_lie(tmp_pat
 
 
 def test_a_repetition_says_whether_the_weights_are_the_same() -> None:
-    assert Repetition("v", "aa", "aa").sentence.startswith("SAME: training v anew gave the weights aa")
+    assert Repetition("v", "aa", "aa").sentence.startswith("SAME: training v again gave the weights aa")
     other = Repetition("v", "aa", "bb")
     assert not other.same
-    assert other.sentence.startswith("DIFFERENT: training v anew gave the weights bb instead of aa")
+    assert other.sentence.startswith("DIFFERENT: training v again gave the weights bb instead of aa")
 
 
 def test_an_unknown_model_could_not_be_repeated() -> None:
     done = CliRunner().invoke(models, ["--name", "nobody-repeats", "reproduce", "latest"])
     assert done.exit_code == 2
-    assert "holds no `nobody-repeats`" in done.output
+    assert "has no model `nobody-repeats`" in done.output
 
 
 @pytest.mark.parametrize(
     ("manifest", "said"),
     [
-        ({"parent": "0123456789abcdef"}, "started from the weights of 0123456789abcdef, and they are gone"),
-        ({"encoder_fingerprint": "another"}, "The model's encoder is not what it was"),
+        ({"parent": "0123456789abcdef"}, "started from the weights of 0123456789abcdef, which are no longer available"),
+        ({"encoder_fingerprint": "another"}, "The model's encoder has changed"),
         ({"data_version": "0" * 32 + ".dir"}, "The data version cannot be had"),
     ],
 )

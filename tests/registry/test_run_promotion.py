@@ -69,7 +69,7 @@ def test_the_first_model_becomes_the_champion_and_a_fit_one_follows_it(
     assert (last.by, last.after) == (BY, version_of(tags[1]))
     again = promote_run(tags[1], FIT, rule="if-better", champion=Champion(version_of(tags[0])), by=BY)
     assert not again.promoted
-    assert "is the champion already" in again.said
+    assert "is already the champion" in again.said
 
 
 @pytest.mark.parametrize("champion", [None, "earlier"])
@@ -91,7 +91,7 @@ def test_a_champion_that_changed_meanwhile_is_not_replaced(shop: str, small: Bun
     promote(shop, version_of(tags[1]), reason="by hand, while the run went on", by="someone")
     done = promote_run(tags[2], FIT, rule="if-better", champion=Champion(version_of(tags[0])), by=BY)
     assert not done.promoted
-    assert f"By now the champion is {version_of(tags[1])}" in done.said
+    assert f"The champion is now {version_of(tags[1])}" in done.said
     assert read_aliases(shop).champion == version_of(tags[1])
 
 
@@ -144,7 +144,7 @@ def test_a_champion_that_cannot_be_compared_with_stops_if_better_alone(
     assert "is not compared with" in capsys.readouterr().out
     rule = require_opponent(champion)
     assert rule is not None
-    assert "reads other content vectors" in rule.said
+    assert "trained on other content vectors" in rule.said
 
 
 def test_a_champion_that_the_store_lost_is_said(shop: str, small: BundleParts, tmp_path: Path) -> None:
@@ -153,4 +153,4 @@ def test_a_champion_that_the_store_lost_is_said(shop: str, small: BundleParts, t
     bentoml.models.delete(tags[0])
     champion, _ = find_opponents("", promote="never", settings=named(shop))
     assert champion == replace(champion, version=version_of(tags[0]), bundle=None)
-    assert "holds no" in champion.fault
+    assert "has no model" in champion.fault

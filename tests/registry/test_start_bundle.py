@@ -84,24 +84,24 @@ def test_a_fit_bundle_is_known_by_its_version(folder: Path) -> None:
 
 
 def test_a_folder_that_is_no_bundle_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(BundleError, match="This is no bundle"):
+    with pytest.raises(BundleError, match="This is not a bundle"):
         check_start(tmp_path, settings=SETTINGS)
 
 
 def test_other_towers_are_refused_with_what_to_set(folder: Path) -> None:
-    with pytest.raises(BundleError, match=r"`towers\.dimension` is 32 here and 16 there") as caught:
+    with pytest.raises(BundleError, match=r"`towers\.dimension` is 32 here and 16 in the bundle") as caught:
         check_start(folder, settings=SETTINGS.override(towers__dimension=32))
-    assert caught.value.fix.startswith("set `towers.dimension` = 16 as the bundle has")
+    assert caught.value.fix.startswith("set `towers.dimension` = 16 as in the bundle")
 
 
 def test_another_reading_of_the_items_is_refused_with_what_differs(folder: Path) -> None:
-    with pytest.raises(BundleError, match=r"`content\.max_tokens` is 64 here and 256 there"):
+    with pytest.raises(BundleError, match=r"`content\.max_tokens` is 64 here, but 256 in it"):
         check_start(folder, settings=SETTINGS.override(content__max_tokens=64))
 
 
 def test_another_encoder_under_the_same_name_is_refused(parts: BundleParts, tmp_path: Path) -> None:
     other = written(parts, tmp_path / "bundle", encoder_fingerprint="0" * 64)
-    with pytest.raises(BundleError, match="the files of the encoder, or the wording of the prompt"):
+    with pytest.raises(BundleError, match="the encoder's files or the prompt's wording"):
         check_start(other, settings=SETTINGS)
 
 
@@ -125,7 +125,7 @@ def test_equal_ids_of_another_data_set_are_no_items_in_common(folder: Path, tmp_
 
 def test_a_bundle_that_was_replaced_on_the_way_is_refused(folder: Path, tmp_path: Path) -> None:
     start = replace(check_start(folder, settings=SETTINGS), version="0" * 16)
-    with pytest.raises(BundleError, match="replaced while the run went on"):
+    with pytest.raises(BundleError, match="replaced during the run"):
         read_start(start, tables=tables(tmp_path / "shop"))
 
 
@@ -140,14 +140,14 @@ def test_an_earlier_training_window_is_fine(folder: Path, tmp_path: Path) -> Non
 def test_a_training_window_that_reaches_into_validation_is_refused(folder: Path, tmp_path: Path) -> None:
     shop = tables(tmp_path / "shop")
     histories = split(shop, validation_from="49")
-    with pytest.raises(BundleError, match="trained on interactions up to 50, and this run validates from 49 on"):
+    with pytest.raises(BundleError, match="trained on interactions up to 50, but this run validates from 49 on"):
         refuse_seen_windows(check_start(folder, settings=SETTINGS), histories, tables=shop)
 
 
 def test_another_way_to_split_the_same_shop_is_refused(folder: Path, tmp_path: Path) -> None:
     shop = tables(tmp_path / "shop")
     histories = split(shop, method="leave_one_out", validation_from="")
-    with pytest.raises(BundleError, match="split `by_date`, this run splits `leave_one_out`"):
+    with pytest.raises(BundleError, match="split `by_date`, but this run uses `leave_one_out`"):
         refuse_seen_windows(check_start(folder, settings=SETTINGS), histories, tables=shop)
 
 

@@ -194,7 +194,7 @@ def test_the_command_takes_a_folder_or_an_alias(
 
 @pytest.mark.parametrize(
     ("change", "said"),
-    [({"--users": "nowhere.csv"}, "no such file or folder"), ({"--bundle": "champion"}, "holds no `not_there`")],
+    [({"--users": "nowhere.csv"}, "no such file or folder"), ({"--bundle": "champion"}, "has no model `not_there`")],
 )
 def test_a_mistake_is_told_in_words(
     change: dict[str, str], said: str, bundle_folder: Path, users: Path, tmp_path: Path
