@@ -122,7 +122,7 @@ def test_what_the_hub_refuses_is_told_with_what_to_do(
 def test_a_model_of_the_hub_without_safetensors_is_refused(bert: Path, cache: Path) -> None:
     folder = put_into(cache, bert)
     (folder / "model.safetensors").unlink()
-    with pytest.raises(EncoderError, match=r"not whole.*no \*\.safetensors") as told:
+    with pytest.raises(EncoderError, match=r"is incomplete.*no \*\.safetensors") as told:
         resolve_encoder("acme/tiny")
     assert "pickles are not opened" in told.value.fix
 
