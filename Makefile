@@ -4,7 +4,7 @@ BIN := .venv/bin
 # Two cores are shared by the parallel tests; more threads than that only wait for each other.
 TEST := OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist loadfile
 
-.PHONY: run test test-all check format bench-content bench-daily-retrain bench-house bench-quality bench-monitoring bench-replay bench-scale bench-serving environment clean
+.PHONY: run test test-all check format bench-content bench-daily-retrain bench-house bench-quality bench-monitoring bench-reading bench-replay bench-scale bench-serving environment clean
 
 run: environment ## train on the bundled sample and build the service
 	$(BIN)/python flows/train_flow.py --no-pylint run
@@ -41,6 +41,9 @@ bench-daily-retrain: environment ## yesterday's weights against random ones, day
 
 bench-monitoring: environment ## false alarms and planted shifts of the monitor: an hour; goes on where it was stopped (WITH="--pairs 5" for a try)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.monitoring $(WITH)
+
+bench-reading: environment ## inputs as people have them, and the speed of reading: half an hour (WITH="--only cases" for a part)
+	$(BIN)/python -m benchmarks.reading $(WITH)
 
 bench-replay: environment ## two weeks of a shop through service, monitor and retraining: 40 minutes; goes on where it was stopped
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.replay $(WITH)
