@@ -10,16 +10,16 @@ import numpy.typing as npt
 Rows = npt.NDArray[np.int64]
 
 MOST_PADDING = 0.05
-"""Share of padding that a batch of unlike lengths may hold."""
+"""Largest share of padding in a batch of different lengths."""
 
 
 def cut_batches(lengths: npt.NDArray[np.int64], *, budget: Callable[[], int], padding: float) -> Iterator[Rows]:
-    """Batches over all rows, the longest first: what does not fit the memory shows at once, and the last are short.
+    """Yield batches of all rows, the longest first, so that a lack of memory shows at once.
 
     Args:
         lengths: (n,) tokens of each text, or items of each history, each at least 1.
-        budget: Tokens of a batch with its padding; asked before each, because it falls where memory is short.
-            A text longer than it is a batch of its own.
+        budget: Returns the most tokens of a batch with padding; called before each, because it falls if memory runs
+            out. A longer text is a batch by itself.
         padding: Share of a batch that may be padding; 0: all its texts have the same length, 1: any share.
     """
     order = np.argsort(-lengths, kind="stable")
@@ -29,21 +29,21 @@ def cut_batches(lengths: npt.NDArray[np.int64], *, budget: Callable[[], int], pa
         longest = int(ordered[start])
         most = ordered[start : start + max(1, budget() // longest)]
         held = np.cumsum(most) / (longest * np.arange(1, len(most) + 1))
-        # Lengths fall, so the share of padding only grows along the batch.
+        # Lengths decrease, so the share of padding only grows along the batch.
         end = start + int(np.count_nonzero(held >= 1 - padding))
         yield order[start:end]
         start = end
 
 
 def pad_tokens(tokens: list[list[int]], *, blank: int) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64] | None]:
-    """Token ids as one array, filled up on the right, and what is real of it.
+    """Pad token ids on the right into one array, and return it with the mask of real tokens.
 
     Padding is on the right for decoders too: positions count from the text's first token in every model, a causal
     one never sees what comes later, and pooling knows each text's end.
 
     Args:
         tokens: Ids of each text, none empty.
-        blank: Id that stands for padding.
+        blank: Id of the padding token.
 
     Returns:
         ids: (B, T) int64.

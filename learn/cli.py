@@ -1,7 +1,7 @@
 """The command ``learn``: train, watch and serve, and a group of commands for each room that people work with.
 
-A room's commands are in its own ``cli`` and are loaded when one of them is called, so ``learn --help`` waits for no
-library. ``learn train`` and ``learn monitor`` run the flows; they are what ``python flows/train_flow.py run`` is.
+A package's commands are in its own ``cli`` and are loaded when one of them is called, so ``learn --help`` loads no
+library. ``learn train`` and ``learn monitor`` run the flows, like ``python flows/train_flow.py run``.
 """
 
 from __future__ import annotations
@@ -90,20 +90,22 @@ def _add_flow_options(options: Mapping[str, str], *, numbers: frozenset[str] = f
     {
         "data": "Folder of `items` and `interactions`; `data`, the sample of a checkout, if not given.",
         "data-version": "Git revision or hash: train on that version of the data.",
-        "split": "by_date | leave_one_out; by date where there are dates, if not given.",
+        "split": "by_date | leave_one_out; by default by date if the data has dates.",
         "encoder": "Name or folder of the frozen encoder.",
         "current": "Folder whose traffic is compared with the training window.",
         "on-drift": "warn | fail: what drift does to the run; warn if not given.",
         "init-from": "Earlier bundle whose weights the towers start from: a run's id, a folder or a tag.",
-        "production": "Bundle to evaluate beside the new towers: a run's id, a folder, a model tag, `latest` or "
-        "`none`; the champion if not given.",
+        "production": "Bundle to compare with the new towers: a run's id, a folder, a model tag, `latest` or "
+        "`none`; by default the champion.",
         "promote": "never | if-better | always: whether the new model becomes the champion.",
         "seed": "Seed of every random draw; the settings' own if not given.",
     },
     numbers=frozenset({"seed"}),
 )
 @add_settings_options
-@click.option("--machines", type=click.Path(path_type=Path), help="TOML file: what steps ask of a cluster.")
+@click.option(
+    "--machines", type=click.Path(path_type=Path), help="TOML file: the machines that steps need on a cluster."
+)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- METAFLOW WORDS]")
 def train(
     configs: tuple[Path, ...],
@@ -114,7 +116,7 @@ def train(
 ) -> None:
     """Train on a folder, and build the service.
 
-    Words after `--` go to Metaflow's `run`, for instance `-- --max-workers 2`.
+    Options after `--` go to Metaflow's `run`, for example `-- --max-workers 2`.
     """
     _start_flow("train_flow.py", configs, assignments, machines=machines, options=options, words=words)
 
@@ -126,8 +128,8 @@ def train(
         "current": "Instead of a log: folder with a table of interactions.",
         "bundle": "Monitored model: folder of a bundle, id of a run, or model tag; the champion if not given.",
         "profile": "Folder of the reference profile; that of the bundle if not given.",
-        "since": "Begin of the window, e.g. 2026-01-31; all of it if not given.",
-        "until": "End of the window; none if not given.",
+        "since": "Start of the window, e.g. 2026-01-31; by default the start of the traffic.",
+        "until": "End of the window; by default the end of the traffic.",
         "days": "Instead of --since: the newest days up to now.",
         "retrain": "never | on-verdict: whether the verdict `retrain` starts a training on the folder of --data.",
         "data": "Folder of the newest data, which a retraining is given.",
@@ -137,7 +139,9 @@ def train(
     numbers=frozenset({"days", "seed"}),
 )
 @add_settings_options
-@click.option("--machines", type=click.Path(path_type=Path), help="TOML file: what steps ask of a cluster.")
+@click.option(
+    "--machines", type=click.Path(path_type=Path), help="TOML file: the machines that steps need on a cluster."
+)
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- METAFLOW WORDS]")
 def monitor(
     configs: tuple[Path, ...],
@@ -148,15 +152,20 @@ def monitor(
 ) -> None:
     """Compare live traffic with what a model was trained on.
 
-    The exit status is 0 where all is well or wants watching, 3 where a retraining is called for, 4 where a person is,
-    1 where the monitor itself failed.
+    The exit status is 0 for the verdicts ok and watch, 3 if the model should be trained again, 4 if a person must look,
+    and 1 if the monitor itself failed.
     """
     _start_flow("monitor_flow.py", configs, assignments, machines=machines, options=options, words=words)
 
 
 @learn.command()
 @click.argument("tag", default="learn_user_tower:latest")
-@click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on; this machine alone.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="Address to listen on; the default only accepts this machine.",
+)
 @click.option("--port", type=click.IntRange(1, 65535), default=3000, show_default=True, help="Port to listen on.")
 def serve(tag: str, host: str, port: int) -> None:
     """Serve a bento of BentoML's store; the newest one if no TAG is given."""
@@ -168,7 +177,7 @@ def serve(tag: str, host: str, port: int) -> None:
         raise ServingError(
             f"BentoML's store has no bento `{tag}`.",
             where=tag,
-            fix="`learn train` builds one; `bentoml list` shows what there is",
+            fix="`learn train` builds one; `bentoml list` shows those that exist",
         ) from fault
     _become([sys.executable, "-m", "bentoml", "serve", tag, "--host", host, "--port", str(port)])
 
@@ -181,7 +190,11 @@ def find_flow(name: str) -> Path:
     """
     path = _FLOWS / name
     if not path.is_file():
-        raise LearnError("The flows are not installed.", where=path, fix="install the project's wheel, or a checkout")
+        raise LearnError(
+            "The flows are not installed next to the package.",
+            where=path,
+            fix="install the project's wheel, or a checkout",
+        )
     return path
 
 
@@ -208,21 +221,21 @@ def _start_flow(
 
 
 def _become(command: list[str]) -> None:
-    """Run a command in place of this process, so that signals and the exit status are the command's."""
+    """Replace this process by a command, so that signals reach it and its exit status is returned."""
     sys.stdout.flush()
     sys.stderr.flush()
     os.execv(command[0], command)  # noqa: S606 - no shell, and a list of words of our own
 
 
 def main() -> None:
-    """Run the command; the exit status is 1, after one plain message, where LEARN stops on purpose."""
+    """Run the command. If LEARN stops on purpose, it prints one plain message, and the exit status is 1."""
     configure_process()
     try:
         with explain_storage_faults("standard output"):
             try:
                 learn()
             finally:
-                # Here, and not when Python ends, where a full disk behind it would be a traceback.
+                # Flushed here, because at the end of Python a full disk would print a traceback.
                 _flush_output()
     except LearnError as error:
         click.echo(f"{error.headline}\n{error}", err=True)
@@ -234,7 +247,7 @@ def _flush_output() -> None:
         if sys.stdout is not None:
             sys.stdout.flush()
     except OSError as fault:
-        # What could not be written is dropped, or Python would try again when it ends.
+        # Unwritten output is dropped; otherwise Python would try again at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         if not isinstance(fault, BrokenPipeError):
             raise

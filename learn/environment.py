@@ -13,7 +13,7 @@ import tempfile
 from pathlib import Path
 
 _DEFAULTS = {
-    # Nothing leaves the machine unasked.
+    # Nothing leaves the machine without consent.
     "DVC_NO_ANALYTICS": "1",
     "DO_NOT_TRACK": "1",
     "ITERATIVE_DO_NOT_TRACK": "1",
@@ -28,8 +28,8 @@ _DEFAULTS = {
     # Waiting threads sleep instead of spinning. Spinning gains nothing measurable on a quiet machine, and where two
     # steps, or anything else, share two cores it made a training epoch four times as long.
     "OMP_WAIT_POLICY": "PASSIVE",
-    # Products in bfloat16 are compiled for each shape, and each batch has its own: two caches keep 1,024 kernels each.
-    # With 32 an epoch takes the same time and half the memory (measured: 1.0 GB in place of 2.2).
+    # Products in bfloat16 are compiled for each shape, and each batch has another shape: two caches keep 1,024 kernels
+    # each. With 32 an epoch takes the same time and half the memory (measured: 1.0 GB in place of 2.2).
     "ONEDNN_PRIMITIVE_CACHE_CAPACITY": "32",
     "LRU_CACHE_CAPACITY": "32",
     # Metaflow warns about an update of its card templates on every run.
@@ -38,7 +38,7 @@ _DEFAULTS = {
 
 
 def configure_process() -> None:
-    """Set the defaults above where the environment has none of its own."""
+    """Set the defaults above for variables that are not set."""
     for name, value in _DEFAULTS.items():
         os.environ.setdefault(name, value)
     _name_the_user()

@@ -8,11 +8,11 @@
     ├── SplitError         no training, validation or test part can be made
     ├── EncoderError       a frozen encoder cannot be obtained or loaded
     ├── StoreError         the content store is damaged or cannot be written
-    ├── TrainingError      the towers cannot be trained as asked
+    ├── TrainingError      the towers cannot be trained as requested
     ├── DriftError         drift cannot be measured, or `--on-drift fail` stopped the run
     ├── BundleError        a bundle is damaged, incomplete or refused
-    ├── ServingError       the service cannot start or answers something else than it should
-    ├── RequestError       a request to the service requests what it cannot give
+    ├── ServingError       the service cannot start or gives wrong answers
+    ├── RequestError       a request to the service asks for something impossible
     └── StorageError       a disk is full or a folder cannot be written
 
 Each says what is wrong, where, and what to do about it. A user's mistake never shows a traceback.
@@ -64,7 +64,7 @@ def _rebuild_error(kind: type[LearnError], what: str, where: str | None, fix: st
 class SettingsError(LearnError):
     """A setting is unknown, misspelt or out of range."""
 
-    headline = "The settings are not right"
+    headline = "The settings are wrong"
 
 
 class DataError(LearnError):
@@ -76,7 +76,7 @@ class DataError(LearnError):
 class VersionError(LearnError):
     """A data version cannot be recorded or fetched."""
 
-    headline = "The data version cannot be had"
+    headline = "The data version is not available"
 
 
 class InvalidDataError(LearnError):
@@ -104,13 +104,13 @@ class StoreError(LearnError):
 
 
 class TrainingError(LearnError):
-    """The towers cannot be trained as asked."""
+    """The towers cannot be trained as requested."""
 
     headline = "The towers cannot be trained"
 
 
 class DriftError(LearnError):
-    """Drift cannot be measured, or it was found and the run was told to fail on it."""
+    """Drift cannot be measured, or it was found and ``--on-drift fail`` was set."""
 
     headline = "Drift stopped the run"
 
@@ -122,15 +122,15 @@ class BundleError(LearnError):
 
 
 class ServingError(LearnError):
-    """The service cannot start, or answers something else than it should."""
+    """The service cannot start, or gives wrong answers."""
 
-    headline = "The service is not right"
+    headline = "The service does not work"
 
 
 class RequestError(LearnError):
-    """A request to the service requests what it cannot give; ``where`` names the field, parts divided by dots."""
+    """A request to the service asks for something impossible; ``where`` names the field, its parts joined by dots."""
 
-    headline = "The request is not right"
+    headline = "The request is wrong"
 
 
 class StorageError(LearnError):
@@ -144,20 +144,20 @@ _FIXES = {
     errno.EDQUOT: ("The disk quota is used up", "free some space, or point the `workspace` setting at another disk"),
     errno.EROFS: (
         "The file system is read-only",
-        "point the `workspace` and `reports` settings at folders for writing",
+        "point the `workspace` and `reports` settings at writable folders",
     ),
     errno.EACCES: ("Permission is denied", "give this user the right to write there, or move the `workspace` setting"),
 }
 
 
-# What NumPy says, and all it says, where the disk took only a part.
+# NumPy's whole message if the disk accepted only a part.
 _SHORT_WRITE = re.compile(r"\d+ requested and \d+ written")
 _RUST = re.compile(r"\(os error (\d+)\)")
 
 
 @contextmanager
 def explain_storage_faults(where: str | PathLike[str]) -> Iterator[None]:
-    """Turn the operating system's storage faults into a :class:`StorageError` that says what to do.
+    """Turn the operating system's storage errors into a :class:`StorageError` that says what to do.
 
     Raises:
         StorageError: The disk is full, read-only, over quota or closed to this user.
@@ -168,7 +168,7 @@ def explain_storage_faults(where: str | PathLike[str]) -> Iterator[None]:
         raise
     except Exception as fault:
         if isinstance(fault, FileNotFoundError) and "No usable temporary directory" in str(fault):
-            fix = "free some disk space, or point the environment variable TMPDIR at a folder for writing"
+            fix = "free some disk space, or point the environment variable TMPDIR at a writable folder"
             raise StorageError("There is no folder for temporary files.", where=where, fix=fix) from fault
         known = _FIXES.get(_find_errno(fault))
         if known is None:
@@ -178,7 +178,7 @@ def explain_storage_faults(where: str | PathLike[str]) -> Iterator[None]:
 
 
 def _find_errno(fault: Exception) -> int:
-    """The system's number of a fault, 0 without one; PyTorch hides it in the context, others in words."""
+    """Return the system's number of an error, 0 if none; PyTorch hides it in the context, others in their message."""
     for each in (fault, fault.__cause__, fault.__context__):
         if isinstance(each, OSError) and each.errno:
             return each.errno

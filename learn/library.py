@@ -30,18 +30,18 @@ _PathLike = str | os.PathLike[str]
 
 
 def prepare(data: _PathLike, *, settings: Settings | None = None, say: Callable[[str], object] = print) -> RunInputs:
-    """Load, validate, split and encode a data folder; what an earlier call made is taken.
+    """Load, validate, split and encode a data folder; results of an earlier call are reused.
 
     Args:
         data: Folder of ``items`` and ``interactions``; it is only read.
-        settings: All settings; the defaults if not given. Everything made goes to their workspace.
-        say: Receives what is being done, a line at a time.
+        settings: All settings; the defaults if not given. Results are written to their workspace.
+        say: Receives a line about each step.
 
     Returns:
-        What models are fitted on.
+        The files and settings that models are fitted on.
 
     Raises:
-        LearnError: A table, the split or the encoder is at fault; the message says what to do.
+        LearnError: A table, the split or the encoder has a fault; the message says what to do.
     """
     configure_process()
     return prepare_folder(Path(data), settings=settings or Settings(), say=say)
@@ -68,12 +68,12 @@ def evaluate(
     parts: Sequence[Part] = ("validation", "test"),
     baselines: bool = True,
 ) -> Evaluation:
-    """Measure models on the same examples by the same code: the towers, models of your own, and the baselines.
+    """Measure models on the same examples by the same code: the towers, your own models, and the baselines.
 
     Args:
-        inputs: With trained towers, which then come first; or without, to measure other models alone.
-        models: Anything that follows :class:`Scorer`.
-        parts: What to measure on.
+        inputs: With trained towers, which then come first; or without, to measure only other models.
+        models: Any objects that implement :class:`Scorer`.
+        parts: The parts of the split to measure on.
         baselines: Whether to fit and measure the baselines that the settings name.
     """
     histories, content, chosen = inputs.open_histories(), inputs.open_content(), inputs.settings.evaluation
@@ -97,7 +97,7 @@ def pack(inputs: RunInputs, folder: _PathLike) -> Bundle:
         folder: The bundle's folder; a bundle that is there is replaced.
 
     Raises:
-        BundleError: The folder holds something else.
+        BundleError: The folder is not empty and not a bundle.
         TrainingError: Nothing is trained yet.
         StorageError: The disk is full or not writable.
     """

@@ -1,4 +1,4 @@
-"""Progress of long work: a bar on a terminal; elsewhere a plain line every few seconds, with rate and time left."""
+"""Progress of long work: a bar on a terminal, else a plain line every few seconds, with rate and remaining time."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, ProgressColumn, T
 from learn.errors import DataError
 
 LINE_SECONDS = 10.0
-"""Time between two lines: short enough to see that work goes on, long enough that a log of hours stays readable."""
+"""Time between two lines: short enough to see progress, long enough that a log of hours stays readable."""
 _MIB = 2**20
 
 
@@ -24,12 +24,12 @@ class ProgressDisplay:
     """The progress of one task; use it in a ``with`` block.
 
     Args:
-        task: What is being done; it stands before the bar.
+        task: Name of the work, shown before the bar.
         total: Units of work.
         console: Where to show it; standard error by default.
         line_seconds: Time between two lines if there is no terminal.
         transient: Whether the bar disappears at the end.
-        counts: Column of the bar for what is done of the total; a percentage by default.
+        counts: Column of the bar that shows the progress; a percentage by default.
     """
 
     def __init__(
@@ -76,15 +76,15 @@ class ProgressDisplay:
         """Show how much is done.
 
         Args:
-            done: Units done so far, more than 0 where a line is due.
-            rate: Pace in words, for the bar.
-            line: What is done and at what pace, for a line; the time left is added.
+            done: Units done so far, more than 0 if a line is due.
+            rate: Speed as text, for the bar.
+            line: Progress and speed as a line; the remaining time is appended.
         """
         self._bar.update(self._task, completed=done, rate=rate)
         if not self._console.is_terminal and time.monotonic() - self._printed >= self._line_seconds:
             self._printed = time.monotonic()
             left = self.seconds / max(done, 1e-9) * (self._total - done)
-            # One line however narrow the console: logs are searched by line.
+            # One line however narrow the console is: logs are searched by line.
             self._console.print(f"{line}, {left:,.0f} s left", highlight=False, soft_wrap=True)
 
 
@@ -118,7 +118,7 @@ class _CountedFile(io.RawIOBase):
 def open_with_progress(
     path: Path, *, console: Console | None = None, line_seconds: float = LINE_SECONDS
 ) -> Iterator[BinaryIO]:
-    """Open a file for reading and show how much of it is read, at what rate, and the time left.
+    """Open a file for reading, and show the progress, the rate and the remaining time.
 
     Args:
         path: The file.
@@ -132,7 +132,7 @@ def open_with_progress(
         size_bytes = path.stat().st_size
         file = path.open("rb", buffering=0)
     except (FileNotFoundError, IsADirectoryError, PermissionError) as fault:
-        raise DataError("The file cannot be opened.", where=path, fix="check its path and its rights") from fault
+        raise DataError("The file cannot be opened.", where=path, fix="check its path and its permissions") from fault
     with file:
         if size_bytes == 0:
             raise DataError("The file is empty (0 bytes).", where=path, fix="copy or download it again")

@@ -1,6 +1,6 @@
 """The k items with the largest inner product: exact, or by an HNSW graph (usearch) for large catalogues.
 
-Filters hold in both. The rows of a bundle never change; rows that came at run time are appended below them.
+Filters apply in both. The rows of a bundle never change; rows added at run time are appended below them.
 
 Shape legend: n rows of the bundle, m appended rows, d width of the vectors, B or q queries, r rows that may come back,
 x rows that must not.
@@ -23,7 +23,7 @@ _Matrix = NDArray[np.float32]
 
 @dataclass(frozen=True)
 class AppendableMatrix:
-    """One matrix in two parts, so that a new item copies nothing of the bundle.
+    """One matrix in two parts, so that adding an item does not copy the bundle's part.
 
     Attributes:
         bundled: (n, d) float32.
@@ -35,14 +35,14 @@ class AppendableMatrix:
 
     @classmethod
     def from_rows(cls, bundled: _Matrix) -> AppendableMatrix:
-        """Return rows with nothing below them."""
+        """Return rows without any added ones."""
         return cls(bundled, np.empty((0, bundled.shape[1]), dtype=np.float32))
 
     def __len__(self) -> int:
         return len(self.bundled) + len(self.added)
 
     def take(self, rows: NDArray[np.int64]) -> _Matrix:
-        """Return the rows (r,) requested, (r, d), in memory of their own."""
+        """Return a copy of the requested rows (r,): (r, d)."""
         if not len(self.added):
             taken: _Matrix = self.bundled[rows]
             return taken
@@ -79,8 +79,8 @@ def select_top_k(scores: Scores, k: int) -> Rows:
     """Return the rows of the k largest scores, best first; of equal scores the lower row comes first.
 
     Args:
-        scores: (n,) without NaN; -inf takes an item out.
-        k: Rows wanted, at least 1; fewer come back where fewer exist.
+        scores: (n,) without NaN; -inf excludes an item.
+        k: Number of rows, at least 1; fewer are returned if fewer exist.
     """
     if k < len(scores):
         threshold = np.partition(scores, len(scores) - k)[len(scores) - k]
@@ -94,7 +94,7 @@ def select_top_k(scores: Scores, k: int) -> Rows:
 
 @dataclass(frozen=True)
 class Hits:
-    """What a search found, best first.
+    """The results of a search, best first.
 
     Attributes:
         rows: (k,) int64 item indices.
@@ -123,10 +123,10 @@ class Candidates:
 
 
 class Ranked(Protocol):
-    """A ranking that is known as far as it was requested."""
+    """A ranking that is computed only as far as requested."""
 
     def select_best(self, k: int) -> Hits:
-        """Return its k best; fewer where fewer exist."""
+        """Return its k best; fewer if fewer exist."""
         ...
 
 
@@ -135,7 +135,7 @@ class ExactRanked:
     """A ranking by scores that are all known.
 
     Attributes:
-        scores: (n,) float32, or (r,) of the rows; -inf takes an item out.
+        scores: (n,) float32, or (r,) of the rows; -inf excludes an item.
         rows: (r,) item indices; None: all.
     """
 
@@ -166,7 +166,7 @@ def rank_scored(scores: Scores, candidates: Candidates) -> ExactRanked:
     """Rank the candidates by scores of all items.
 
     Args:
-        scores: (n,) float32; written to.
+        scores: (n,) float32; it is changed.
         candidates: Items that may come back.
     """
     if candidates.rows is None:
@@ -177,11 +177,11 @@ def rank_scored(scores: Scores, candidates: Candidates) -> ExactRanked:
 
 @dataclass(frozen=True)
 class OrderRanked:
-    """A ranking that was known before the question.
+    """A ranking that was computed in advance.
 
     Attributes:
         order: (r,) item indices, best first.
-        numbers: (n,) what they are ranked by, of all items.
+        numbers: (n,) the value of every item that they are ranked by.
     """
 
     order: Rows
@@ -193,11 +193,12 @@ class OrderRanked:
         return Hits(rows, self.numbers[rows].astype(np.float32))
 
 
-# HNSW's usual 16 neighbours, and the library's own effort while building. Searching takes more, since finding little is
-# worse than waiting a millisecond: of 100,000 x 64 in 300 clusters, 128 found .79 of the best ten, 256 .92, 512 .998.
+# HNSW's usual 16 neighbours, and the library's default effort while building. Searching takes more, because low recall
+# is worse than waiting a millisecond: of 100,000 x 64 in 300 clusters, 128 found .79 of the best ten, 256 .92, 512
+# .998.
 _NEIGHBOURS, _BUILD_EFFORT, _SEARCH_EFFORT = 16, 128, 512
 _SPARE_TIMES, _SPARE = 2, 32
-_AGAIN = "take another bundle, or run the flow again"
+_AGAIN = "use another bundle, or train again to make a new one"
 
 
 def build_index(vectors: _Matrix, path: Path) -> None:
@@ -217,17 +218,17 @@ class AnnIndex:
     """The graph over a bundle's vectors.
 
     Attributes:
-        index: The library's own.
+        index: The library's index.
     """
 
     index: Index
 
     @classmethod
     def read(cls, path: Path, *, count: int, dimension: int) -> AnnIndex:
-        """Read a graph that was built.
+        """Read a graph from its file.
 
         Raises:
-            BundleError: It is none, or not of these vectors.
+            BundleError: The file is not a graph, or belongs to other vectors.
         """
         index = _empty(dimension)
         try:
@@ -235,7 +236,7 @@ class AnnIndex:
         except (OSError, RuntimeError, ValueError) as fault:
             raise BundleError(f"The index cannot be read: {fault}.", where=path, fix=_AGAIN) from fault
         if len(index) != count or index.ndim != dimension:
-            raise BundleError("The index is not of this bundle's vectors.", where=path, fix=_AGAIN)
+            raise BundleError("The index belongs to other vectors than this bundle's.", where=path, fix=_AGAIN)
         return cls(index)
 
     def search(self, query: _Matrix, count: int) -> NDArray[np.int64]:
@@ -246,11 +247,11 @@ class AnnIndex:
 
 @dataclass(frozen=True)
 class AnnRanked:
-    """A ranking that the graph is requested as far as it is needed.
+    """A ranking that searches the graph only as far as needed.
 
     Attributes:
         index: The graph.
-        vectors: All vectors; those below the bundle's are always scored.
+        vectors: All vectors; those added at run time are always scored.
         query: (d,) float32.
         candidates: Items that may come back.
     """
@@ -261,7 +262,7 @@ class AnnRanked:
     candidates: Candidates
 
     def select_best(self, k: int) -> Hits:
-        """Return the k best that were found; exactly where the graph finds too few."""
+        """Return the k best that were found; the exact ones if the graph finds too few."""
         bundled, allowed = len(self.vectors.bundled), self.candidates.rows
         share = 1.0 if allowed is None else len(allowed) / len(self.vectors)
         fetched = int(_SPARE_TIMES * k / max(share, _NARROW_SHARE)) + len(self.candidates.excluded) + _SPARE
@@ -272,7 +273,7 @@ class AnnRanked:
         return rank_exactly(self.vectors, self.query, self.candidates).select_best(k)
 
     def _find_candidates(self, count: int) -> Candidates:
-        """Return what the graph finds, and all that is not in it, as far as it may come back."""
+        """Return the graph's results and all items that are not in it, without excluded ones."""
         added = np.arange(len(self.vectors.bundled), len(self.vectors))
         rows = np.sort(np.concatenate([self.index.search(self.query, count), added]))
         rows = rows[~np.isin(rows, self.candidates.excluded)]
@@ -284,7 +285,7 @@ class AnnRanked:
 
 
 def measure_recall(index: AnnIndex, vectors: _Matrix, queries: _Matrix, *, k: int = 10) -> float:
-    """Return the share of the exact k best of vectors (n, d) that come back, over queries (q, d)."""
+    """Return the share of the exact k best of vectors (n, d) that the graph finds, over queries (q, d)."""
     stacked, everything = AppendableMatrix.from_rows(vectors), Candidates(None, np.empty(0, dtype=np.int64))
     found = wanted = 0
     for query in queries:
@@ -305,7 +306,7 @@ def _empty(dimension: int) -> Index:
     return Index(
         ndim=dimension,
         metric="ip",
-        # Half the memory; what the graph finds is scored again in float32.
+        # Half the memory; the graph's results are scored again in float32.
         dtype="bf16",
         connectivity=_NEIGHBOURS,
         expansion_add=_BUILD_EFFORT,

@@ -74,7 +74,7 @@ def test_a_wrong_setting_is_named_with_what_it_may_be(values: dict[str, Any], wh
 
 
 def test_a_text_that_is_not_toml_is_one_clear_error() -> None:
-    with pytest.raises(SettingsError, match="This is not TOML"):
+    with pytest.raises(SettingsError, match="This file is not valid TOML"):
         Settings.from_toml("[training\n")
 
 

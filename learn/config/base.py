@@ -23,13 +23,13 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     def __reduce__(self) -> tuple[Any, ...]:
-        # Pydantic would pickle the set of given names, whose order is another in every process; Metaflow tells by the
-        # bytes whether branches that join hold the same.
+        # Pydantic would pickle the set of given names, whose order differs in every process, and Metaflow compares the
+        # bytes to see whether joining branches have the same value.
         return type(self).model_validate, (self.model_dump(),)
 
 
 def explain_settings_error(fault: ValidationError, model: type[BaseModel], *, where: str) -> SettingsError:
-    """Return the error that names the first wrong setting and what it may be.
+    """Return the error that names the first wrong setting and the values it may have.
 
     Args:
         fault: What pydantic found.
@@ -59,12 +59,12 @@ def _find_nearest_name(path: list[str], model: type[BaseModel]) -> str:
 
 def _find_nearest_value(first: ErrorDetails, name: str) -> str:
     if first["type"] == "literal_error":
-        # Pydantic tells the choices as a sentence: every second piece between its quotation marks is one.
+        # Pydantic lists the choices in a sentence: every second piece between its quotation marks is one.
         choices = str(first["ctx"]["expected"]).split("'")[1::2]
         near = difflib.get_close_matches(str(first["input"]), choices, n=1)
         if near:
             return f"did you mean `{near[0]}`?"
-    return f"give `{name}` such a value, or leave it out for its default"
+    return f"give `{name}` a value of this kind, or leave it out to use its default"
 
 
 def read_choice(word: str, *, choices: Any, option: str) -> Any:
@@ -92,7 +92,7 @@ def read_choice(word: str, *, choices: Any, option: str) -> Any:
 
 
 class SettingsFile(Section):
-    """A table of settings that has a file of its own."""
+    """A table of settings that is read from its own file."""
 
     @classmethod
     def from_toml(cls, text: str, *, where: str = "settings file") -> Self:
@@ -104,7 +104,9 @@ class SettingsFile(Section):
         try:
             return cls.from_mapping(tomllib.loads(text), where=where)
         except tomllib.TOMLDecodeError as fault:
-            raise SettingsError(f"This is not TOML: {fault}.", where=where, fix="mend the line it names") from fault
+            raise SettingsError(
+                f"This file is not valid TOML: {fault}.", where=where, fix="correct the line that the message names"
+            ) from fault
 
     @classmethod
     def from_mapping(cls, values: dict[str, Any], *, where: str = "settings") -> Self:

@@ -15,13 +15,13 @@ DEPLOYMENT_PREFIX = "LEARN_DEPLOYMENT_"
 OPERATIONS_PREFIX = "LEARN_OPERATIONS_"
 TRAFFIC_PREFIX = "LEARN_TRAFFIC_"
 TRAFFIC_KEY = "LEARN_TRAFFIC_KEY"
-"""Key that user ids of the traffic log are hashed with; they are kept as they come where it is not set."""
+"""Key that user ids of the traffic log are hashed with; without it they are kept unchanged."""
 API_KEYS = "LEARN_SERVING_KEYS"
-"""Keys that requests may carry, with commas between them."""
+"""Keys that requests may have, separated by commas."""
 API_KEYS_FILE = "LEARN_SERVING_KEYS_FILE"
-"""A file of such keys, one a line."""
+"""A file of such keys, one per line."""
 
-# Secrets are no settings: those are written into bundles and reports.
+# Secrets are not settings, because settings are written into bundles and reports.
 _SECRETS = frozenset({TRAFFIC_KEY, API_KEYS, API_KEYS_FILE})
 
 AnySection = TypeVar("AnySection", bound=Section)
@@ -55,7 +55,7 @@ def read_operations_settings(environment: Mapping[str, str]) -> OperationsSettin
 
 
 def read_traffic_settings(environment: Mapping[str, str]) -> TrafficSettings:
-    """Read the variables ``LEARN_TRAFFIC_…``, the key aside.
+    """Read the variables ``LEARN_TRAFFIC_…``, except the key.
 
     Raises:
         SettingsError: As :func:`read_deployment_settings` raises it.

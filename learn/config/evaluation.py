@@ -13,22 +13,22 @@ class EvaluationSettings(Section):
     """How models are compared."""
 
     cutoffs: tuple[int, ...] = (10, 50)
-    """The k of Recall@k and NDCG@k; 10 is always among them, since epochs are chosen and models judged by it."""
+    """The k of Recall@k and NDCG@k; 10 is always among them, because epochs are chosen and models judged by it."""
 
     bootstrap_samples: int = Field(default=1_000, ge=100)
-    """Resamples of the users behind each 95 % interval; more change its third digit."""
+    """Resamples of the users for each 95 % interval; more would only change its third digit."""
 
     block_users: int = Field(default=512, ge=1)
     """Users scored at a time: 512 x 100,000 items x 4 bytes are 200 MB."""
 
     ranked_scores: int = Field(default=1_000_000_000, ge=1)
-    """Users times items up to which every user of a part is ranked. Ranking costs this product: a billion of them take
-    minutes, and without a bound an evaluation would come to cost more than the training."""
+    """Users times items up to which every user of a part is ranked. The cost of ranking is this product: a billion
+    takes minutes, and without a bound an evaluation could cost more than the training."""
 
     ranked_users: int = Field(default=20_000, ge=100)
-    """Users who are ranked at least: beyond ``ranked_scores`` as many are drawn as stay within it, and never fewer than
-    these. So many tell a Recall of .1 to .004 with 95 % confidence, and the difference of two models, user by user,
-    closer than that."""
+    """Fewest users who are ranked: beyond ``ranked_scores``, as many are drawn as stay within it, but never fewer than
+    these. They measure a Recall of .1 to within .004 with 95 % confidence, and the difference of two models, user by
+    user, more closely."""
 
     short_history: int = Field(default=5, ge=1)
     """Users with at most this many items make the slice of short histories."""
@@ -39,23 +39,23 @@ class EvaluationSettings(Section):
     baselines: tuple[
         Literal["popularity", "content_neighbours", "transitions", "tfidf_neighbours", "ease", "blend"], ...
     ] = ("popularity", "content_neighbours", "transitions", "tfidf_neighbours", "ease", "blend")
-    """What the towers are compared with; the blend mixes ``transitions``, ``tfidf_neighbours`` and ``ease``."""
+    """Models that the towers are compared with; the blend mixes ``transitions``, ``tfidf_neighbours`` and ``ease``."""
 
     ease_regularisation: float = Field(default=100.0, gt=0)
-    """EASE's only parameter: best of 5 to 200 on validation, and flat around it."""
+    """EASE's only parameter: the best from 5 to 200 on validation, and its neighbours are almost as good."""
 
     ease_max_items: int = Field(default=20_000, ge=1)
     """Trained items above which EASE (and its part in the blend) is left out: 20,000 take 5 GB and minutes."""
 
     selection_users: int = Field(default=10_000, ge=100)
-    """Validation users by whom epochs and the weights of the channels are chosen, the same ones each time; more make
-    epochs longer and no choice better."""
+    """Validation users on whom epochs and channel weights are chosen, the same ones each time; more make
+    epochs longer and the choice no better."""
 
     tuning_users: int = Field(default=4_000, ge=1)
-    """Validation users on whom the blend's weights are chosen: three shares need no more."""
+    """Validation users on whom the blend's weights are chosen: three weights need no more."""
 
     list_users: int = Field(default=2_000, ge=1)
-    """Users whose lists are looked at for coverage, popularity bias and diversity: lists need sorting, ranks do not."""
+    """Users whose lists are measured for coverage, popularity bias and diversity: unlike ranks, lists need sorting."""
 
     @field_validator("cutoffs")
     @classmethod
@@ -69,33 +69,35 @@ class GateSettings(Section):
     """The gate's rules: what the towers of a run must show before they may follow the champion."""
 
     significance: float = Field(default=0.05, gt=0, lt=0.5)
-    """Error rate of each of the gate's tests: at most one equal-but-for-the-margin model in twenty passes by luck."""
+    """Error rate of each of the gate's tests: at most one in twenty models that are worse by the margin passes by
+    luck."""
 
     margin: float = Field(default=0.1, ge=0, lt=1)
-    """Loss of NDCG@10 against the champion, as a share of the champion's, that must be ruled out: what a thousand
-    users can tell from nothing. More users carry a smaller one; 0 requests proof that the challenger is better."""
+    """Loss of NDCG@10 against the champion, as a share of the champion's, that must be ruled out: a thousand
+    users can just detect it. With more users it can be smaller; 0 requires proof that the challenger is better."""
 
     fewest_users: int = Field(default=100, ge=2)
     """Fewer users than this in the newest window prove nothing about a champion, so no model follows it."""
 
     slice_margin: float = Field(default=0.25, ge=0, lt=1)
-    """Loss of NDCG@10 in a slice, as a share of the champion's there, that no model may have: slices are small, and a
-    quarter is what people who live in one notice."""
+    """Largest loss of NDCG@10 in a slice, as a share of the champion's there: slices are small, and a
+    quarter is what their users notice."""
 
     fewest_slice_users: int = Field(default=50, ge=2)
-    """Smaller slices are shown and do not decide: a handful of users turns by a quarter from one seed to the next."""
+    """Smaller slices are shown but do not decide: with a handful of users the figure changes by a quarter between
+    seeds."""
 
     max_quarantined_share: float = Field(default=0.05, ge=0, le=1)
-    """Quarantined share of a table above which nothing is promoted; a run stops at ``validation.max_quarantined_share``
-    by itself, so this matters where it is the stricter one."""
+    """Quarantined share of a table above which nothing is promoted. A run stops at ``validation.max_quarantined_share``
+    anyway, so this only matters if it is stricter."""
 
     max_drift_effect: float = Field(default=0.7, gt=0, le=1)
-    """Effect of a drifted column of the newest window from which on something broke, and a person must look: as
+    """Effect of a drifted column of the newest window above which something is broken and a person must look: as
     ``monitoring.alarm_effect``. Smaller drift is what new models are trained for."""
 
     max_latency_milliseconds: float = Field(default=100.0, gt=0)
-    """Time that 95 of 100 answers may take in one process without the network; each is the fastest of three, since a
-    busy machine says nothing of the model. A page waits a tenth of a second without anybody noticing."""
+    """Time that 95 of 100 answers may take in one process without the network; each is the fastest of three, because a
+    busy machine would distort it. People do not notice that a page waits for a tenth of a second."""
 
     max_bundle_bytes: int = Field(default=4 * 2**30, ge=1)
-    """Size of the bundle: a swap holds two in memory, and 8 GiB are what a small machine has."""
+    """Largest size of the bundle: a swap needs two in memory, and a small machine has 8 GiB."""

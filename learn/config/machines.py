@@ -1,4 +1,4 @@
-"""What each kind of step asks of a machine on a cluster. A run on one machine reads none of it."""
+"""The machine that each kind of step needs on a cluster. A run on one machine reads none of it."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Work = Literal["light", "tables", "encode", "towers"]
 
 
 class Machine(Section):
-    """What one kind of step asks of its machine."""
+    """The machine that one kind of step needs."""
 
     cpu: int = Field(default=1, ge=1)
     """Cores."""
@@ -22,17 +22,17 @@ class Machine(Section):
     """Memory, in MB; a pod that takes more is killed."""
 
     disk_mb: int = Field(default=10_240, ge=1_024)
-    """Scratch disk of a pod, in MB: Metaflow's own default. Kubernetes alone looks at it."""
+    """Scratch disk of a pod, in MB: Metaflow's own default. Only Kubernetes uses it."""
 
     gpu: int = Field(default=0, ge=0)
     """GPUs; 0: the step runs on its cores, and the results are those of the CPU."""
 
 
 class MachineSettings(SettingsFile):
-    """What the steps of a flow ask of a cluster, by their kind of work (`--config machines FILE`)."""
+    """The machines that the steps of a flow need on a cluster, by kind of step (`--config machines FILE`)."""
 
     light: Machine = Machine()
-    """Steps that find, share out and name things: the smallest machine that Metaflow requests."""
+    """Steps that only find files, split work and name results: the smallest machine that Metaflow requests."""
 
     tables: Machine = Machine(cpu=2, memory_mb=16_384, disk_mb=51_200)
     """Validation, histories, evaluation, drift, packaging: memory grows with the rows and with items × vector width;
@@ -45,25 +45,25 @@ class MachineSettings(SettingsFile):
     """Training: content vectors and histories are read once and stay in memory."""
 
     retries: int = Field(default=0, ge=0)
-    """Further attempts at a step that did not end well; none here, because on one machine nothing is preempted, and a
-    mistake of the user's would be made again."""
+    """Further attempts at a failed step; none by default, because on one machine nothing is preempted, and a
+    user's mistake would only be repeated."""
 
     minutes_between_retries: int = Field(default=2, ge=0)
-    """Wait before each further attempt, long enough for a cluster to find another machine. Metaflow knows a constant
-    wait alone."""
+    """Wait before each further attempt, long enough for a cluster to find another machine. Metaflow only supports a
+    constant wait."""
 
     timeout_minutes: int = Field(default=0, ge=0)
-    """Longest time of one attempt, after which it counts as lost; 0: Metaflow's own five days."""
+    """Longest time of one attempt, after which it counts as lost; 0: Metaflow's default of five days."""
 
     secrets: tuple[str, ...] = ()
     """Sources for `@secrets` of Metaflow on every step, e.g. the names of secrets in a cloud's manager; none: the
     machine's own role, which needs no secret in any file."""
 
     retrain_event: str = ""
-    """Event of Argo Events by which a deployed monitor asks a deployed train flow for a training, which then runs on
+    """Event of Argo Events by which a deployed monitor starts a training of a deployed train flow, which then runs on
     its own machines; none: the monitor trains in its own pod, for which a cluster needs no Argo Events."""
 
     def find_machine(self, work: Work) -> Machine:
-        """Return what a kind of step requests."""
+        """Return the machine that a kind of step needs."""
         machine: Machine = getattr(self, work)
         return machine

@@ -19,11 +19,11 @@ class PlaceSettings(Section):
     """Where a run keeps what must outlive the machine of a step."""
 
     run_files: str = Field(default="", pattern=r"^$|^[a-z0-9]+://.+|^/.+")
-    """Place, such as ``s3://bucket/run-files``, through which steps hand their files on. Empty: all steps reach the
+    """Place, such as ``s3://bucket/run-files``, through which steps pass their files on. Empty: all steps reach the
     same ``workspace`` and ``reports``, as on one machine, or on a cluster with a volume, and nothing is copied."""
 
     data_remote: str = Field(default="", pattern=r"^$|^[a-z0-9]+://.+|^/.+")
-    """DVC remote of the data where the working directory is in no DVC repository, as in a pod: ``--data-version`` is
+    """DVC remote of the data, for a working directory outside a DVC repository, as in a pod: ``--data-version`` is
     fetched from it. Empty: the repository's own remotes."""
 
 
@@ -34,7 +34,7 @@ class Settings(SettingsFile):
     """Folder for everything a run keeps next to its reports: tables, content store, checkpoints, bundles."""
 
     reports: Path = Path("reports")
-    """Folder of the reports, one sub-folder a run."""
+    """Folder of the reports, with one sub-folder per run."""
 
     seed: int = Field(default=0, ge=0)
     """Seed of every random draw; ``--seed`` wins over it."""
@@ -59,7 +59,7 @@ class Settings(SettingsFile):
         try:
             return value.expanduser()
         except RuntimeError as fault:
-            raise ValueError(f"there is no home folder for {value}") from fault
+            raise ValueError(f"the home folder of {value} is not known") from fault
 
     @property
     def content_store(self) -> str:
@@ -67,7 +67,7 @@ class Settings(SettingsFile):
         return self.content.store or str(self.workspace.absolute() / "content")
 
     def override(self, **options: object) -> Settings:
-        """Return these settings with options of the command line put in, those not given (None, empty) left out.
+        """Return these settings with the given options of the command line; options that are None or empty are ignored.
 
         Args:
             options: Dotted names with ``__`` for the dot, e.g. ``split__method="by_date"``.

@@ -1,4 +1,4 @@
-"""Storage: files that appear completely or not at all, and the places they are in.
+"""Storage: atomic writes, and the local and remote places that files are in.
 
 The public names are in ``__init__.pyi`` next to this file. Each is imported when it is first used.
 """

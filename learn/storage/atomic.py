@@ -1,4 +1,4 @@
-"""Files that appear completely or not at all."""
+"""Write files and folders atomically: a reader sees all of one, or nothing."""
 
 from __future__ import annotations
 
@@ -15,13 +15,13 @@ from learn.errors import explain_storage_faults
 
 @contextmanager
 def atomic_files(destination: Path, *, names: tuple[str, ...]) -> Iterator[Path]:
-    """Provide a folder to write in, and move the named files into ``destination`` once all is well.
+    """Provide a folder to write in, and move the named files into ``destination`` if no error occurs.
 
-    After an error ``destination`` is as it was before: also the folders made for it are gone.
+    After an error ``destination`` is as before, and folders that were made for it are removed.
 
     Args:
-        destination: Folder the files end in; made where it is missing.
-        names: The files to move; whatever else was written is thrown away.
+        destination: Folder that receives the files; it is made if it is missing.
+        names: The files to move; all other files are removed.
 
     Raises:
         StorageError: The disk is full, read-only or closed to this user.
@@ -29,21 +29,21 @@ def atomic_files(destination: Path, *, names: tuple[str, ...]) -> Iterator[Path]
     with explain_storage_faults(destination):
         made = _make(destination)
         try:
-            # A sibling of the files' last place, so that the move never crosses a disk.
+            # A sibling of the destination, so that the move never crosses disks.
             with open_working_folder(destination, prefix=".unfinished-") as stage:
                 yield stage
                 for name in names:
                     (stage / name).replace(destination / name)
         except BaseException:
             for created in made:
-                # Somebody else may have put something there in the meantime.
+                # Another process may have put a file there in the meantime.
                 with suppress(OSError):
                     created.rmdir()
             raise
 
 
 def write_atomic(path: Path, text: str) -> None:
-    """Write a text file, or put it in another's place, so that no kill and no power cut leaves half of one.
+    """Write or replace a text file so that neither a kill nor a power cut leaves half of it.
 
     Raises:
         StorageError: The disk is full, read-only or closed to this user.
@@ -59,14 +59,14 @@ def write_atomic(path: Path, text: str) -> None:
 
 @contextmanager
 def open_working_folder(parent: Path, *, prefix: str) -> Iterator[Path]:
-    """Provide a folder for what is not finished, and remove it; also those that killed processes have left next to it.
+    """Provide a folder for unfinished files, and remove it at the end, along with those that killed processes left.
 
-    Only folders of dead processes of this machine are removed: on a volume that machines share, another one's may be
-    at work.
+    Only folders of dead processes of this machine are removed: on a shared volume, those of other machines may be
+    in use.
 
     Args:
-        parent: Folder that holds it; there.
-        prefix: Of its name.
+        parent: Existing folder in which it is made.
+        prefix: Prefix of its name.
     """
     own = f"{prefix}{socket.gethostname()}-"
     for left in parent.iterdir():
@@ -78,7 +78,7 @@ def open_working_folder(parent: Path, *, prefix: str) -> Iterator[Path]:
 
 def _is_alive(process: str) -> bool:
     if not process.isdigit():
-        return True  # no name of ours
+        return True  # not a name of this function
     try:
         os.kill(int(process), 0)
     except ProcessLookupError:
@@ -89,7 +89,7 @@ def _is_alive(process: str) -> bool:
 
 
 def _make(destination: Path) -> list[Path]:
-    """Make a folder and its parents; return the new ones, innermost first."""
+    """Make a folder and its parents, and return the new ones, innermost first."""
     missing = [folder for folder in (destination, *destination.parents) if not folder.exists()]
     destination.mkdir(parents=True, exist_ok=True)
     return missing

@@ -1,6 +1,6 @@
-"""A place for files: a local folder, or anything fsspec reaches (``s3://bucket/folder`` and the like).
+"""Places for files: a local folder, or anything that fsspec reaches, such as ``s3://bucket/folder``.
 
-Files appear completely or not at all and never change. Locally that is a temporary file, fsync and a rename; an object
+Files are written atomically and never change. Locally this is a temporary file, fsync and a rename; an object
 store shows an object when its upload is complete.
 """
 
@@ -29,7 +29,7 @@ _CONNECT_SECONDS = 5
 _READ_SECONDS = 60
 _ATTEMPTS = 2
 _AT_ONCE = 8
-# A part that is read whole is held whole: fewer of those.
+# A file that is read completely is held in memory, so fewer of those are read at the same time.
 _WHOLE_AT_ONCE = 4
 
 
@@ -43,48 +43,48 @@ class StoredFile:
 
 
 class Place(Protocol):
-    """A folder of files that are written once."""
+    """A folder of files that are written once and never change."""
 
     @property
     def location(self) -> str:
-        """Path or URL, as a person writes it."""
+        """Path or URL, as a person would write it."""
 
     def open_subfolder(self, name: str) -> Place:
-        """The place of a sub-folder, which need not exist."""
+        """Return the place of a sub-folder, which need not exist."""
 
     def locate(self, name: str) -> str:
-        """Path or URL of a file."""
+        """Return the path or URL of a file."""
 
     def list_folders(self) -> list[str]:
-        """Names of the sub-folders, sorted."""
+        """List the names of the sub-folders, sorted."""
 
     def list_files(self) -> list[StoredFile]:
-        """The files, sorted by name; none if the folder is absent. Hidden files are left out."""
+        """List the files, sorted by name, without hidden ones; none if the folder does not exist."""
 
     def map_files(
         self, names: Sequence[str], take: Callable[[str, pa.NativeFile], _Taken], *, whole: bool
     ) -> Iterator[_Taken]:
-        """What ``take`` makes of each file, in order; it reads them in whole, or only some ranges of them.
+        """Yield the result of ``take`` for each file, in order; ``take`` may read the whole file or only some ranges.
 
         Raises:
-            FileNotFoundError: One of them is gone.
+            FileNotFoundError: One of them does not exist.
         """
 
     def write(self, name: str, data: bytes | pa.Buffer) -> None:
-        """Write a file completely or not at all."""
+        """Write a file atomically."""
 
     def remove(self, name: str) -> None:
-        """Remove a file; nothing happens where it is gone already."""
+        """Remove a file; nothing happens if it does not exist."""
 
     def list_abandoned(self) -> list[StoredFile]:
-        """What writers left that were killed an hour ago or earlier."""
+        """List the temporary files of writers that were killed an hour ago or earlier."""
 
 
 def open_place(location: str | Path) -> Place:
-    """The place that a path or URL names; nothing is read or written yet.
+    """Return the place at a path or URL; nothing is read or written yet.
 
     Raises:
-        StoreError: No library is installed that reaches it.
+        StoreError: The library that this kind of URL needs is not installed.
     """
     text = str(location)
     if "://" not in text or text.startswith("file://"):
@@ -93,7 +93,7 @@ def open_place(location: str | Path) -> Place:
 
 
 class LocalPlace:
-    """A folder of this machine, or of a shared file system mounted on it; its files are mapped into memory."""
+    """A folder of this machine or of a mounted file system; its files are mapped into memory."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -132,7 +132,7 @@ class LocalPlace:
                 yield take(name, source)
 
     def write(self, name: str, data: bytes | pa.Buffer) -> None:
-        """Write, sync, rename.
+        """Write to a temporary file, sync it, and rename it.
 
         Raises:
             StorageError: The disk is full or not writable to this user.
@@ -155,7 +155,7 @@ class LocalPlace:
             (self._folder / name).unlink(missing_ok=True)
 
     def list_abandoned(self) -> list[StoredFile]:
-        """Temporary files of killed writers; a living one finishes a part in seconds."""
+        """List the temporary files of killed writers; a running writer finishes a part in seconds."""
         hidden = [entry for entry in self._scan() if entry.name.startswith(".") and entry.name.endswith(".tmp")]
         return [file for file in self._stat_entries(hidden) if time.time() - file.modified_seconds > _ABANDONED_SECONDS]
 
@@ -171,7 +171,7 @@ class LocalPlace:
     def _stat_entries(entries: list[os.DirEntry[str]]) -> list[StoredFile]:
         found = []
         for entry in entries:
-            # Another process may remove a file between the listing and the look at it.
+            # Another process may remove a file after it was listed.
             try:
                 state = entry.stat()
             except FileNotFoundError:
@@ -182,11 +182,11 @@ class LocalPlace:
 
 
 class RemotePlace:
-    """A folder of an object store, by fsspec.
+    """A folder of an object store, read and written through fsspec.
 
     Args:
-        system: File system of fsspec.
-        protocol: What its URLs begin with.
+        system: The file system object of fsspec.
+        protocol: Start of its URLs, such as ``s3``.
         path: Bucket and folder.
     """
 
@@ -197,7 +197,7 @@ class RemotePlace:
 
     @classmethod
     def connect(cls, url: str) -> RemotePlace:
-        """The place of a URL.
+        """Return the place at a URL.
 
         Raises:
             StoreError: No library is installed for its protocol, or the URL is none.
@@ -250,7 +250,7 @@ class RemotePlace:
         """Fetch files, or ranges of them, a few at the same time.
 
         Raises:
-            FileNotFoundError: One of them is gone.
+            FileNotFoundError: One of them does not exist.
             StoreError: The place cannot be reached.
         """
         at_once = _WHOLE_AT_ONCE if whole else _AT_ONCE
@@ -280,7 +280,7 @@ class RemotePlace:
                 return
 
     def list_abandoned(self) -> list[StoredFile]:
-        """Nothing: an upload that breaks off shows no file."""
+        """Return nothing: an interrupted upload leaves no file."""
         return []
 
     def _take_file(self, name: str, take: Callable[[str, pa.NativeFile], _Taken], whole: bool) -> _Taken:
@@ -288,7 +288,7 @@ class RemotePlace:
         with _explain_remote_faults(self.locate(name), absent=FileNotFoundError):
             if whole:
                 return take(name, pa.BufferReader(self._system.cat_file(path)))
-            # Every read is of a range that Arrow requests: reading ahead would fetch vectors with the keys.
+            # Arrow requests each range that it reads: reading ahead would download vectors along with the keys.
             with self._system.open(path, "rb", cache_type="none") as file:
                 return take(name, pa.PythonFile(file, mode="r"))
 
@@ -321,7 +321,7 @@ def _parse_seconds(entry: dict[str, Any]) -> float:
 
 @contextmanager
 def _explain_remote_faults(where: str, *, absent: type[Exception] | None = None) -> Iterator[None]:
-    """Turn whatever a remote file system raises into one error, but let ``absent`` through where it is awaited."""
+    """Turn any error of a remote file system into a StoreError, except ``absent``, if the caller handles it."""
     try:
         yield
     except (LearnError, ImportError):
@@ -330,9 +330,7 @@ def _explain_remote_faults(where: str, *, absent: type[Exception] | None = None)
         if absent is not None and isinstance(fault, absent) and "bucket" not in str(fault):
             raise
         reason = next(iter(str(fault).strip().splitlines()), "") or type(fault).__name__
-        raise StoreError(
-            f"A place of the settings cannot be reached: {reason}", where=where, fix=_fix(fault)
-        ) from fault
+        raise StoreError(f"A remote place cannot be reached: {reason}", where=where, fix=_fix(fault)) from fault
 
 
 def _fix(fault: Exception) -> str:
@@ -340,7 +338,7 @@ def _fix(fault: Exception) -> str:
     if "credential" in said or isinstance(fault, PermissionError) or "forbidden" in said:
         return "give this process credentials that may read and write there (for S3: AWS_PROFILE, or AWS_ACCESS_KEY_ID)"
     if "bucket" in said or isinstance(fault, FileNotFoundError):
-        return "create the bucket, or mend its name in `content.store` or `places`"
+        return "create the bucket, or correct its name in `content.store` or `places`"
     return (
         "check the name in `content.store` or `places`, the network and the endpoint (for S3: AWS_ENDPOINT_URL), then "
         "run again"

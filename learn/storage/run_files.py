@@ -1,6 +1,6 @@
-"""Files of a run on their way between machines that share no disk.
+"""Transfer a run's files between machines that share no disk.
 
-Each is cut into pieces that are in one place under their hash. A piece that another step or run has too is stored and
+Each file is cut into pieces that are stored under their hash. A piece that another step or run has too is stored and
 sent once, and a reader gets exactly the bytes that were uploaded.
 """
 
@@ -17,7 +17,7 @@ from learn.errors import StorageError, explain_storage_faults
 from learn.storage.atomic import atomic_files
 from learn.storage.places import Place, open_place
 
-# As much memory as a transfer takes for each of its few pieces at a time.
+# The memory that a transfer needs for each piece; it handles a few pieces at the same time.
 _PIECE_BYTES = 64 << 20
 
 
@@ -26,7 +26,7 @@ class RunFile:
     """A file of a run.
 
     Attributes:
-        path: Where it is, on every machine.
+        path: Its path, the same on every machine.
         pieces: sha256 of each piece, in order.
     """
 
@@ -36,7 +36,7 @@ class RunFile:
 
 @dataclass(frozen=True)
 class RunFiles:
-    """Where the files of runs are between steps.
+    """The remote storage of runs' files between steps.
 
     Attributes:
         place: A folder that all machines reach.
@@ -54,11 +54,11 @@ class RunFiles:
         return cls(open_place(location))
 
     def leave(self, roots: Iterable[Path], *, known: Iterable[RunFile] = ()) -> tuple[RunFile, ...]:
-        """Store files, and those below folders.
+        """Upload files, and all files below folders.
 
         Args:
-            roots: Files and folders; what is not there is passed over.
-            known: Files that were left before, which no step changes: they are not read again.
+            roots: Files and folders; those that do not exist are skipped.
+            known: Files that were uploaded before; no step changes them, so they are not read again.
 
         Raises:
             StorageError: A file cannot be read.
@@ -82,10 +82,10 @@ class RunFiles:
                 yield piece
 
     def fetch(self, files: Iterable[RunFile], *, roots: Iterable[Path]) -> None:
-        """Have those files that are, or are below, one of the roots; what is there already with these bytes stays.
+        """Download the files that are, or are below, one of the roots; files that already have the right bytes stay.
 
         Raises:
-            StorageError: The disk is full or not writable; or a piece is gone or has other bytes.
+            StorageError: The disk is full or not writable, or a piece is missing or has other bytes.
             StoreError: The place cannot be reached.
         """
         wanted = tuple(roots)
@@ -115,7 +115,7 @@ class RunFiles:
 
 
 def iterate_paths(value: object) -> Iterator[Path]:
-    """Yield every path that a result of a step holds, however deep in records, lists and dictionaries."""
+    """Yield every path in a result of a step, however deep in records, lists and dictionaries."""
     if isinstance(value, Path):
         yield value
     elif is_dataclass(value) and not isinstance(value, type):
@@ -129,7 +129,7 @@ def iterate_paths(value: object) -> Iterator[Path]:
 
 
 def merge_files(lists: Iterable[Sequence[RunFile]]) -> tuple[RunFile, ...]:
-    """Put lists of files together; of one path the last one counts."""
+    """Merge lists of files; for each path the last entry counts."""
     return tuple({file.path: file for files in lists for file in files}.values())
 
 

@@ -1,6 +1,6 @@
-"""Records of the traffic log: what a service answered and what people did with it, one JSON object a line.
+"""Records of the traffic log: a service's answers and what people did with them, one JSON object per line.
 
-The service writes these records, the monitor reads them. A file holds both kinds, told apart by ``kind``.
+The service writes these records, the monitor reads them. A file has both kinds, distinguished by ``kind``.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class _Record(BaseModel):
     """When, in UTC."""
 
     recommendation_id: str
-    """Names the answer; feedback carries it back."""
+    """Id of the answer, which feedback refers to."""
 
     user: str | None = None
     """The user's id, or its keyed hash; None if the request named no user."""
@@ -43,19 +43,19 @@ class AnswerRecord(_Record):
     """Version of the bundle that answered."""
 
     arm: Arm = "champion"
-    """Which of the models served side by side it was."""
+    """Which of the served models answered."""
 
     challenger_share: float | None = None
-    """Share of the users who were to see the challenger at that moment; None if none was shown."""
+    """Planned share of users who see the challenger at that time; None if none was shown."""
 
     history: tuple[str, ...] = ()
-    """Known item ids of the request, oldest first, its newest ones where it was long."""
+    """Known item ids of the request, oldest first; only the newest ones of a long history."""
 
     history_length: int
-    """Items of the whole history, unknown ones among them."""
+    """Number of items of the whole history, unknown ones included."""
 
     unknown_items: int = 0
-    """How many items of the history the catalogue does not hold."""
+    """Number of items of the history that are not in the catalogue."""
 
     items: tuple[str, ...]
     """Item ids of the answer, best first."""
@@ -67,13 +67,13 @@ class AnswerRecord(_Record):
     """Items requested."""
 
     filtered: bool = False
-    """Whether the request held filters next to the user's own history."""
+    """Whether the request had filters in addition to the user's own history."""
 
     fallback: Fallback | None = None
-    """Why the list was popularity instead of the user tower's."""
+    """Why the list was by popularity instead of by the user tower."""
 
     latency_milliseconds: float
-    """From the request's arrival to its answer."""
+    """Time from the request's arrival to its answer."""
 
 
 class FeedbackRecord(_Record):
@@ -90,4 +90,4 @@ class FeedbackRecord(_Record):
 
 TrafficRecord = Annotated[AnswerRecord | FeedbackRecord, Field(discriminator="kind")]
 RECORDS: TypeAdapter[AnswerRecord | FeedbackRecord] = TypeAdapter(TrafficRecord)
-"""Reads one line of a traffic log, whichever kind it is."""
+"""Reads one line of a traffic log, of either kind."""

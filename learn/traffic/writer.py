@@ -1,8 +1,8 @@
 """Write the traffic log to rotating files, off the request's path.
 
-A request appends its record to a queue and continues. A thread wakes each second, turns records into lines and writes
-them. While the disk accepts none they wait, up to the queue's bound. Dropped records are counted; a normal stop drops
-none. A file ends by size or age, and is deleted when there are too many or it is too old.
+A request appends its record to a queue and continues. A thread wakes every second, turns records into lines and writes
+them. While the disk refuses them they wait, up to the queue's bound. Dropped records are counted; a normal stop drops
+none. A file ends at a size or an age, and is deleted when there are too many or it is too old.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ _DAY_SECONDS = 86_400
 
 
 class TrafficFiles:
-    """Appends whole lines to the newest of a row of files; for one thread.
+    """Appends whole lines to the newest of a series of files; for use by one thread.
 
     Names are ``traffic-<UTC time>-<process>-<n>.jsonl``: they sort by time, and no two processes share one.
 
     Args:
-        folder: Where they go; it is made where it is missing.
-        settings: When a file is finished, and what is kept.
+        folder: Their folder; it is made if it is missing.
+        settings: When a file is finished, and how much is kept.
 
     Raises:
         OSError: The folder cannot be made or written to.
@@ -53,10 +53,10 @@ class TrafficFiles:
             raise PermissionError(13, os.strerror(13), str(folder))
 
     def append(self, lines: bytes) -> None:
-        """Write lines, each with its end, completely or not at all.
+        """Write lines, each with its line end, all or none.
 
         Raises:
-            OSError: The disk is full or not writable; what was there before stays as it was.
+            OSError: The disk is full or not writable; the file is as before.
         """
         if self._path is None:
             self._begin()
@@ -65,7 +65,7 @@ class TrafficFiles:
             while rest:
                 rest = rest[os.write(self._file, rest) :]
         except OSError:
-            # Half a line would spoil the next one.
+            # Half a line would damage the next one.
             with suppress(OSError):
                 os.ftruncate(self._file, self._size)
             raise
@@ -79,10 +79,10 @@ class TrafficFiles:
             self.finish()
 
     def finish(self) -> None:
-        """Bring the file to the disk and close it; the next line begins another one.
+        """Sync the file to disk and close it; the next line starts a new file.
 
         Raises:
-            OSError: The disk does not take it.
+            OSError: The disk refuses the write.
         """
         if self._path is None:
             return
@@ -97,7 +97,7 @@ class TrafficFiles:
         while self._path is None:
             moment = datetime.now(tz=UTC).strftime("%Y%m%dT%H%M%SZ")
             path = self._folder / f"traffic-{moment}-{os.getpid()}-{next(self._numbers)}.jsonl"
-            # Containers that share a folder may all be process 1, hence never a file that is there.
+            # Containers that share a folder may all be process 1, so an existing file is never used.
             with suppress(FileExistsError):
                 self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o640)
                 self._path, self._size, self._begun = path, 0, time.monotonic()
@@ -128,12 +128,12 @@ def _delete(path: Path, why: str) -> None:
 
 
 class TrafficSink(Protocol):
-    """Takes records off the request's path: it neither waits nor raises.
+    """Accepts records without delaying requests: it neither waits nor raises.
 
     Attributes:
-        written: Records in files.
-        dropped: Records that are lost.
-        write_faults: How often the disk refused a write.
+        written: Number of records written to files.
+        dropped: Number of lost records.
+        write_faults: Number of writes that the disk refused.
     """
 
     written: int
@@ -141,13 +141,13 @@ class TrafficSink(Protocol):
     write_faults: int
 
     def write_answer(self, record: AnswerRecord) -> None:
-        """Take what was answered."""
+        """Record an answer."""
 
     def write_feedback(self, record: FeedbackRecord) -> None:
-        """Take what a person made of it."""
+        """Record what a person did with an answer."""
 
     def close(self) -> None:
-        """Keep what was taken, and end."""
+        """Write the waiting records, and stop."""
 
 
 class NoTraffic:
@@ -156,16 +156,16 @@ class NoTraffic:
     written = dropped = write_faults = 0
 
     def write_answer(self, record: AnswerRecord) -> None:
-        """Drop what was answered."""
+        """Drop an answer."""
 
     def write_feedback(self, record: FeedbackRecord) -> None:
-        """Drop what a person made of it."""
+        """Drop feedback."""
 
     def close(self) -> None:
-        """End; there is nothing to keep."""
+        """Stop; there is nothing to write."""
 
 
-# Small enough that a request which waits for the interpreter meanwhile waits for less than a millisecond.
+# So few that a request that waits for the interpreter waits for less than a millisecond.
 _CHUNK_RECORDS = 32
 _WARN_SECONDS = 60.0
 
@@ -174,14 +174,14 @@ class TrafficLog:
     """Keeps the traffic of one service process.
 
     Args:
-        folder: Where the files go.
-        settings: Bounds and rotation; ``folder`` of theirs is not read.
-        user_key: Key that user ids are hashed with (HMAC-SHA256, hexadecimal); they are kept as they come without one.
+        folder: Folder of the files.
+        settings: Bounds and rotation; their ``folder`` is ignored.
+        user_key: Key that user ids are hashed with (HMAC-SHA256, hexadecimal); without one they are kept unchanged.
 
     Attributes:
-        written: Records in files.
-        dropped: Records that are lost: the queue was full, or they could not be written until the end.
-        write_faults: How often the disk refused a write.
+        written: Number of records written to files.
+        dropped: Number of lost records: the queue was full, or they could not be written before the end.
+        write_faults: Number of writes that the disk refused.
 
     Raises:
         StorageError: The folder cannot be made or written to.
@@ -197,7 +197,7 @@ class TrafficLog:
             self._files = TrafficFiles(folder, self._settings)
         except OSError as fault:
             raise StorageError(
-                f"The traffic cannot be kept there: {fault.strerror}.",
+                f"The traffic log cannot be written to this folder: {fault.strerror}.",
                 where=folder,
                 fix="point LEARN_TRAFFIC_FOLDER at a folder that this user may write to",
             ) from fault
@@ -214,15 +214,15 @@ class TrafficLog:
         return len(self._waiting)
 
     def write_answer(self, record: AnswerRecord) -> None:
-        """Take what was answered; neither waits nor raises."""
+        """Record an answer; it neither waits nor raises."""
         self._take(record)
 
     def write_feedback(self, record: FeedbackRecord) -> None:
-        """Take what a person made of it; neither waits nor raises."""
+        """Record what a person did with an answer; it neither waits nor raises."""
         self._take(record)
 
     def close(self) -> None:
-        """Write what waits, bring it to the disk, and end; records that come later are dropped."""
+        """Write the waiting records, sync them to disk, and stop; later records are dropped."""
         self._stop.set()
         self._writer.join()
 
@@ -263,8 +263,8 @@ class TrafficLog:
             if self._key and record.user is not None:
                 record = record.model_copy(update={"user": self._hash_user(record.user)})
             return record.model_dump_json().encode() + b"\n"
-        except ValueError:  # a text that is no Unicode, say
-            logger.exception("A record of the traffic cannot be written as JSON")
+        except ValueError:  # for example a text that is not valid Unicode
+            logger.exception("A record of the traffic log cannot be written as JSON")
             self._drop(1)
             return b""
 
@@ -275,16 +275,16 @@ class TrafficLog:
         try:
             step()
         except Exception as fault:
-            # The service continues whatever the disk does; what waits is tried again.
+            # The service continues whatever the disk does; waiting records are tried again.
             self.write_faults += 1
             if self._is_due("fault"):
-                logger.error("The traffic cannot be written: %s; %d records wait", fault, len(self._waiting))
+                logger.error("The traffic log cannot be written: %s; %d records wait", fault, len(self._waiting))
 
     def _say_dropped(self, *, at_once: bool = False) -> None:
         fresh = self.dropped - self._said_dropped
         if fresh and (self._is_due("dropped") or at_once):
             self._said_dropped = self.dropped
-            logger.warning("%d records of the traffic were dropped", fresh)
+            logger.warning("%d records of the traffic log were dropped", fresh)
 
     def _is_due(self, what: str) -> bool:
         now = time.monotonic()

@@ -48,7 +48,7 @@ def test_a_field_that_the_items_lack_stops_before_any_work(items: Path, settings
     assert sorted(path.name for path in items.parent.iterdir()) == ["items.parquet"]
 
 
-@pytest.mark.parametrize(("named", "said"), [(["size"], "not among fields: size"), (["title", "title"], "twice")])
+@pytest.mark.parametrize(("named", "said"), [(["size"], "not in fields: size"), (["title", "title"], "twice")])
 def test_settings_refuse_fields_that_are_not_read(named: list[str], said: str) -> None:
     with pytest.raises(SettingsError, match=said):
         Settings.from_mapping({"content": {"field_vectors": named}})

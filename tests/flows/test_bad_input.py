@@ -90,7 +90,7 @@ def test_a_wrong_word_for_an_option(place: Workplace, option: str, setting: str,
     done = place.flow("run", option, wrong)
     assert_stopped(
         done,
-        headline="The settings are not right",
+        headline="The settings are wrong",
         what=f"Setting `{setting}`: Input should be",
         where="Where: command line",
         fix=f"did you mean `{nearest}`?",
@@ -116,12 +116,12 @@ def test_a_missing_folder_of_newer_traffic_is_no_news_after_training(place: Work
     [
         ("[training]\nepoch = 3\n", "There is no setting `training.epoch`.", "did you mean `epochs`?"),
         ('[split]\nmethod = "bydate"\n', "Setting `split.method`: Input should be", "did you mean `by_date`?"),
-        ("[training\nepochs = 3\n", "This is not TOML", "mend the line it names"),
+        ("[training\nepochs = 3\n", "This file is not valid TOML", "correct the line that the message names"),
     ],
 )
 def test_a_wrong_settings_file(place: Workplace, text: str, what: str, fix: str) -> None:
     done = place.flow("run", settings=text)
-    assert_stopped(done, headline="The settings are not right", what=what, where="Where: settings file", fix=fix)
+    assert_stopped(done, headline="The settings are wrong", what=what, where="Where: settings file", fix=fix)
     assert_no_trace(place)
 
 
@@ -156,7 +156,7 @@ def test_an_unknown_data_version(place: Workplace) -> None:
     done = place.flow("run", "--data-version", "0123456789abcdef")
     assert_stopped(
         done,
-        headline="The data version cannot be had",
+        headline="The data version is not available",
         what="There is no data version `0123456789abcdef`.",
         where="Where: data",
         fix="no version is known here",

@@ -70,7 +70,7 @@ def test_a_wrong_word_for_promote_stops_before_any_work(tmp_path: Path) -> None:
     done = place.flow("run", "--promote", "if-beter")
     assert_stopped(
         done,
-        headline="The settings are not right",
+        headline="The settings are wrong",
         what="There is no `--promote if-beter`.",
         where="Where: command line",
         fix="give one of never, if-better, always; did you mean `if-better`?",
@@ -139,5 +139,5 @@ def test_a_data_version_that_is_gone_is_one_clear_error(place: Workplace, first:
         check=False,
     )
     assert done.returncode == 2
-    assert "The data version cannot be had" in done.stderr
+    assert "The data version is not available" in done.stderr
     assert "Traceback" not in done.stderr

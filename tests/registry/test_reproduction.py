@@ -56,7 +56,7 @@ def test_an_unknown_model_could_not_be_repeated() -> None:
     [
         ({"parent": "0123456789abcdef"}, "started from the weights of 0123456789abcdef, which are no longer available"),
         ({"encoder_fingerprint": "another"}, "The model's encoder has changed"),
-        ({"data_version": "0" * 32 + ".dir"}, "The data version cannot be had"),
+        ({"data_version": "0" * 32 + ".dir"}, "The data version is not available"),
     ],
 )
 def test_what_is_gone_is_said_before_any_work(

@@ -109,7 +109,7 @@ def test_a_full_queue_drops_counts_and_warns_once(tmp_path: Path, caplog: pytest
             log.write_answer(answer(str(n)))
     assert [record.recommendation_id for record in read(tmp_path)] == [str(n) for n in range(10)]
     assert log.dropped == 15
-    assert caplog.text.count("15 records of the traffic were dropped") == 1
+    assert caplog.text.count("15 records of the traffic log were dropped") == 1
 
 
 def test_what_comes_after_the_end_is_counted(tmp_path: Path) -> None:
