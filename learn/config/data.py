@@ -138,7 +138,8 @@ class SplitSettings(Section):
     method: Literal["auto", "by_date", "leave_one_out"] = "auto"
     """``by_date``: two cut dates for everybody, as in production, nothing after a cut is seen before it.
     ``leave_one_out``: each user's last item is test, the one before validation, as in the published benchmarks.
-    ``auto``: by date, and leave one out where the timestamps are only an order and no date exists."""
+    ``auto``: by date, and leave one out if the timestamps are only an order or the dates are too few for three parts.
+    """
 
     validation_from: str = ""
     """First moment of the validation window, a date or a number; empty: by ``validation_share``."""

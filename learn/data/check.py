@@ -91,7 +91,7 @@ class FolderCheck:
                     f"{counts.rejected:,} rejected"
                     for name, counts in tables
                 ),
-                *(f"             {table}: {count:,} × not: {title}" for table, title, count in self.failed_checks),
+                *(f"             {table}: {count:,} rows fail: {title}" for table, title, count in self.failed_checks),
                 f"Users        {self.users:,}, who use {self.items_used:,} items",
                 f"Text         {self.items_without_text:,} items without a title",
                 f"Timestamps   {self.timestamp_unit}" + (f", {self.first} to {self.last}" if self.first else ""),

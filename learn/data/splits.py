@@ -185,6 +185,8 @@ def _split(
     method = settings.method
     if method == "auto":
         method = "by_date" if scale.is_clock else "leave_one_out"
+        if scale.is_clock and not (settings.validation_from or settings.test_from):
+            return _split_by_date_if_possible(offsets, items, timestamps, scale, settings)
     if method == "leave_one_out":
         return _leave_one_out(offsets, items)
     if not scale.is_clock and not (settings.validation_from and settings.test_from):
@@ -195,6 +197,19 @@ def _split(
             'numbers are moments, set `validation.timestamps = "unix"`',
         )
     return _split_by_date(offsets, items, timestamps, scale, settings)
+
+
+def _split_by_date_if_possible(
+    offsets: _Long, items: NDArray[np.int32], timestamps: Timestamps, scale: TimestampScale, settings: SplitSettings
+) -> _Parts:
+    """Split by date, or by each user's last items where the dates are too few for three parts."""
+    try:
+        parts = _split_by_date(offsets, items, timestamps, scale, settings)
+        _check_parts(parts, offsets)
+    except SplitError as fault:
+        parts = _leave_one_out(offsets, items)
+        parts.meta["described"] += f". No split by date: {fault.what[0].lower()}{fault.what[1:].rstrip('.')}"
+    return parts
 
 
 def _leave_one_out(offsets: _Long, items: NDArray[np.int32]) -> _Parts:

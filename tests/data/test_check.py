@@ -74,7 +74,7 @@ def test_quarantined_rows_are_counted_and_named(tmp_path: Path) -> None:
     assert counts["quarantined"] > 0
     lines = check(tmp_path / "shop", *words).stdout
     assert "10 rows: 9 valid, 1 quarantined, 0 rejected" in lines
-    assert "items: 1 × not: " in lines
+    assert "items: 1 rows fail: " in lines
 
 
 @pytest.mark.parametrize("as_json", [True, False])

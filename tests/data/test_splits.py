@@ -187,3 +187,18 @@ def test_the_unit_of_a_clock_is_told_by_its_size(median: float, unit: str) -> No
     assert scale.unit == unit
     if scale.is_clock:
         assert scale.to_datetime(median).year == 2023
+
+
+def test_too_few_dates_for_three_parts_are_split_by_user(tmp_path: Path) -> None:
+    """By itself only: a split by date that was set is refused."""
+    rows: Rows = [(f"u{n % 9}", f"i{n % 5}", 1_700_000_000 + n // 9) for n in range(27)]
+    tables = write_tables(tmp_path / "tables", rows)
+    split = build_histories(tables, tmp_path / "auto", settings=SplitSettings(validation_share=0.01, test_share=0.01))
+    assert split.method == "leave_one_out"
+    assert "No split by date" in split.described
+    with pytest.raises(SplitError):
+        build_histories(
+            tables,
+            tmp_path / "dated",
+            settings=SplitSettings(method="by_date", validation_share=0.01, test_share=0.01),
+        )
