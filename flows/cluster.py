@@ -29,7 +29,7 @@ _LIMIT = "--max-workers"
 def count_parallel_tasks(tasks: int) -> int:
     """How many of a step's tasks run next to each other on this machine.
 
-    In a pod or a batch job each task has a machine of its own. Otherwise Metaflow runs ``--max-workers`` at a time,
+    In a pod or a batch job each task has its own machine. Otherwise Metaflow runs ``--max-workers`` at a time,
     which is in the command of the process that started this one.
 
     Args:

@@ -52,33 +52,33 @@ def find_opponents(
     Raises:
         BundleError: The model that `--production` names cannot be obtained; or `--promote if-better` is requested and
         the
-            champion cannot be compared with, which is better said before a training than after it.
+            champion cannot be compared with; this is reported before a training, not after it.
         ServingError: The aliases cannot be read.
     """
     champion = _find_champion(settings)
     if production:
-        beside = resolve_production(production, settings=settings)
-        same = beside is not None and beside.version == champion.version
+        opponent = resolve_production(production, settings=settings)
+        same = opponent is not None and opponent.version == champion.version
         fault = f"`--production {production}` names another opponent."
-        champion = replace(champion, bundle=beside, fault="") if same else replace(champion, bundle=None, fault=fault)
+        champion = replace(champion, bundle=opponent, fault="") if same else replace(champion, bundle=None, fault=fault)
     else:
-        beside = champion.bundle
+        opponent = champion.bundle
         print(_describe_champion(champion, settings))
     if promote == "if-better" and champion.version is not None and champion.bundle is None:
         raise BundleError(
             f"`--promote if-better` needs the champion to compare with, and it cannot be: {champion.fault}",
             where=f"{settings.serving.model_name}:{champion.version}",
-            fix="leave `--promote` out and promote by hand, or roll back to a champion that can be compared with",
+            fix="leave out `--promote` and promote the model yourself, or roll back to a champion that can be compared",
         )
-    return champion, beside
+    return champion, opponent
 
 
 def require_opponent(champion: Champion) -> Rule | None:
-    """Return what the gate says where there was no comparison; None if there was one."""
+    """Return the gate's rule if there was no comparison; None if there was one."""
     if champion.version is None:
-        return Rule("champion", True, "Nobody has promoted a model yet, so there is no champion to be held against.")
+        return Rule("champion", True, "Nobody has promoted a model yet, so there is no champion to compare with.")
     if champion.bundle is None:
-        said = f"It was not held against the champion, {champion.version}: {champion.fault}"
+        said = f"It was not compared with the champion, {champion.version}: {champion.fault}"
         return Rule("champion", False, said)
     return None
 
@@ -116,7 +116,7 @@ def _describe_champion(champion: Champion, settings: Settings) -> str:
         return f"Champion: nobody has promoted a `{name}` yet, so there is nothing to compare with."
     if champion.bundle is None:
         return f"Champion: {name}:{champion.version} is not compared with. {champion.fault}"
-    return f"Champion: {name}:{champion.version} is evaluated beside the new towers."
+    return f"Champion: {name}:{champion.version} is compared with the new towers."
 
 
 _FLOW = "TrainFlow"
@@ -124,7 +124,7 @@ _NAMES = "give the id of a finished train run, the folder of a bundle, or a tag 
 
 
 def resolve_start(name: str, *, settings: Settings) -> StartBundle | None:
-    """Find the bundle that a name stands for, and check that a training with these settings can start from it.
+    """Find the bundle of a name, and check that a training with these settings can start from it.
 
     Args:
         name: The folder of a bundle; or a tag of BentoML's model store, ``NAME:VERSION`` or ``NAME:latest``; or the
@@ -181,13 +181,13 @@ def resolve_production(name: str, *, settings: Settings) -> ProductionBundle | N
         BundleError: There is no bundle of that name, or it reads other content vectors; never for ``latest``.
     """
     if name == "none":
-        print("Production: no model is compared with.")
+        print("Production: the towers are not compared with a model in production.")
         return None
     from learn.registry import check_production, find_newest_production
 
     if name != "latest":
         found = check_production(find_bundle_folder(name, option="--production"), settings=settings)
-        print(f"Production: bundle {found.version} is evaluated beside the new towers.")
+        print(f"Production: bundle {found.version} is compared with the new towers.")
         return found
     stored = settings.serving.model_name
     try:
@@ -198,7 +198,7 @@ def resolve_production(name: str, *, settings: Settings) -> ProductionBundle | N
     if newest is None:
         print(f"Production: BentoML's model store has no model `{stored}` yet, so there is nothing to compare with.")
         return None
-    print(f"Production: {stored}:{newest.version} is evaluated beside the new towers.")
+    print(f"Production: {stored}:{newest.version} is compared with the new towers.")
     return newest
 
 
@@ -216,7 +216,7 @@ def read_production_model(found: ProductionBundle | None, histories: Path, *, ta
 
 
 def find_bundle_folder(name: str, *, option: str) -> Path:
-    """Return the folder of the bundle that a name stands for, as :func:`resolve_start` reads names.
+    """Return the folder of a name's bundle; names are read as in :func:`resolve_start`.
 
     Args:
         name: Not empty.
@@ -233,7 +233,7 @@ def find_bundle_folder(name: str, *, option: str) -> Path:
         return load_stored(name).folder
     run_id = name.removeprefix(f"{_FLOW}/")
     if "/" in run_id or run_id.startswith("."):
-        raise BundleError("There is no such folder of a bundle.", where=f"{option} {name}", fix=_NAMES)
+        raise BundleError("There is no bundle in this folder.", where=f"{option} {name}", fix=_NAMES)
     return _find_run_folder(run_id, where=f"{option} {name}")
 
 
@@ -249,10 +249,10 @@ def _find_run_folder(run_id: str, *, where: str) -> Path:
         return load_stored(release["model_tag"]).folder
     except BundleError:
         raise BundleError(
-            f"The bundle of run {run_id} is gone: its folder is not there, nor `{release['model_tag']}` in BentoML's "
+            f"The bundle of run {run_id} is gone: neither its folder exists, nor `{release['model_tag']}` in BentoML's "
             "model store.",
             where=folder,
-            fix="name another run, or the folder of a copy",
+            fix="give another run, or the folder of a copy",
         ) from None
 
 
@@ -283,13 +283,13 @@ def find_finished_task(run_id: str, *, where: str) -> Any:
         task = run["end"].task
         if task is None:
             raise KeyError("end")
-        # Set in the last step's last lines: where it stands, all stands.
+        # Set in the last lines of the last step: if it is set, everything is finished.
         task["bundle"]
     except (KeyError, AttributeError, MetaflowNotFound):
         raise BundleError(
-            f"Run {run_id} has no bundle: it has not come to its end.",
+            f"Run {run_id} has no bundle: it has not finished.",
             where=where,
-            fix="finish it with `python flows/train_flow.py resume`, or name another run",
+            fix="finish it with `python flows/train_flow.py resume`, or give another run",
         ) from None
     return task
 
@@ -310,9 +310,9 @@ def find_monitored_folder(name: str, *, settings: Settings) -> Path:
     model, version = settings.serving.model_name, find_champion_version(settings)
     if version is None:
         raise BundleError(
-            f"Nobody has promoted a `{model}` yet, so there is no champion whose traffic could be watched.",
+            f"Nobody has promoted a `{model}` yet, so there is no champion to monitor.",
             where="--bundle",
-            fix=f"promote one (`learn models promote VERSION`), or name the model: `--bundle {model}:latest`",
+            fix=f"promote one (`learn models promote VERSION`), or give the model: `--bundle {model}:latest`",
         )
     return find_bundle_folder(f"{model}:{version}", option="--bundle")
 
@@ -346,5 +346,5 @@ def find_profile_folder(bundle: Path, *, named: str) -> Path:
     raise DriftError(
         "The bundle has no reference profile.",
         where=places[0],
-        fix="name the profile's folder with `--profile`, or train again: `train_flow.py` puts one into the bundle",
+        fix="give the profile's folder with `--profile`, or train again: `learn train` puts one into the bundle",
     )

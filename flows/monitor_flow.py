@@ -1,7 +1,7 @@
 """Compare live traffic with what the model was trained on: ``python flows/monitor_flow.py run --traffic FOLDER``.
 
-The exit status is 0 where all is well or wants watching, 3 where a retraining is called for, 4 where a person is, and 1
-where the monitor itself failed.
+The exit status is 0 for the verdicts ok and watch, 3 if the model should be trained again, 4 if a person must look, and
+1 if the monitor itself failed.
 """
 
 # ruff: noqa: E402  # the environment must be settled before the libraries that read it are imported

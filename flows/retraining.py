@@ -22,12 +22,12 @@ RetrainRule = Literal["never", "on-verdict"]
 # Set in every pod of a deployed flow.
 _ON_ARGO = "ARGO_WORKFLOW_TEMPLATE"
 _FLOW = Path(__file__).with_name("train_flow.py")
-# Where things are and who is told of them does not change a model.
+# Places and webhooks do not change a model.
 _NO_MATTER = {"workspace", "reports", "monitoring"}
 
 
 def read_retrain_rule(word: str, *, data: Path) -> RetrainRule:
-    """Read what `--retrain` says, and see that there is a folder to train on.
+    """Read `--retrain`, and check that there is a folder to train on.
 
     Raises:
         DataError: There is no such folder, nor a pointer to pull it by.
@@ -35,7 +35,7 @@ def read_retrain_rule(word: str, *, data: Path) -> RetrainRule:
     """
     rule: RetrainRule = read_choice(word, choices=RetrainRule, option="--retrain")
     if rule == "on-verdict" and not data.exists() and not data.with_name(f"{data.name}.dvc").exists():
-        raise DataError("There is no such data folder.", where=data, fix="give --data the folder to train on")
+        raise DataError("There is no such data folder.", where=data, fix="give the folder to train on with --data")
     return rule
 
 
@@ -49,7 +49,7 @@ def retrain_on_verdict(
     scratch: Path,
     event: str = "",
 ) -> Retraining:
-    """Train on the newest data where the verdict calls for it and nothing speaks against it.
+    """Train on the newest data if the verdict asks for it and nothing prevents it.
 
     Args:
         verdict: The monitor's.
@@ -66,7 +66,7 @@ def retrain_on_verdict(
         StorageError: The disk is full or not writable.
     """
     if rule == "never" or verdict != "retrain":
-        said = "nobody asked for it (`--retrain`)" if rule == "never" else f"the verdict is {verdict}"
+        said = "retraining was not requested (`--retrain`)" if rule == "never" else f"the verdict is {verdict}"
         return Retraining("not_wanted", f"No retraining: {said}.")
     settings = Settings.from_mapping(values)
     return retrain(
@@ -82,7 +82,7 @@ def retrain_on_verdict(
 
 
 def find_known_model(data: Path, *, settings: Settings) -> str:
-    """Say which stored model was made of a folder as it is now and of these settings; empty if none was.
+    """Describe the stored model that was made from this data and these settings; empty if there is none.
 
     Raises:
         DataError: The folder is missing or empty.
@@ -108,14 +108,16 @@ def find_known_model(data: Path, *, settings: Settings) -> str:
 def _read_request(event: str, data: Path, *, promote: PromoteRule) -> Trained:
     from metaflow.plugins.argo.argo_events import ArgoEvent, ArgoEventException
 
-    made: Any = ArgoEvent  # its types are not said
+    made: Any = ArgoEvent  # it has no types
     try:
         made(event, payload={"data": str(data), "promote": promote}).publish(ignore_errors=False)
     except ArgoEventException as fault:
         raise TrainingError(
-            f"The training could not be asked for. {fault}", where=event, fix="see whether Argo Events is at hand"
+            f"The training could not be requested. {fault}", where=event, fix="check that Argo Events is available"
         ) from fault
-    return Trained("", succeeded=None, said=f"The event `{event}` asks the deployed train flow for a training.")
+    return Trained(
+        "", succeeded=None, said=f"The event `{event}` was sent to the deployed train flow to start a training."
+    )
 
 
 def _train(data: Path, *, promote: PromoteRule, values: dict[str, Any], scratch: Path) -> Trained:

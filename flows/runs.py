@@ -92,7 +92,7 @@ def fetch_run(run_id: str, *, to: Path) -> list[Path]:
         The two folders.
 
     Raises:
-        BundleError: There is no such run, it has not finished, or it handed nothing on.
+        BundleError: There is no such run, it has not finished, or it stored no files to fetch.
         StorageError: The disk is full or not writable, or a file's pieces are gone.
         StoreError: The place of the files cannot be reached.
     """
@@ -100,9 +100,9 @@ def fetch_run(run_id: str, *, to: Path) -> list[Path]:
     settings, reports, bundle = (task[name].data for name in ("settings", "reports", "bundle"))
     if not settings.places.run_files:
         raise BundleError(
-            f"Run {run_id} handed no files on: `places.run_files` was not set.",
+            f"Run {run_id} stored no files to fetch: its setting `places.run_files` was empty.",
             where=reports,
-            fix="look there, on the machine or the volume of the run",
+            fix="look for them on the machine or the volume of the run",
         )
     roots = {"reports": Path(reports), "bundle": Path(bundle["bundle"])}
     moved = [
@@ -123,7 +123,7 @@ class RunRow:
         run: Metaflow's id.
         begun: Local date and time.
         outcome: ``finished``, ``failed`` or ``unfinished``.
-        data_version: Of the data it read; empty where the run did not come to its end, as all that follows.
+        data_version: Version of the data it read; this and all following fields are empty if the run did not finish.
         recall: Recall@10 of the towers on test, history masked.
         ndcg: NDCG@10 of the same.
         fit: The gate's word.
@@ -206,7 +206,7 @@ def show_command(run: str) -> None:
 @click.argument("run", default="")
 @click.argument("words", nargs=-1, type=click.UNPROCESSED, metavar="[-- METAFLOW WORDS]")
 def resume_command(run: str, words: tuple[str, ...]) -> None:
-    """Continue with a run that failed or was stopped: the newest one if none is named."""
+    """Continue a run that failed or was stopped; by default the newest one."""
     origin = ["--origin-run-id", run.removeprefix(f"{_FLOW}/")] if run else []
     command = [sys.executable, str(_FLOW_FILE), "--no-pylint", "resume", *origin, *words]
     os.execv(command[0], command)  # noqa: S606 - no shell, and a list of words of our own
@@ -214,8 +214,13 @@ def resume_command(run: str, words: tuple[str, ...]) -> None:
 
 @runs.command("fetch")
 @click.argument("run")
-@click.option("--to", type=click.Path(path_type=Path), default=Path(), help="Folder for `reports` and `bundle`; here.")
+@click.option(
+    "--to",
+    type=click.Path(path_type=Path),
+    default=Path(),
+    help="Folder for `reports` and `bundle`; by default this one.",
+)
 def fetch_command(run: str, to: Path) -> None:
-    """Bring home the reports and the bundle of a run that ran on other machines."""
+    """Fetch the reports and the bundle of a run that ran on other machines."""
     for folder in fetch_run(run, to=to.absolute()):
         click.echo(str(folder))

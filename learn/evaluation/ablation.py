@@ -29,7 +29,7 @@ from learn.model import TowerScorer, TrainingSummary, compute_id_rows, load_towe
 from learn.storage import atomic_files
 
 PART: Part = "test"
-"""Whose figures the tables hold; epochs are chosen on validation."""
+"""The part whose figures are in the tables; epochs are chosen on validation."""
 
 NONE, DEFAULT = "none", "default"
 ROWS = {
@@ -42,7 +42,7 @@ ROWS = {
 """Name of each row -> what it is, with the paper's letter; those between the outer two are of ``towers.item_tower``."""
 
 TRAINED = tuple(name for name in ROWS if name != NONE)
-"""The rows with towers of their own."""
+"""The rows that train towers."""
 
 STEPS = (
     (NONE, "frozen"),
@@ -95,11 +95,11 @@ _OF_THE_MACHINE = {"device", "precision", "reuse"}
 
 @dataclass(frozen=True)
 class Ablation:
-    """What an ablation found.
+    """The results of an ablation.
 
     Attributes:
-        split: The data it was found on.
-        settings: Of the paper's rows; ``item_tower`` is the row's own.
+        split: The data it was measured on.
+        settings: Settings of the paper's rows; each row sets its own ``item_tower``.
         trainings: Row -> its training; the row that trains nothing is not among them.
         evaluation: Every row on test, under the names of :data:`ROWS`.
         differences: (from, to) -> masking -> metric -> the second row minus the first, paired.
@@ -116,8 +116,8 @@ def read_ablation_settings(file: Path | None = None, *, split: str = "", seed: i
     """Return the settings of the paper's rows.
 
     Args:
-        file: TOML file whose values win over the paper's at a laptop's size; None: those alone.
-        split: Wins over the file where it is given.
+        file: TOML file whose values win over the paper's at a laptop's size; None: only the paper's.
+        split: Wins over the file if it is given.
         seed: The same.
 
     Raises:
@@ -135,7 +135,7 @@ def _read(file: Path) -> dict[str, Any]:
     except (OSError, UnicodeDecodeError) as fault:
         reason = fault.strerror if isinstance(fault, OSError) else "it is not UTF-8 text"
         raise SettingsError(
-            f"The settings file cannot be read: {reason}.", where=file, fix="name a TOML file with --config"
+            f"The settings file cannot be read: {reason}.", where=file, fix="give a TOML file with --config"
         ) from fault
     Settings.from_toml(text, where=str(file))
     return tomllib.loads(text)
@@ -145,7 +145,7 @@ def choose_row_settings(name: str, settings: Settings) -> Settings:
     """Return the settings that a row of :data:`ROWS` is trained with.
 
     Raises:
-        SettingsError: They do not fit the row's item tower.
+        SettingsError: The settings do not fit the row's item tower.
     """
     if name == DEFAULT:
         machine = settings.training.model_dump(include=_OF_THE_MACHINE)
@@ -159,14 +159,14 @@ def choose_row_settings(name: str, settings: Settings) -> Settings:
 
 
 def run_ablation(data: Path, *, settings: Settings, say: Say) -> Ablation:
-    """Prepare a data folder as a run does, train what is not trained yet, and measure every row.
+    """Prepare a data folder as a run does, train the rows that are not trained yet, and measure every row.
 
-    Tables, content vectors and trainings go to the settings' workspace; what is there already is taken.
+    Tables, content vectors and trainings are kept in the settings' workspace and reused.
 
     Args:
         data: Folder of ``items`` and ``interactions``.
-        settings: As :func:`read_ablation_settings` gives.
-        say: Receives what is being done, a line at a time.
+        settings: Settings from :func:`read_ablation_settings`.
+        say: Receives a line about each step.
 
     Raises:
         LearnError: The data cannot be read, split or encoded, or the towers not be trained; see those rooms.
@@ -239,7 +239,7 @@ def format_ablation(ablation: Ablation) -> str:
 
 
 def write_ablation(ablation: Ablation, folder: Path) -> None:
-    """Write ``ablation.json`` and ``ablation.md``, completely or not at all; the same ablation gives the same bytes.
+    """Write ``ablation.json`` and ``ablation.md`` atomically; the same ablation gives the same bytes.
 
     Raises:
         StorageError: The disk is full or not writable.

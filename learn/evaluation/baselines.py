@@ -1,11 +1,11 @@
-"""Closed-form baselines: what a model has to beat before it has shown anything.
+"""Closed-form baselines: the least that a trained model has to beat.
 
-Each is fitted on the training part alone, without random draws, and each is a :class:`Scorer`. It reads the example's
-whole history, however new. A user without a history gets nothing from it, which counts as a miss; popularity alone
+Each is fitted on only the training part, without random draws, and each is a :class:`Scorer`. It reads the example's
+whole history, however new. A user without a history gets nothing from it, which counts as a miss; only popularity
 answers everybody.
 
-How many of the newest items are read, and how fast older ones fade, was chosen once on the validation part of public
-review data (Amazon Industrial and Scientific, then checked on Video Games). It is the same for every data set.
+The number of newest items that are read, and their decay, were chosen once on the validation part of public
+review data (Amazon Industrial and Scientific, then checked on Video Games). They are the same for every data set.
 
 The blend adds the scores of several baselines on one scale, with weights chosen on validation.
 
@@ -65,10 +65,10 @@ class Popularity:
 
 @dataclass(frozen=True)
 class ContentNeighbours:
-    """Items whose content vectors are nearest to those of the newest items; nothing is trained.
+    """Recommends items whose content vectors are nearest to those of the newest items; nothing is trained.
 
-    The vectors are centred, since raw text vectors all point much the same way (NDCG@10 on validation .0693
-    against .0668). Five items that fade by .7 were better than the last alone (.0636) and no worse than ten (.0691).
+    The vectors are centred, because raw text vectors all point in similar directions (NDCG@10 on validation .0693
+    against .0668). Five items that fade by .7 were better than only the last (.0636) and no worse than ten (.0691).
     """
 
     directions: _Floats
@@ -90,10 +90,10 @@ class ContentNeighbours:
 
 @dataclass(frozen=True)
 class Transitions:
-    """Items that came soon after the newest items in other users' histories.
+    """Recommends items that came soon after the newest items in other users' histories.
 
     A pair of items at distance t counts ``fade ** (t - 1)``. Pairs in the other direction count half: review and
-    shop data order loosely, and it was worth .008 NDCG@10 on validation (``backward=0`` counts order alone).
+    shop data order loosely, and it gained .008 NDCG@10 on validation (``backward=0`` counts only the order).
     """
 
     counts: sparse.csr_array
@@ -121,10 +121,10 @@ class Transitions:
 
 @dataclass(frozen=True)
 class TfidfNeighbours:
-    """Items whose texts share the most telling words with those of the newest items.
+    """Recommends items whose texts share the most distinctive words with those of the newest items.
 
-    Titles alone were better than titles with brand, category and description (NDCG@10 on validation .0787 against
-    .0771 and less), since words of a long description drown those of the title.
+    Only titles were better than titles with brand, category and description (NDCG@10 on validation .0787 against
+    .0771 and less), because the words of a long description drown those of the title.
     """
 
     terms: sparse.csr_array
@@ -135,10 +135,10 @@ class TfidfNeighbours:
 
     @classmethod
     def fit(cls, texts: Sequence[str | None]) -> TfidfNeighbours:
-        """Weigh the words of each item's text; an absent text has none.
+        """Weight the words of each item's text; an absent text has none.
 
         Args:
-            texts: (N) one per item, titles as a rule.
+            texts: (N) one per item, usually titles.
 
         Raises:
             SettingsError: No text holds a word.
@@ -148,7 +148,7 @@ class TfidfNeighbours:
             terms = sparse.csr_array(vectorizer.fit_transform([text or "" for text in texts]))
         except ValueError as fault:
             raise SettingsError(
-                f"Item texts hold no words to compare ({fault}).",
+                f"The items' texts contain no words to compare ({fault}).",
                 where="evaluation.baselines",
                 fix="leave `tfidf_neighbours` and `blend` out of `evaluation.baselines`, or map the title column",
             ) from fault
@@ -165,7 +165,7 @@ class TfidfNeighbours:
 class Ease:
     """EASE (Steck, WWW 2019): the linear item-to-item model with no weight from an item to itself.
 
-    Asked with the ten newest items that fade by .8: against the whole history unweighted it won on validation.
+    It reads the ten newest items that fade by .8, which beat the unweighted whole history on validation.
     """
 
     weights: _Floats = field(repr=False)
@@ -184,7 +184,7 @@ class Ease:
             max_items: Most items it is solved for: it needs 12 bytes times their square of memory.
 
         Raises:
-            SettingsError: There are more items.
+            SettingsError: There are more items than that.
         """
         users, items = histories.read_training_pairs()
         trained, columns = np.unique(items, return_inverse=True)
@@ -198,7 +198,7 @@ class Ease:
         seen = sparse.csr_array(
             (np.ones(len(users), np.float32), (users, columns)), shape=(histories.user_count, len(trained))
         )
-        seen.data[:] = 1.0  # a repeated purchase is one
+        seen.data[:] = 1.0  # a repeated purchase counts once
         return cls(_solve_ease(seen, regularisation), trained.astype(np.int64))
 
     def score(self, histories: Histories, examples: Examples, rows: slice) -> Tensor:
@@ -218,18 +218,18 @@ def _solve_ease(seen: sparse.csr_array, regularisation: float) -> _Floats:
     weights = torch.cholesky_inverse(torch.linalg.cholesky(gram))  # (A, A)
     weights /= -weights.diagonal().clone()
     weights.fill_diagonal_(0.0)
-    # LAPACK answers column by column; rows are what a history gathers.
+    # LAPACK returns columns, but histories gather rows.
     solved: _Floats = weights.contiguous().numpy()
     return solved
 
 
 def _withhold_scores(scores: Tensor, examples: Examples, rows: slice) -> Tensor:
-    """Recommend nothing, in place, to examples without a history."""
+    """Set the scores of examples without a history to -inf, in place."""
     scores[torch.from_numpy(empty_histories(examples, rows))] = -torch.inf
     return scores
 
 
-# Weightings tried at most: tenths for three scorers, coarser with more.
+# Most weightings that are tried: tenths for three scorers, coarser with more.
 _MAX_WEIGHTINGS = 66
 _TILE_SCORES = 2**17
 
@@ -238,9 +238,9 @@ _TILE_SCORES = 2**17
 class Blend:
     """The weighted sum of several scorers' standardised scores.
 
-    Each scorer's scores are divided by their standard deviation over the catalogue, for each user again, after their
-    mean was taken off: scores of different models share no unit. A scorer that recommends nothing to a user
-    has no say for that user; if none has, nothing is recommended.
+    Each scorer's scores are divided by their standard deviation over the catalogue, separately for each user, after
+    their mean was subtracted, because scores of different models share no unit. A scorer that recommends nothing to a
+    user is ignored for that user; if all are, nothing is recommended.
     """
 
     scorers: tuple[Scorer, ...]
@@ -257,8 +257,8 @@ class Blend:
 def tune_blend(scorers: Sequence[Scorer], histories: Histories, *, settings: EvaluationSettings, seed: int) -> Blend:
     """Choose the weights with the best NDCG at the first cutoff on validation, history masked.
 
-    All shares of a grid are tried on at most ``settings.tuning_users`` examples, drawn by ``seed``; of equals
-    the most even one wins.
+    All weights of a grid are tried on at most ``settings.tuning_users`` examples, drawn by ``seed``; of ties
+    the most even weights win.
 
     Raises:
         ValueError: There is no scorer to blend.
@@ -292,7 +292,7 @@ def _measure_quality(
 
 @dataclass(frozen=True)
 class _Part:
-    """One scorer's block: (B, N) standardised scores, and which of them it really gave."""
+    """One scorer's block: (B, N) standardised scores, and which of them the scorer gave."""
 
     scores: Tensor
     given: Tensor
@@ -364,15 +364,15 @@ def fit_baselines(
 ) -> BaselineSet:
     """Fit ``settings.baselines`` on the training part; the blend's weights are chosen on validation.
 
-    A baseline that does not fit this data (EASE on a large catalogue, TF-IDF without words) is left out with its
-    reason instead of stopping the run; the blend then mixes what is left.
+    A baseline that is unsuitable for this data (EASE on a large catalogue, TF-IDF without words) is left out with its
+    reason instead of stopping the run; the blend then mixes the others.
 
     Args:
         histories: All histories.
         titles: (N) titles by item index, None if absent.
         content: (N, c) content vectors by item index.
         settings: Which baselines, and their limits.
-        seed: Of the draw of tuning users.
+        seed: Seed of the draw of tuning users.
     """
     fits: dict[str, Callable[[], Scorer]] = {
         "popularity": lambda: Popularity.fit(histories),

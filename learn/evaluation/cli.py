@@ -13,7 +13,7 @@ _PATH = click.Path(path_type=Path)
 
 @click.group()
 def evaluate() -> None:
-    """Compare models on your own data."""
+    """Compare models on your own data, outside of a run."""
 
 
 @evaluate.command("ablation")
@@ -21,24 +21,26 @@ def evaluate() -> None:
 @click.option(
     "--config",
     type=_PATH,
-    help="Settings file (TOML). What it does not name is the paper's, at a size that a laptop trains: width 128, two "
+    help="Settings file (TOML). Other settings are the paper's, at a size that a laptop trains: width 128, two "
     "blocks. `configs/paper.toml` is the paper's own size.",
 )
-@click.option("--split", default="", help="by_date | leave_one_out; leave_one_out if not given.")
-@click.option("--seed", type=click.IntRange(min=0), help="Seed of every random draw; the settings' own if not given.")
-@click.option("--out", type=_PATH, help="Folder for ablation.json and ablation.md; `reports/ablation` if not given.")
+@click.option("--split", default="", help="by_date | leave_one_out; by default leave_one_out.")
+@click.option(
+    "--seed", type=click.IntRange(min=0), help="Seed of every random draw; by default the one in the settings."
+)
+@click.option("--out", type=_PATH, help="Folder for ablation.json and ablation.md; by default `reports/ablation`.")
 def ablation(data: Path, config: Path | None, split: str, seed: int | None, out: Path | None) -> None:
     """Train the paper's item towers and the defaults, and print their figures on test with intervals.
 
     The rows: frozen vectors without any alignment, the paper's item towers (c), (b) and (a), and the default settings.
-    What an earlier call encoded or trained is taken as it is.
+    Vectors and towers of an earlier call are reused.
     """
     with explain_storage_faults(Path.cwd()):
         _run_ablation(data, config, split=split, seed=seed, out=out)
 
 
 def _run_ablation(data: Path, config: Path | None, *, split: str, seed: int | None, out: Path | None) -> None:
-    # Here and no earlier: torch takes seconds to load, and its environment must be settled.
+    # Imported here, because torch takes seconds to load and its environment must be set first.
     from learn.content import resolve_settings_encoder
     from learn.data import require_tables
     from learn.evaluation.ablation import format_ablation, read_ablation_settings, run_ablation, write_ablation
@@ -54,7 +56,7 @@ def _run_ablation(data: Path, config: Path | None, *, split: str, seed: int | No
 
 
 def _require_place(folder: Path) -> None:
-    # Asked before hours of training, not after them.
+    # Checked before hours of training, not after them.
     taken = next((path for path in (folder, *folder.parents) if path.exists() and not path.is_dir()), None)
     if taken is not None:
         raise DataError("The results cannot be written: this is a file, not a folder.", where=taken, fix="give --out")

@@ -44,7 +44,7 @@ from learn.model import RunInputs
 
 
 def sample_for_ranking(histories: Histories, part: Part, *, settings: EvaluationSettings, seed: int) -> Examples:
-    """Return the examples of a part that :func:`evaluate` ranks: all, or those drawn by the seed where ranking all
+    """Return the examples of a part that :func:`evaluate` ranks: all, or a sample drawn by the seed if ranking all
     would cost too much.
     """
     examples = histories.open_examples(part)
@@ -53,7 +53,7 @@ def sample_for_ranking(histories: Histories, part: Part, *, settings: Evaluation
 
 
 def count_ranked(examples: int, *, items: int, settings: EvaluationSettings) -> int:
-    """Return how many of so many examples are ranked among so many items."""
+    """Return how many of the examples are ranked, given the number of items."""
     return min(examples, max(settings.ranked_users, settings.ranked_scores // max(items, 1)))
 
 
@@ -70,10 +70,10 @@ def evaluate_models(
 
     Args:
         scorers: The models; the first is compared with each of the others by a paired test.
-        histories: What they are asked about.
+        histories: The histories that they score.
         parts: Which examples.
         settings: Cutoffs, resamples, slices, block size.
-        seed: Of the resamples and of the draw of lists.
+        seed: Seed of the resamples and of the draw of lists.
         content: (N, c) content vectors by item index, for the diversity of the lists.
 
     Raises:
@@ -81,7 +81,7 @@ def evaluate_models(
     """
     names = [scorer.name for scorer in scorers]
     if not names or len(set(names)) < len(names):
-        raise ValueError(f"models need names of their own, not {names}")
+        raise ValueError(f"each model needs a different name: {names}")
     return Evaluation(
         {
             part: _evaluate_part(
@@ -201,11 +201,11 @@ def evaluate_run(
     Args:
         inputs: The trained run; sections ``evaluation`` and ``gate`` of its settings and the seed are read.
         report: ``metrics.json`` to write; every model's ranks go next to it as ``ranks.parquet``.
-        production: The model in production, to be measured next to them.
-        champion: Version of the champion: the towers are compared with ``production`` where that is the champion.
+        production: The model in production, which is measured too.
+        champion: Version of the champion: the towers are compared with ``production`` if that is the champion.
 
     Returns:
-        What ``metrics.json`` holds, and the gate's rules on quality.
+        The contents of ``metrics.json``, and the gate's rules on quality.
 
     Raises:
         BundleError: The towers cannot be read, or those in production read other content vectors.
@@ -232,7 +232,7 @@ def evaluate_run(
     found.write_ranks(report.with_name("ranks.parquet"))
     rules = [*judge_baselines(found, settings=settings.gate)]
     if production is not None and production.version == champion:
-        # First, so that a run's last lines say how it is against what people get now.
+        # First, so that a run's last lines compare it with the model that people get now.
         rules = [*_iterate_champion_rules(found, histories, production=production, settings=settings), *rules]
     return found.to_dict(), tuple(rules)
 

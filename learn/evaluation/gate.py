@@ -1,10 +1,10 @@
 """The gate: whether a trained model is fit to be served, and why.
 
-Each room that knows something of a model returns rules with their outcome; here they become one decision.
+Packages that check a model return rules with their outcome; here they become one decision.
 
 A challenger and the champion rank the same targets of the same users, and the ranks decide. Overall the challenger must
 be shown not to be worse by more than a margin. In a slice it must not be shown to be worse: slices are too small to
-prove the good of each.
+prove that each is good.
 
 Shape legend: E examples.
 """
@@ -29,20 +29,20 @@ if TYPE_CHECKING:
 
 
 METRIC = "ndcg@10"
-"""What models are compared with each other by, the history masked as in service."""
+"""The metric by which models are compared, with the history masked as in service."""
 
-# What costs no training: towers that lose to one of these have learned nothing worth serving.
+# Baselines that cost no training: towers that lose to one of these have learned nothing worth serving.
 _UNTRAINED = ("popularity", "content_neighbours")
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One rule, and the result of it.
+    """One rule and its result.
 
     Attributes:
         name: Stable name.
-        passed: Whether the model may be served as far as this rule goes.
-        said: Why, in a sentence with the figures.
+        passed: Whether the model may be served according to this rule.
+        said: The reason, in a sentence with the figures.
     """
 
     name: str
@@ -52,7 +52,7 @@ class Rule:
 
 @dataclass(frozen=True)
 class Decision:
-    """What the gate says of a model.
+    """The gate's decision on a model.
 
     Attributes:
         fit: Whether it should be served.
@@ -79,7 +79,7 @@ class Decision:
 
 
 def judge_baselines(evaluation: Evaluation, *, settings: GateSettings, model: str = "towers") -> Iterator[Rule]:
-    """Hold a model against the baselines that need no training, by the paired test on NDCG@10, history masked."""
+    """Compare a model with the baselines that need no training, by the paired test on NDCG@10, history masked."""
     part = evaluation.parts["test"]
     own = part.metrics[model]["masked"][METRIC]
     for name in _UNTRAINED:
@@ -97,7 +97,7 @@ def judge_baselines(evaluation: Evaluation, *, settings: GateSettings, model: st
 
 
 def judge_validation(summary: ValidationSummary, *, settings: GateSettings) -> Rule:
-    """Judge what validation quarantined; what fails it outright has stopped the run before."""
+    """Judge the share of quarantined rows; data that fails validation has already stopped the run."""
     worst = max(summary.items, summary.interactions, key=lambda table: table.share)
     passed = worst.share <= settings.max_quarantined_share
     said = (
@@ -115,9 +115,9 @@ class PairedGap:
     """Challenger minus champion on the same examples.
 
     Attributes:
-        challenger: Its mean.
-        champion: Its mean.
-        mean: Of the differences.
+        challenger: The challenger's mean.
+        champion: The champion's mean.
+        mean: Mean of the differences.
         least: One-sided lower bound of the mean difference.
         most: One-sided upper bound.
     """
@@ -135,7 +135,7 @@ def compare_paired(challenger: _Floats, champion: _Floats, *, significance: floa
     Args:
         challenger: (E,) its metric on each example, E at least 2.
         champion: (E,) the champion's.
-        significance: Of each of the two one-sided bounds.
+        significance: Error rate of each of the two one-sided bounds.
     """
     gaps = challenger - champion
     mean = float(gaps.mean())
@@ -151,7 +151,7 @@ def judge_champion(
     production: ProductionModel,
     settings: GateSettings,
 ) -> Iterator[Rule]:
-    """Hold a challenger against the champion.
+    """Compare a challenger with the champion.
 
     Args:
         challenger: (E,) ranks of the targets, history masked.
@@ -173,7 +173,7 @@ def _name_opponent(production: ProductionModel) -> Rule:
     if production.standing == "other_data":
         said = (
             f"{what}, and no opponent: {_continue_sentence(production.caveat)} "
-            "Promote by hand, or under another model name."
+            "Promote it with `learn models promote`, or use another model name."
         )
         return Rule("champion", False, said)
     if production.standing == "flattered":
@@ -190,18 +190,16 @@ def _continue_sentence(sentence: str) -> str:
 
 
 def require_not_worse(own: _Floats, other: _Floats, *, version: str, settings: GateSettings) -> Rule:
-    """Request proof that a challenger is not worse than the champion by more than the margin.
+    """Require proof that a challenger is not worse than the champion by more than the margin.
 
     Args:
         own: (E,) the challenger's metric on each example.
         other: (E,) the champion's.
-        version: Of the champion.
+        version: Version of the champion.
         settings: Margin, significance and how many examples are needed.
     """
     if len(own) < settings.fewest_users:
-        said = (
-            f"{len(own)} users are too few to be held against champion {version}; {settings.fewest_users} are needed."
-        )
+        said = f"{len(own)} users are too few to compare with champion {version}; {settings.fewest_users} are needed."
         return Rule("overall", False, said)
     gap = compare_paired(own, other, significance=settings.significance)
     allowed = settings.margin * gap.champion
@@ -215,13 +213,13 @@ def require_not_worse(own: _Floats, other: _Floats, *, version: str, settings: G
 
 
 def judge_slice(own: _Floats, other: _Floats, *, name: str, slices: int, settings: GateSettings) -> Rule:
-    """Refuse a challenger that lost more than the bound in a slice, where the loss is no chance.
+    """Refuse a challenger that lost more than the bound in a slice, if the loss is significant.
 
     Args:
         own: (E,) the challenger's metric on each example of the slice.
         other: (E,) the champion's.
-        name: Of the slice.
-        slices: How many are judged: they share the error rate.
+        name: Name of the slice.
+        slices: Number of slices that are judged: they share the error rate.
         settings: Bound and significance.
     """
     gap = compare_paired(own, other, significance=settings.significance / slices)

@@ -24,14 +24,14 @@ NOTHING = -1
 
 @dataclass(frozen=True)
 class ListFigures:
-    """Figures of one model's lists; None if they cannot be said.
+    """Figures of one model's lists; None if they cannot be computed.
 
     Attributes:
-        lists: Lists looked at, the empty ones included.
+        lists: Number of lists, empty ones included.
         length: Places in a list.
         filled: Share of all places that hold an item.
         coverage: Share of the catalogue that is in at least one list. It grows with ``lists``: compare models
-            of one table alone.
+            only within one table.
         concentration: Gini coefficient of how often each item is recommended: 0 all equally, near 1 a few only.
         popularity_lift: Mean training popularity of recommended items over that of the histories' items, minus 1:
             above 0 the lists are more popular than what these users chose themselves.
@@ -71,7 +71,7 @@ def rank_lists(
     lists = np.full((len(examples), length), NOTHING, dtype=np.int64)
     for rows in iterate_blocks(len(examples), histories.item_count, block_users=block_users):
         scores = scorer.score(histories, examples, rows)
-        scores = torch.where(scores.isnan(), -torch.inf, scores)  # a copy: the scorer's own stay as they are
+        scores = torch.where(scores.isnan(), -torch.inf, scores)  # a copy: the scorer's scores must not change
         pairs = flatten_histories(histories, examples, rows)
         seen = (torch.from_numpy(pairs.rows).to(scores.device), torch.from_numpy(pairs.items).to(scores.device))
         scores[seen] = -torch.inf
@@ -94,7 +94,7 @@ def list_figures(
         lists: (L, k) as :func:`rank_lists` gives them.
         histories: What the examples point into; popularity comes from its training part.
         examples: The examples of the lists, in their order.
-        settings: For the tail's share.
+        settings: Has the share of the tail.
         content: (N, c) content vectors of all items, for the diversity.
     """
     popularity = histories.count_popularity()

@@ -1,6 +1,6 @@
 """Metrics of rankings with one target, their intervals, and the test between two models.
 
-All of them read ranks alone, so every model is measured by the same few lines. Users are resampled (one example each).
+All of them read only ranks, so every model is measured by the same few lines. Users are resampled (one example each).
 A resample is a row of counts, and the means of all models under it are one matrix product, so models are compared on
 the same resamples.
 
@@ -19,7 +19,7 @@ from learn.errors import SettingsError
 
 _Floats = NDArray[np.float64]
 
-# Draws held at a time; 2^22 of four bytes stay near the cache and far below any machine's memory.
+# Draws in memory at a time; 2^22 of four bytes are near the cache's size and far below any machine's memory.
 _DRAWS = 2**22
 
 
@@ -57,7 +57,7 @@ def compute_metric(ranks: _Floats, metric: str) -> _Floats:
     """Return (E,) float64: the metric of each example, between 0 and 1.
 
     Args:
-        ranks: (E,) ranks, 1 is best, ``inf`` a miss; halves stand for ties.
+        ranks: (E,) ranks, 1 is best, ``inf`` a miss; halves mean ties.
         metric: ``recall@k`` (1 if rank <= k), ``ndcg@k`` (1 / log2(1 + rank) if rank <= k) or ``mrr`` (1 / rank).
 
     Raises:
@@ -91,7 +91,7 @@ def bootstrap_intervals(values: _Floats, *, samples: int, seed: int) -> list[Int
     Args:
         values: (E, M) one row an example.
         samples: Resamples.
-        seed: Of the draws; the same seed gives the same intervals.
+        seed: Seed of the draws; the same seed gives the same intervals.
     """
     if len(values) == 0:
         return [Interval(np.nan, np.nan)] * values.shape[1]
@@ -107,7 +107,7 @@ def compare_paired_ranks(ranks_a: _Floats, ranks_b: _Floats, metric: str, *, sam
         ranks_b: (E,) ranks of the other.
         metric: As in :func:`compute_metric`.
         samples: Resamples of the bootstrap and sign flips of the test.
-        seed: Of both.
+        seed: Seed of both.
     """
     return compare_paired_metrics(ranks_a, ranks_b, (metric,), samples=samples, seed=seed)[metric]
 
@@ -129,12 +129,12 @@ def compare_paired_metrics(
 
 
 def compare_gaps(gaps: _Floats, *, samples: int, seed: int) -> list[Difference]:
-    """Say for each column what two models differ by.
+    """Test for each column how two models differ.
 
     Args:
         gaps: (E, M) each example's metric under the one model minus that under the other.
         samples: Resamples of the bootstrap and sign flips of the test.
-        seed: Of both.
+        seed: Seed of both.
     """
     intervals = bootstrap_intervals(gaps, samples=samples, seed=seed)
     p_values = _test_sign_flips(gaps, samples=samples, seed=seed)
@@ -162,7 +162,7 @@ def _resample_means(values: _Floats, *, samples: int, seed: int) -> _Floats:
 
 
 def _test_sign_flips(gaps: _Floats, *, samples: int, seed: int) -> list[float]:
-    """Return for each column how often random signs give a mean at least as far from 0 as the one observed."""
+    """Return for each column how often random signs give a mean at least as far from 0 as the observed one."""
     moved = gaps[np.any(gaps != 0, axis=1)]  # (e, M): signs do nothing to rows of zeros
     if len(moved) == 0:
         return [1.0] * gaps.shape[1]
@@ -185,14 +185,14 @@ def _iterate_parts(samples: int, count: int) -> Iterator[slice]:
 
 
 CURVE_CUTOFFS = (1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 15, 20, 25, 30, 40, 50, 60, 70, 80, 90, 100)
-"""The k of the curve: each place of the first ten, which are what a page shows, then fewer and fewer."""
+"""The k of the curve: each place of the first ten, which a page shows, then at growing distances."""
 
 
 def compute_recall_curve(ranks: NDArray[np.float64]) -> list[float]:
     """Return Recall@k for each of :data:`CURVE_CUTOFFS`, NaN if there are no examples.
 
     Args:
-        ranks: (E,) ranks, 1 is best, ``inf`` a miss; halves stand for ties.
+        ranks: (E,) ranks, 1 is best, ``inf`` a miss; halves mean ties.
     """
     if len(ranks) == 0:
         return [float("nan")] * len(CURVE_CUTOFFS)

@@ -1,6 +1,6 @@
 """Prepare a data folder for an experiment as a run does: valid tables, histories, content vectors.
 
-No data version is recorded. The hash of the files says whether an earlier call made the same.
+No data version is recorded. A hash of the files shows whether an earlier call made the same tables.
 """
 
 from __future__ import annotations
@@ -18,20 +18,20 @@ from learn.errors import DataError, explain_storage_faults
 from learn.model import RunInputs
 
 Say = Callable[[str], object]
-"""Receives what is being done, a line at a time."""
+"""Receives a line about each step."""
 
-# Neither tables nor vectors depend on these.
+# The tables and the vectors depend on none of these.
 _OF_THE_PACE = {"push", "lock_wait_seconds", "shards", "threads", "store", "part_items", "part_seconds"}
 _KEY_DIGITS = 16
 _READY = "ready"
 
 
 def prepare_folder(data: Path, *, settings: Settings, say: Say) -> RunInputs:
-    """Load, validate, split and encode a data folder; tables and vectors that an earlier call made are taken.
+    """Load, validate, split and encode a data folder; tables and vectors of an earlier call are reused.
 
     Args:
         data: Folder of ``items`` and ``interactions``; only read.
-        settings: Everything goes to ``experiments`` and ``content`` in their workspace.
+        settings: Results are written to ``experiments`` and ``content`` in their workspace.
         say: Receives what is being done.
 
     Raises:
@@ -58,14 +58,14 @@ def _prepare_tables(data: Path, *, settings: Settings) -> Path:
     folder = settings.workspace.absolute() / "experiments" / key
     ready = folder / _READY
     if not ready.exists():
-        # Here and no earlier: Great Expectations takes seconds to load.
+        # Imported here, because Great Expectations takes seconds to load.
         from learn.data import validate_tables
 
         raw = load_tables(data, folder / "raw", settings=settings.data, timestamps=settings.validation.timestamps)
         if not _has_hash(sources, settings, key):
-            # No snapshot is made here: other bytes than those of the key must not be taken for them later.
+            # No snapshot is made here, so changed tables must not be stored under the key of the earlier bytes.
             shutil.rmtree(raw.folder, ignore_errors=True)
-            fix = "wait until the program that writes there has ended, and run again"
+            fix = "wait until the program that writes there has finished, and run again"
             raise DataError("The tables changed while they were being read.", where=data, fix=fix)
         validate_tables(
             raw.folder,

@@ -1,8 +1,8 @@
 """Ranks of the targets among all items, by counting and never by sorting.
 
 The rank of a target is 1 + the items that score higher + half the other items that score the same. Both counts come
-from one reading of a block of scores. The rank without the user's history follows by taking the few history items out
-again, so a model is requested its scores once.
+from one pass over a block of scores. The rank without the user's history follows by subtracting the few history items,
+so each model computes its scores once.
 
 Shape legend: B examples of a block, E examples, N items, P (example, item) pairs.
 """
@@ -43,7 +43,7 @@ def flatten_histories(
     """Flatten the histories of the examples ``rows``.
 
     Args:
-        histories: What the examples point into.
+        histories: The histories that the examples refer to.
         examples: All examples.
         rows: The block.
         last: Newest interactions read of each history; None reads them all.
@@ -77,7 +77,7 @@ def empty_histories(examples: Examples, rows: slice) -> NDArray[np.bool_]:
     return empty
 
 
-# Scores of one block at most; beyond it fewer users are scored at a time.
+# Most scores of one block; above it fewer users are scored at a time.
 _BLOCK_BYTES = 256 * 2**20
 # Scores compared at a time: they and the result of the comparison stay in a core's cache (measured: nine times
 # faster than comparing the whole block).
@@ -101,8 +101,8 @@ class Scorer(Protocol):
             rows: Which of them to score: a slice with step 1 inside ``range(len(examples))``.
 
         Returns:
-            (B, N) float32 on any device, higher is better. ``-inf`` stands for "never recommended"; the whole row
-            is ``-inf`` where the model recommends nothing. The caller does not write into it.
+            (B, N) float32 on any device, higher is better. ``-inf`` means "never recommended"; the whole row
+            is ``-inf`` if the model recommends nothing. The caller does not change it.
         """
         ...
 
@@ -112,8 +112,8 @@ class Ranks:
     """Rank of each example's target among all items; 1 is best, ``inf`` a miss.
 
     Attributes:
-        masked: (E,) float64, with the example's history taken out of the ranking. A target that is in the
-            history itself cannot be reached and is a miss.
+        masked: (E,) float64, with the example's history left out of the ranking. A target that is in the
+            history cannot be reached and is a miss.
         unmasked: (E,) float64, over the whole catalogue.
     """
 
@@ -129,9 +129,9 @@ def rank_targets(scorer: Scorer, histories: Histories, examples: Examples, *, bl
 
     Args:
         scorer: The model.
-        histories: What the examples point into.
+        histories: The histories that the examples refer to.
         examples: Histories and targets.
-        block_users: Examples scored at a time; fewer where their scores would pass 256 MiB.
+        block_users: Examples scored at a time; fewer if their scores would exceed 256 MiB.
 
     Raises:
         ValueError: The scorer returned another shape than (B, N).
@@ -159,7 +159,7 @@ def iterate_blocks(examples: int, items: int, *, block_users: int) -> Iterator[s
 def iterate_tiles(examples: int, items: int, *, scores: int) -> Iterator[slice]:
     """Cut ``range(examples)`` into tiles of at most ``scores`` scores over ``items``, or of one example.
 
-    A tile that a core's cache holds is read many times at the price of once.
+    A tile that fits a core's cache can be read many times at little cost.
     """
     return iterate_blocks(examples, items, block_users=max(1, scores // max(items, 1)))
 
@@ -168,7 +168,7 @@ def rank_block(scores: Tensor, targets: NDArray[np.integer], seen: HistoryPairs)
     """Rank the targets of one block.
 
     Args:
-        scores: (B, N) float32; not written to.
+        scores: (B, N) float32; they are not changed.
         targets: (B,) item indices.
         seen: The block's history items, each pair once.
     """
@@ -186,7 +186,7 @@ def _count_above(scores: Tensor, level: Tensor) -> tuple[NDArray[np.float64], ND
     """Count per row the scores above ``level`` (B, 1), and those not below it."""
     rows, items = scores.shape
     step = max(1, _TILE_BYTES // (4 * max(items, 1))) if scores.device.type == "cpu" else max(rows, 1)
-    # Comparing into float32 makes the sum a vectorised one; it counts exactly up to 2^24 items.
+    # Comparing into float32 vectorises the sum, which is exact up to 2^24 items.
     tile = torch.empty((min(step, rows), items), dtype=torch.float32, device=scores.device)  # (b, N)
     above = torch.empty(rows, dtype=torch.float32, device=scores.device)  # (B,)
     level_or_above = torch.empty_like(above)  # (B,)

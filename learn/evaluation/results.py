@@ -1,4 +1,4 @@
-"""The result of an evaluation and its two files: ``metrics.json`` for everybody, the ranks for the gate."""
+"""The result of an evaluation and its two files: ``metrics.json`` for readers, and the ranks for the gate."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _T = TypeVar("_T")
 Figures = dict[str, dict[Masking, dict[str, _T]]]
 """Model -> masking -> metric -> figure."""
 
-# More digits would only record the order in which a processor adds.
+# More digits would only show the order in which a processor adds.
 _DIGITS = 6
 
 
@@ -46,14 +46,14 @@ class PartEvaluation:
     """Figures over one part's examples (E).
 
     Attributes:
-        examples: How many.
+        examples: Number of examples.
         users: (E,) int64 user indices.
         targets: (E,) int32 target items.
         ranks: Model -> ranks of its targets.
         metrics: Means over all examples.
         intervals: Their 95 % intervals.
-        slices: Slice -> the same over its examples.
-        lists: Model -> figures of its lists.
+        slices: Slice -> the same figures over its examples.
+        lists: Model -> the figures of its lists.
         differences: Other model -> first model minus it, paired.
     """
 
@@ -74,7 +74,7 @@ class Evaluation:
 
     Attributes:
         parts: Part -> its figures.
-        production: What the model ``production`` is, where one is among the models.
+        production: What the model ``production`` is, if there is one.
     """
 
     parts: dict[Part, PartEvaluation]
@@ -106,7 +106,7 @@ class Evaluation:
         return json.dumps(self.to_dict(), indent=1, sort_keys=True, allow_nan=False) + "\n"
 
     def write(self, path: Path) -> None:
-        """Write ``metrics.json``, completely or not at all.
+        """Write ``metrics.json`` atomically.
 
         Raises:
             StorageError: The disk is full or not writable.
@@ -115,7 +115,7 @@ class Evaluation:
             (stage / path.name).write_text(self.to_json(), encoding="utf-8")
 
     def write_ranks(self, path: Path) -> None:
-        """Write every model's ranks as Parquet (part, model, user, target, masked, unmasked), for a later pairing.
+        """Write every model's ranks as Parquet (part, model, user, target, masked, unmasked), for later paired tests.
 
         Raises:
             StorageError: The disk is full or not writable.
@@ -137,10 +137,10 @@ class Evaluation:
 
 
 def read_ranks(path: Path, *, part: Part) -> dict[str, Ranks]:
-    """Read what :meth:`Evaluation.write_ranks` wrote: model -> ranks, examples in their order.
+    """Read the file of :meth:`Evaluation.write_ranks`: model -> ranks, examples in their order.
 
     Raises:
-        DataError: The file is missing or is not one of ranks.
+        DataError: The file is missing or is not a file of ranks.
     """
     try:
         rows = pl.read_parquet(path).filter(pl.col("part") == part)
@@ -149,7 +149,7 @@ def read_ranks(path: Path, *, part: Part) -> dict[str, Ranks]:
             for (model,), group in rows.group_by(["model"], maintain_order=True)
         }
     except (OSError, pl.exceptions.PolarsError) as fault:
-        raise DataError(f"Ranks cannot be read: {fault}.", where=path, fix="evaluate again") from fault
+        raise DataError(f"The file of ranks cannot be read: {fault}.", where=path, fix="evaluate again") from fault
 
 
 def select_ranks(ranks: Ranks, masking: Masking) -> NDArray[np.float64]:

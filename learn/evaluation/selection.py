@@ -37,7 +37,7 @@ from learn.model import (
     train_towers,
 )
 
-# Spread of a channel's scores as a share of the spread of the towers'; the quality is flat around the best.
+# Spread of a channel's scores as a share of the towers' spread; values near the best are almost as good.
 _SHARES = (0.0, 0.05, 0.1, 0.2, 0.4, 0.7, 1.2)
 # Scores summed and ranked at a time: they stay in a core's cache over all that is tried (measured: 2.5 times as fast as
 # the whole block).
@@ -50,9 +50,9 @@ class ChannelTuning:
 
     Attributes:
         histories: The split data.
-        examples: Validation examples that are read.
-        settings: How many are scored at a time.
-        masked: Whether the history is taken out of the ranking.
+        examples: The validation examples that are used.
+        settings: How many examples are scored at a time.
+        masked: Whether the history is left out of the ranking.
     """
 
     histories: Histories
@@ -65,7 +65,7 @@ class ChannelTuning:
 
         Args:
             scorer: The towers with their catalogue.
-            learned_alone: Choose those of the channels whose weight is learned, the others silent.
+            learned_alone: Choose only weights that are learned; those of the other channels are 0.
         """
         channels = scorer.towers.channels
         weights = [channel.weight.item() if channel.learned else 0.0 for channel in channels]
@@ -73,7 +73,7 @@ class ChannelTuning:
             return tuple(weights)
         learned = [place for place, channel in enumerate(channels) if channel.learned]
         others = [place for place, channel in enumerate(channels) if not channel.learned]
-        # One after the other: all of both at once would be a grid of some 700, for the same answer.
+        # One after the other: both together would be a grid of some 700 weightings with the same result.
         turns = [learned] if learned_alone else [learned, others, learned]
         tried = self._list_tries(scorer)
         for places in turns:
@@ -83,13 +83,13 @@ class ChannelTuning:
         return tuple(weights)
 
     def _list_tries(self, scorer: TowerScorer) -> list[list[float]]:
-        """Return the weights to try for each channel; of equally good ones the first is taken."""
+        """Return the weights to try for each channel; the first of equally good ones wins."""
         full = _compute_full_weights(scorer, self.histories, self.examples)
         found = []
         for channel, weight in zip(scorer.towers.channels, full, strict=True):
             louder = [share * weight for share in _SHARES]
             if channel.learned:
-                # What is left out of the ranking cannot be judged by it.
+                # Items that are left out of the ranking cannot be judged by it.
                 signed = [] if self.masked else [*louder, *(-each for each in louder if each)]
                 found.append([channel.weight.item(), *signed])
             else:
@@ -99,7 +99,7 @@ class ChannelTuning:
     def _find_best(
         self, scorer: TowerScorer, weights: Sequence[float], tried: Sequence[Sequence[float] | None]
     ) -> list[float]:
-        """Return the best weights; a channel for which nothing is tried keeps its own."""
+        """Return the best weights; a channel with nothing to try keeps its weight."""
         pairs = zip(weights, tried, strict=True)
         weightings = list(itertools.product(*([weight] if more is None else more for weight, more in pairs)))
         if len(weightings) == 1:
@@ -111,18 +111,18 @@ class ChannelTuning:
             quality += _measure_quality(
                 scorer, items, weightings, self.histories, self.examples, rows, masked=self.masked
             )
-        # Of equals the first, which is the quietest.
+        # Of ties the first, which has the smallest weight.
         return list(weightings[int(quality.argmax())])
 
 
 def tune_channels(histories: Histories, *, settings: EvaluationSettings, masked: bool, seed: int) -> ChannelTuning:
-    """Return what chooses the weights on validation.
+    """Return an object that chooses the weights on validation.
 
     Args:
         histories: The split data.
-        settings: At most ``selection_users`` examples are read.
-        masked: Whether the history is taken out of the ranking.
-        seed: Of the draw of examples.
+        settings: At most ``selection_users`` examples are used.
+        masked: Whether the history is left out of the ranking.
+        seed: Seed of the draw of examples.
     """
     validation = histories.open_examples("validation").keep_with_history()
     examples = sample_examples(validation, count=settings.selection_users, seed=seed)
@@ -132,10 +132,10 @@ def tune_channels(histories: Histories, *, settings: EvaluationSettings, masked:
 def _compute_full_weights(scorer: TowerScorer, histories: Histories, examples: Examples) -> list[float]:
     """Return (channels,): the weight at which a channel's scores vary as much as the towers'."""
     rows = next(iterate_blocks(len(examples), histories.item_count, block_users=256))
-    heard = range(len(scorer.towers.channels))
-    towers, channels = _score_parts(scorer, _encode_item_parts(scorer), histories, examples, rows, heard=heard)
+    audible = range(len(scorer.towers.channels))
+    towers, channels = _score_parts(scorer, _encode_item_parts(scorer), histories, examples, rows, audible=audible)
     spread = float(towers.std(dim=1).mean())
-    spreads = [float(channels[place].std(dim=1).mean()) for place in heard]
+    spreads = [float(channels[place].std(dim=1).mean()) for place in audible]
     return [spread / each if each > 0 else 0.0 for each in spreads]
 
 
@@ -151,12 +151,12 @@ def _score_parts(
     examples: Examples,
     rows: slice,
     *,
-    heard: Iterable[int],
+    audible: Iterable[int],
 ) -> tuple[Tensor, dict[int, Tensor]]:
-    """Return (B, n) scores of the towers and, by its place, of each channel that is heard, at weight 1."""
+    """Return (B, n) scores of the towers and, by its place, of each channel in ``audible``, at weight 1."""
     users = scorer.split(scorer.encode_runs(histories.items, examples.starts[rows], examples.stops[rows]))
     # The towers are before the channels.
-    channels = {place: (users[place + 1] @ items[place + 1].T).cpu() for place in heard}
+    channels = {place: (users[place + 1] @ items[place + 1].T).cpu() for place in audible}
     return (users[0] @ items[0].T).cpu(), channels
 
 
@@ -171,8 +171,8 @@ def _measure_quality(
     masked: bool,
 ) -> NDArray[np.float64]:
     """Return (W,): the sum of the block's NDCG@10 and Recall@10 under each weighting."""
-    heard = [place for place, weights in enumerate(zip(*weightings, strict=True)) if any(weights)]
-    towers, channels = _score_parts(scorer, items, histories, examples, rows, heard=heard)
+    audible = [place for place, weights in enumerate(zip(*weightings, strict=True)) if any(weights)]
+    towers, channels = _score_parts(scorer, items, histories, examples, rows, audible=audible)
     ranks = np.empty((len(weightings), len(towers)))  # (W, B)
     for tile in iterate_tiles(*towers.shape, scores=_TILE_SCORES):
         inside = slice(rows.start + tile.start, rows.start + tile.stop)
@@ -186,7 +186,7 @@ def _measure_quality(
 
 
 def _add_weighted(towers: Tensor, channels: Mapping[int, Tensor], weights: Sequence[float], *, out: Tensor) -> Tensor:
-    """Return (b, n) scores of the towers and the channels that speak, in ``out`` unless the towers speak alone."""
+    """Return (b, n) scores of the towers and the channels with a weight, in ``out`` unless no channel has one."""
     total = towers
     for place, scores in channels.items():
         if weights[place]:
@@ -199,13 +199,13 @@ def make_validation_measure(
 ) -> Callable[[Scorer], float]:
     """Return a function that gives a scorer's NDCG@10 on validation.
 
-    Users without a history are left out: no model of histories can be chosen by them. Of more than
-    ``selection_users`` the same ones are asked each time.
+    Users without a history are left out: they cannot tell two models of histories apart. Of more than
+    ``selection_users`` the same sample is used each time.
 
     Args:
         histories: The split data.
         settings: How many users are scored at a time.
-        masked: Whether the history is taken out of the ranking.
+        masked: Whether the history is left out of the ranking.
     """
     asked = histories.open_examples("validation").keep_with_history()
     examples = sample_examples(asked, count=settings.selection_users, seed=0)
@@ -220,7 +220,7 @@ def make_validation_measure(
 def train_selected(
     inputs: RunInputs, *, start: WarmStart | None = None, group: Group = SINGLE_PROCESS
 ) -> TrainingSummary:
-    """Train the towers of a run, or take those of an earlier run over the same input.
+    """Train the towers of a run, or reuse those of an earlier run with the same input.
 
     Args:
         inputs: Histories, content vectors and settings; the weights go to ``training/<key>`` in the workspace.
@@ -234,7 +234,7 @@ def train_selected(
         StorageError: The disk is full or not writable.
     """
     histories, settings = inputs.open_histories(), inputs.settings
-    # Judged as it is trained: where repeats are to be learned, they must count.
+    # Judged as it is trained: if repeats are to be learned, they must count.
     masked = settings.training.mask_seen
     key = compute_training_key(
         histories, inputs.content, settings=settings, seed=settings.seed, start=start, processes=group.size

@@ -1,4 +1,4 @@
-"""Slices: groups of examples for which the overall figure says too little.
+"""Slices: groups of examples that the overall figure could hide.
 
 Shape legend: E examples, N items.
 """
@@ -23,11 +23,11 @@ SLICES = ("cold_items", "tail_items", "short_histories", "new_users", "repeats")
 def mark_slices(histories: Histories, examples: Examples, *, settings: EvaluationSettings) -> dict[str, _Mask]:
     """Return (E,) bool for each slice, by name; slices may overlap and may be empty.
 
-    - ``cold_items``: the target has no training interaction; only its text speaks for it.
+    - ``cold_items``: the target has no training interaction; only its text can recommend it.
     - ``tail_items``: the target is a trained item of the tail, see :func:`mark_tail_items`.
     - ``short_histories``: at most ``settings.short_history`` interactions before the target, new users included.
     - ``new_users``: no interaction before the target.
-    - ``repeats``: the target is already in the history, so with the history masked it cannot be reached.
+    - ``repeats``: the target is already in the history, so it cannot be reached if the history is masked.
     """
     popularity = histories.count_popularity()
     targets = np.asarray(examples.targets)
@@ -45,7 +45,7 @@ def mark_slices(histories: Histories, examples: Examples, *, settings: Evaluatio
 def mark_tail_items(popularity: NDArray[np.int64], *, share: float) -> _Mask:
     """Return (N,) bool: the least popular trained items that together hold at most ``share`` of the interactions.
 
-    Items of one popularity are in or out together, so the slice does not depend on the order of the catalogue.
+    Items with the same popularity are in or out together, so the slice does not depend on the catalogue's order.
     Items without any training interaction are not among them: they are the cold items.
     """
     levels = np.bincount(popularity) * np.arange(int(popularity.max(initial=0)) + 1)

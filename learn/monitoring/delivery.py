@@ -1,7 +1,7 @@
-"""Deliver the verdict: JSON by POST, repeated with growing pauses, and kept on disk until it was accepted.
+"""Deliver the verdict: JSON by POST, repeated with growing pauses, and kept on disk until it is accepted.
 
-A receiver may get a message twice, when its answer was lost; ``run_id`` identifies it. The address is never written or
-printed, since it may hold a secret.
+A receiver may get a message twice if its answer was lost; ``run_id`` identifies it. The address is never written or
+printed, because it may contain a secret.
 """
 
 from __future__ import annotations
@@ -30,12 +30,12 @@ _LATER = frozenset({408, 425, 429})
 
 @dataclass(frozen=True)
 class Delivery:
-    """The result of the messages.
+    """The result of a delivery.
 
     Attributes:
-        sent: Messages that the receiver took, older ones among them.
-        kept: Messages that wait on disk for the next run.
-        fault: Why they do; empty if none does.
+        sent: Number of messages that the receiver accepted, including older ones.
+        kept: Number of messages that wait on disk for the next run.
+        fault: Why they wait; empty if none waits.
     """
 
     sent: int
@@ -44,28 +44,30 @@ class Delivery:
 
     @property
     def sentence(self) -> str:
-        """The result of them, in one line."""
+        """The result, in one line."""
         if self.kept:
             return f"Webhook: {self.sent} sent, {self.kept} kept for the next run. {self.fault}"
         return f"Webhook: {self.sent} sent." if self.sent else "Webhook: nothing to send."
 
 
 def find_webhook_address(settings: MonitoringSettings) -> str:
-    """Return the address from the environment or the settings; empty if nobody is to be told.
+    """Return the address from the environment or the settings; empty if there is none.
 
     Raises:
-        SettingsError: It is no address of the web.
+        SettingsError: It is not a web address.
     """
     address = os.environ.get(VARIABLE) or settings.webhook
     try:
         parts = urlsplit(address)
         usable = parts.scheme in {"http", "https"} and bool(parts.hostname)
     except ValueError:
-        # Square brackets that hold no address of version 6.
+        # Square brackets that contain no IPv6 address.
         usable = False
     if address and not usable:
         raise SettingsError(
-            "The webhook is no http or https address.", where=f"{VARIABLE} or monitoring.webhook", fix="write all of it"
+            "The webhook is not an http or https address.",
+            where=f"{VARIABLE} or monitoring.webhook",
+            fix="give the full URL",
         )
     return address
 
@@ -78,21 +80,21 @@ def deliver(
     settings: MonitoringSettings,
     first_pause_seconds: float = _FIRST_PAUSE_SECONDS,
 ) -> Delivery:
-    """Send what waits in the outbox, oldest first, and then this message.
+    """Send the messages in the outbox, oldest first, and then this message.
 
-    The message is in the outbox before the first attempt and leaves it when the receiver took it, so that it
-    outlives a killed run, too. Where the receiver cannot be reached no other message is tried; one that it
-    refuses holds up no other.
+    The message is put into the outbox before the first attempt and removed after the receiver accepted it, so it
+    survives a killed run. If the receiver cannot be reached, no other message is tried; a message that it
+    refuses does not delay the others.
 
     Args:
-        message: What to send; None: only what waits.
-        name: Of the message, sorting by age: the outbox's file name.
+        message: The message to send; None: only send the waiting ones.
+        name: File name of the message in the outbox; names sort by age.
         outbox: Folder of waiting messages.
         settings: Address, attempts and time-out.
-        first_pause_seconds: Before the second attempt; each further pause is twice as long.
+        first_pause_seconds: Pause before the second attempt; each further pause is twice as long.
 
     Raises:
-        SettingsError: The address is none.
+        SettingsError: The address is not a web address.
         StorageError: The outbox cannot be written.
     """
     address = find_webhook_address(settings)
@@ -118,17 +120,17 @@ def deliver(
 
 
 class _PassingError(Exception):
-    """The receiver could not be reached, or asked to be tried later."""
+    """The receiver could not be reached, or asked for a later attempt."""
 
 
 class _RefusedError(Exception):
-    """The receiver does not want this message."""
+    """The receiver refused this message."""
 
 
 def _attempt(
     address: str, body: bytes, *, settings: MonitoringSettings, first_pause_seconds: float
 ) -> tuple[str, bool]:
-    """Try to send one message; return why it could not be, or nothing, and whether the receiver can be talked to."""
+    """Try to send one message; return why it failed, if so, and whether the receiver can be reached."""
     attempts = Retrying(
         stop=stop_after_attempt(settings.webhook_attempts),
         wait=wait_exponential(multiplier=first_pause_seconds),
@@ -147,8 +149,8 @@ def _attempt(
 def _post(address: str, body: bytes, *, timeout_seconds: float) -> None:
     try:
         # A redirect is not followed: the POST would arrive as a GET without its message. The answer's body is not read:
-        # the status alone says that the message was accepted, and a body may stall or break off. The certificates are
-        # the machine's, since a receiver inside a company is rarely known to httpx's own list.
+        # the status is enough to show that the message was accepted, and a body may stall or break off. The
+        # certificates are the machine's, since a receiver inside a company is rarely known to httpx's own list.
         with httpx.stream(
             "POST",
             address,

@@ -5,7 +5,7 @@ categories), and the bin shares of the two windows are compared by their Helling
 permutation's. Swapping rows between the windows only moves bin counts, which a multivariate hypergeometric draw does
 exactly: ten thousand permutations cost milliseconds, and ties need no approximation. Where the first tenth of them
 shows no finding, the others are not drawn; such a p-value stays above a tenth, so false alarms can only become fewer.
-The distance that chance alone makes is subtracted from the effect, so small windows do not look worse than large ones.
+The distance that chance makes is subtracted from the effect, so small windows do not look worse than large ones.
 On this scale a fifth of the traffic moving to something new is .33, a tenth .23, and a shift of a normal column by .3
 standard deviations .11.
 
@@ -17,8 +17,8 @@ clusters alike and has a closed form. Its held-out scores are one column of numb
 scatter is learned by swapping whole lists, because the places of one list depend on each other.
 
 **Verdict.** A column has drifted when the difference is significant after Holm's correction over all columns and its
-effect reaches the floor. Either alone misleads: many columns make chance findings, and many rows make every difference
-significant.
+effect reaches the floor. One of them would mislead: many columns make chance findings, and many rows make every
+difference significant.
 """
 
 from __future__ import annotations
@@ -43,15 +43,15 @@ _ROWS_PER_BIN = 25
 _TOLERANCE = 1e-12
 _FIRST_SHARE = 0.1
 _PLAIN_SHARE = 0.1
-"""So many of the first permutations at least as far apart: the p-value is far above any level of significance."""
+"""If so many of the first permutations are at least as far apart, the p-value is far above any significance level."""
 
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a two-sample test said.
+    """The result of a two-sample test.
 
     Attributes:
-        effect: Hellinger distance, 0 (alike) to 1 (nothing in common), less what chance makes.
+        effect: Hellinger distance, 0 (alike) to 1 (nothing in common), minus the distance that chance makes.
         p_value: Share of permutations at least as far apart; never 0.
     """
 
@@ -299,7 +299,7 @@ def _explain_untested(sample: ColumnSample) -> tuple[Status, str] | None:
 
 
 def _compare_sample(sample: ColumnSample, *, permutations: int, seed: int) -> Comparison:
-    # A stream of draws of its own, so that a column's p-value does not depend on which others there are.
+    # A separate stream of draws, so that a column's p-value does not depend on the other columns.
     rng = np.random.default_rng([seed, zlib.crc32(sample.name.encode())])
     parts = sample.reference, sample.current
     if sample.kind in VECTOR_KINDS:

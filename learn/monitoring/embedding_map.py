@@ -40,7 +40,7 @@ class EmbeddingMap:
 def map_embeddings(profile: Profile, *, seed: int) -> EmbeddingMap | None:
     """Map what a reference profile holds; None if it holds too few vectors for two directions.
 
-    The items are those that the profile's requests are about, each once; rows are drawn by the seed.
+    The items are those of the profile's requests, without repeats; rows are drawn by the seed.
     """
     view = profile.view
     if view.item_vectors is None or view.user_vectors is None:

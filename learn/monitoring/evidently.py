@@ -2,7 +2,7 @@
 
 Evidently tests each column by itself, with thresholds that raise false alarms on vectors and without a correction over
 many columns. Its extension point for metrics takes a family of tests instead, so the report, its test list and its page
-stay Evidently's. Evidently is imported here alone, because its import raises warnings that nobody here can act on.
+stay Evidently's. Evidently is imported only here, because its import raises warnings that nobody here can act on.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ _BARS = 24
 _LABELS = 10
 _LABEL_CHARACTERS = 24
 _DOTS = 300
-"""Enough to show a cloud; the page must stay small."""
+"""Enough points to show a cloud; the page must stay small."""
 
 
 def build_traces(sample: ColumnSample, *, reference_name: str, current_name: str) -> list[dict[str, Any]]:
@@ -138,7 +138,7 @@ def _compute_place_shares(sample: ColumnSample) -> tuple[list[Any], list[list[fl
 def _compute_number_shares(sample: ColumnSample) -> tuple[list[Any], list[list[float]]]:
     parts = [part.astype(np.float64) for part in (sample.reference, sample.current)]
     pooled = np.concatenate(parts)
-    # A few monsters at the ends would squeeze everything else into one bar; they are counted in the end bars.
+    # A few extreme values would squeeze everything else into one bar, so they are counted in the end bars.
     low, high = np.quantile(pooled, [0.005, 0.995])
     edges = np.linspace(low, high if high > low else low + 1, _BARS + 1)
     shares = [np.histogram(part.clip(edges[0], edges[-1]), bins=edges)[0] / len(part) for part in parts]
@@ -197,7 +197,7 @@ _Drift = TypeVar("_Drift", bound=CorrectedDrift)
 
 
 class FamilyOfTests(DataframeCalculation[_Drift], Generic[_Drift], ABC):  # type: ignore[misc]  # as above
-    """What a calculation does with the datasets that Evidently holds: run the family, and draw its part of the page."""
+    """The calculation on Evidently's datasets: it runs the family of tests, and draws its part of the page."""
 
     def calculate(self, context: Any, current_data: Any, reference_data: Any) -> Any:  # noqa: ARG002  # Evidently calls it so
         """Test every column; the value is one row a column, the tests one a tested column."""
@@ -266,11 +266,11 @@ def run_report(
 
     Args:
         samples: What is compared.
-        names: Of the reference and the current side.
+        names: Names of the reference and the current side.
         settings: Significance, floor and permutations.
-        seed: Of the permutations.
+        seed: Seed of the permutations.
         kind: The metric that tests and draws; others than the plain one add parts to the page.
-        fields: What such a metric needs to know next to.
+        fields: Further fields of such a metric.
 
     Returns:
         The verdict on each column, and the page: one HTML file that loads nothing.
@@ -299,7 +299,7 @@ def _to_plain(value: Any) -> Any:
 
 
 def _build_dataset(samples: Sequence[ColumnSample], side: int) -> Any:
-    # Columns are samples of their own lengths; Evidently wants one frame, so short ones end in missing values.
+    # Columns are samples of different lengths; Evidently needs one frame, so short ones end in missing values.
     parts = {sample.name: sample.current if side else sample.reference for sample in samples}
     frame = pd.DataFrame({name: pd.Series(list(part), dtype=_name_dtype(part)) for name, part in parts.items()})
     if frame.empty:
@@ -308,7 +308,7 @@ def _build_dataset(samples: Sequence[ColumnSample], side: int) -> Any:
     categories = [sample.name for sample in samples if sample.kind in LABEL_KINDS]
     numbers = [str(name) for name in frame.columns if name not in {*vectors, *categories}]
     definition = DataDefinition(numerical_columns=numbers, categorical_columns=categories)
-    # One column of lists: a column an axis would have Evidently describe each of hundreds, five seconds of it.
+    # One column of lists: with one column per axis Evidently would describe hundreds of them, for five seconds.
     definition.list_columns = vectors
     return Dataset.from_pandas(frame, data_definition=definition)
 
@@ -395,7 +395,7 @@ def _finish_page(page: str, *, title: str) -> str:
 
 
 def _escape_script(page: str) -> str:
-    """Keep what is in the data from ending the script that carries it: a category may be called ``</script>``.
+    """Escape the data so that it cannot end the script around it: a category may be called ``</script>``.
 
     Evidently writes the data as plain JSON. The line ends around the closing tag cannot come from it: JSON has none.
     """

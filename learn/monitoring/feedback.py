@@ -1,6 +1,6 @@
 """Live feedback: hit rate, Recall and NDCG by day and by model, and the A/B test.
 
-A list gains by its items that were clicked or bought. Where the log holds ``shown`` events, only lists that were shown
+A list gains by its items that were clicked or bought. If the log has ``shown`` events, only lists that were shown
 count. Answers in the shadow of another model were never seen and count nowhere.
 
 People are the independent units. One person brings several lists that are alike, so intervals that treat lists as
@@ -29,7 +29,7 @@ _NORMAL_95 = 1.959964
 
 @dataclass(frozen=True)
 class Sums:
-    """Sums over people of what a person's lists gained (x) and of how many they were (n).
+    """Sums over people of the gains of a person's lists (x) and of their number (n).
 
     Attributes:
         people: Number of people.
@@ -57,8 +57,8 @@ class Rate:
         low: Lower end.
         high: Upper end.
         error: Standard error, with people as units.
-        people: People behind it.
-        lists: Lists behind it.
+        people: Number of people.
+        lists: Number of lists.
     """
 
     value: float
@@ -107,12 +107,13 @@ def compare_rates(first: Rate, second: Rate) -> Difference:
 
 
 def _floor_error(rate: Rate) -> float:
-    # A rate of exactly 0 has no scatter, and yet a hit rate that fell to 0 must be found: the interval's width tells.
+    # A rate of exactly 0 has no variance, but a fall of the hit rate to 0 must be found, so the interval's width is
+    # used.
     return rate.error or (rate.high - rate.low) / (2 * _NORMAL_95)
 
 
 def _compute_wilson_interval(mean: float, error: float, people: int) -> tuple[float, float]:
-    """Wilson's interval with as many independent trials as the error stands for; never empty at 0 or 1."""
+    """Return Wilson's interval for the number of independent trials that the error implies; never empty at 0 or 1."""
     spread = mean * (1 - mean)
     trials = spread / error**2 if error > 0 and spread > 0 else float(people)
     z2 = _NORMAL_95**2 / trials
@@ -128,7 +129,7 @@ _DIGITS = 9
 
 @dataclass(frozen=True)
 class Rates:
-    """Live metrics of some lists at k, each None if no list says anything of it.
+    """Live metrics of some lists at k; each is None if no list has data for it.
 
     Attributes:
         name: A day in ISO 8601, or a model's version with its arm.
@@ -145,19 +146,19 @@ class Rates:
 
 @dataclass(frozen=True)
 class Comparison:
-    """The A/B read-out of one challenger.
+    """The A/B test's result for one challenger.
 
     Attributes:
-        champion: Version of the champion in the days both served.
+        champion: Version of the champion on the days on which both served.
         challenger: Version of the challenger.
-        champion_rates: Over those days, people who saw both arms left out.
-        challenger_rates: The same.
+        champion_rates: Rates on those days, without people who saw both arms.
+        challenger_rates: The challenger's rates, computed the same way.
         hit_rate: Difference of the hit rates.
         ndcg: Difference of NDCG.
-        p_adjusted: Of the hit rates' difference, corrected over all tests on feedback.
+        p_adjusted: P-value of the hit rates' difference, corrected over all tests on feedback.
         people_in_both: People who saw both arms; a clean split has none.
-        planned_share: Share of people that was to see the challenger, as the service logged it; None: it did not.
-        observed_share: Share that did.
+        planned_share: Share of people who should see the challenger, as the service logged it; None: not logged.
+        observed_share: Share who saw it.
         ratio_p_value: Chi-squared test of the split; None: not tested.
     """
 
@@ -195,7 +196,7 @@ class Recent:
 
 @dataclass(frozen=True)
 class LiveFeedback:
-    """All that feedback says.
+    """All results on feedback.
 
     Attributes:
         k: Places of a list that count.
@@ -205,7 +206,7 @@ class LiveFeedback:
         by_day: All arms together, oldest first.
         by_version: Each model's version.
         recent: The champion's newest days; None with too few days.
-        comparisons: One a challenger.
+        comparisons: One per challenger.
     """
 
     k: int
@@ -219,7 +220,7 @@ class LiveFeedback:
 
 
 def measure_feedback(read: TrafficRead, *, settings: MonitoringSettings) -> LiveFeedback | None:
-    """Measure what a traffic log holds of feedback; None if nobody chose anything.
+    """Measure the feedback in a traffic log; None if nobody chose anything.
 
     Memory is bounded by the answers with feedback and by the people, not by the log.
     """
@@ -285,7 +286,7 @@ def _sum_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
             UNIT.alias("person"),
             pl.col("time").dt.date().alias("day"),
         )
-        # A log that was copied together may hold an answer twice.
+        # A log that was merged from copies may have an answer twice.
         .unique("recommendation_id", keep="any")
         .join(gains, on="recommendation_id", how="left")
         .with_columns(pl.col("hit_rate", "ndcg").fill_null(0.0))
@@ -304,7 +305,7 @@ def _sum_by_person(read: TrafficRead, *, k: int) -> pl.DataFrame:
 
 
 def _compute_gains(answers: pl.LazyFrame, chosen: pl.LazyFrame, *, k: int) -> pl.LazyFrame:
-    """What each list with a choice gained: hit, Recall@k, NDCG@k."""
+    """Return the gains of each list with a choice: hit, Recall@k, NDCG@k."""
     listed = (
         answers.join(chosen, on="recommendation_id", how="semi")
         .select("recommendation_id", pl.col("items").list.head(k))
@@ -315,7 +316,7 @@ def _compute_gains(answers: pl.LazyFrame, chosen: pl.LazyFrame, *, k: int) -> pl
     )
     ideal = [float(sum(_compute_discount(rank) for rank in range(length))) for length in range(k + 1)]
     found = pl.col("rank").is_not_null()
-    # Found and not found by one join: a choice that the list does not hold is a miss.
+    # One join finds hits and misses: a choice that is not in the list is a miss.
     return (
         chosen.join(listed, on=["recommendation_id", "item_id"], how="left")
         .group_by("recommendation_id")
@@ -369,12 +370,12 @@ def _summarise_recent(people: pl.DataFrame, days: int) -> Recent | None:
     )
     if newest is None or before is None:
         return None
-    # People of both periods make the difference steadier than the test takes it for: it errs to the safe side.
+    # People of both periods make the difference more precise than the test assumes, so it errs on the safe side.
     return Recent(days, before, newest, compare_rates(before, newest), 1.0)
 
 
 def _compare_arms(people: pl.DataFrame, challenger: str) -> Comparison | None:
-    """Read the A/B test of one challenger off the days on which both arms answered.
+    """Evaluate the A/B test of one challenger on the days on which both arms answered.
 
     Where the share was changed, the answers under the newest one count: others are of another split of the people.
     """

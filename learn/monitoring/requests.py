@@ -1,8 +1,8 @@
 """Requests as a service sees them, with its answers: one request a user, simulated from a table or read from a log.
 
 A person's requests are alike, and a test that treats them as independent raises false alarms. From a table of
-interactions, each user active in the window gets one request at a random place, with the history before that place; the
-item at the place stands for the traffic. From a log, one answer of each user is drawn without holding the log in
+interactions, each user active in the window gets one request at a random place, with the history before it. The
+item at the place represents the traffic. From a log, one answer of each user is drawn without reading the log into
 memory.
 
 Shape legend: N interactions, U users, R requests, k places of a list, n items of the catalogue, d vector width.
@@ -36,7 +36,7 @@ popularity did), the item that stands for the traffic (null if there is none), a
 where the list says nothing of the model: popularity's, filtered, or of another model)."""
 
 DESCRIBED = ("title", "description", "category", "brand", "price")
-"""Columns of the table of items that a comparison looks at."""
+"""Columns of the table of items that are compared."""
 
 _BLOCK_USERS = 256
 _SHARED_SEED = 7
@@ -44,7 +44,7 @@ _SHARED_SEED = 7
 
 @dataclass(frozen=True)
 class Sizes:
-    """How much of a view is kept; time, memory and the page are bounded by it, whatever the traffic.
+    """How much is drawn; it bounds time, memory and the page, whatever the traffic.
 
     Attributes:
         rows: Most requests.
@@ -58,7 +58,7 @@ class Sizes:
 
     @classmethod
     def from_settings(cls, settings: Settings) -> Sizes:
-        """Read them off the settings."""
+        """Take the sizes from the settings."""
         return cls(settings.drift.sample_rows, settings.drift.sample_vectors, settings.monitoring.k)
 
 
@@ -69,7 +69,7 @@ class View:
     Attributes:
         name: What people call it.
         requests: As in :data:`REQUEST_COLUMNS`, one a user.
-        items: ``item_id`` and what of :data:`DESCRIBED` there is, at least for the items of the requests.
+        items: ``item_id`` and the existing columns of :data:`DESCRIBED`, at least for the items of the requests.
         item_vectors: (m, d) vectors of the requests' items, as often as they occur; None: not measured.
         user_vectors: (u, d) vectors of the requests' users; None: not measured.
         unknown_share: Share of the traffic's items that the model does not know.
@@ -87,7 +87,7 @@ class View:
 
 @dataclass(frozen=True)
 class MonitoredModel:
-    """The model whose traffic is watched, as its bundle has it.
+    """The monitored model, from its bundle.
 
     Attributes:
         version: Of the bundle.
@@ -122,7 +122,7 @@ def rank_known(known: KnownHistories, scorer: TowerScorer, *, k: int) -> tuple[N
     """Rank the catalogue for each request, the history left out, as in service.
 
     Returns:
-        (R, k) item indices and (R, k) scores, best first; what stands for an empty history means nothing.
+        (R, k) item indices and (R, k) scores, best first; rows of empty histories have no meaning.
     """
     k = min(k, len(scorer.item_vectors))
     lists, scores = np.empty((len(known.starts), k), np.int64), np.empty((len(known.starts), k))
@@ -187,7 +187,7 @@ class UserRuns:
 
 
 def read_history_runs(histories: Histories) -> UserRuns:
-    """Return what a run was split into; its newest window is what comes after each user's training part."""
+    """Return the split of a run; its newest window is everything after each user's training part."""
     items = np.asarray(histories.items).astype(np.int64)
     return UserRuns(
         places=items,
@@ -221,7 +221,7 @@ def read_table_runs(interactions: pl.DataFrame, model: MonitoredModel, *, since:
         starts=starts,
         windows=windows,
         stops=stops,
-        # A table that begins with the window knows nobody's past.
+        # A table that begins with the window has no earlier interactions of anyone.
         whole=bool((windows > starts).any()),
     )
 
@@ -229,7 +229,7 @@ def read_table_runs(interactions: pl.DataFrame, model: MonitoredModel, *, since:
 def simulate_requests(
     name: str, runs: UserRuns, model: MonitoredModel, *, items: pl.DataFrame, sizes: Sizes, seed: int
 ) -> View:
-    """Make the requests that the service would have had, with the model's answers.
+    """Simulate the requests that the service would have had, with the model's answers.
 
     Args:
         name: What people call it.
@@ -246,7 +246,7 @@ def simulate_requests(
     active = np.flatnonzero(runs.stops > runs.windows)
     if not len(active):
         raise DriftError(
-            "Nobody is active in the window that is looked at.", where=name, fix="begin earlier, with `--since`"
+            "There is no interaction in the compared window.", where=name, fix="let it begin earlier with `--since`"
         )
     users = np.sort(rng.permutation(active)[: sizes.rows])
     at = rng.integers(runs.windows[users], runs.stops[users])  # (R,)
@@ -264,7 +264,7 @@ def simulate_requests(
 
 
 def _measure_unknown_share(runs: UserRuns) -> float:
-    """Share of the window's interactions with an item that the catalogue does not hold."""
+    """Return the share of the window's interactions with items that are not in the catalogue."""
     unknown = np.concatenate([[0], np.cumsum(runs.places < 0)])
     rows = np.maximum(runs.stops - runs.windows, 0).sum()
     return float((unknown[runs.stops] - unknown[np.minimum(runs.windows, runs.stops)]).sum() / max(1, rows))
@@ -301,7 +301,7 @@ def _build_requests(
 
 
 UNIT = pl.coalesce("user", pl.concat_str(pl.lit("?"), "recommendation_id"))
-"""Who is counted once: the user, or the answer itself where the request named none."""
+"""The person who is counted once: the user, or the answer itself if the request named none."""
 
 SHOWN = pl.col("arm") != "shadow"
 """Answers that somebody saw."""
@@ -338,7 +338,7 @@ def sample_logged_requests(name: str, read: TrafficRead, model: MonitoredModel, 
 
 def _sample_answers(read: TrafficRead, *, rows: int, seed: int) -> pl.DataFrame:
     answers = pl.scan_parquet(read.answers).filter(SHOWN)
-    # Two columns of hashes for everybody; whole rows for those drawn alone.
+    # Two columns of hashes for everybody; whole rows only for the drawn ones.
     order = (
         answers.select(unit=UNIT.hash(seed), answer=pl.col("recommendation_id").hash(seed + 1))
         .group_by("unit")

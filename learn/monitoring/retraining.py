@@ -1,4 +1,4 @@
-"""Whether a verdict may start a training: never two at once, not soon after a failure, not over known data.
+"""Decide whether a verdict may start a training: never two at once, soon after a failure, or on known data.
 
 The caller brings the function that starts it.
 """
@@ -24,24 +24,24 @@ Action = Literal["not_wanted", "skipped", "failed", "asked", "trained"]
 
 
 class RetrainState(BaseModel):
-    """What the next retraining must know of those before it."""
+    """The state that the next retraining needs from earlier ones."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     failures: int = Field(default=0, ge=0)
-    """Retrainings that failed one after the other; one that runs elsewhere counts until its model is there."""
+    """Number of failed retrainings in a row; one that runs elsewhere counts until its model is there."""
 
     last_failed: datetime | None = None
-    """When the last of them did, or was requested, in UTC."""
+    """When the last of them failed, or was requested, in UTC."""
 
     asked: bool = False
-    """Whether the last of them runs elsewhere, so that nobody here will see its end."""
+    """Whether the last of them runs elsewhere, so that its end cannot be seen here."""
 
     running_since: datetime | None = None
-    """When one was started that has not ended; it has died if nobody holds the lock."""
+    """Start of one that has not ended; it has died if the lock is free."""
 
     def record_failure(self, moment: datetime, *, asked: bool = False) -> RetrainState:
-        """Return the state after one more failure, or one more training whose end will not be seen."""
+        """Return the state after another failure, or after another training whose end cannot be seen."""
         return RetrainState(failures=self.failures + 1, last_failed=moment, asked=asked)
 
 
@@ -50,9 +50,9 @@ class Trained:
     """How a training ended.
 
     Attributes:
-        run_id: Of the run; empty where it did not even begin.
-        succeeded: Whether it came to its end; None if it was requested elsewhere, and nobody here will see its end.
-        said: The result of it, in a sentence.
+        run_id: Id of the run; empty if it did not begin.
+        succeeded: Whether it finished; None if it runs elsewhere, so that its end cannot be seen here.
+        said: Its result, in a sentence.
     """
 
     run_id: str
@@ -66,8 +66,8 @@ class Retraining:
 
     Attributes:
         action: What was done.
-        said: Why, in a sentence.
-        run_id: Of the train run; empty where there was none.
+        said: The reason, in a sentence.
+        run_id: Id of the train run; empty if there was none.
     """
 
     action: Action
@@ -76,10 +76,10 @@ class Retraining:
 
 
 def compute_backoff(failures: int, settings: MonitoringSettings) -> timedelta:
-    """Return how long after the last of some failures in a row nothing is started: doubled by each, up to a bound."""
+    """Return how long to wait after the last of some failures in a row: doubled by each, up to a bound."""
     if failures == 0:
         return timedelta(0)
-    # Beyond the bound the power is of no interest, and would leave what a number can hold.
+    # Above the bound the power is not needed, and could overflow.
     doubled = settings.retrain_backoff_hours * 2.0 ** min(failures - 1, 64)
     return timedelta(hours=min(doubled, settings.retrain_backoff_most_hours))
 
@@ -92,13 +92,13 @@ def retrain(
     train: Callable[[], Trained],
     now: Callable[[], datetime] = lambda: datetime.now(tz=UTC),
 ) -> Retraining:
-    """Train, unless something speaks against it; a failed training is a result and no error.
+    """Train, unless there is a reason not to; a failed training is a result, not an error.
 
     Args:
-        folder: Of the lock and of the state; all that may retrain one model share it.
+        folder: Folder of the lock and the state; everything that may retrain a model shares it.
         settings: The back-off.
-        known: Says which model was already made of the same data and settings; empty if there is none.
-        train: Trains; asked at most once.
+        known: Returns the model that was already made from the same data and settings; empty if there is none.
+        train: Trains; called at most once.
         now: The clock.
 
     Raises:
@@ -125,7 +125,7 @@ def _retrain_exclusively(
 ) -> Retraining:
     state = read_state(path)
     if state.running_since is not None:
-        # The lock is ours, so anyone who started it is gone: killed, or the machine went down.
+        # This process has the lock, so the one that started it was killed, or the machine went down.
         state = state.record_failure(state.running_since)
         write_state(path, state)
     reason = known()
@@ -136,8 +136,10 @@ def _retrain_exclusively(
         until := state.last_failed + compute_backoff(state.failures, settings)
     ):
         times = "" if state.failures == 1 else f" ({state.failures} in a row)"
-        last = "was asked for, and its model is not there yet" if state.asked else f"failed{times}"
-        return Retraining("skipped", f"The last one {last}; the next is tried from {_format_moment(until)} on.")
+        last = "was requested, and its model is not there yet" if state.asked else f"failed{times}"
+        return Retraining(
+            "skipped", f"The last retraining {last}; the next one may start from {_format_moment(until)} on."
+        )
     write_state(path, state.model_copy(update={"running_since": now()}))
     try:
         done = train()
@@ -150,10 +152,10 @@ def _retrain_exclusively(
 
 
 def read_state(path: Path) -> RetrainState:
-    """Read the state; an empty one if nothing was ever started.
+    """Read the state; it is empty if nothing was ever started.
 
     Raises:
-        TrainingError: The file is no state.
+        TrainingError: The file cannot be read as a state.
     """
     try:
         return RetrainState.model_validate_json(path.read_bytes())
@@ -161,12 +163,14 @@ def read_state(path: Path) -> RetrainState:
         return RetrainState()
     except ValidationError as fault:
         raise TrainingError(
-            "The state of the retrainings cannot be read.", where=path, fix="remove it: only the back-off is lost"
+            "The state of the retrainings cannot be read.",
+            where=path,
+            fix="remove this file: only the waiting time after failures is lost",
         ) from fault
 
 
 def write_state(path: Path, state: RetrainState) -> None:
-    """Replace the state as a whole, so that no kill leaves half of one."""
+    """Replace the state atomically."""
     write_atomic(path, state.model_dump_json(indent=1) + "\n")
 
 

@@ -1,6 +1,6 @@
 """The verdict: the findings against rules that can be set, with a reason for every level.
 
-``ok`` and ``watch`` leave everything as it is. ``retrain`` requests a new model, ``alarm`` for a person: something
+``ok`` and ``watch`` leave everything as it is. ``retrain`` asks for a new model, ``alarm`` for a person: something
 looks broken, and a model trained on it would learn the break.
 """
 
@@ -22,25 +22,25 @@ from learn.monitoring.summary import ColumnDrift, find_part
 Level = Literal["ok", "watch", "retrain", "alarm"]
 LEVELS: tuple[Level, ...] = ("ok", "watch", "retrain", "alarm")
 EXIT_CODES: dict[Level, int] = {"ok": 0, "watch": 0, "retrain": 3, "alarm": 4}
-"""1 and 2 stay what they are everywhere: it failed, and it was called wrongly."""
+"""1 and 2 keep their usual meanings: the command failed, or was called wrongly."""
 
 
 @dataclass(frozen=True)
 class Traffic:
-    """What traffic was looked at.
+    """The traffic that was compared.
 
     Attributes:
         name: What people call it.
         kind: A service's log, or a table of interactions.
-        model_version: Whose traffic.
-        first: When it begins; None if there is none, or no clock.
+        model_version: Version of the model whose traffic it is.
+        first: When it begins; None if there is no traffic, or timestamps are not times.
         last: When it ends.
         requests: Answers in the log, or interactions in the window.
         compared: Requests drawn for the comparison, one a user.
         unknown_share: Share of the traffic's items that the model does not know.
         lines: Lines of the log; 0 for a table.
-        damaged: Lines that no record could be made of.
-        damaged_examples: The first of them: file, line, how it begins.
+        damaged: Lines that could not be read as records.
+        damaged_examples: The first of them: file, line, start of the line.
     """
 
     name: str
@@ -58,12 +58,12 @@ class Traffic:
 
 @dataclass(frozen=True)
 class Findings:
-    """All that was found, before anybody judges it.
+    """All findings, before they are judged.
 
     Attributes:
-        traffic: What was looked at.
+        traffic: The compared traffic.
         columns: Every column compared with the reference profile.
-        feedback: What people made of the answers; None if there is no feedback.
+        feedback: What people did with the answers; None if there is no feedback.
     """
 
     traffic: Traffic
@@ -76,11 +76,11 @@ class Reason:
     """One reason of a verdict.
 
     Attributes:
-        level: What it calls for by itself.
+        level: The level of this reason.
         rule: Its name.
-        said: In a sentence.
-        value: What was found.
-        limit: The setting that it passed, if there is one.
+        said: The reason, in a sentence.
+        value: The measured value.
+        limit: The setting that it exceeds, if there is one.
     """
 
     level: Level
@@ -96,7 +96,7 @@ class Verdict:
 
     Attributes:
         level: The highest of its reasons.
-        reasons: The weightiest first.
+        reasons: The reasons, the most serious first.
     """
 
     level: Level
@@ -104,7 +104,7 @@ class Verdict:
 
     @property
     def exit_code(self) -> int:
-        """What a command ends with."""
+        """The exit status of the command."""
         return EXIT_CODES[self.level]
 
     @property
@@ -115,7 +115,7 @@ class Verdict:
 
 
 def decide(findings: Findings, rules: MonitoringSettings) -> Verdict:
-    """Judge what was found; the same findings and rules always give the same verdict."""
+    """Judge the findings; the same findings and rules always give the same verdict."""
     traffic = findings.traffic
     if not traffic.requests:
         silent = Reason("alarm", "silent", "There is no traffic at all in this window.", 0, rules.fewest_answers)
@@ -161,7 +161,7 @@ def _judge_drift(columns: tuple[ColumnDrift, ...], rules: MonitoringSettings) ->
 
 
 def _choose_drift_level(column: ColumnDrift, effect: float, rules: MonitoringSettings) -> tuple[Level, float]:
-    # Of unknown items the share decides, by a rule of its own: most long histories hold one of the few there are.
+    # For unknown items a separate rule on their share decides: most long histories have one of the few that exist.
     if column.kind == "unknown":
         return "watch", rules.retrain_effect
     if effect >= rules.alarm_effect:
@@ -191,7 +191,7 @@ def _judge_comparison(found: Comparison, rules: MonitoringSettings) -> Iterator[
     if found.ratio_p_value is not None and found.ratio_p_value <= rules.ratio_significance:
         said = (
             f"{found.observed_share:.1%} of the people saw challenger {found.challenger} instead of "
-            f"{found.planned_share or 0:.1%}: the split is broken, and the comparison says nothing."
+            f"{found.planned_share or 0:.1%}: the split is broken, and the comparison is void."
         )
         yield Reason("alarm", "sample_ratio", said, found.observed_share, found.planned_share)
         return
@@ -202,17 +202,17 @@ def _judge_comparison(found: Comparison, rules: MonitoringSettings) -> Iterator[
         f"Challenger {found.challenger} has a {'lower' if worse else 'higher'} hit rate than champion "
         f"{found.champion}: {found.hit_rate.value:+.4f} ({found.hit_rate.low:+.4f} to {found.hit_rate.high:+.4f})."
     )
-    # A better challenger is no fault of the traffic: it is said, and promoting it is the gate's or a person's.
+    # A better challenger is no fault of the traffic: it is reported, and the gate or a person promotes it.
     yield Reason("alarm" if worse else "ok", "challenger", said, abs(found.hit_rate.value))
 
 
 @dataclass(frozen=True)
 class MonitorResult:
-    """What the monitor found.
+    """The result of the monitor.
 
     Attributes:
-        findings: All of it.
-        verdict: What it calls for.
+        findings: All findings.
+        verdict: The verdict on them.
         report: The page, one HTML file.
         verdict_file: The verdict and the findings as JSON.
     """
@@ -227,9 +227,9 @@ def format_verdict(watched: MonitorResult, *, run_id: str, whole: bool = True) -
     """Return the verdict for a file or a webhook: plain JSON values.
 
     Args:
-        watched: What was found.
-        run_id: Of the run that found it.
-        whole: With every column and rate; False: the verdict, its reasons and the traffic alone.
+        watched: The result of the monitor.
+        run_id: Id of its run.
+        whole: With every column and rate; False: only the verdict, its reasons and the traffic.
     """
     found: dict[str, Any] = TypeAdapter(Findings).dump_python(watched.findings, mode="json")
     said: dict[str, Any] = TypeAdapter(Verdict).dump_python(watched.verdict, mode="json")
@@ -246,10 +246,10 @@ def format_verdict(watched: MonitorResult, *, run_id: str, whole: bool = True) -
 
 
 def notify(watched: MonitorResult, *, run_id: str, settings: Settings) -> Delivery:
-    """Send the verdict to the webhook, if there is one and the verdict is grave enough, and what waited before.
+    """Send the verdict to the webhook, if there is one and the verdict is serious enough, and all waiting messages.
 
     Raises:
-        SettingsError: The webhook's address is none.
+        SettingsError: The webhook is not a web address.
         StorageError: The outbox cannot be written.
     """
     rules = settings.monitoring

@@ -1,4 +1,4 @@
-"""From a checked request to its answer, next to the lists themselves; every refusal names the field."""
+"""Turn a checked request into its answer; every refusal names the field."""
 
 from __future__ import annotations
 
@@ -35,17 +35,17 @@ from learn.traffic import AnswerRecord, FeedbackRecord
 
 Place = tuple[str | int, ...]
 
-# `include_only.columns.NAME`: the name of a column may hold dots itself.
+# `include_only.columns.NAME`: the name of a column may contain dots.
 _PARTS = 3
 
 
 def check_list(request: ListRequest, limits: ServingSettings, *, at: Place = ()) -> None:
-    """Hold ``k`` and ``history`` against their limits.
+    """Check ``k`` and ``history`` against their limits.
 
     Args:
         request: The request.
         limits: The limits.
-        at: Where it is in the body.
+        at: Path of the request in the body.
 
     Raises:
         ValidationError: One is over its limit; the error names the field, as for any other mistake.
@@ -60,21 +60,21 @@ def check_length(values: Sequence[object], limit: int, *, at: Place) -> None:
     """Refuse a list that is too long.
 
     Raises:
-        ValidationError: It is.
+        ValidationError: The list is too long.
     """
     if len(values) > limit:
         raise refuse_field(at, f"{at[-1]} may hold at most {limit} entries, not {len(values)}")
 
 
 def name_field(fault: RequestError, *, at: Place = ()) -> ValidationError:
-    """Turn what the recommender refused into the error that every other mistake gets."""
+    """Turn a refusal of the recommender into the error of all other mistakes."""
     place = (fault.where or "body").split(".", _PARTS - 1)
     return refuse_field((*at, *place), " ".join(filter(None, (fault.what, fault.fix and f"What to do: {fault.fix}."))))
 
 
 def refuse_field(at: Place, message: str) -> ValidationError:
     """Return the error for one field."""
-    # The text is an argument, since braces in a template of its own would be read as places for arguments.
+    # The text is an argument, because braces in a template would be read as placeholders.
     said = PydanticCustomError("refused", "{message}", {"message": message})
     return ValidationError.from_exception_data("request", [InitErrorDetails(type=said, loc=at, input=None)])
 
@@ -83,7 +83,7 @@ _LOGGED_HISTORY = 100
 
 
 class CannotReadTextError(bentoml.exceptions.BentoMLException):
-    """This service has no encoder to read new texts with: a conflict with its state, no fault of its."""
+    """This service has no encoder to read new texts with: a conflict with its state, not an internal error."""
 
     error_code = HTTPStatus.CONFLICT
 
@@ -93,15 +93,15 @@ def name_refusals(*, at: Place = ()) -> Iterator[None]:
     """Turn refusals into answers of the 4xx kind that name the field.
 
     Raises:
-        ValidationError: Something cannot be requested so.
-        CannotReadTextError: A text would have to be read, and the encoder is not here.
+        ValidationError: The request is not possible.
+        CannotReadTextError: A text must be read, and the service has no encoder.
     """
     try:
         yield
     except RequestError as fault:
         raise name_field(fault, at=at) from fault
     except (EncoderError, BundleError) as fault:
-        raise CannotReadTextError(f"New texts cannot be read by this service. {fault.what}") from fault
+        raise CannotReadTextError(f"This service cannot read new texts. {fault.what}") from fault
 
 
 def answer_similar_items(
@@ -112,11 +112,11 @@ def answer_similar_items(
     Args:
         recommender: The model.
         request: The request.
-        live_items: Reads the request's text, where it has one.
+        live_items: Reads the request's text, if it has one.
 
     Raises:
         ValidationError: The request names no item of the catalogue, or a filter does not fit it.
-        CannotReadTextError: The encoder is not here.
+        CannotReadTextError: The service has no encoder.
     """
     if (request.item_id is None) == (request.text is None):
         raise refuse_field(("item_id",), "give either item_id or text, and not both")
@@ -160,18 +160,18 @@ def answer_item_changes(recommender: Recommender, *, changed: int, unknown: Sequ
 
 
 def build_query(request: RecommendRequest) -> Query:
-    """Return what a recommender is requested."""
+    """Return the recommender's query for a request."""
     return Query(request.sort_history(), request.k, request.exclude_seen, request.to_filters())
 
 
 @dataclass(frozen=True)
 class ServedList:
-    """What a model found for a request.
+    """A model's result for a request.
 
     Attributes:
         served: The model.
         recommendation: The list.
-        seconds: What it took, waiting for others' lists included.
+        seconds: Time it took, including the wait for others' lists.
     """
 
     served: ServedModel[Recommender]
@@ -195,10 +195,10 @@ def recommend_one(served: ServedModel[Recommender], request: RecommendRequest) -
 def build_answer(
     found: ServedList, request: RecommendRequest, *, recommendation_id: str
 ) -> tuple[RecommendResponse, AnswerRecord]:
-    """Put what was found into the answer, and say what the traffic log keeps of it.
+    """Return the answer, and the record of it for the traffic log.
 
     Args:
-        found: What the model found.
+        found: The model's result.
         request: The request.
         recommendation_id: Names the answer, and what a challenger in the shadow would have answered instead.
     """
@@ -211,7 +211,7 @@ def build_answer(
 
 
 def build_feedback_record(request: FeedbackRequest) -> FeedbackRecord:
-    """Return what the traffic log keeps of feedback."""
+    """Return the record of feedback for the traffic log."""
     return FeedbackRecord(
         time=datetime.now(tz=UTC),
         recommendation_id=str(request.recommendation_id),

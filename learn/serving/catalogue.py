@@ -1,10 +1,10 @@
-"""The catalogue of a service at the same time: the bundle's items and the changes at run time, with columns to filter
+"""The catalogue of a service at one time: the bundle's items and the changes at run time, with columns to filter
 by.
 
 A catalogue never changes. A change makes a new one, which shares everything that stayed, so an answer in progress goes
 on with the old one. Each filter column is turned into numbers once.
 
-Shape legend: n items of the bundle, m items with vectors of their own, W width of what is read, D width of the vectors.
+Shape legend: n items of the bundle, m changed items with their own vectors, W width of inputs, D width of vectors.
 """
 
 from __future__ import annotations
@@ -22,10 +22,10 @@ from learn.registry import Bundle
 from learn.retrieval import AppendableMatrix
 
 Cell = str | bool | int | float | list[str] | None
-"""What an item may hold in one column."""
+"""A value that an item may have in one column."""
 
 LONG_TEXT_CHARACTERS = 100
-"""A text column longer than this on average is prose: nobody filters by it."""
+"""A text column longer than this on average is prose, by which nobody filters."""
 
 _SEPARATOR = "\x1f"
 _NOTHING = 0
@@ -89,11 +89,11 @@ class LabelColumn:
         return found
 
     def takes(self, cell: Cell) -> bool:
-        """Say whether a cell is of this column's kind; a text is a list of one."""
+        """Return whether a cell is of this column's kind; a text counts as a list of one."""
         return cell is None or _detect_kind(cell) in {self.kind, "text" if self.kind == "list" else self.kind}
 
     def replace_cells(self, cells: Mapping[int, Cell], *, count: int) -> LabelColumn:
-        """Return the column of ``count`` items with some cells set again; new items hold nothing."""
+        """Return the column of ``count`` items with some cells changed; new items have no value."""
         codes = _extend(self.codes, count, _NOTHING)
         keys, codes_of = dict(self.keys), dict(self.codes_of)
         for row, cell in cells.items():
@@ -135,11 +135,11 @@ class NumberColumn:
         return (self.numbers >= least) & (self.numbers <= most)
 
     def takes(self, cell: Cell) -> bool:
-        """Say whether a cell is of this column's kind."""
+        """Return whether a cell is of this column's kind."""
         return cell is None or _detect_kind(cell) == "number"
 
     def replace_cells(self, cells: Mapping[int, Cell], *, count: int) -> NumberColumn:
-        """Return the column of ``count`` items with some cells set again; new items hold nothing."""
+        """Return the column of ``count`` items with some cells changed; new items have no value."""
         numbers = _extend(self.numbers, count, np.nan)
         for row, cell in cells.items():
             numbers[row] = cell if self.takes(cell) and cell is not None else np.nan
@@ -169,7 +169,7 @@ def make_column(cell: Cell, *, count: int) -> Column | None:
 
 
 def is_prose(series: pl.Series) -> bool:
-    """Say whether a column holds long texts, or lists of them."""
+    """Return whether a column contains long texts, or lists of them."""
     texts = series.explode() if series.dtype == pl.List(pl.String) else series
     mean = texts.str.len_chars().mean() if texts.dtype == pl.String else None
     return isinstance(mean, float) and mean > LONG_TEXT_CHARACTERS
@@ -246,13 +246,13 @@ _NO_FILTER = frozenset({"item_id", "title"})
 
 @dataclass(frozen=True)
 class ItemChange:
-    """The result of one item.
+    """The current state of one changed item.
 
     Attributes:
         item_id: The item.
-        cells: All its columns, also those that stayed; None: it was deleted.
-        read: (W,) float32, what the user tower reads of it, and
-        vector: (D,) float32, what users are compared with; both None: those of the bundle hold.
+        cells: All its columns, including unchanged ones; None: it was deleted.
+        read: (W,) float32 input of the user tower, and
+        vector: (D,) float32 vector that users are compared with; both None: those of the bundle are used.
     """
 
     item_id: str
@@ -263,20 +263,20 @@ class ItemChange:
 
 @dataclass(frozen=True)
 class Catalogue:
-    """The items at the same time, in rows: the bundle's first, then those with vectors of their own.
+    """The items at one time, in rows: the bundle's first, then changed ones with their own vectors.
 
     Attributes:
         ids: Item ids by row.
-        titles: Titles by row, where items have one.
+        titles: Titles by row; None for items without one.
         rows: The row of each item that may be recommended or read.
-        bundled_rows: The row of each item of the bundle, whatever became of it.
+        bundled_rows: The original row of each item of the bundle, even if it was changed or deleted.
         columns: Columns that can be filtered by.
-        inputs: (n + m, W) what the user tower reads.
-        vectors: (n + m, D) what users are compared with.
+        inputs: (n + m, W) inputs of the user tower.
+        vectors: (n + m, D) vectors that users are compared with.
         lengths: (n + m,) lengths of the vectors.
         recent: (n + m,) interactions in the last window.
         training: (n + m,) interactions in the training part.
-        gone: Rows that stand for no item: deleted, or replaced by another row.
+        gone: Rows without an item: deleted, or replaced by another row.
     """
 
     ids: list[str]
@@ -294,7 +294,7 @@ class Catalogue:
     @classmethod
     def from_bundle(cls, bundle: Bundle) -> Catalogue:
         """Return the catalogue of a bundle."""
-        # The vectors are read whole with each answer and get memory of their own; of the inputs, a few rows are.
+        # Each answer reads all vectors, so they are copied into memory; of the inputs it reads only a few rows.
         vectors = np.array(bundle.item_vectors, order="C")
         ids = bundle.item_ids
         recent, training = count_popularity(bundle.items)
@@ -323,7 +323,7 @@ class Catalogue:
         return order[~np.isin(order, self.gone)] if len(self.gone) else order
 
     def apply_changes(self, changes: Sequence[ItemChange]) -> Catalogue:
-        """Return the catalogue after some changes, one an item."""
+        """Return the catalogue after some changes, at most one per item."""
         ids, titles, rows = list(self.ids), list(self.titles), dict(self.rows)
         gone = set(self.gone.tolist())
         bundled = len(self.vectors.bundled)

@@ -1,8 +1,8 @@
-"""The models a service answers with: the champion, swapped while it serves, and the challenger next to it.
+"""The models of a service: the champion, which is swapped while it serves, and the challenger next to it.
 
-A thread follows the file of aliases. A new model is checked, built and warmed up next to the old one; then one
-reference is exchanged. A request keeps the model that it got until it is answered, so no request sees two models and
-none waits. The old model is freed with its last request; until then memory holds both.
+A thread watches the file of aliases. A new model is checked, built and warmed up next to the old one; then one
+reference is exchanged. A request keeps its model until it is answered, so no request sees two models and
+none waits. The old model is freed with its last request; until then both are in memory.
 
 The model packed with the bento is served if nobody has promoted another. The shadow queue answers requests a second
 time, off the request's path, and drops work rather than wait.
@@ -38,7 +38,7 @@ from learn.registry import (
 from learn.traffic import Arm
 
 MODEL_ALIAS = "learn_bundle"
-"""What a bento calls the one model packed with it, whatever its name and version."""
+"""The bento's alias of the one model packed with it, whatever its name and version."""
 
 _NEWEST = "learn_user_tower:latest"
 
@@ -53,7 +53,7 @@ def load_packed() -> Bundle:
 
 
 def read_packed_settings() -> ServingSettings:
-    """Return what the packed bundle says of serving.
+    """Return the serving settings of the packed bundle.
 
     Raises:
         BundleError: As :func:`load_packed` raises it.
@@ -68,9 +68,9 @@ def _find_folder() -> Path:
         except bentoml.exceptions.BentoMLException:
             continue
     raise BundleError(
-        f"BentoML's model store does not hold `{_NEWEST}`.",
+        f"BentoML's model store has no model `{_NEWEST}`.",
         where=_NEWEST,
-        fix="see `bentoml models list`; the train flow stores a bundle on each run",
+        fix="`bentoml models list` shows the stored models; each run of `learn train` stores one",
     )
 
 
@@ -80,15 +80,15 @@ _WARN_SECONDS = 60.0
 
 
 class Shadow:
-    """Does one job after the other in a thread of its own.
+    """Does one job after another in a separate thread.
 
     Args:
-        capacity: Jobs that may wait; further ones are left out.
+        capacity: Jobs that may wait; further ones are skipped.
 
     Attributes:
-        done: Jobs that were done.
-        left_out: Jobs that found no room.
-        failed: Jobs that raised an error.
+        done: Number of finished jobs.
+        left_out: Number of skipped jobs.
+        failed: Number of jobs that raised an error.
     """
 
     def __init__(self, capacity: int) -> None:
@@ -99,7 +99,7 @@ class Shadow:
         self._thread.start()
 
     def submit(self, job: Callable[[], object]) -> bool:
-        """Take a job, if there is room; never waits."""
+        """Queue a job if there is room; it never waits."""
         try:
             self._jobs.put_nowait(job)
         except queue.Full:
@@ -108,7 +108,7 @@ class Shadow:
         return True
 
     def close(self) -> None:
-        """Do what waits, and end."""
+        """Do the waiting jobs, and stop."""
         if self._thread.is_alive():
             self._jobs.put(None)
             self._thread.join()
@@ -119,7 +119,7 @@ class Shadow:
                 job()
                 self.done += 1
             except Exception:
-                # Nobody sees the shadow's answers, so its faults must not end it; each minute tells of one.
+                # Nobody sees the shadow's answers, so errors must not stop it; one a minute is logged.
                 self.failed += 1
                 if time.monotonic() - self._warned >= _WARN_SECONDS:
                     self._warned = time.monotonic()
@@ -130,10 +130,10 @@ _DRAWN_BYTES = 8
 
 
 class Servable(Protocol):
-    """What can be served."""
+    """An object that can be served."""
 
     def warm_up(self) -> None:
-        """Do everything that the first request would otherwise wait for."""
+        """Prepare everything that the first request would otherwise wait for."""
 
 
 Model = TypeVar("Model", bound=Servable)
@@ -144,9 +144,9 @@ class ServedModel(Generic[Model]):
     """One model that answers.
 
     Attributes:
-        recommender: What was built from the bundle.
-        version: Of the bundle.
-        arm: Its part: champion, challenger, or challenger in the shadow.
+        recommender: The object that was built from the bundle.
+        version: Version of the bundle.
+        arm: Its role: champion, challenger, or challenger in the shadow.
         challenger_share: Share of the users who get the challenger while this model serves; None if none is shown.
     """
 
@@ -158,7 +158,7 @@ class ServedModel(Generic[Model]):
 
 @dataclass(frozen=True)
 class _ServedPair(Generic[Model]):
-    """What serves at the same time; it is exchanged as a whole."""
+    """The models that serve at one time; they are exchanged together."""
 
     champion: ServedModel[Model]
     challenger: ServedModel[Model] | None = None
@@ -169,7 +169,7 @@ class _ServedPair(Generic[Model]):
             return None
         if self.place.share == 1:
             return self.challenger
-        # Nobody knows who comes without an id, so they could not be given the same model twice.
+        # A request without an id cannot be given the same model twice.
         draw = 1.0 if user_id is None else draw_user(user_id, experiment=self.place.experiment)
         return self.challenger if draw < self.place.share else None
 
@@ -180,24 +180,24 @@ class _ServedPair(Generic[Model]):
 
 
 class Deployment(Generic[Model]):
-    """Serves the champion, follows its alias, and knows who gets the challenger.
+    """Serves the champion, follows its alias, and decides who gets the challenger.
 
-    A model that is damaged, gone or cannot be built is refused: the log says why, it is counted, the one before goes
-    on, and it is tried again after ``retry_seconds``. At the start the one before is the newest earlier champion that
-    is whole, or else the packed model.
+    A model that is damaged, missing or cannot be built is refused: this is logged and counted, the previous model
+    continues to serve, and the new one is tried again after ``retry_seconds``. At the start the newest intact earlier
+    champion takes its place, or else the packed model.
 
     Args:
-        build: Makes of a bundle what answers; it is called in a thread of its own, then warmed up.
+        build: Builds the object that answers from a bundle; it is called in a separate thread, then warmed up.
         model_name: Name of the model in BentoML's store.
         packed: Reads the bundle that is served if nobody has promoted any.
-        settings: Which model to serve, and how often to look.
+        settings: Which model to serve, and how often to read the aliases.
 
     Attributes:
-        swaps: How often other models took their places since the start.
-        refused: How often a model, or the file of the aliases, was refused.
+        swaps: Number of swaps since the start.
+        refused: Number of times that a model or the file of aliases was refused.
 
     Raises:
-        LearnError: At the start no model at all can be served; or the one that ``settings.serve`` names cannot.
+        LearnError: At the start no model can be served, or not the one that ``settings.serve`` names.
     """
 
     def __init__(
@@ -226,19 +226,19 @@ class Deployment(Generic[Model]):
 
     @property
     def champion(self) -> ServedModel[Model]:
-        """The champion of this moment."""
+        """The current champion."""
         return self._lineup.champion
 
     @property
     def challenger(self) -> ServedModel[Model] | None:
-        """The challenger of this moment, shown or in the shadow."""
+        """The current challenger, shown or in the shadow."""
         return self._lineup.challenger
 
     def choose_model(self, user_id: str | None) -> ServedModel[Model]:
-        """Return the model that answers a user: always the same one, as long as share and models stay.
+        """Return the model that answers a user: always the same one while the share and the models stay the same.
 
         Args:
-            user_id: As in the request; None, where it names nobody, gets the champion unless the challenger gets all.
+            user_id: The request's user; None gets the champion unless the challenger gets everyone.
         """
         lineup = self._lineup
         return lineup.draw_model(user_id, shadow=False) or lineup.champion
@@ -247,7 +247,7 @@ class Deployment(Generic[Model]):
         """Let the challenger in the shadow answer too, later and in another thread.
 
         Args:
-            user_id: As in the request.
+            user_id: The request's user.
             answer: Computes and logs the answer of the model that it is given.
 
         Returns:
@@ -258,7 +258,7 @@ class Deployment(Generic[Model]):
         return served is not None and self.shadow.submit(lambda: answer(served))
 
     def refresh(self) -> None:
-        """Look at the aliases now, and follow them; the watching thread does nothing else."""
+        """Read the aliases now, and follow them in a thread that does nothing else."""
         with self._changing:
             mark = _mark(self._path)
             if mark == self._seen and time.monotonic() < self._retry_at:
@@ -272,7 +272,7 @@ class Deployment(Generic[Model]):
             self._follow(aliases)
 
     def close(self) -> None:
-        """Stop watching, and end the shadow's work; the models continue answering."""
+        """Stop following the aliases and the shadow's work; the models continue to answer."""
         self._stop.set()
         if self._watcher.is_alive():
             self._watcher.join()
@@ -283,8 +283,8 @@ class Deployment(Generic[Model]):
             try:
                 self.refresh()
             except Exception:
-                # A watcher that ends would never be missed until a promotion has no effect.
-                logger.exception("Looking at the aliases failed")
+                # If the thread ended, nobody would notice until a promotion has no effect.
+                logger.exception("The aliases could not be read")
 
     def _follow(self, aliases: ModelAliases) -> None:
         present = self._lineup
@@ -302,8 +302,8 @@ class Deployment(Generic[Model]):
             return _ServedPair(replace(champion, challenger_share=None))
         challenger = self._load_arm(place.version, arm="shadow" if place.shadow else "challenger")
         share = None if place.shadow or challenger is None else place.share
-        beside = None if challenger is None else replace(challenger, challenger_share=share)
-        return _ServedPair(replace(champion, challenger_share=share), beside, place)
+        second = None if challenger is None else replace(challenger, challenger_share=share)
+        return _ServedPair(replace(champion, challenger_share=share), second, place)
 
     def _load_arm(self, version: str, *, arm: Arm) -> ServedModel[Model] | None:
         for each in (self._lineup.champion, self._lineup.challenger):
@@ -312,14 +312,14 @@ class Deployment(Generic[Model]):
         try:
             return self._build_served(load_stored(f"{self._name}:{version}"), arm=arm, version=version)
         except Exception as fault:
-            # Whatever is wrong with a new model, the one that serves is not to suffer from it.
+            # Whatever is wrong with a new model, the serving one must not be affected.
             self._refuse(f"bundle {version} as {arm}", fault)
             return None
 
     def _build_served(self, bundle: Bundle, *, arm: Arm, version: str | None = None) -> ServedModel[Model]:
         if version is not None and bundle.version != version:
             raise BundleError(
-                f"The store holds bundle {bundle.version} under the name {version}.",
+                f"The store has bundle {bundle.version} under the wrong name {version}.",
                 where=bundle.folder,
                 fix="remove it from the store with `bentoml models delete`",
             )
@@ -331,7 +331,7 @@ class Deployment(Generic[Model]):
         self.refused += 1
         self._retry_at = time.monotonic() + self._settings.retry_seconds
         trace = None if isinstance(fault, LearnError) else fault
-        logger.error("Refused %s; what served goes on. %s", what, fault, exc_info=trace)
+        logger.error("Refused %s; the models that served continue. %s", what, fault, exc_info=trace)
 
     def _load_fixed(self, wanted: str) -> ServedModel[Model]:
         if wanted == "packed":
@@ -359,20 +359,20 @@ class Deployment(Generic[Model]):
         try:
             return self._build_served(self._packed(), arm="champion")
         except LearnError as fault:
-            # What is wrong with the champion matters more than that there is nothing behind it.
+            # The champion's fault matters more than that there is no earlier champion.
             raise (first or fault) from fault
 
 
 def draw_user(user_id: str, *, experiment: str) -> float:
-    """Return a user's draw, from 0 to below 1: the same for one experiment, independent between two."""
+    """Return a user's random number in [0, 1): the same within an experiment, independent between experiments."""
     digest = hashlib.sha256(f"{experiment}\0{user_id}".encode("utf-8", "surrogatepass")).digest()
     return int.from_bytes(digest[:_DRAWN_BYTES]) / float(1 << 8 * _DRAWN_BYTES)
 
 
 def _say(lineup: _ServedPair[Model]) -> None:
     challenger = lineup.challenger
-    beside = "" if challenger is None else f", beside it {challenger.version} as {challenger.arm}"
-    logger.info("Serving bundle %s%s", lineup.champion.version, beside)
+    added = "" if challenger is None else f", and {challenger.version} as {challenger.arm}"
+    logger.info("Serving bundle %s%s", lineup.champion.version, added)
 
 
 def _mark(path: Path) -> tuple[int, ...] | None:

@@ -4,7 +4,7 @@ A process that is killed cannot stop what it has started. Linux sends a signal a
 prctl(2)), also after the command has taken this script's place. The thread that started it counts. Other systems have
 no such signal.
 
-The script needs the standard library alone, so it runs in any folder.
+The script needs only the standard library, so it runs in any folder.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ def main() -> None:
     parent, *command = sys.argv[1:]
     if sys.platform == "linux":
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        # It may have ended before the signal was requested.
+        # The parent may have ended before the signal was requested.
         if os.getppid() != int(parent):
-            sys.exit(f"process {parent} has ended, and {command[0]} is not started")
+            sys.exit(f"{command[0]} was not started, because its parent process {parent} has ended")
     os.execv(command[0], command)  # noqa: S606 - no shell, and words that the starting process chose
 
 

@@ -1,6 +1,6 @@
 """Export vectors and lists of all users at once, as Parquet.
 
-    user_vectors.parquet     user_id, vector (d) float32; null for users of whom nothing is known
+    user_vectors.parquet     user_id, vector (d) float32; null for users without a known item
     item_vectors.parquet     item_id, vector (d) float32
     recommendations.parquet  user_id, items and scores (best first), fallback, history_length, unknown_items
     export.json              which model, k, and counts
@@ -38,7 +38,7 @@ from learn.serving.recommender import Query, Recommendation, Recommender
 from learn.storage import atomic_files
 
 _BLOCK_USERS = 4_096
-# Interactions held at once: some 200 MB with ids of 20 characters.
+# Interactions in memory at a time: some 200 MB with ids of 20 characters.
 _PART_ROWS = 1_000_000
 
 
@@ -48,7 +48,7 @@ class UserBlock:
 
     Attributes:
         user_ids: Their ids.
-        histories: Item ids of each, oldest first, as a service would be asked.
+        histories: Item ids of each, oldest first, as in a request to the service.
     """
 
     user_ids: list[str]
@@ -62,11 +62,11 @@ class UserBlock:
 
 @dataclass(frozen=True)
 class Users:
-    """Everybody whose list is wanted; memory holds one part of them at a time.
+    """All users of an export; only one part of them is in memory at a time.
 
     Attributes:
-        interactions: Rows of the table, those that say nothing among them.
-        source: What they are read from: histories of a run, or a table in the contract's layout.
+        interactions: Rows of the table, including unusable ones.
+        source: Their source: histories of a run, or a table in the contract's layout.
     """
 
     interactions: int
@@ -82,7 +82,7 @@ class Users:
             scratch: Where a copy of the table in the contract's layout may be written.
 
         Raises:
-            DataError: There is no such thing, or it cannot be read.
+            DataError: The path does not exist, or cannot be read.
             StorageError: The disk is full or not writable.
         """
         if (path / "histories.json").is_file():
@@ -92,7 +92,7 @@ class Users:
         return cls(pq.read_metadata(table).num_rows, table)
 
     def iterate_blocks(self) -> Iterator[UserBlock]:
-        """Yield all users, each once."""
+        """Yield all users, without repeats."""
         return (
             _iterate_histories(self.source) if isinstance(self.source, Histories) else self._iterate_table(self.source)
         )
@@ -102,10 +102,10 @@ class Users:
         rows = (
             pl.scan_parquet(table, glob=False)
             .select("user_id", "item_id", "timestamp", "row")
-            # What a run would put into quarantine: nobody, nothing, or nobody knows when.
+            # A run would quarantine these rows: without a user, an item or a time.
             .drop_nulls(["user_id", "item_id", "timestamp"])
         )
-        # The table is read once for each part: slower than sorting it on disk, and nothing has to be kept there.
+        # The table is read once for each part: slower than sorting on disk, but needs no disk space.
         for part in range(parts):
             mine = rows.filter(pl.col("user_id").hash(0) % parts == part).collect(engine="streaming")
             # The row breaks ties, as in a run's histories.
@@ -130,16 +130,16 @@ _LINE_SECONDS = LINE_SECONDS
 
 @dataclass(frozen=True)
 class ExportSummary:
-    """What was exported.
+    """The result of an export.
 
     Attributes:
-        model_version: Of the bundle.
-        k: Items wanted of each list.
-        items: Vectors of items.
-        users: Lists.
-        fallbacks: Of them, of popular items, because no item of the history is known.
+        model_version: Version of the bundle.
+        k: Requested length of each list.
+        items: Number of item vectors.
+        users: Number of users, each with a list.
+        fallbacks: Users who got popular items, because no item of their history is known.
         interactions: Rows of the table that the users come from.
-        left_out: Of them, without a user, an item or a readable time.
+        left_out: Rows without a user, an item or a readable time.
     """
 
     model_version: str
@@ -154,15 +154,15 @@ class ExportSummary:
 def export(
     bundle: Bundle, users: Path, destination: Path, *, k: int = 10, console: Console | None = None
 ) -> ExportSummary:
-    """Write vectors and lists of all users; all files are at their places in the end, or none does.
+    """Write the vectors and lists of all users, all files or none.
 
-    Memory holds the bundle, a million interactions and a few thousand users, whatever their number.
+    The bundle, a million interactions and a few thousand users are in memory, whatever the number of users.
 
     Args:
         bundle: A bundle that was read and checked.
         users: Histories of a run, or a table of interactions in any known format.
         destination: Folder for the files; those of an earlier export are replaced.
-        k: Items wanted of each user.
+        k: Length of each list.
         console: Where to show the progress; standard error by default.
 
     Raises:

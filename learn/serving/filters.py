@@ -18,7 +18,7 @@ from learn.errors import RequestError
 from learn.retrieval import Candidates, Hits, Ranked
 from learn.serving.catalogue import Catalogue, Condition, LabelColumn, UnfitConditionError
 
-# A pool holds what could be in the list: wide enough to choose from, and not so wide that k = 1,000 takes seconds.
+# Size of the pool of candidates: enough to choose from, but not so many that k = 1,000 takes seconds.
 _SMALLEST_POOL, _POOL_TIMES, _POOL_MORE = 100, 5, 400
 _GROWTH = 4
 
@@ -28,7 +28,7 @@ class Cap:
     """At most so many items of one value.
 
     Attributes:
-        codes: (n,) int32 number of each item's value; 0 where it has none, and then it is not counted.
+        codes: (n,) int32 number of each item's value; 0 if it has none, and then it is not counted.
         at_most: Items of one value.
     """
 
@@ -37,14 +37,14 @@ class Cap:
 
 
 def choose_pool_size(k: int) -> int:
-    """Return how many items a list of k is chosen from where it is to be diverse."""
+    """Return how many items a diverse list of k is chosen from."""
     return max(_SMALLEST_POOL, min(_POOL_TIMES * k, k + _POOL_MORE))
 
 
 def select_within_caps(ranked: Ranked, k: int, caps: Sequence[Cap]) -> Hits:
-    """Return the k best that keep to the caps, taken greedily from the best down.
+    """Return the k best that respect the caps, chosen greedily from the best down.
 
-    With one cap k come back whenever k exist. Several can get into each other's way, as each taken item counts in all.
+    With one cap, k are returned whenever k exist. Several caps can conflict, because each chosen item counts in all.
     """
     if not caps:
         return ranked.select_best(k)
@@ -66,8 +66,8 @@ def diversify(hits: Hits, vectors: NDArray[np.float32], *, k: int, diversity: fl
     Args:
         hits: The pool, best first.
         vectors: (p, d) float32 vectors of its items, in its order.
-        k: Items wanted.
-        diversity: 0 keeps the order, 1 looks at similarity alone behind the first item.
+        k: Number of items.
+        diversity: 0 keeps the order; 1 uses only similarity after the first item.
     """
     count = min(k, len(hits.rows))
     if count == 0:
@@ -78,16 +78,16 @@ def diversify(hits: Hits, vectors: NDArray[np.float32], *, k: int, diversity: fl
     relevance = (hits.scores - hits.scores.min()) / (spread or 1.0)  # (p,)
     # The first place is the best item's, whatever the diversity.
     chosen = [0]
-    likeness = units @ units[0]  # (p,)
+    similarity = units @ units[0]  # (p,)
     taken = np.zeros(len(units), dtype=np.bool_)
     taken[0] = True
     while len(chosen) < count:
-        gains = (1 - diversity) * relevance - diversity * likeness
+        gains = (1 - diversity) * relevance - diversity * similarity
         gains[taken] = -np.inf
         best = int(gains.argmax())
         taken[best] = True
         chosen.append(best)
-        np.maximum(likeness, units @ units[best], out=likeness)
+        np.maximum(similarity, units @ units[best], out=similarity)
     return hits.select(np.array(chosen, dtype=np.int64))
 
 
@@ -135,7 +135,7 @@ class Filters:
         include_only: Only items that fulfil all of it.
         exclude: No item that fulfils any of it.
         caps: Bounds on the items of one value.
-        diversity: From 0 (the best items) to 1 (items as unlike as can be).
+        diversity: From 0 (the best items) to 1 (the most different items).
     """
 
     include_only: Selection | None = None
@@ -145,12 +145,12 @@ class Filters:
 
     @property
     def narrow(self) -> bool:
-        """Whether it takes any item out."""
+        """Whether it excludes any item."""
         return self.include_only is not None or self.exclude is not None
 
     @property
     def rearranged(self) -> bool:
-        """Whether lists are more than the best of what is left."""
+        """Whether lists are more than the best allowed items."""
         return bool(self.caps) or self.diversity > 0
 
 
@@ -166,7 +166,7 @@ def find_candidates(catalogue: Catalogue, filters: Filters, *, excluded: NDArray
         excluded: (x,) further rows that may not.
 
     Raises:
-        RequestError: A filter names a column that the catalogue has not, or asks it for what it does not hold.
+        RequestError: A filter names a column that the catalogue does not have, or does not fit the column's kind.
     """
     barred = np.concatenate([catalogue.gone, excluded]) if len(catalogue.gone) else excluded
     if not filters.narrow:
@@ -186,7 +186,7 @@ def resolve_caps(catalogue: Catalogue, caps: Sequence[ValueCap]) -> list[Cap]:
     """Return caps by rows instead of names.
 
     Raises:
-        RequestError: A cap names a column that the catalogue has not, or one that does not hold one value an item.
+        RequestError: A cap names a column that the catalogue does not have, or one without a single value per item.
     """
     found: list[Cap] = []
     for cap in caps:

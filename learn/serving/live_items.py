@@ -1,6 +1,6 @@
-"""Items that come, change and go while the service runs.
+"""Items that are added, changed and deleted while the service runs.
 
-Changes are kept in one SQLite file, each change completely or not at all. New texts are read by the bundle's frozen
+Each change is written atomically to one SQLite file. New texts are read by the bundle's frozen
 encoder, which is loaded when it is first needed.
 """
 
@@ -43,17 +43,17 @@ _ONE_CORE = 1
 
 
 class TextEncoder:
-    """Reads new texts as the encoder behind a bundle's content vectors did; safe to share between threads.
+    """Reads new texts with the encoder of a bundle's content vectors; safe to share between threads.
 
     Args:
-        bundle: The bundle; its prompt and its encoder are used, and no others.
+        bundle: The bundle; only its prompt and its encoder are used.
     """
 
     def __init__(self, bundle: Bundle) -> None:
         self.fingerprint = bundle.manifest.encoder_fingerprint
         self.prompt = ItemPrompt(bundle.manifest.settings.content)
         self._settings = bundle.manifest.settings.content
-        # Tokenizers cannot be used by two threads at once.
+        # Two threads cannot use a tokenizer at the same time.
         self._reading = threading.RLock()
         self._loaded: FrozenEncoder | None = None
 
@@ -93,10 +93,10 @@ class TextEncoder:
             if found.digest == self.fingerprint:
                 return source, each
         raise EncoderError(
-            f"The encoder `{source.name}` on this machine is not the one that read the bundle's items: vectors of "
-            "the two do not go together.",
+            f"The encoder `{source.name}` on this machine is not the one that read the bundle's items, so its "
+            "vectors cannot be compared with theirs.",
             where=self._settings.encoder,
-            fix="put the encoder of the training run here, with the same files, or train anew with this one",
+            fix="install the encoder of the training run, with the same files, or train again with this one",
         )
 
 
@@ -115,11 +115,11 @@ _MOVE = "move the file away to start without run-time items, or restore a copy o
 
 @dataclass(frozen=True)
 class ItemPatch:
-    """What was said of one item at run time.
+    """A change of one item at run time.
 
     Attributes:
         item_id: The item.
-        cells: Its columns as far as they were named; None: it was deleted.
+        cells: The columns that were given; None: it was deleted.
     """
 
     item_id: str
@@ -128,7 +128,7 @@ class ItemPatch:
 
 @dataclass(frozen=True)
 class ReadText:
-    """What an encoder read of an item.
+    """An encoder's vector of an item.
 
     Attributes:
         item_id: The item.
@@ -147,7 +147,7 @@ class ItemStore:
     """The changed items of one service. Not for several threads at once.
 
     Args:
-        folder: Where the file is; made where it is missing.
+        folder: Folder of the file; made if it is missing.
 
     Raises:
         StoreError: The file there is damaged, or another version of LEARN wrote it.
@@ -160,13 +160,13 @@ class ItemStore:
             folder.mkdir(parents=True, exist_ok=True)
         with self._explain_faults():
             self._connection = sqlite3.connect(self._path, check_same_thread=False, isolation_level=None)
-            # A commit has reached the disk before the answer leaves.
+            # A commit is on disk before the answer is sent.
             self._connection.execute("PRAGMA journal_mode = WAL")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._open()
 
     def read_all_patches(self) -> list[ItemPatch]:
-        """Return what is known of every item, in the order of their ids.
+        """Return the changes of all items, in the order of their ids.
 
         Raises:
             StoreError: The file is damaged.
@@ -175,7 +175,7 @@ class ItemStore:
             return _parse_patches(self._connection.execute("SELECT item_id, cells FROM items ORDER BY item_id"))
 
     def read_patches(self, item_ids: Iterable[str]) -> list[ItemPatch]:
-        """Return what is known of some items, as far as anything is.
+        """Return the changes of some items; unchanged ones are left out.
 
         Raises:
             StoreError: The file is damaged.
@@ -189,7 +189,7 @@ class ItemStore:
             )
 
     def read_texts(self, encoder: str, item_ids: Iterable[str]) -> dict[str, ReadText]:
-        """Return what an encoder read of some items, by item id.
+        """Return an encoder's vectors of some items, by item id.
 
         Raises:
             StoreError: The file is damaged.
@@ -206,7 +206,7 @@ class ItemStore:
             }
 
     def write(self, patches: Sequence[ItemPatch], texts: Sequence[ReadText]) -> None:
-        """Keep some changes, and what was read for them; all of it or, after an error, nothing.
+        """Store some changes and their vectors; after an error nothing is stored.
 
         Raises:
             StoreError: The file is damaged.
@@ -237,7 +237,9 @@ class ItemStore:
         if layout == _LAYOUT:
             return
         if layout != 0 or self._connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
-            raise StoreError("The file of run-time items has another layout.", where=self._path, fix=_MOVE)
+            raise StoreError(
+                "The file of run-time items has another layout than this version of LEARN.", where=self._path, fix=_MOVE
+            )
         self._connection.executescript(f"BEGIN IMMEDIATE; {_TABLES} PRAGMA user_version = {_LAYOUT}; COMMIT;")
 
     @contextmanager
@@ -268,12 +270,12 @@ _OURS = ("item_id", "training_interactions", "recent_interactions")
 
 
 class LiveItems:
-    """Keeps run-time items on disk, and every recommender that serves up to date with them; safe between threads.
+    """Stores run-time items on disk, and keeps every serving recommender up to date; safe between threads.
 
-    A recommender is known as long as somebody else holds it: nobody has to say that a model no longer serves.
+    A recommender is only weakly referenced, so nobody has to report that a model no longer serves.
 
     Args:
-        store: Where they are kept.
+        store: The file of the items.
     """
 
     def __init__(self, store: ItemStore) -> None:
@@ -283,12 +285,12 @@ class LiveItems:
         self._encoders: WeakKeyDictionary[Recommender, TextEncoder] = WeakKeyDictionary()
 
     def attach(self, recommender: Recommender) -> None:
-        """Give a recommender all run-time items, and every later change; before it answers its first request.
+        """Give a recommender all run-time items and every later change; to be called before its first request.
 
-        What this bundle's encoder has not read yet is read now.
+        Texts that this bundle's encoder has not read yet are read now.
 
         Raises:
-            EncoderError: Something has to be read, and the bundle's encoder is not on this machine.
+            EncoderError: A text must be read, and the bundle's encoder is not on this machine.
             StoreError: The file of the items is damaged.
         """
         with self._changing:
@@ -299,7 +301,7 @@ class LiveItems:
             self._serving.add(recommender)
 
     def load_encoder(self, recommender: Recommender) -> None:
-        """Load the encoder of a recommender's bundle now, so that the first new item need not wait.
+        """Load the encoder of a recommender's bundle now, so that the first new item does not wait for it.
 
         Raises:
             EncoderError: It is not on this machine, or another one is in its place.
@@ -316,13 +318,13 @@ class LiveItems:
             return self._encoders.setdefault(recommender, TextEncoder(recommender.bundle))
 
     def upsert(self, patches: Sequence[ItemPatch]) -> None:
-        """Add items, or change those that are there; they are on disk and in every catalogue when it returns.
+        """Add or change items; they are on disk and in every catalogue when it returns.
 
         Args:
-            patches: One an item; columns that it does not name stay as they are, None empties one.
+            patches: One per item; columns that are not named stay as they are, None empties a column.
 
         Raises:
-            RequestError: A column cannot be set so, or an item has no text to read.
+            RequestError: A column cannot have this value, or an item has no text to read.
             EncoderError: The bundle's encoder is not on this machine.
             StoreError: The file of the items is damaged.
             StorageError: The disk is full or not writable.
@@ -336,7 +338,7 @@ class LiveItems:
             self._take_up(merged)
 
     def delete(self, item_ids: Sequence[str]) -> None:
-        """Take items out, for good: a later bundle that holds them does not bring them back.
+        """Delete items permanently: a later bundle that has them does not bring them back.
 
         Raises:
             StoreError: The file of the items is damaged.
@@ -356,7 +358,7 @@ class LiveItems:
     def _prepare_changes(
         self, recommender: Recommender, patches: Sequence[ItemPatch]
     ) -> tuple[list[ItemChange], list[ReadText]]:
-        """Work out what patches mean to one bundle, and what had to be read for it."""
+        """Return the changes of one bundle's catalogue by some patches, and the vectors that were read for them."""
         encoder = self.find_encoder(recommender)
         kept = [patch for patch in patches if patch.cells is not None]
         bundled = _read_bundled_cells(
@@ -364,20 +366,20 @@ class LiveItems:
         )
         cells = {patch.item_id: _merge_cells(bundled.get(patch.item_id, {}), patch.cells or {}) for patch in kept}
         texts = {item_id: _render_text(encoder, found) for item_id, found in cells.items()}
-        anew = {
+        unread = {
             item_id: text
             for item_id, text in texts.items()
             if item_id not in bundled or text != _render_text(encoder, bundled[item_id])
         }
-        read, fresh = self._read(encoder, anew)
+        read, fresh = self._read(encoder, unread)
         changes = [
-            ItemChange(patch.item_id, cells.get(patch.item_id)) for patch in patches if patch.item_id not in anew
+            ItemChange(patch.item_id, cells.get(patch.item_id)) for patch in patches if patch.item_id not in unread
         ]
-        if anew:
-            content = np.stack([read[item_id].vector for item_id in anew])
-            inputs, vectors = recommender.map_content(content, list(anew))
+        if unread:
+            content = np.stack([read[item_id].vector for item_id in unread])
+            inputs, vectors = recommender.map_content(content, list(unread))
             changes.extend(
-                ItemChange(item_id, cells[item_id], inputs[row], vectors[row]) for row, item_id in enumerate(anew)
+                ItemChange(item_id, cells[item_id], inputs[row], vectors[row]) for row, item_id in enumerate(unread)
             )
         return changes, fresh
 
@@ -404,9 +406,9 @@ def _check(recommender: Recommender, patches: Sequence[ItemPatch], encoder: Text
         where = f"items.{place}"
         for name, cell in (patch.cells or {}).items():
             if name in _OURS:
-                raise RequestError(f"`{name}` is no column to set.", where=where)
+                raise RequestError(f"The column `{name}` cannot be set.", where=where)
             if name == "title" and not isinstance(cell, str | None):
-                raise RequestError("The title is a text.", where=where)
+                raise RequestError("The title must be a text.", where=where)
             column = catalogue.columns.get(name)
             if column is not None and not column.takes(cell):
                 raise RequestError(f"The column `{name}` holds values of another kind ({column.kind}).", where=where)
@@ -414,14 +416,14 @@ def _check(recommender: Recommender, patches: Sequence[ItemPatch], encoder: Text
             continue
         if not _render_text(encoder, _merge_cells({}, patch.cells)).strip(SEPARATOR):
             raise RequestError(
-                "An item that is new needs some text to read.",
+                "A new item needs a text for the encoder.",
                 where=where,
                 fix=f"give it at least one of the columns {', '.join(encoder.prompt.fields)}",
             )
 
 
 def _read_bundled_cells(bundle: Bundle, item_ids: set[str]) -> dict[str, dict[str, Cell]]:
-    """Return the bundle's own columns of some items; read from its file, since no answer needs most of them."""
+    """Return the bundle's own columns of some items; read from its file, because answers need few of them."""
     if not item_ids:
         return {}
     found = (

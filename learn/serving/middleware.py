@@ -1,4 +1,4 @@
-"""What happens before a request's JSON is read: keys, load limit, size, type; and the policy headers of every
+"""Checks before a request's JSON is read (keys, load limit, size, type), and the policy headers of every
 answer.
 """
 
@@ -19,7 +19,7 @@ from starlette.responses import JSONResponse
 from learn.config import API_KEYS, API_KEYS_FILE, read_operations_settings
 from learn.errors import SettingsError
 
-# What nobody guesses: 16 letters and digits are some 80 bits.
+# Too long to guess: 16 letters and digits are some 80 bits.
 _SHORTEST = 16
 
 
@@ -49,7 +49,7 @@ class ApiKeys:
                 raise SettingsError(
                     "The file of the API keys cannot be read.",
                     where=f"environment variable {API_KEYS_FILE}, {path}",
-                    fix="name a text file of one key a line that the service may read",
+                    fix="give a text file with one key per line that the service may read",
                 ) from fault
         keys = [key.strip() for key in given if key.strip()]
         if any(len(key) < _SHORTEST for key in keys):
@@ -61,7 +61,7 @@ class ApiKeys:
         return cls(tuple(key.encode() for key in keys))
 
     def holds(self, key: bytes) -> bool:
-        """Return whether a key is one of them; how long that takes tells nothing of where they differ."""
+        """Return whether a key is one of them, in a time that does not depend on where they differ."""
         found = False
         for each in self.keys:
             found |= hmac.compare_digest(each, key)
@@ -79,7 +79,7 @@ MAX_BODY_BYTES = 8 * 2**20
 # A client that is still sending would lose the answer when the connection closes, so some more is read and dropped.
 _MAX_DROPPED_BYTES = 8 * MAX_BODY_BYTES
 
-# The browser is told to load this service's files and nothing else: no inline script, nothing from elsewhere.
+# The browser may load only this service's files: no inline script, nothing from elsewhere.
 _CONTENT_POLICY = (
     "default-src 'self'; img-src 'self' data:; object-src 'none'; frame-ancestors 'none'; base-uri 'none'; "
     "form-action 'none'"
@@ -92,7 +92,7 @@ class RequestGuard:
     BentoML would read a body of any size, and forms besides JSON; it answers some broken forms with a 500.
 
     Args:
-        app: The application behind it.
+        app: The next application.
         max_body_bytes: Larger bodies get a 413.
     """
 
@@ -176,13 +176,13 @@ _BEARER = "bearer "
 
 
 class LoadLimit:
-    """ASGI middleware: above so many requests under way, further ones get a 503 at once.
+    """ASGI middleware: above a number of open requests, further ones get a 503 at once.
 
-    Without it a queue would grow where more is asked than can be answered, until every answer comes too late.
+    Without it a queue would grow under overload until every answer comes too late.
 
     Args:
-        app: The application behind it.
-        environment: Where the settings stand.
+        app: The next application.
+        environment: Environment variables with the settings.
 
     Raises:
         SettingsError: A setting is wrong.
@@ -205,7 +205,8 @@ class LoadLimit:
             return
         self._under_way += 1
         try:
-            # All that came at once are counted before the first is answered, since an answer keeps the loop to itself.
+            # All requests that came together are counted before the first is answered, because an answer blocks the
+            # loop.
             await asyncio.sleep(0)
             await self._app(scope, receive, send)
         finally:
@@ -213,16 +214,16 @@ class LoadLimit:
 
 
 class KeyGuard:
-    """ASGI middleware: changes need an API key, and so does what else the settings say.
+    """ASGI middleware: changes need an API key, and so do other requests by the settings.
 
     A key comes as ``Authorization: Bearer KEY`` or ``X-API-Key: KEY``. Without any key configured, changes are closed.
 
     Args:
-        app: The application behind it.
-        environment: Where settings and keys stand.
+        app: The next application.
+        environment: Environment variables with the settings and keys.
 
     Raises:
-        SettingsError: A setting or a key is wrong, or keys are requested and there is none.
+        SettingsError: A setting or a key is wrong, or keys are required and there is none.
     """
 
     def __init__(self, app: App, environment: Mapping[str, str] = os.environ) -> None:
@@ -231,7 +232,7 @@ class KeyGuard:
         self._keyed: Literal["changes", "feedback", "all"] = read_operations_settings(environment).keys_for
         if self._keyed != "changes" and not self._keys.keys:
             raise SettingsError(
-                "Requests are to need an API key, and there is none.",
+                "The settings require an API key for requests, but no key is set.",
                 where="environment variable LEARN_OPERATIONS_KEYS_FOR",
                 fix=f"give keys in {API_KEYS} or {API_KEYS_FILE}",
             )
@@ -259,8 +260,8 @@ class KeyGuard:
         headers = Headers(scope=dict(scope))
         said = headers.get("authorization", "")
         key = said[len(_BEARER) :] if said.lower().startswith(_BEARER) else headers.get("x-api-key", "")
-        # Headers are read as latin-1, whatever bytes they were.
+        # Headers are read as latin-1, whatever their bytes are.
         if self._keys.holds(key.strip().encode("latin-1")):
             return None
-        what = "this request needs a right API key: send `Authorization: Bearer KEY`"
+        what = "this request needs a valid API key: send `Authorization: Bearer KEY`"
         return JSONResponse({"error": what}, 401, {"WWW-Authenticate": "Bearer"})

@@ -1,4 +1,4 @@
-"""The service's log, for people or as JSON, and its Prometheus metrics. Neither holds what people sent."""
+"""The service's log, for people or as JSON, and its Prometheus metrics. Neither contains what people sent."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from learn.traffic import AnswerRecord, TrafficSink
 
 
 class JsonLines(logging.Formatter):
-    """One JSON object a line: ``time`` (UTC), ``level``, ``logger``, ``message``, and ``traceback`` of a fault."""
+    """One JSON object per line: ``time`` (UTC), ``level``, ``logger``, ``message``, and ``traceback`` of an error."""
 
     def format(self, record: logging.LogRecord) -> str:
         """Return the line."""
@@ -37,7 +37,7 @@ class JsonLines(logging.Formatter):
 
 
 def is_about_a_fault(record: logging.LogRecord) -> bool:
-    """Return False for a request that was not right: its sender is told, and the log would hold what was sent."""
+    """Return False for invalid requests: their sender gets the error, and the log would contain what was sent."""
     fault = record.exc_info[1] if record.exc_info else None
     if isinstance(fault, bentoml.exceptions.BentoMLException):
         return fault.error_code >= HTTPStatus.INTERNAL_SERVER_ERROR
@@ -45,7 +45,7 @@ def is_about_a_fault(record: logging.LogRecord) -> bool:
 
 
 def set_up(log_format: Literal["text", "json"]) -> None:
-    """Change the handlers that BentoML has given its own and all other loggers."""
+    """Change the handlers that BentoML gave to its own and all other loggers."""
     named = [logging.getLogger(name) for name in ("bentoml", "uvicorn.error")]
     for handler in {handler for logger in (*named, logging.root) for handler in logger.handlers}:
         handler.addFilter(is_about_a_fault)
@@ -54,9 +54,9 @@ def set_up(log_format: Literal["text", "json"]) -> None:
 
 
 class ServiceMetrics:
-    """Counts the lists of one process, and reads the rest where it is counted anyway.
+    """Counts the lists of one process, and reads the other counts from their owners.
 
-    Plain numbers that are put into words when somebody asks: a counter of the library costs each request more.
+    The counts are plain numbers, formatted on request, because a counter of the library costs each request more.
 
     Args:
         deployment: The models.
@@ -81,36 +81,36 @@ class ServiceMetrics:
         self._unknown_items += record.unknown_items
 
     def render(self) -> str:
-        """Return all of it as Prometheus reads it."""
+        """Return all counts in Prometheus's format."""
         return generate_latest(self._registry).decode()
 
     def collect(self) -> Iterator[Metric]:
-        """Yield each count, as the library requests them."""
+        """Yield all counts, for the Prometheus library."""
         arms = (self._deployment.champion, self._deployment.challenger)
         served = [each for each in arms if each is not None]
-        yield _build_labelled("learn_lists", "Lists answered with, by the model's part.", "arm", self._lists)
-        yield _build_labelled(
-            "learn_fallback_lists", "Lists of popular items, by why they were such.", "reason", self._fallbacks
-        )
-        yield _build_counter("learn_empty_lists", "Lists that held no item.", self._empty)
+        yield _build_labelled("learn_lists", "Lists in answers, by the model's role.", "arm", self._lists)
+        yield _build_labelled("learn_fallback_lists", "Lists of popular items, by reason.", "reason", self._fallbacks)
+        yield _build_counter("learn_empty_lists", "Lists without any item.", self._empty)
         yield _build_counter("learn_history_items", "Items in the histories that were read.", self._history_items)
-        yield _build_counter("learn_unknown_items", "Those that the catalogue did not hold.", self._unknown_items)
+        yield _build_counter(
+            "learn_unknown_items", "Items in histories that were not in the catalogue.", self._unknown_items
+        )
         models = GaugeMetricFamily("learn_model", "1 for each model that serves.", labels=["arm", "model_version"])
         items = GaugeMetricFamily("learn_items", "Items of its catalogue.", labels=["arm"])
         for each in served:
             models.add_metric([each.arm, each.version], 1)
             items.add_metric([each.arm], len(each.recommender.catalogue))
         yield from (models, items)
-        yield _build_counter("learn_model_swaps", "How often other models took their places.", self._deployment.swaps)
-        yield _build_counter("learn_models_refused", "How often a model was refused.", self._deployment.refused)
+        yield _build_counter("learn_model_swaps", "Swaps of the serving models.", self._deployment.swaps)
+        yield _build_counter("learn_models_refused", "Models that were refused.", self._deployment.refused)
         shadow = self._deployment.shadow
         done = {"answered": shadow.done, "left_out": shadow.left_out, "failed": shadow.failed}
-        yield _build_labelled(
-            "learn_shadow_requests", "What became of requests in the shadow.", "outcome", Counter(done)
-        )
+        yield _build_labelled("learn_shadow_requests", "Requests in the shadow, by outcome.", "outcome", Counter(done))
         yield _build_counter("learn_traffic_written", "Records in the files of the traffic log.", self._sink.written)
-        yield _build_counter("learn_traffic_dropped", "Records of the traffic log that are lost.", self._sink.dropped)
-        yield _build_counter("learn_traffic_write_faults", "How often the disk took none.", self._sink.write_faults)
+        yield _build_counter("learn_traffic_dropped", "Lost records of the traffic log.", self._sink.dropped)
+        yield _build_counter(
+            "learn_traffic_write_faults", "Writes of the traffic log that the disk refused.", self._sink.write_faults
+        )
 
 
 def _build_counter(name: str, said: str, number: int) -> Metric:

@@ -1,4 +1,4 @@
-"""Build the bento: the installed package, by the recipe ``bentofile.yaml`` next to this file."""
+"""Build the bento of the installed package, by the recipe ``bentofile.yaml`` next to this file."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ _TAG = re.compile(r"^__tag__:(\S+)$", re.MULTILINE)
 
 
 def serve_command(tag: str) -> str:
-    """Return the command line that serves a bento on this machine alone."""
+    """Return the command line that serves a bento, reachable only from this machine."""
     return f"bentoml serve {tag} --host 127.0.0.1"
 
 
 def build_bento(*, model_tag: str) -> str:
     """Build a bento of the service and one stored model, and put it into BentoML's store.
 
-    The code packed is the package that runs, not whatever is in the working directory.
+    The packed code is the package that runs, not the files in the working directory.
 
     Args:
         model_tag: Tag of the model in BentoML's store; its name becomes the bento's.
@@ -49,7 +49,7 @@ def build_bento(*, model_tag: str) -> str:
     configure_process()
     temporary = Path(tempfile.gettempdir())
     with open_working_folder(temporary, prefix="learn-bento-") as context, explain_storage_faults(context):
-        # A context of its own: BentoML walks through every file of it, environments and data folders included.
+        # A separate build folder: BentoML walks through every file of it, also environments and data folders.
         shutil.copytree(
             Path(learn.__file__).resolve().parent, context / _PACKAGE, ignore=shutil.ignore_patterns("__pycache__")
         )
@@ -68,27 +68,25 @@ def _build_recipe(bentofile: Path, *, model_tag: str) -> dict[str, Any]:
         ) from fault
     except (yaml.YAMLError, KeyError, TypeError, ValueError) as fault:
         raise ServingError(
-            f"The bento's recipe is not right: {fault}.", where=bentofile, fix="take the project's own file again"
+            f"The bento's recipe is damaged: {fault}.", where=bentofile, fix="restore the project's own file"
         ) from fault
     name = model_tag.partition(":")[0]
     return {**recipe, "name": name, "models": [{"tag": model_tag, "alias": alias}]}
 
 
 def _build(context: Path) -> str:
-    # A process of its own, because BentoML changes the working directory and the import path while it builds.
-    # The recipe is named: one that BentoML looks for itself it refuses wherever a folder above begins with a dot.
+    # A separate process, because BentoML changes the working directory and the import path while it builds.
+    # The recipe's path is given, because BentoML refuses to find it below a folder whose name begins with a dot.
     recipe = ("--bentofile", str(context / _RECIPE.name))
     command = [sys.executable, "-m", "bentoml", "build", str(context), *recipe, "--output", "tag"]
     try:
         done = subprocess.run(command, cwd=context, capture_output=True, text=True, timeout=_BUILD_SECONDS, check=False)
     except subprocess.TimeoutExpired as fault:
         raise ServingError(
-            f"BentoML did not build within {_BUILD_SECONDS} seconds.", fix="try again on a machine with less to do"
+            f"BentoML did not build within {_BUILD_SECONDS} seconds.", fix="try again on a less busy machine"
         ) from fault
     found = _TAG.search(done.stdout)
     if done.returncode or found is None:
         said = (done.stdout + done.stderr).strip().splitlines()[-_SHOWN_LINES:]
-        raise ServingError(
-            "BentoML could not build the service:\n" + "\n".join(said), fix="see the lines above; they are BentoML's"
-        )
+        raise ServingError("BentoML could not build the service:\n" + "\n".join(said), fix="see BentoML's lines above")
     return found[1]

@@ -33,7 +33,7 @@ from learn.serving.catalogue import count_popularity, order_by_popularity
 from learn.storage import open_working_folder
 
 START_SECONDS = 120.0
-"""A cold start is some five seconds; a busy machine gets this long."""
+"""A cold start takes some five seconds; a busy machine gets this much time."""
 
 _PREFIXES = (DEPLOYMENT_PREFIX, OPERATIONS_PREFIX, SERVING_PREFIX, TRAFFIC_PREFIX)
 _HOST = "127.0.0.1"
@@ -50,15 +50,15 @@ def run_service(
     environment: Mapping[str, str] | None = None,
     log: Path | None = None,
 ) -> Iterator[str]:
-    """Serve a bento's own model until the block ends, or the thread that is in it: no kill leaves a service behind.
+    """Serve a bento's own model until the block or its thread ends; even a kill leaves no service running.
 
-    What the environment says to services is not for this one: it keeps nothing, follows no alias and requests no key.
+    It ignores the environment's settings of services: it keeps nothing, follows no alias and requires no key.
 
     Args:
         bento_tag: Tag of the bento in BentoML's store.
-        start_seconds: Time it has to become ready.
-        environment: Variables for it alone; they win over all that is said here.
-        log: Where its log is to stay; by default it goes with the service.
+        start_seconds: Time in which it must become ready.
+        environment: Additional variables for it, which win over all others.
+        log: File for its log; by default it is removed with the service.
 
     Yields:
         Its address, ``http://127.0.0.1:PORT``.
@@ -82,14 +82,15 @@ def run_service(
 
 def _start(bento_tag: str, *, port: int, folder: Path, log: Path, extra: Mapping[str, str]) -> subprocess.Popen[bytes]:
     serve = [sys.executable, "-m", "bentoml", "serve", bento_tag, "--host", _HOST, "--port", str(port)]
-    # A step that is killed leaves no service behind.
+    # A killed step leaves no service running.
     command = [sys.executable, exit_with_parent.__file__, str(os.getpid()), *serve]
     environment = {name: value for name, value in os.environ.items() if not name.startswith(_PREFIXES)}
-    # What a shop's service keeps is not to be read, nor written, by one that is started to be looked at.
+    # A service that is only checked must not read or write the state of a shop's service.
     own = {f"{SERVING_PREFIX}STATE": str(folder / "state"), f"{DEPLOYMENT_PREFIX}SERVE": "packed"}
     environment |= {**own, **extra}
     with log.open("wb") as sink:
-        # A session of its own: stopping its group then reaches the workers too, and an interrupt of ours does not.
+        # A separate session: stopping its group then reaches the workers too, but an interrupt of this process does
+        # not.
         return subprocess.Popen(
             command, cwd=folder, env=environment, stdout=sink, stderr=subprocess.STDOUT, start_new_session=True
         )
@@ -162,13 +163,13 @@ class Difference:
 
 @dataclass(frozen=True)
 class ParityResult:
-    """How many users' lists were compared, and the result of it.
+    """The number of compared users, and the result.
 
     Attributes:
-        users: Lists compared.
-        identical: The same items in the same order.
-        tied: The same except for items with the same offline score (within ``TIE``) in another order.
-        different: All others.
+        users: Number of compared lists.
+        identical: Lists with the same items in the same order.
+        tied: Lists that differ only in the order of items with the same offline score (within ``TIE``).
+        different: All other lists.
         examples: The first of the different ones.
     """
 
@@ -187,7 +188,7 @@ def rank_offline(
     Args:
         bundle: The bundle.
         histories: Item ids of each user, oldest first; unknown ids are ignored.
-        k: Items wanted of each.
+        k: Length of each list.
         exclude_seen: Leave out the items of the history.
     """
     ids = bundle.item_ids
@@ -212,8 +213,8 @@ def check_parity(
         bento_tag: Tag of the bento in BentoML's store.
         bundle: Folder of the bundle it was built from.
         users: Histories of item ids, oldest first.
-        k: Items compared of each list.
-        expected: The offline lists; computed from the bundle where they are not given.
+        k: Compared items of each list.
+        expected: The offline lists; computed from the bundle if not given.
 
     Raises:
         BundleError: The bundle is damaged.
@@ -227,7 +228,7 @@ def check_parity(
 
 
 def request_lists(address: str, histories: Sequence[Sequence[str]], *, k: int, model_version: str) -> list[list[str]]:
-    """Ask a running service for the list of each history.
+    """Request the list of each history from a running service.
 
     Raises:
         ServingError: It answers with an error, or serves another bundle.
@@ -238,10 +239,14 @@ def request_lists(address: str, histories: Sequence[Sequence[str]], *, k: int, m
             try:
                 reply = client.post("/recommend", json={"history": list(history), "k": k})
             except httpx.TransportError as fault:
-                raise ServingError(f"The service broke off: {fault}.", where=address, fix="see its log") from fault
+                raise ServingError(
+                    f"The connection to the service broke: {fault}.", where=address, fix="see the service's log"
+                ) from fault
             if reply.status_code != httpx.codes.OK:
                 raise ServingError(
-                    f"The service answered {reply.status_code}: {reply.text[:500]}", where=address, fix="see its log"
+                    f"The service answered {reply.status_code}: {reply.text[:500]}",
+                    where=address,
+                    fix="see the service's log",
                 )
             answer = reply.json()
             if answer["model_version"] != model_version:

@@ -1,8 +1,8 @@
-"""Histories in, items out: the model behind the service, without a web framework.
+"""The model of the service, without a web framework: it maps histories to items.
 
-One matrix product scores many users in the time of a few single ones, so requests that are open at the same moment are
-scored together. Its float32 sums differ from those of a single user in the last digits. Where two neighbours of a list
-are too close for that, the list is made alone, so nobody's list depends on who else asks.
+One matrix product scores many users in the time of a few single ones, so requests that are open at the same time are
+scored together. Its float32 sums differ from those of a single user in the last digits. If two neighbours in a list
+are too close for that, the list is computed separately, so nobody's list depends on other requests.
 
 Shape legend: B users, n items, h known items of a history, T positions the user tower reads, W input width, D vector
 width.
@@ -52,11 +52,11 @@ from learn.traffic import Fallback
 Vector = NDArray[np.float32]
 
 CLOSE = 1e-5
-"""Scores closer than this may change places between many users and a single one: a hundred times what float32 sums of
+"""Scores closer than this may swap places between a batch and a single user: a hundred times what float32 sums of
 unit vectors were seen to differ by."""
 
 _NOBODY = np.empty(0, dtype=np.int64)
-# Of one product: more users no longer make it cheaper, and take memory from what else the machine does.
+# Most users of one product: more no longer make it cheaper, but need more memory.
 _MOST_USERS, _SCORE_BYTES = 256, 64 * 2**20
 
 
@@ -85,8 +85,8 @@ class Query:
     """A list that is requested.
 
     Attributes:
-        history: Item ids, oldest first; unknown ids are named in the answer and otherwise ignored.
-        k: Items wanted, at least 1; fewer come back where fewer exist.
+        history: Item ids, oldest first; unknown ids are listed in the answer and otherwise ignored.
+        k: Number of items, at least 1; fewer are returned if fewer exist.
         exclude_seen: Leave out the items of the history.
         filters: What may come back.
     """
@@ -103,9 +103,9 @@ class Recommendation:
 
     Attributes:
         items: Best first.
-        unknown_items: Ids of the history that the catalogue does not hold, each once, in the history's order.
-        fallback: Why the list is popularity instead of the user tower's; ``None`` where it is the tower's.
-        user_vector: (D,) float32 that the items were ranked by; None if the user tower was not asked.
+        unknown_items: Ids of the history that are not in the catalogue, without repeats, in the history's order.
+        fallback: Why the list is by popularity instead of by the user tower; ``None`` if it is the tower's.
+        user_vector: (D,) float32 that the items were ranked by; None if the user tower was not used.
     """
 
     items: tuple[RecommendedItem, ...]
@@ -135,7 +135,7 @@ class Recommender:
 
     @property
     def catalogue(self) -> Catalogue:
-        """The items of this moment."""
+        """The current items."""
         return self._catalogue
 
     def recommend(
@@ -144,8 +144,8 @@ class Recommender:
         """Recommend items to one user.
 
         Args:
-            history: Item ids, oldest first; unknown ids are named in the answer and otherwise ignored.
-            k: Items wanted, at least 1; fewer come back where fewer exist.
+            history: Item ids, oldest first; unknown ids are listed in the answer and otherwise ignored.
+            k: Number of items, at least 1; fewer are returned if fewer exist.
             exclude_seen: Leave out the items of the history.
             filters: What may come back.
 
@@ -155,10 +155,10 @@ class Recommender:
         return self._recommend_one(self._catalogue, Query(history, k, exclude_seen, filters))
 
     def recommend_together(self, wanted: Sequence[Query]) -> list[Recommendation | RequestError]:
-        """Recommend items to many users; each gets the list that it would get alone.
+        """Recommend items to many users; each gets the same list as in a separate request.
 
         Returns:
-            For each of them the answer, or what is wrong with the filters requested.
+            For each of them the answer, or the error of its filters.
         """
         catalogue = self._catalogue
         at_once = int(np.clip(_SCORE_BYTES // (4 * len(catalogue.vectors)), 1, _MOST_USERS))
@@ -173,10 +173,10 @@ class Recommender:
         return [found.get(place) or self._recommend_or_refuse(catalogue, each) for place, each in enumerate(wanted)]
 
     def find_similar_items(self, item_id: str, *, k: int, filters: Filters = NO_FILTERS) -> Recommendation:
-        """List the items most like one of the catalogue, itself left out.
+        """List the items most similar to one of the catalogue, without itself.
 
         Raises:
-            KeyError: The catalogue does not hold it.
+            KeyError: It is not in the catalogue.
             RequestError: A filter does not fit the catalogue.
         """
         catalogue = self._catalogue
@@ -184,7 +184,7 @@ class Recommender:
         return self._find_alike(catalogue, catalogue.vectors.take(row)[0], k=k, filters=filters, excluded=row)
 
     def find_similar_to_vector(self, vector: Vector, *, k: int, filters: Filters = NO_FILTERS) -> Recommendation:
-        """List the items most like an item vector (D,).
+        """List the items most similar to an item vector (D,).
 
         Raises:
             RequestError: A filter does not fit the catalogue.
@@ -205,31 +205,31 @@ class Recommender:
 
     @torch.inference_mode()
     def map_content(self, content: Vector, item_ids: Sequence[str | None]) -> tuple[Vector, Vector]:
-        """Pass content vectors through the item tower.
+        """Encode content vectors with the item tower.
 
-        What the towers learned of a single item is used where they saw it; any other is read by its text alone.
+        The ID table is used for items that the towers were trained on; of all others only the text is read.
 
         Args:
             content: (m, c) float32 frozen content vectors.
-            item_ids: Their items' ids; None for a text that is no item.
+            item_ids: Their items' ids; None for a text that is not an item.
 
         Returns:
-            What the user tower reads of them, (m, W), and what users are compared with, (m, D).
+            The user tower's inputs, (m, W), and the vectors that users are compared with, (m, D).
 
         Raises:
-            BundleError: The towers learned of other items than the bundle holds.
+            BundleError: The towers were trained on other items than the bundle's.
         """
         ids = torch.tensor([self._id_rows.get(item or "", -1) for item in item_ids], dtype=torch.int64)
         inputs = self._towers.compute_item_inputs(torch.from_numpy(content), ids)  # (m, W)
         return inputs.numpy(), self._towers.encode_items(inputs).numpy()
 
     def change_items(self, changes: Sequence[ItemChange]) -> None:
-        """Take up changes, one an item; answers from now on know them."""
+        """Apply changes, at most one per item; all later answers use them."""
         with self._changing:
             self._catalogue = self._catalogue.apply_changes(changes)
 
     def warm_up(self) -> None:
-        """Run the whole path once for each kind of request, so that the first user does not wait for it."""
+        """Run each kind of request once, so that the first user does not wait for it."""
         ids = self._catalogue.ids
         for length in (0, 1, 2, self._towers.settings.max_history):
             for k in (1, 10):
@@ -255,7 +255,7 @@ class Recommender:
     def _recommend_many(
         self, catalogue: Catalogue, asked: dict[int, tuple[Query, NDArray[np.int64], tuple[str, ...]]]
     ) -> dict[int, Recommendation]:
-        """Return the lists of those whose neighbours in the list are far enough apart."""
+        """Return the lists whose neighbouring scores are far enough apart."""
         vectors = self._encode_users(catalogue, [rows for _, rows, _ in asked.values()])  # (B, D)
         scores = catalogue.vectors.multiply_each(vectors)  # (B, n)
         found = {}
@@ -264,7 +264,7 @@ class Recommender:
                 allowed = find_candidates(catalogue, wanted.filters, excluded=rows if wanted.exclude_seen else _NOBODY)
             except RequestError:
                 continue
-            # One place more than wanted: the last one may be close to it, too.
+            # One place more than requested, because the last one may be close to it too.
             hits = rank_scored(scores[user], allowed).select_best(wanted.k + 1)
             if _is_far_apart(hits.scores):
                 listed = _list_items(catalogue, Hits(hits.rows[: wanted.k], hits.scores[: wanted.k]))
@@ -292,7 +292,7 @@ class Recommender:
         allowed = find_candidates(catalogue, filters, excluded=excluded)
         ranked = rank_exactly(catalogue.vectors, vector / _measure_length(vector), allowed)
         lengths = catalogue.lengths if ranked.rows is None else catalogue.lengths[ranked.rows]
-        # A vector of zeros, of an item that nothing is known of, is like nothing.
+        # A vector of zeros, of an item without any information, is similar to nothing.
         cosines = np.divide(ranked.scores, lengths, out=np.zeros_like(ranked.scores), where=lengths > 0)
         hits = _cut(catalogue, ExactRanked(cosines, ranked.rows), Query((), k, filters=filters))
         return Recommendation(_list_items(catalogue, hits))
@@ -321,13 +321,13 @@ def _cut(catalogue: Catalogue, ranked: Ranked, wanted: Query) -> Hits:
     caps = resolve_caps(catalogue, filters.caps)
     if not filters.diversity:
         return select_within_caps(ranked, k, caps)
-    # Any part of a list that keeps to the caps keeps to them, too.
+    # Any part of a list that respects the caps also respects them.
     pool = select_within_caps(ranked, choose_pool_size(k), caps)
     return diversify(pool, catalogue.vectors.take(pool.rows), k=k, diversity=filters.diversity)
 
 
 def _is_far_apart(best: Vector) -> bool:
-    """Whether all neighbours of a list's scores, best first, differ by more than sums of another order could."""
+    """Return whether all neighbouring scores of a list, best first, differ by more than rounding could."""
     above = best[:-1]
     return bool((above - best[1:] > CLOSE * np.maximum(np.abs(above), 1.0)).all())
 
@@ -344,7 +344,7 @@ def _list_items(catalogue: Catalogue, hits: Hits) -> tuple[RecommendedItem, ...]
     )
 
 
-# Of one product. More would make the first of them wait for longer than the others gain.
+# Most requests of one product. With more, the first would wait for longer than the others gain.
 _AT_MOST = 32
 # A turn of the event loop that brings no request takes microseconds; a request takes about so many turns from its first
 # byte to here, so that those that came with another are not left for the next product.
@@ -352,7 +352,7 @@ _QUIET_TURNS = 4
 
 
 class RecommendsTogether(Protocol):
-    """A model that answers many at once."""
+    """A model that answers many queries at once."""
 
     def recommend_together(self, wanted: Sequence[Query]) -> list[Recommendation | RequestError]:
         """Return an answer or a refusal for each."""
@@ -360,10 +360,10 @@ class RecommendsTogether(Protocol):
 
 
 class RequestBatcher:
-    """Answers what is asked while the event loop still brings more, together.
+    """Collects the requests that the event loop brings, and answers them together.
 
-    To be used from one event loop alone. Nobody waits for a clock: where the loop brings nothing more, what there is
-    is answered.
+    To be used from only one event loop. It waits for no timer: when the loop brings no more requests, the collected
+    ones are answered.
     """
 
     def __init__(self) -> None:
@@ -396,7 +396,7 @@ class RequestBatcher:
 
 
 def _answer(model: RecommendsTogether, asked: Sequence[tuple[Query, asyncio.Future[Recommendation]]]) -> None:
-    # Who has gone away in the meantime has cancelled the answer.
+    # A client that has disconnected in the meantime has cancelled its answer.
     left = [(wanted, answer) for wanted, answer in asked if not answer.done()]
     try:
         found = model.recommend_together([wanted for wanted, _ in left])

@@ -1,4 +1,4 @@
-"""From trained towers to a service whose answers are checked: bundle, model store, bento, parity, footprint."""
+"""Turn trained towers into a checked service: bundle, model store, bento, parity, footprint."""
 
 from __future__ import annotations
 
@@ -41,10 +41,10 @@ _PERCENTILE = 95
 
 @dataclass(frozen=True)
 class Footprint:
-    """What a bundle costs to serve.
+    """The cost of serving a bundle.
 
     Attributes:
-        size_bytes: Of all its files.
+        size_bytes: Size of all its files.
         latency_milliseconds: Time that 95 of 100 answers take at most, in one process and without the network.
     """
 
@@ -57,9 +57,9 @@ def measure_footprint(bundle: Bundle, *, histories: Sequence[Sequence[str]], k: 
 
     Args:
         bundle: The bundle.
-        histories: Item ids of some users, oldest first; each is asked a few times, and the fastest counts, since
-            a busy machine says nothing of the model.
-        k: Items wanted of each.
+        histories: Item ids of some users, oldest first; each is requested a few times, and the fastest counts, because
+            a busy machine would distort the result.
+        k: Length of each list.
     """
     recommender = Recommender(bundle)
     recommender.warm_up()
@@ -71,7 +71,7 @@ def measure_footprint(bundle: Bundle, *, histories: Sequence[Sequence[str]], k: 
 
 
 def judge_footprint(found: Footprint, *, settings: GateSettings) -> Iterator[Rule]:
-    """Hold a bundle against the budgets."""
+    """Compare a bundle with the budgets."""
     yield _judge_budget(
         "size",
         f"The bundle takes {found.size_bytes / 2**20:,.1f} MiB, {{}} {settings.max_bundle_bytes / 2**20:,.1f} MiB.",
@@ -110,14 +110,14 @@ def release_run(
     champion: str | None = None,
     profile: Path | None = None,
 ) -> tuple[ReleaseSummary, Decision]:
-    """Pack the towers of a run; arguments are what the earlier steps wrote, errors those of :func:`release_towers`.
+    """Pack the towers of a run; the arguments come from earlier steps, errors are those of :func:`release_towers`.
 
-    Nothing is promoted here: that is a person's decision, or a rule's that the person has set.
+    Nothing is promoted here: that is decided by a person, or by a rule that the person has set.
 
     Args:
-        rules: What the other rooms say of the towers; the budgets of a bundle and parity are added to them.
+        rules: Rules of other packages on the towers; the budgets of a bundle and parity are added.
         champion: Version of the model that they were compared with.
-        profile: Folder of the reference profile, which the bundle takes along.
+        profile: Folder of the reference profile, which is copied into the bundle.
 
     Returns:
         What was packed, and the gate's decision. The bundle's manifest has it without parity, which only the built
@@ -167,22 +167,22 @@ def release_towers(
     decide: Callable[[Footprint], Decision],
     profile: Path | None = None,
 ) -> ReleaseSummary:
-    """Pack the towers, build the service, start it, and hold its answers against the offline ranking.
+    """Pack the towers, build the service, start it, and compare its answers with the offline ranking.
 
     Args:
         scorer: The trained towers with their catalogue encoded.
         histories: Histories of the run; all of each user's interactions make the compared histories.
         items: The valid items in item-index order.
-        manifest: Where the model comes from.
+        manifest: The origin of the model.
         destination: Folder of the bundle.
         settings: Name of the model and number of users to compare.
-        seed: Of the draw of users.
-        decide: The gate, given what the bundle costs; its word goes into the manifest.
+        seed: Seed of the draw of users.
+        decide: The gate, given the cost of the bundle; its decision is written into the manifest.
         profile: Folder of the reference profile; None: the bundle has none.
 
     Raises:
         BundleError: The bundle cannot be written or does not read back.
-        ServingError: The service does not start, or answers otherwise than the offline ranking.
+        ServingError: The service does not start, or its answers differ from the offline ranking.
         StorageError: The disk is full or not writable.
     """
     bundle = write_tower_bundle(
@@ -248,7 +248,8 @@ def _judge_parity(release: ReleaseSummary) -> Rule:
 
 
 def select_packed_columns(items: pl.DataFrame, *, prompt: ItemPrompt) -> pl.DataFrame:
-    """Return the items' columns, of long texts what the encoder reads: a changed item can be read again from it."""
+    """Return the items' columns; long texts are cut to what the encoder reads, so changed items can be encoded
+    again."""
     prose = [series.name for series in items if series.name not in ("item_id", "title") and is_prose(series)]
     return items.drop(name for name in prose if name not in prompt.fields).with_columns(
         prompt.shorten(items[name]) for name in prose if name in prompt.fields
@@ -257,7 +258,7 @@ def select_packed_columns(items: pl.DataFrame, *, prompt: ItemPrompt) -> pl.Data
 
 def _build_catalogue(items: pl.DataFrame, histories: Histories, *, prompt: ItemPrompt) -> pl.DataFrame:
     training = histories.count_popularity()
-    # What the fallback for users without a history ranks by: the interactions after the training window.
+    # The fallback for users without a history ranks by this: the interactions after the training window.
     newest = np.asarray(histories.items)[~histories.mark_training()]
     recent = np.bincount(newest, minlength=histories.item_count).astype(np.int64)
     return select_packed_columns(items.drop("row", strict=False), prompt=prompt).with_columns(
@@ -282,7 +283,7 @@ def _rank_compared_users(
 ) -> tuple[list[list[str]], list[list[str]]]:
     users = _choose_active_users(histories, count=count, seed=seed)
     starts, stops = histories.offsets[:-1][users], histories.offsets[1:][users]
-    # Nothing is asked of these examples but their scores, so the target stands for none.
+    # Only the scores of these examples are used, so their target is arbitrary.
     examples = Examples("parity", users, starts, stops, np.zeros(len(users), np.int32))
     scores = scorer.score(histories, examples, slice(0, len(users))).numpy()  # (B, n)
     ids = histories.item_ids
@@ -300,7 +301,7 @@ def _refuse_difference(parity: ParityResult, bento_tag: str) -> None:
         return
     first = parity.examples[0]
     raise ServingError(
-        f"The service answers {parity.different} of {parity.users} users otherwise than the offline ranking: "
+        f"For {parity.different} of {parity.users} users the service's answer differs from the offline ranking: "
         f"{_format_items(first.served)} instead of {_format_items(first.expected)}.",
         where=bento_tag,
         fix="do not serve this bento; report it with the run's data version and settings",

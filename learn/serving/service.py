@@ -1,6 +1,6 @@
 """The user tower as a BentoML service; ``bentoml serve learn_user_tower:latest`` runs it.
 
-A service has a state folder of its own, which no second process may use.
+Each service has its own state folder, which no second process may use.
 """
 
 from __future__ import annotations
@@ -93,18 +93,18 @@ _WAIT_SECONDS = 15.0
 
 
 def find_state_folder(settings: ServingSettings) -> Path:
-    """Return the folder for what the service keeps itself: by default ``learn`` in BentoML's home."""
+    """Return the service's state folder: by default ``learn`` in BentoML's home."""
     return settings.state or find_aliases_path().parent
 
 
 def claim(folder: Path, *, wait_seconds: float = _WAIT_SECONDS) -> FileLock:
-    """Take the folder for this process alone, until it ends or releases it.
+    """Lock the folder for this process, until it ends or releases it.
 
     Items that change at run time are known to the process that changed them and to the file: a second worker or
     service on the same folder would answer with other items than the first.
 
     Raises:
-        ServingError: Another process has it.
+        ServingError: Another process has locked it.
         StorageError: The folder cannot be written to.
     """
     with explain_storage_faults(folder):
@@ -114,14 +114,14 @@ def claim(folder: Path, *, wait_seconds: float = _WAIT_SECONDS) -> FileLock:
             lock.acquire()
         except Timeout as fault:
             raise ServingError(
-                "Another process serves with this folder: a second service, or a second worker of this one.",
+                "Another process uses this state folder: a second service, or a second worker of this one.",
                 where=folder,
-                fix="serve with one worker, and give each service a folder of its own by LEARN_SERVING_STATE",
+                fix="serve with one worker, and give each service its own folder with LEARN_SERVING_STATE",
             ) from fault
     return lock
 
 
-# `bentoml serve` reports to its makers unless told not to, and has remembered an empty environment by now.
+# `bentoml serve` sends usage data unless this is set, and has already cached an empty environment.
 configure_process()
 usage_stats.do_not_track.cache_clear()
 
@@ -138,7 +138,7 @@ def declare_route(route: str, answer: type[BaseModel]) -> Callable[[Method], Met
 
 
 def call_at_shutdown(method: Method) -> Method:
-    """Have a method called when the last request has been answered."""
+    """Register a method to be called after the last request has been answered."""
     return cast("Method", bentoml.on_shutdown(method))
 
 
@@ -146,12 +146,12 @@ def call_at_shutdown(method: Method) -> Method:
 @bentoml.service(
     name="learn_user_tower",
     description="Recommends items to a user from the history of their item ids.",
-    # A second worker would not know the items that the first one is told of.
+    # A second worker would not know the items that are added to the first one.
     workers=1,
     metrics={"enabled": True, "duration": {"buckets": list(_LATENCY_SECONDS)}},
     traffic={"timeout": _REQUEST_SECONDS},
     logging={"access": {"enabled": False}},
-    # Open to this machine alone unless --host or BENTOML_HOST says otherwise.
+    # Reachable only from this machine unless --host or BENTOML_HOST is set.
     http={"host": "127.0.0.1"},
 )
 class UserTower:
@@ -160,7 +160,7 @@ class UserTower:
     def __init__(self) -> None:
         self._warm = False
         set_up(read_operations_settings(os.environ).log_format)
-        # The products are too small to share among threads, and threads of their own would fight the event loop.
+        # The products are too small to split among threads, and more threads would compete with the event loop.
         torch.set_num_threads(1)
         self._limits = read_serving_settings(read_packed_settings(), os.environ)
         state = find_state_folder(self._limits)
@@ -188,7 +188,7 @@ class UserTower:
 
     @call_at_shutdown
     def close(self) -> None:
-        """Finish what continues next to the requests; all of them have been answered by now."""
+        """Finish the background work; all requests have been answered by now."""
         self._warm = False
         self._deployment.close()
         self._sink.close()
@@ -196,7 +196,7 @@ class UserTower:
 
     @property
     def _recommender(self) -> Recommender:
-        """The model for anyone who does not say who they are; one request takes it once."""
+        """The model for requests without a user; each request reads it once."""
         return self._deployment.choose_model(None).recommender
 
     def _build_recommender(self, bundle: Bundle) -> Recommender:
@@ -236,7 +236,7 @@ class UserTower:
         check_list(request, self._limits)
         if request.text is None:
             return _send(answer_similar_items(self._recommender, request))
-        # Reading takes milliseconds to seconds: a thread does it, and others are answered meanwhile.
+        # Reading takes milliseconds to seconds, so a thread does it while others are answered.
         return _send(await asyncio.to_thread(answer_similar_items, self._recommender, request, self._live_items))
 
     @declare_route("/embed_user", VectorsResponse)
@@ -283,7 +283,7 @@ class UserTower:
         self._sink.write_feedback(build_feedback_record(request))
         return _send(FeedbackResponse())
 
-    # What the playground asks next to the lists. A thread answers, so that nobody's list waits for it.
+    # Further requests of the playground. A thread answers them, so that no list waits for them.
     @declare_route("/search_items", SearchItemsResponse)
     async def search_items(self, request: SearchItemsRequest, /) -> Response:
         """Find items of the catalogue by words of their title or id."""
@@ -318,7 +318,7 @@ class UserTower:
         return ServedList(served, found, perf_counter() - started)
 
     def _respond(self, request: RecommendRequest, found: ServedList) -> RecommendResponse:
-        """Put what was found into an answer, take note of it, and let a challenger in the shadow answer, too."""
+        """Turn a result into an answer, log it, and let a challenger in the shadow answer too."""
         recommendation_id = str(uuid4())
         answer, record = build_answer(found, request, recommendation_id=recommendation_id)
         self._sink.write_answer(record)
@@ -333,7 +333,7 @@ class UserTower:
         return answer
 
 
-# The decorator has made a BentoML service of the class, which its types do not say.
+# The decorator turned the class into a BentoML service, which its types do not show.
 for middleware in (LoadLimit, KeyGuard, RequestGuard):
     cast("Any", UserTower).add_asgi_middleware(middleware)
 
@@ -350,7 +350,7 @@ def _open_traffic_sink() -> TrafficSink:
 
 
 def _tune_collector() -> None:
-    # The collector's full passes over the libraries' objects are what the slowest requests wait for.
+    # The slowest requests wait for the garbage collector's full passes over the libraries' objects.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

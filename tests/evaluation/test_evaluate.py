@@ -118,7 +118,7 @@ def test_ranks_that_cannot_be_read_are_said(tmp_path: Path, content: bytes | Non
     path = tmp_path / "ranks.parquet"
     if content is not None:
         path.write_bytes(content)
-    with pytest.raises(DataError, match="Ranks cannot be read"):
+    with pytest.raises(DataError, match="file of ranks cannot be read"):
         read_ranks(path, part="test")
 
 
@@ -140,5 +140,5 @@ def test_a_full_disk_leaves_the_old_file(histories: Histories, tmp_path: Path, m
 def test_models_need_names_of_their_own(histories: Histories) -> None:
     popularity = Popularity.fit(histories)
     for scorers in ((), (popularity, popularity)):
-        with pytest.raises(ValueError, match="names of their own"):
+        with pytest.raises(ValueError, match="different name"):
             evaluate_models(scorers, histories, settings=SETTINGS, seed=0)

@@ -81,7 +81,7 @@ def test_an_item_unknown_to_production_is_read_by_its_text_alone(shop: Histories
 
 
 def test_content_vectors_of_another_width_are_refused(shop: Histories) -> None:
-    with pytest.raises(BundleError, match=f"reads content vectors of {CONTENT} numbers, these have 5"):
+    with pytest.raises(BundleError, match=f"needs content vectors of {CONTENT} numbers, but these have 5"):
         ProductionModel("v", towers(shop), {}).build_scorer(VECTORS[:, :5], item_ids=shop.item_ids)
 
 

@@ -28,7 +28,7 @@ def place(tmp_path: Path) -> Workplace:
             marks=pytest.mark.slow,
         ),
         pytest.param(
-            *("bundles/yesterday", "There is no such folder of a bundle.", "--init-from bundles/yesterday"),
+            *("bundles/yesterday", "There is no bundle in this folder.", "--init-from bundles/yesterday"),
             marks=pytest.mark.slow,
         ),
     ],
@@ -49,7 +49,7 @@ def test_a_model_that_the_store_does_not_hold(place: Workplace) -> None:
         headline="The bundle cannot be used",
         what="BentoML's model store has no model `learn_user_tower:latest`.",
         where="learn_user_tower:latest",
-        fix="see `bentoml models list`",
+        fix="`bentoml models list`",
     )
     assert not (place.folder / ".learn").exists()
     assert not (place.folder / "reports").exists()
@@ -76,7 +76,7 @@ def test_a_run_that_never_came_to_its_end(place: Workplace) -> None:
     assert_stopped(
         done,
         headline="The bundle cannot be used",
-        what=f"Run {run} has no bundle: it has not come to its end.",
+        what=f"Run {run} has no bundle: it has not finished.",
         where=f"--init-from {run}",
         fix="finish it with `python flows/train_flow.py resume`",
     )

@@ -56,7 +56,7 @@ def monitor(place: Workplace, *words: str, settings: str = SETTINGS) -> Finished
         (("--traffic", "log", "--retrain", "on-verdikt"), "There is no `--retrain on-verdikt`."),
         (("--traffic", "log", "--promote", "yes"), "There is no `--promote yes`."),
         (("--traffic", "log", "--retrain", "on-verdict"), "There is no such data folder."),
-        (("--traffic", "log", "--bundle", "nowhere/at/all"), "There is no such folder of a bundle."),
+        (("--traffic", "log", "--bundle", "nowhere/at/all"), "There is no bundle in this folder."),
         (("--traffic", "log"), "Nobody has promoted a `learn_user_tower` yet"),
     ],
 )
@@ -144,4 +144,4 @@ def test_the_verdict_starts_a_training_and_a_failed_one_is_not_tried_again_at_on
     assert json.loads(state.read_text(encoding="utf-8"))["failures"] == 1
     again, _ = watched(place, "to_retrain", *unknown, words=words)
     assert again.code == 3
-    assert "Retraining: The last one failed; the next is tried from" in again.out
+    assert "Retraining: The last retraining failed; the next one may start from" in again.out

@@ -78,7 +78,7 @@ def test_the_event_names_data_and_promotion_and_is_not_sent_twice(
     assert event["name"] == "retrain-shop"
     assert (event["payload"]["data"], event["payload"]["promote"]) == ("shop", "if-better")
     again = asked(tmp_path, address)
-    assert again.stdout.startswith("skipped The last one was asked for"), again.stderr
+    assert again.stdout.startswith("skipped The last retraining was requested"), again.stderr
     assert len(taken) == 1
 
 
@@ -87,4 +87,4 @@ def test_an_event_that_nobody_takes_is_an_error_and_not_lost_silently(tmp_path: 
     done = asked(tmp_path, "http://127.0.0.1:9")
     assert done.returncode
     assert "TrainingError" in done.stderr
-    assert "could not be asked for" in done.stderr
+    assert "could not be requested" in done.stderr

@@ -219,7 +219,7 @@ def compared(second: Run) -> Run:
 
 def test_the_newest_stored_model_is_measured_beside_the_new_one_when_asked_for(first: Run, compared: Run) -> None:
     version = first.artifacts["bundle"]["version"]
-    assert f"Production: learn_user_tower:{version} is evaluated beside the new towers." in compared.out
+    assert f"Production: learn_user_tower:{version} is compared with the new towers." in compared.out
     metrics, alone = compared.artifacts["metrics"], first.artifacts["metrics"]
     assert metrics["production"]["version"] == version
     assert metrics["production"]["caveat"] == ""

@@ -84,7 +84,7 @@ def send(number: int | None, receiver: Receiver, outbox: Path, *, first_pause_se
     "address", ["ftp://example.org/x", "example.org", "file:///etc/passwd", "https://", "http://[a]/"]
 )
 def test_what_is_no_address_of_the_web_is_refused(tmp_path: Path, address: str) -> None:
-    with pytest.raises(SettingsError, match="no http or https address"):
+    with pytest.raises(SettingsError, match="not an http or https address"):
         deliver({}, name="1", outbox=tmp_path, settings=MonitoringSettings(webhook=address))
 
 

@@ -75,9 +75,9 @@ def test_while_one_runs_no_other_starts(tmp_path: Path) -> None:
 def test_after_failures_it_waits_longer_and_longer_until_one_succeeds(tmp_path: Path) -> None:
     assert tried(tmp_path, badly).action == "failed"
     waiting = tried(tmp_path, never, hours=1.9)
-    assert waiting.said == "The last one failed; the next is tried from 2031-05-06 14:00 UTC on."
+    assert waiting.said == "The last retraining failed; the next one may start from 2031-05-06 14:00 UTC on."
     assert tried(tmp_path, badly, hours=2).action == "failed"
-    assert "failed (2 in a row); the next is tried from 2031-05-06 18:00" in tried(tmp_path, never, hours=5.9).said
+    assert "failed (2 in a row); the next one may start from 2031-05-06 18:00" in tried(tmp_path, never, hours=5.9).said
     assert tried(tmp_path, well, hours=6).action == "trained"
     assert tried(tmp_path, well, hours=6).action == "trained"
 
@@ -88,7 +88,8 @@ def test_one_that_runs_elsewhere_is_not_asked_for_again_until_its_model_is_there
     assert tried(tmp_path, elsewhere).action == "asked"
     waiting = tried(tmp_path, never, hours=1.9)
     assert waiting.said == (
-        "The last one was asked for, and its model is not there yet; the next is tried from 2031-05-06 14:00 UTC on."
+        "The last retraining was requested, and its model is not there yet; "
+        "the next one may start from 2031-05-06 14:00 UTC on."
     )
     assert tried(tmp_path, elsewhere, hours=2).action == "asked"
     assert tried(tmp_path, never, hours=5.9).action == "skipped"

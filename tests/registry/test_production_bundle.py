@@ -83,7 +83,7 @@ def test_latest_says_what_it_took_or_why_it_took_nothing(
     )
     tag = store_bundle(written(parts, tmp_path / "fit"), name="fitting")
     assert resolve_production("latest", settings=named("fitting")) is not None
-    assert f"Production: {tag} is evaluated beside" in capsys.readouterr().out
+    assert f"Production: {tag} is compared with" in capsys.readouterr().out
 
 
 def test_a_bundle_that_is_named_must_fit(parts: BundleParts, tmp_path: Path) -> None:

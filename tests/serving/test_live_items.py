@@ -76,7 +76,7 @@ def test_a_new_item_of_a_model_with_field_vectors_is_read_field_by_field(tmp_pat
     found, _ = recommender.encode_items(["twin"])
     np.testing.assert_allclose(found[0], parts.item_vectors[TRAINED + 2], atol=1e-3)
     assert recommended(recommender, ["i5"])[0] == "new"
-    with pytest.raises(RequestError, match="some text to read"):
+    with pytest.raises(RequestError, match="a text for the encoder"):
         live.upsert([ItemPatch("mute", {"shelf": "s1"})])
     free_text = live.find_encoder(recommender).encode(["a text of a visitor", "one\x1fwith\x1fmany\x1fseparators"])
     np.testing.assert_allclose(np.linalg.norm(free_text, axis=1), 1, atol=1e-5)
@@ -148,10 +148,10 @@ def test_a_deleted_item_is_neither_recommended_nor_read(readable_bundle: Bundle,
 @pytest.mark.parametrize(
     ("patch", "said"),
     [
-        (ItemPatch("new", {"shelf": "s1"}), "needs some text"),
+        (ItemPatch("new", {"shelf": "s1"}), "needs a text"),
         (ItemPatch("new", {"title": "a b", "shelf": 4}), "another kind"),
-        (ItemPatch("i4", {"title": 4}), "is a text"),
-        (ItemPatch("new", {"title": "a b", "recent_interactions": 10**6}), "no column to set"),
+        (ItemPatch("i4", {"title": 4}), "must be a text"),
+        (ItemPatch("new", {"title": "a b", "recent_interactions": 10**6}), "cannot be set"),
     ],
 )
 def test_a_wrong_item_is_refused_and_nothing_is_changed(

@@ -24,7 +24,7 @@ def test_a_missing_recipe_is_named(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 def test_a_wrong_recipe_is_named(text: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(RECIPE, tmp_path / "bentofile.yaml")
     (tmp_path / "bentofile.yaml").write_text(text)
-    with pytest.raises(ServingError, match="recipe is not right"):
+    with pytest.raises(ServingError, match="recipe is damaged"):
         build_bento(model_tag="learn_user_tower:x")
 
 

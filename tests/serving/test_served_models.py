@@ -169,7 +169,7 @@ def test_another_bundle_under_the_champions_name_is_refused(
         copy_bundle(folders[2], Path(bentoml.models.get(f"{shop}:{versions[1]}").path))
         deployment.refresh()
         assert (deployment.champion.version, deployment.refused) == (versions[0], 1)
-        assert f"The store holds bundle {versions[2]} under the name {versions[1]}" in caplog.text
+        assert f"The store has bundle {versions[2]} under the wrong name {versions[1]}" in caplog.text
 
 
 def test_a_model_is_warm_before_it_answers_anybody(shop: str, versions: list[str]) -> None:

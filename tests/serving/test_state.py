@@ -17,7 +17,7 @@ def test_state_lies_beside_the_aliases_unless_told_otherwise(tmp_path: Path) -> 
 
 def test_a_folder_is_taken_once_and_can_be_taken_again(tmp_path: Path) -> None:
     first = claim(tmp_path / "state")
-    with pytest.raises(ServingError, match="Another process serves"):
+    with pytest.raises(ServingError, match="Another process uses"):
         claim(tmp_path / "state", wait_seconds=0)
     first.release()
     claim(tmp_path / "state", wait_seconds=0).release()

@@ -3,7 +3,7 @@
 The user tower mixes the whole history into one vector, so no single item is the cause of a recommendation. An
 explanation therefore names the history items that are nearest to it by the vectors that rank.
 
-Shape legend: n rows of the catalogue, r rows that stand for an item, c different cells of a column, h items of a
+Shape legend: n rows of the catalogue, r rows that have an item, c different cells of a column, h items of a
 history, i items explained, D width of the vectors.
 """
 
@@ -105,7 +105,7 @@ class CatalogueLookup:
         """
         words = sorted(set(_fold_text(pl.Series([query]))[0].split()), key=len, reverse=True)
         found = self._texts
-        # The longest word leaves the fewest, and each further one is looked for in those alone.
+        # The longest word leaves the fewest, and each further word is searched only in those.
         for word in words:
             found = found.filter(pl.col("text").str.contains(word, literal=True))
         if words:
@@ -123,7 +123,7 @@ class CatalogueLookup:
 
     @cached_property
     def live_rows(self) -> NDArray[np.int64]:
-        """(r,) rows that stand for an item, the most popular first."""
+        """(r,) rows that have an item, the most popular first."""
         return self.catalogue.popularity_order
 
     @cached_property
@@ -173,7 +173,7 @@ class Lookups:
 
 
 def find_known_rows(catalogue: Catalogue, item_ids: Sequence[str]) -> tuple[dict[str, int], list[str]]:
-    """Return the rows of the known ones of some items, and the unknown ids; each once, in their order."""
+    """Return the rows of the known items, and the unknown ids, both without repeats and in their order."""
     wanted = dict.fromkeys(item_ids)
     known = {item_id: catalogue.rows[item_id] for item_id in wanted if item_id in catalogue.rows}
     return known, [item_id for item_id in wanted if item_id not in known]
@@ -190,7 +190,7 @@ def summarise_columns(columns: Mapping[str, Column], rows: _Rows, *, values: int
 
     Args:
         columns: Its columns, each of n cells.
-        rows: (r,) rows that stand for an item.
+        rows: (r,) rows that have an item.
         values: Values wanted of each, the commonest first.
 
     Returns:

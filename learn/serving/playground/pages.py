@@ -54,7 +54,7 @@ def build_page_app() -> Starlette:
             Route("/", _answer_playground),
             Route("/api", _answer_api),
             Route("/playground/{name}", _answer_asset),
-            # BentoML opens the files of its own page by the request's path; nothing here needs them.
+            # BentoML would open its own page's files by the request's path; nothing here needs them.
             Route("/static_content/{name:path}", _answer_closed),
         ],
         lifespan=_load_files,

@@ -1,4 +1,4 @@
-// The playground: one view, kept in the URL's fragment; whatever changes it is drawn, and asked for, from here.
+// The playground: one view, kept in the URL's fragment; every change of it is drawn and requested from here.
 
 import { AskError, Line } from "./asking.js";
 import { announce, byId, debounced, trouble } from "./elements.js";
@@ -37,7 +37,7 @@ function show(before) {
   showPressed(view);
   showSimilar(view);
   if (asked(view) !== asked(before)) {
-    // From now on the list is not that of what is asked for, also while the request waits for more changes.
+    // From now on the list is outdated, also while the request waits for more changes.
     byId("results").setAttribute("aria-busy", "true");
     recommendSoon();
   }
@@ -73,7 +73,7 @@ async function recommend() {
       caps: now.cap ? [{ column: now.cap.column, at_most: now.cap.atMost }] : [],
       ...filtersOf(now),
     });
-    // Somebody may have gone on meanwhile; what they asked for is on its way.
+    // The view may have changed meanwhile; then its own request is already on its way.
     if (found === null || asked(now) !== asked(view)) return;
     place.setAttribute("aria-busy", "false");
     await showAnswer(now, found);
@@ -93,7 +93,7 @@ async function showAnswer(now, found) {
     // Another model serves, and with it perhaps another catalogue.
     versionsRead.add(answer.model_version);
     await readCatalogue();
-    // Somebody may have gone on meanwhile; what they asked for is on its way.
+    // The view may have changed meanwhile; then its own request is already on its way.
     if (asked(now) !== asked(view)) return;
   }
   unknown = new Set(answer.unknown_items);

@@ -16,7 +16,7 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
-// Its direction is that of its own first strong letter, whatever the page's is.
+// Its direction follows its first strong letter, whatever the page's direction is.
 export function text(value, attributes = {}) {
   return make("bdi", { dir: "auto", ...attributes }, value);
 }
@@ -31,7 +31,7 @@ export function announce(message) {
   place.textContent = message + (announced % 2 ? "" : "\u00a0");
 }
 
-// Calls back once, when nobody has asked for a while.
+// Calls back once, when there was no call for a while.
 export function debounced(milliseconds, callback) {
   let timer = 0;
   const later = (...values) => {

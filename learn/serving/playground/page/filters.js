@@ -1,4 +1,4 @@
-// How long and how diverse the list is, and what may stand in it.
+// How long and how diverse the list is, and which items may be in it.
 
 import { inUse, shownValue, SIDES, valuesOf, withRange, without, withValue } from "./columns.js";
 import { byId, debounced, make, text } from "./elements.js";
@@ -92,11 +92,11 @@ function rank(column, catalogue) {
 
 function drawColumn(column, at, change) {
   const body = column.kind === "number" ? drawRange(column, at, change) : drawValues(column, change);
-  const told = column.distinct === null ? "range" : column.distinct.toLocaleString("en");
+  const values = column.distinct === null ? "range" : column.distinct.toLocaleString("en");
   return make(
     "details",
     { class: "column", "data-name": column.name, open: at === 0 },
-    make("summary", {}, text(column.name), " ", make("span", { class: "soft small" }, told)),
+    make("summary", {}, text(column.name), " ", make("span", { class: "soft small" }, values)),
     body,
   );
 }

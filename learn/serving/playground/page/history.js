@@ -19,7 +19,7 @@ export function showHistory(view, unknown, change) {
   byId("clear-history").hidden = history.length === 0;
   byId("history-empty").hidden = history.length > 0;
   const list = byId("history");
-  // Redrawn in place: whoever stands on a button goes on standing there.
+  // Redrawn in place, so that the focus stays on its button.
   const focused = list.contains(document.activeElement) ? document.activeElement : null;
   const at = focused && [...list.children].indexOf(focused.closest("li"));
   list.replaceChildren(...history.map((id, place) => row(id, place, history, unknown, change)));

@@ -6,7 +6,7 @@ import { make, text } from "./elements.js";
 const MOST_AT_ONCE = 100;
 const MOST_CELLS = 3;
 const LONGEST_CELL = 28;
-// What the bundle counts of each item: good to filter by, and of no use beside a title.
+// What the bundle counts of each item: useful for filters, but not next to a title.
 const COUNTS = ["training_interactions", "recent_interactions"];
 
 const described = new Map();
@@ -20,8 +20,8 @@ export function know(items) {
   }
 }
 
-// Another model may have another catalogue: items are asked for anew, and shown as they were known until then.
-// What differs from item to item says little beside a title.
+// Another model may have another catalogue: items are requested again, and shown as before until then.
+// Columns that differ for every item say little next to a title.
 export function renew({ columns, items }) {
   fresh.clear();
   shownColumns = columns.filter(

@@ -1,4 +1,4 @@
-// The API key of a service that wants one: kept for this tab, sent to this service alone.
+// The API key of a service that wants one: kept for this tab, sent only to this service.
 
 import { byId } from "./elements.js";
 

@@ -1,4 +1,4 @@
-// The list of recommendations: what came back, how fast, and what of the history lies nearest to each item.
+// The list of recommendations: its items, its time, and the items of the history nearest to each.
 
 import { shownMilliseconds } from "./asking.js";
 import { byId, make, text } from "./elements.js";
@@ -36,7 +36,7 @@ export function showNotices(answer, wanted, filtered) {
   byId("notices").replaceChildren(...notices);
 }
 
-// `why`: by item id, the nearest of the history; null while they are not known, undefined where there are none.
+// `why`: by item id, the nearest of the history; null while they are not known, undefined if there are none.
 export function showList(place, items, { why, history, actions }) {
   const top = Math.max(...items.map((item) => Math.abs(item.score)), Number.MIN_VALUE);
   const places = new Map(history.map((id, at) => [id, at + 1]));

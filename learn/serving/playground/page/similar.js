@@ -30,7 +30,7 @@ export function startSimilar({ change, add, viewNow }) {
     walked = [];
     shown = null;
     if (viewNow().similar !== null) change({ similar: null });
-    // The list may have been drawn anew behind the sheet.
+    // The list may have been redrawn behind the sheet.
     const known = returnTo && document.querySelector(`#results li[data-id="${CSS.escape(returnTo)}"] [data-name=similar]`);
     (known ?? byId("results-title")).focus();
   });
@@ -84,7 +84,7 @@ export function startSimilar({ change, add, viewNow }) {
   };
 }
 
-// Draws a list anew without taking the focus from the button of an item.
+// Redraws a list without taking the focus from an item's button.
 export function keepingFocus(place, draw) {
   const focused = place.contains(document.activeElement) ? document.activeElement : null;
   const id = focused?.closest("li")?.dataset.id;

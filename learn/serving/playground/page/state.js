@@ -34,18 +34,18 @@ export function readView(fragment) {
 }
 
 export function writeView(view) {
-  const told = new URLSearchParams();
+  const parameters = new URLSearchParams();
   const usual = emptyView();
-  for (const id of view.history) told.append("h", id);
-  if (view.k !== usual.k) told.set("k", view.k);
-  if (view.diversity !== usual.diversity) told.set("diversity", view.diversity);
-  if (view.seen) told.set("seen", "yes");
-  if (view.cap) told.set("cap", JSON.stringify([view.cap.column, view.cap.atMost]));
+  for (const id of view.history) parameters.append("h", id);
+  if (view.k !== usual.k) parameters.set("k", view.k);
+  if (view.diversity !== usual.diversity) parameters.set("diversity", view.diversity);
+  if (view.seen) parameters.set("seen", "yes");
+  if (view.cap) parameters.set("cap", JSON.stringify([view.cap.column, view.cap.atMost]));
   for (const side of ["only", "not"]) {
-    for (const [name, condition] of view[side]) told.append(side, JSON.stringify([name, condition]));
+    for (const [name, condition] of view[side]) parameters.append(side, JSON.stringify([name, condition]));
   }
-  if (view.similar !== null) told.set("similar", view.similar);
-  return told.toString();
+  if (view.similar !== null) parameters.set("similar", view.similar);
+  return parameters.toString();
 }
 
 // The part of a request's body that says which items may come back.
