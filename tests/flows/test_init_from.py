@@ -62,7 +62,7 @@ def test_a_folder_that_is_no_bundle(place: Workplace) -> None:
         headline="The bundle cannot be used",
         what="This is not a bundle: a file is missing.",
         where="data/checksums.json",
-        fix="name the folder of a bundle",
+        fix="give the folder of a bundle",
     )
     assert_no_trace(place)
 

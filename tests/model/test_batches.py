@@ -69,7 +69,7 @@ def test_a_long_epoch_says_how_far_it_is_and_changes_no_batch(shop: Histories) -
     assert passed == batches
     last = said.getvalue().splitlines()[-1]
     assert last.startswith(f"Epoch 4: {windows.positions:,} of {windows.positions:,} positions, ")
-    assert last.endswith(" a second, 0 s left")
+    assert last.endswith(" per second, 0 s left")
 
 
 def test_the_order_is_the_seeds_and_the_epochs_alone(shop: Histories) -> None:

@@ -161,7 +161,7 @@ def test_a_lost_process_ends_the_others_and_the_training_goes_on(shop: Histories
 
 def test_processes_that_do_not_come_are_one_clear_error() -> None:
     with (
-        pytest.raises(TrainingError, match="did not come together"),
+        pytest.raises(TrainingError, match="could not connect to each other"),
         join_group(Rendezvous("127.0.0.1", free_port(), 0, 2, 1)),
     ):
         raise AssertionError
@@ -170,7 +170,7 @@ def test_processes_that_do_not_come_are_one_clear_error() -> None:
 def test_a_port_that_is_taken_is_one_clear_error() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        with pytest.raises(TrainingError, match="did not come together") as caught:
+        with pytest.raises(TrainingError, match="could not connect to each other") as caught:
             join_group(Rendezvous("127.0.0.1", port, 0, 2, 1)).__enter__()
     assert str(port) in str(caught.value)
 
