@@ -3,7 +3,7 @@
 #
 #   docker build --tag registry.example/learn:1 .
 #
-# Torch's default build is for CUDA; for cores alone give pip the index of its CPU build:
+# Torch's default build is for CUDA; for a machine without a GPU give pip the index of its CPU build:
 #   docker build --tag registry.example/learn:1-cpu --build-arg TORCH_OPTIONS="--index-url …" .
 FROM python:3.11-slim-bookworm
 
@@ -16,7 +16,7 @@ RUN apt-get update \
     && rm -rf /var/lib/apt/lists/*
 
 COPY requirements.lock /tmp/requirements.lock
-# Without dependencies, because the lock is whole; torch alone is not in it (docs/supply_chain.md).
+# Without dependencies, because the lock is complete; only torch is not in it (docs/supply_chain.md).
 RUN pip install --no-cache-dir --require-hashes --no-deps --requirement /tmp/requirements.lock \
     && pip install --no-cache-dir $TORCH_OPTIONS "torch==$TORCH" \
     && pip check \

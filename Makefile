@@ -33,22 +33,22 @@ bench-content: environment ## speed and upkeep of content extraction (WITH="--on
 bench-house: environment ## files, imports and names of the code, before and after: ten seconds
 	$(BIN)/python -m benchmarks.house $(WITH)
 
-bench-quality: environment ## quality on public data: hours; goes on where it was stopped (WITH="--only scientific" for a part)
+bench-quality: environment ## quality on public data: hours; continues where it was stopped (WITH="--only scientific" for a part)
 	$(BIN)/python -m benchmarks.quality $(WITH)
 
 bench-daily-retrain: environment ## yesterday's weights against random ones, day by day: an hour
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.daily_retrain $(WITH)
 
-bench-monitoring: environment ## false alarms and planted shifts of the monitor: an hour; goes on where it was stopped (WITH="--pairs 5" for a try)
+bench-monitoring: environment ## false alarms and planted shifts of the monitor: an hour; continues where it was stopped (WITH="--pairs 5" for a try)
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.monitoring $(WITH)
 
 bench-reading: environment ## inputs as people have them, and the speed of reading: half an hour (WITH="--only cases" for a part)
 	$(BIN)/python -m benchmarks.reading $(WITH)
 
-bench-replay: environment ## two weeks of a shop through service, monitor and retraining: 40 minutes; goes on where it was stopped
+bench-replay: environment ## two weeks of a shop through service, monitor and retraining: 40 minutes; continues where it was stopped
 	OMP_NUM_THREADS=1 $(BIN)/python -m benchmarks.replay $(WITH)
 
-bench-scale: environment ## up to 50 million interactions, and 50 killed runs: hours; goes on where it was stopped (WITH="--only growth --millions 1 5" for a part)
+bench-scale: environment ## up to 50 million interactions, and 50 killed runs: hours; continues where it was stopped (WITH="--only growth --millions 1 5" for a part)
 	$(BIN)/python -m benchmarks.scale $(WITH)
 
 bench-serving: environment ## the service under load: half an hour, on a quiet machine; needs wrk (WITH="--only latency" for a part)
