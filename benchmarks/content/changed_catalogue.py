@@ -16,7 +16,7 @@ _CHANGED_SHARE = 0.01
 
 
 def measure(*, data: Path, workspace: Path, encoder: str = ContentSettings().encoder) -> Part:
-    """Time three passes over the titles of ``games``, each in a process of its own."""
+    """Time three passes over the titles of ``games``, each in its own process."""
     shutil.rmtree(workspace, ignore_errors=True)
     workspace.mkdir(parents=True)
     items = pl.read_ndjson(data / "games" / "items.jsonl.gz").select("item_id", "title")

@@ -19,7 +19,7 @@ PART_ITEMS = 1_000
 _KILLED_AT = 4_500
 
 
-def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - titles are made up
+def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - titles are synthetic
     """Kill one pass, finish it by another, compare with an undisturbed one; the data is synthetic."""
     shutil.rmtree(workspace, ignore_errors=True)
     encoder = str(save_tiny_bert(workspace / "encoder"))

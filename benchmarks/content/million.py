@@ -19,8 +19,8 @@ from benchmarks.harness.page import Part
 SIZES = (100_000, 300_000, 1_000_000)
 
 
-def measure(*, data: Path, workspace: Path, sizes: Sequence[int] = SIZES) -> Part:  # noqa: ARG001 - titles are made up
-    """Plan, encode and gather catalogues of growing size, each in a process of its own; the data is synthetic."""
+def measure(*, data: Path, workspace: Path, sizes: Sequence[int] = SIZES) -> Part:  # noqa: ARG001 - titles are synthetic
+    """Plan, encode and gather catalogues of growing size, each in its own process; the data is synthetic."""
     encoder = save_tiny_bert(workspace / "encoder")
     runs = [(size, *_measure_pass(workspace / str(size), size, encoder)) for size in sizes]
     largest, smallest = runs[-1][1], runs[0][1]

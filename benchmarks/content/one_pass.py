@@ -1,4 +1,4 @@
-"""One extraction in a process of its own: ``python -m benchmarks.content.one_pass ITEMS STORE OUT --encoder NAME``.
+"""One extraction in its own process: ``python -m benchmarks.content.one_pass ITEMS STORE OUT --encoder NAME``.
 
 Prints a line ``encoded N`` after each batch where ``--count`` is given, and last a line of JSON, :class:`Pass`.
 """

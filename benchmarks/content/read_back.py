@@ -27,7 +27,7 @@ WIDTH = 384
 _BLOCK_BYTES = 8 << 20
 
 
-def measure(*, data: Path, workspace: Path, count: int = ITEMS) -> Part:  # noqa: ARG001 - vectors are made up
+def measure(*, data: Path, workspace: Path, count: int = ITEMS) -> Part:  # noqa: ARG001 - vectors are synthetic
     """Write a store, then time reading it against copying its files, each from a cold cache; the data is synthetic."""
     shutil.rmtree(workspace, ignore_errors=True)
     folder = workspace / "store"

@@ -29,7 +29,7 @@ def list_setups() -> dict[str, Setup]:
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the benchmark; the exit status is 2 where it could not be begun."""
+    """Run the benchmark; the exit status is 2 if it could not start."""
     options = _parse_options(words)
     return exit_status(lambda: _measure_setup(options))
 
@@ -42,7 +42,7 @@ def _parse_options(words: Sequence[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--workspace", type=Path, default=workspace, help="folder for tables, vectors and weights")
     parser.add_argument("--out", type=Path, default=ROOT / "docs" / "benchmarks", help="folder of the page")
-    parser.add_argument("--only", nargs="+", choices=sorted(list_setups()), help="these shops alone; the others stay")
+    parser.add_argument("--only", nargs="+", choices=sorted(list_setups()), help="only these shops; the others stay")
     return parser.parse_args(words)
 
 

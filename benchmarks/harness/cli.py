@@ -16,10 +16,10 @@ class BenchmarkError(LearnError):
 
 
 def exit_status(benchmark: Callable[[], Path]) -> int:
-    """Run a benchmark and name the page that it wrote; an error is told in words.
+    """Run a benchmark and name the page that it wrote; an error is printed as a message.
 
     Returns:
-        0, or 2 where it could not be begun or brought to its end.
+        0, or 2 if it could not start or finish.
     """
     try:
         page = benchmark()

@@ -19,7 +19,7 @@ _AT_ONCE_SECONDS = 1.0
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the benchmark; the exit status is 2 where it could not be begun."""
+    """Run the benchmark; the exit status is 2 if it could not start."""
     options = _parse_options(words)
     return exit_status(lambda: _measure_parts(options))
 
@@ -56,7 +56,7 @@ def _parse_options(words: Sequence[str] | None) -> argparse.Namespace:
 def _judge(options: argparse.Namespace, kept: CellStore) -> None:
     plan = Plan(options.pairs, options.data, options.prepared, kept)
     cells: list[Cell] = []
-    # What an earlier run judged comes at once, and says nothing of the time that the rest takes.
+    # What an earlier run judged is loaded at once, and does not show how long the rest takes.
     judged, spent, last = 0, 0.0, time.perf_counter()
     for cell in measure_cells(plan):
         cells.append(cell)

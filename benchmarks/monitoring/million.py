@@ -1,6 +1,6 @@
 """A model of a real shop for the report on a million rows; its weights are fresh, since only the work is measured.
 
-The report on a log of a million rows: time and peak memory, in a process of its own.
+The report on a log of a million rows: time and peak memory, in its own process.
 
 ``python -m benchmarks.monitoring.million FOLDER DATA WORKSPACE`` prints figures, and with ``--write`` makes the log.
 """
@@ -116,7 +116,7 @@ class Million:
 
 
 def measure_million(*, folder: Path, data: Path, workspace: Path, kept: CellStore) -> Million:
-    """Measure in a fresh process, whose peak memory is this work's alone; an earlier measurement is taken as it is.
+    """Measure in a fresh process, whose peak memory is only this work's; an earlier measurement is reused.
 
     Raises:
         DataError: The data set is not there.

@@ -142,7 +142,7 @@ def _rank_lists(
 
 
 def _list_categories(titles: list[str | None]) -> list[str]:
-    # Neither data set has categories of its own.
+    # Neither data set has categories.
     words = [[word for word in (title or "").lower().split() if word.isalpha()] for title in titles]
     common = {word: -count for word, count in Counter(w for each in words for w in set(each)).most_common(_CATEGORIES)}
     return [

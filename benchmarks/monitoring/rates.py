@@ -75,7 +75,7 @@ class Plan:
 
 
 def measure_cells(plan: Plan) -> Iterator[Cell]:
-    """Judge all pairs that were not judged yet, cell by cell; what each draws depends on its number alone.
+    """Judge all pairs that were not judged yet, cell by cell; what each draws depends only on its number.
 
     Raises:
         DataError: A data set is not there.

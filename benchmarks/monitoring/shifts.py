@@ -1,4 +1,4 @@
-"""Planted shifts: what a monitor must find, put into the live side alone."""
+"""Planted shifts: what a monitor must find, put only into the live side."""
 
 from __future__ import annotations
 
@@ -95,7 +95,7 @@ def _replace_columns(
     share: float,
     columns: dict[str, Callable[[pl.DataFrame], pl.Series | pl.Expr]],
 ) -> tuple[Profile, View]:
-    """Give a share of the rows an item of its own, like the old one except for some columns."""
+    """Give a share of the rows a new item, equal to the old one except for some columns."""
     hit = np.flatnonzero(rng.random(live.requests.height) < share)
     old = live.requests["item_id"][hit]
     fresh = pl.Series([f"planted {row}" for row in hit])

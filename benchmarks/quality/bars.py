@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.quality.jobs import ARITHMETICS, COLD, SETS, Job
+from benchmarks.quality.jobs import COLD, PRECISIONS, SETS, Job
 from benchmarks.quality.results import Results
 from benchmarks.quality.rows import Row, compare_rows, compute_exact_interval, find, read_rows
 from learn.evaluation import Masking
@@ -76,7 +76,7 @@ class Measured:
 
     Attributes:
         rows: Case -> its rows.
-        among_unseen: The same for the cases that request unseen items alone, ranked among these.
+        among_unseen: The same for the cases that request only unseen items, ranked among these.
         unseen_items: How many these are, by case.
         speed: The comparison with RecBole; None if it was not made.
     """
@@ -232,7 +232,7 @@ def _judge_sampled(measured: Measured) -> Bar:
 
 def _judge_precision(measured: Measured) -> Bar:
     what, wanted = "`scientific`: NDCG@10 in bfloat16, less that in float32", "an interval that holds 0"
-    low, exact = (measured.find_row("scientific", f"towers_{precision}") for precision in ARITHMETICS)
+    low, exact = (measured.find_row("scientific", f"towers_{precision}") for precision in PRECISIONS)
     if low is None or exact is None or low.seeds != exact.seeds:
         return Bar(what, wanted)
     gap = compare_rows(low, exact, "masked", "ndcg@10")

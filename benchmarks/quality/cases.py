@@ -1,4 +1,4 @@
-"""What models are asked: a public data set under its own split, or under one that requests unseen items alone."""
+"""What models are tested on: a public data set under its own split, or under one that requests only unseen items."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ class Case:
     Attributes:
         name: As the jobs are called.
         source: Name of the data set.
-        held_out_share: Share of the items held out of training, for which alone test asks; 0: none.
-        unseen_alone: Test requests the items alone that the data set's own split keeps from training.
+        held_out_share: Share of the items held out of training, which are the only ones that test requests; 0: none.
+        unseen_alone: Test requests only the items that the data set's own split keeps from training.
     """
 
     name: str
@@ -32,13 +32,13 @@ class Case:
 
     @property
     def cold(self) -> bool:
-        """Whether test requests unseen items alone."""
+        """Whether test requests only unseen items."""
         return self.unseen_alone or self.held_out_share > 0
 
     def list_inputs(self) -> dict[str, Any]:
         """Return what a result depends on, next to the data set's files."""
         found = {"source": self.source, "held_out_share": self.held_out_share, "draw_seed": _DRAW_SEED}
-        # Named where it is so alone: the other cases keep the keys of their results.
+        # Only named if it is so: the other cases keep the keys of their results.
         return found | ({"unseen_alone": True} if self.unseen_alone else {})
 
 

@@ -24,10 +24,10 @@ _UNSEEN = "unseen"
 
 
 def hold_out_items(histories: Histories, destination: Path, *, share: float, seed: int) -> Histories:
-    """Write a split whose training part holds none of the drawn items, and whose test requests them alone.
+    """Write a split whose training part holds none of the drawn items, and whose test requests only them.
 
     Every training interaction with a held-out item is dropped, so no training history holds one either. Validation
-    requests other items alone: the epoch is chosen without ever looking at a held-out item. Test histories keep
+    requests only other items: the epoch is chosen without any held-out item. Test histories keep
     their validation item, whatever it is, as a shop would keep it.
 
     Args:
@@ -48,7 +48,7 @@ def hold_out_items(histories: Histories, destination: Path, *, share: float, see
     test = _build_examples(histories, "test", moved, wanted=held)
     if not len(test):
         raise SplitError(
-            f"No test example asks for one of the {count} held-out items.",
+            f"No test example requests one of the {count} held-out items.",
             where=histories.folder,
             fix="hold out a larger share of the items",
         )
@@ -71,7 +71,7 @@ def ask_for_unseen(histories: Histories, destination: Path) -> Histories:
 
     Unseen is an item without any training interaction. The history is everything the user took before that moment, of
     the test part too; an item that it holds already is not requested. Training and validation are as they were. A
-    split by date requests a user's first item alone, whatever it is, and that is seldom an unseen one.
+    split by date requests only a user's first item, whatever it is, which is seldom an unseen one.
 
     Args:
         histories: A split by date.
@@ -89,7 +89,7 @@ def ask_for_unseen(histories: Histories, destination: Path) -> Histories:
         raise SplitError(
             "Nobody took an item in the test part that training does not know.",
             where=histories.folder,
-            fix="take a data set that goes on getting new items",
+            fix="use a data set that keeps getting new items",
         )
     users, starts = np.asarray(whole.users[asked]), np.asarray(whole.starts[asked])
     test = Examples("test", users, starts, stops[asked], np.asarray(histories.items[stops[asked]]))
@@ -125,7 +125,7 @@ def find_unseen_items(folder: Path) -> NDArray[np.int64]:
 
 @dataclass(frozen=True)
 class AmongItems:
-    """A model that recommends some of the items alone: the ranking is among these.
+    """A model that recommends only some of the items: the ranking is among these.
 
     Attributes:
         scorer: The model.

@@ -23,7 +23,7 @@ _KEPT = "quality-results"
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the benchmark; the exit status is 1 where a job failed, 2 if nothing could be begun."""
+    """Run the benchmark; the exit status is 1 if a job failed, 2 if nothing could start."""
     options = _parse_options(words)
     # A terminated benchmark ends the way an interrupted one does: no job of it works on.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
@@ -33,7 +33,7 @@ def main(words: Sequence[str] | None = None) -> int:
         print(f"{error.headline}\n{error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("Stopped. The same command goes on from here.", file=sys.stderr)
+        print("Stopped. The same command continues from here.", file=sys.stderr)
         return 128 + signal.SIGINT
 
 
@@ -45,8 +45,8 @@ def _parse_options(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--workspace", type=Path, default=_WORKSPACE, help="folder for results and weights")
     parser.add_argument("--out", type=Path, help="folder of the page; docs/benchmarks, unless --set is given")
     parser.add_argument("--seeds", type=int, nargs="+", default=list(SEEDS), help="of the rows that are means")
-    parser.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="do these jobs alone")
-    parser.add_argument("--again", nargs="+", default=[], metavar="PATTERN", help="do these jobs anew")
+    parser.add_argument("--only", nargs="+", default=[], metavar="PATTERN", help="do only these jobs")
+    parser.add_argument("--again", nargs="+", default=[], metavar="PATTERN", help="do these jobs again")
     parser.add_argument("--set", nargs="+", default=[], metavar="NAME=VALUE", help="a setting of every job, for a try")
     parser.add_argument("--list", action="store_true", help="show the jobs and do nothing")
     parser.add_argument("--page-only", action="store_true", help="write the page from the results that are there")

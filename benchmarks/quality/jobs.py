@@ -25,10 +25,10 @@ SETS = ("scientific", "games")
 """Cases with published results, and bars for both protocols."""
 
 COLD = ("scientific_held_out", "online_retail_unseen")
-"""Cases that request unseen items alone."""
+"""Cases that request only unseen items."""
 
-ARITHMETICS = ("bfloat16", "float32")
-"""Of the towers' training, each with a row of its own."""
+PRECISIONS = ("bfloat16", "float32")
+"""Precisions of the towers' training, each with its own row."""
 
 PAPER_EPOCHS = 10
 """Epochs of the paper's configuration: its 200 would take a processor days."""
@@ -145,7 +145,7 @@ def plan(*, seeds: Sequence[int] = SEEDS, overrides: Mapping[str, object] | None
     # Half of what people buy there they have bought before: its table with nothing masked is the one that counts.
     jobs += [_plan_job("towers", "online_retail", "towers", settings, first) for settings in (default, unmasked)]
     jobs.append(_plan_other_softmax(default, first))
-    jobs += [_plan_arithmetic(precision, default, first) for precision in ARITHMETICS]
+    jobs += [_plan_arithmetic(precision, default, first) for precision in PRECISIONS]
     sasrec = _read_configured("sasrec")
     protocols = (sasrec, sasrec.override(training__mask_seen=False))
     label = "SASRec (IDs alone)"

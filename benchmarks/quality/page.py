@@ -353,7 +353,7 @@ def _format_speed(measured: Measured) -> list[str]:
 def _format_work(records: Sequence[dict[str, Any]], missing: Sequence[str]) -> list[str]:
     parts = ["## Every job"]
     if records:
-        said = "Each ran in a process of its own. `fit` holds validation after every epoch, and no encoding of texts."
+        said = "Each ran in its own process. `fit` holds validation after every epoch, and no encoding of texts."
         parts += [said, tables.format_work_table(records)]
     if missing:
         parts.append(f"Not measured: {', '.join(f'`{name}`' for name in missing)}.")

@@ -44,7 +44,7 @@ class Results:
         return self.workspace / "training" / key
 
     def has(self, key: str) -> bool:
-        """Tell whether a job was done to its end."""
+        """Return whether a job was finished."""
         return self._record(key).is_file()
 
     def read(self, key: str) -> dict[str, Any]:
@@ -62,7 +62,7 @@ class Results:
     def read_ranks(self, key: str, *, view: str = "all") -> pl.DataFrame:
         """Return each model's rank of each example's target: part, model, masked, unmasked and the slices.
 
-        What was kept holds the test part alone; a result of the workspace holds validation, users and targets as well.
+        A kept result has only the test part; a result of the workspace holds validation, users and targets as well.
 
         Args:
             key: Of the job.

@@ -98,7 +98,7 @@ class Row:
         return float(values.mean()) if values.size else float("nan")
 
     def select_first_seed(self) -> Row:
-        """Return the row of its first seed alone."""
+        """Return only the row of its first seed."""
         return replace(self, records=self.records[:1], ranks=self.ranks[:1])
 
     def read_validation(self, masking: Masking, metric: str) -> float:

@@ -1,4 +1,4 @@
-"""Doing the jobs one after another, each in a process of its own; what is done already is taken as it is."""
+"""Doing the jobs one after another, each in its own process; finished ones are reused."""
 
 from __future__ import annotations
 

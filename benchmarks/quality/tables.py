@@ -164,7 +164,7 @@ def format_slice_table(slices: Mapping[str, Estimated], names: Mapping[str, str]
 
 
 def format_cold_table(rows: Estimated, among: Estimated) -> str:
-    """Return Recall@10 of unseen targets in the whole catalogue, and in the ranking among the unseen items alone.
+    """Return Recall@10 of unseen targets in the whole catalogue, and in the ranking among only the unseen items.
 
     Args:
         rows: The rows with their Recall@10 among all items.

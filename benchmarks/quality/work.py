@@ -1,4 +1,4 @@
-"""Doing one job: fit, measure, write the result. Runs in a process of its own, for its memory's sake."""
+"""Doing one job: fit, measure, write the result. Runs in its own process, for its memory's sake."""
 
 from __future__ import annotations
 
@@ -81,7 +81,7 @@ def _measure_baselines(job: Job, data: Path, workspace: Path, _: Path) -> Found:
     cold = CASES[job.case].cold
     settings = job.settings.evaluation
     if cold:
-        # The others know an item by its interactions alone, and have nothing to say of one without any.
+        # The others only know items by their interactions, so they cannot score one without any.
         settings = settings.model_copy(update={"baselines": _MODELS_OF_COLD_ITEMS})
     began = time.monotonic()
     fitted = fit_baselines(

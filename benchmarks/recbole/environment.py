@@ -1,6 +1,6 @@
-"""RecBole in a virtual environment of its own: it wants libraries that LEARN's has long outgrown.
+"""RecBole in its own virtual environment, because it needs old versions of libraries.
 
-A side of the comparison as a process of its own, quiet, with its own number of threads.
+A side of the comparison as a separate process, quiet, with its own number of threads.
 """
 
 from __future__ import annotations
@@ -69,19 +69,19 @@ def _find_torch() -> str:
 
 
 def _find_uv() -> Path:
-    beside = Path(sys.executable).with_name("uv")
-    found = beside if beside.exists() else shutil.which("uv")
+    neighbour = Path(sys.executable).with_name("uv")
+    found = neighbour if neighbour.exists() else shutil.which("uv")
     if found is None:
         raise BenchmarkError(
             "There is no uv to make RecBole's environment with.",
-            where=beside,
+            where=neighbour,
             fix="run `make environment`, which installs it with the other development tools",
         )
     return Path(found)
 
 
 def _build_uv_environment() -> dict[str, str]:
-    # uv reads its own variable alone.
+    # uv only reads its own variable.
     links = os.environ.get("PIP_FIND_LINKS")
     return ({"UV_FIND_LINKS": links} if links else {}) | dict(os.environ)
 
@@ -90,7 +90,7 @@ _SHOWN_LINES = 15
 
 
 def run_quietly(command: Sequence[str | Path], *, log: Path, environment: Mapping[str, str], cwd: Path) -> None:
-    """Run a command to its end with all it says in a file.
+    """Run a command until it finishes, with its output in a file.
 
     Args:
         command: Program and arguments.
@@ -111,7 +111,7 @@ def run_quietly(command: Sequence[str | Path], *, log: Path, environment: Mappin
         raise BenchmarkError(
             f"`{' '.join(map(str, command[:3]))} …` ended with exit status {done.returncode}.\n" + "\n".join(last),
             where=log,
-            fix="read the log, mend what it names and run the benchmark again",
+            fix="read the log, fix what it names and run the benchmark again",
         )
 
 
@@ -139,7 +139,7 @@ def run_side(
 
 
 def _build_side_environment(*, threads: int) -> dict[str, str]:
-    # The same for both sides: as many threads, and the CPU alone.
+    # The same for both sides: as many threads, and only the CPU.
     return os.environ | {
         "PYTHONPATH": str(ROOT),
         "OMP_NUM_THREADS": str(threads),

@@ -1,4 +1,4 @@
-"""LEARN's towers, timed on the same data under RecBole's protocol. Runs as a process of its own."""
+"""LEARN's towers, timed on the same data under RecBole's protocol. Runs as a separate process."""
 
 from __future__ import annotations
 

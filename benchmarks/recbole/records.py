@@ -45,7 +45,7 @@ class Side:
         test_users: Users ranked in a pass over the test part.
         test_seconds: Of the second of two such passes, metrics included.
         catalogue_seconds: To encode the catalogue before a pass; 0 where the item vectors are a table.
-        peak_memory_bytes: Of the process, from its start to its end.
+        peak_memory_bytes: Peak memory of the process.
         parameters: Trained numbers.
         settings: What it was trained with.
         versions: Of the libraries that its figures depend on.
@@ -85,7 +85,7 @@ class Side:
         return cls(**(fields | {"curve": tuple(Epoch(**epoch) for epoch in fields["curve"])}))
 
     def write(self, path: Path) -> None:
-        """Write as JSON, completely or not at all."""
+        """Write as JSON, atomically."""
         scratch = path.with_name(f"{path.name}.partial")
         scratch.write_text(json.dumps(asdict(self), indent=2) + "\n", encoding="utf-8")
         scratch.replace(path)
@@ -131,7 +131,7 @@ class SideBySide:
         recbole_reached: When RecBole came to it.
         ours_reached: When the towers did; None: never.
         time_to_recbole_ratio: Of the elapsed seconds until then; None: the towers never came to it.
-        training_time_ratio: The same of the training seconds alone.
+        training_time_ratio: The same of only the training seconds.
         evaluation_rate_ratio: Of the users ranked per second.
         memory_ratio: Of the peak memory.
         content_encoding_seconds: The frozen LLM's pass over the catalogue into an empty store, once for all

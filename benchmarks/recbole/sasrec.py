@@ -1,4 +1,4 @@
-"""RecBole's SASRec, as shipped and timed. Runs inside RecBole's environment, as a process of its own.
+"""RecBole's SASRec, as shipped and timed. Runs inside RecBole's environment, as a separate process.
 
 RecBole ranks sequential models over the whole catalogue with nothing masked: its loader hands the trainer no history
 to take out (``FullSortEvalDataLoader.collate_fn``). Every figure here is therefore of that protocol.
@@ -110,7 +110,7 @@ def measure_sasrec(name: str, settings: dict[str, Any]) -> Side:
         catalogue_seconds=0.0,
         peak_memory_bytes=read_peak_memory_bytes(),
         parameters=sum(parameter.numel() for parameter in model.parameters()),
-        # Where the data lay says nothing of the figures.
+        # The place of the data does not affect the figures.
         settings={each: value for each, value in settings.items() if each != "data_path"},
         versions={library: version(library) for library in ("recbole", "torch", "numpy", "pandas")},
     )
@@ -131,7 +131,7 @@ def _parse_options() -> argparse.Namespace:
 def main() -> None:
     """Measure, and write the figures."""
     options = _parse_options()
-    # RecBole's Config reads the command line as settings of its own.
+    # RecBole's Config reads the command line as its own settings.
     del sys.argv[1:]
     settings = read_sasrec_settings(
         data=options.data,

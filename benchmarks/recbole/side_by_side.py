@@ -61,7 +61,7 @@ def run_side_by_side(
     encode: bool = False,
     say: Say = print,
 ) -> SideBySide:
-    """Measure RecBole's SASRec and LEARN's towers on the same data, each in a process of its own on the CPU.
+    """Measure RecBole's SASRec and LEARN's towers on the same data, each in its own process on the CPU.
 
     Args:
         prepared: The data; only read.
@@ -172,7 +172,7 @@ def _parse_options() -> argparse.Namespace:
     parser.add_argument("--threads", type=int, default=os.cpu_count() or 1, help="of each side")
     parser.add_argument("--epochs", type=int, default=Sasrec.epochs, help="of SASRec, at most")
     parser.add_argument("--hidden-size", type=int, default=Sasrec.hidden_size, help="of SASRec")
-    parser.add_argument("--again", action="store_true", help="measure RecBole anew")
+    parser.add_argument("--again", action="store_true", help="measure RecBole again")
     parser.add_argument("--encode", action="store_true", help="measure the frozen LLM's pass over the catalogue too")
     parser.add_argument("--result", type=Path, default=None, help="JSON file to write")
     return parser.parse_args()

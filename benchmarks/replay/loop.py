@@ -123,11 +123,11 @@ def _measure_hit_rate(verdict: dict[str, Any], today: date) -> tuple[float, floa
 
 
 def _read_retraining(place: Workplace, said: str) -> Trained | None:
-    told = re.search(r"Retraining: (.*)", said)
-    started = re.search(r"Run (\d+) trained a model|Training run (\S+) failed", told[1] if told else "")
-    if told is None or started is None:
+    line = re.search(r"Retraining: (.*)", said)
+    started = re.search(r"Run (\d+) trained a model|Training run (\S+) failed", line[1] if line else "")
+    if line is None or started is None:
         return None
-    return Trained(run_id=started[1] or started[2], said=told[1].strip(), champion=place.find_champion())
+    return Trained(run_id=started[1] or started[2], said=line[1].strip(), champion=place.find_champion())
 
 
 def _compare_lists(plan: Plan) -> list[tuple[str, ...]]:

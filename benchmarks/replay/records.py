@@ -50,7 +50,7 @@ class Day(_Record):
     Attributes:
         day: Which.
         model: Version of the champion that answered.
-        lists: Asked for.
+        lists: Number of requested lists.
         taken: Items of them that were bought.
         hit_rate: Share of the lists with an item that was bought, with its 95 % interval.
         verdict: Of the monitor, in the evening.
@@ -169,7 +169,7 @@ Record = TypeVar("Record", bound=BaseModel)
 
 
 def keep(record: Record, file: Path) -> Record:
-    """Write a record, completely or not at all, and return it.
+    """Write a record atomically, and return it.
 
     Raises:
         StorageError: The disk is full or not writable.

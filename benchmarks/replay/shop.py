@@ -2,7 +2,7 @@
 
 A row is a person's first purchase of an item: the lists leave out what somebody has bought already. From the day of
 the event on a fifth of the items is sold under a new number, as after a change of suppliers: what was learned of the
-old numbers says nothing of the new ones, though their titles are the same.
+old numbers cannot score the new ones, though their titles are the same.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class Shop:
     interactions: pl.DataFrame
 
     def list_visits(self, day: date) -> list[Visit]:
-        """Return the visits of a day, each requested a list at a place of its own drawing, by time."""
+        """Return the visits of a day, each with a request at a random place, by time."""
         begin, end = to_seconds(day), to_seconds(day + timedelta(days=1))
         known = self.interactions.filter(pl.col("timestamp") < end).sort("timestamp", maintain_order=True)
         today = known.filter(pl.col("timestamp") >= begin)["user_id"].unique(maintain_order=True).implode()

@@ -1,4 +1,4 @@
-"""The replay's own corner: stores of its own, and the flows and commands that anybody would type."""
+"""The replay's workspace: separate stores, and the flows and commands that anybody would type."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class Ended:
 
 @dataclass(frozen=True)
 class Workplace:
-    """A working folder with stores of its own: no run in it touches what others left.
+    """A working folder with its own stores, so that no run in it touches others.
 
     Attributes:
         folder: It holds everything.

@@ -16,7 +16,7 @@ from benchmarks.scale.page import PARTS, write_pages
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the benchmark; the exit status is 2 where it could not be begun."""
+    """Run the benchmark; the exit status is 2 if it could not start."""
     options = _parse_options(words)
     return exit_status(lambda: _measure_all(options))
 

@@ -170,9 +170,9 @@ def _train_together(prepared: RunInputs, settings: Settings, processes: int) -> 
     context = multiprocessing.get_context("spawn")
     port = _find_free_port()
     meetings = [Rendezvous("127.0.0.1", port, rank, processes, _ANSWER_SECONDS) for rank in range(processes)]
-    told: SimpleQueue[TrainingSummary] = context.SimpleQueue()
+    results: SimpleQueue[TrainingSummary] = context.SimpleQueue()
     running = [
-        context.Process(target=_train, args=(prepared, settings, meeting, told if meeting.rank == 0 else None))
+        context.Process(target=_train, args=(prepared, settings, meeting, results if meeting.rank == 0 else None))
         for meeting in meetings
     ]
     for process in running:
@@ -183,20 +183,20 @@ def _train_together(prepared: RunInputs, settings: Settings, processes: int) -> 
         raise TrainingError(
             "A process of the training ended early.", where=settings.workspace, fix="see its message above; run again"
         )
-    return told.get()
+    return results.get()
 
 
 def _train(
     prepared: RunInputs,
     settings: Settings,
     meeting: Rendezvous,
-    told: SimpleQueue[TrainingSummary] | None,
+    results: SimpleQueue[TrainingSummary] | None,
 ) -> None:
     torch.set_num_threads(1)
     with join_group(meeting) as group:
         summary = train_selected(replace(prepared, settings=settings), group=group)
-    if told is not None:
-        told.put(summary)
+    if results is not None:
+        results.put(summary)
 
 
 def _rank_towers(histories: Histories, content: Path, folder: Path, settings: Settings) -> Ranks:

@@ -2,7 +2,7 @@
 
 Time and memory of every step of the train flow at growing sizes, over synthetic shops.
 
-Each step runs in a process of its own, as it does in the flow. What a step took is kept as soon as it is known, so that
+Each step runs in its own process, as it does in the flow. What a step took is kept as soon as it is known, so that
 a stopped run continues with the next one; the synthetic data of a size is removed once all its steps are through.
 """
 
@@ -95,7 +95,7 @@ class Size:
     commits: dict[str, str]
 
 
-def measure(*, data: Path, workspace: Path, millions: Sequence[int] = tuple(SHOPS)) -> Part:  # noqa: ARG001 - made up
+def measure(*, data: Path, workspace: Path, millions: Sequence[int] = tuple(SHOPS)) -> Part:  # noqa: ARG001 - synthetic
     """Measure what is not measured yet of these sizes; the part tells of every size that ever was.
 
     Args:

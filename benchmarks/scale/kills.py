@@ -33,7 +33,7 @@ _DYING_SECONDS = 10
 
 
 class Kill(BaseModel):
-    """One run that was killed, and what became of it.
+    """One run that was killed, and its result.
 
     Attributes:
         step: In which the kill was to fall.
@@ -80,7 +80,7 @@ def run_undisturbed(workspace: Path) -> tuple[Outcome, dict[str, float]]:
         shutil.copytree(base, calm)
         _run(Place(calm), "run")
     if not is_finished(log):
-        raise SystemExit(f"the undisturbed run did not come to its end: see {log}")
+        raise SystemExit(f"the undisturbed run did not finish: see {log}")
     return Place(calm).read_outcome(), read_step_seconds(log)
 
 
@@ -186,7 +186,7 @@ def _list_running(folder: Path) -> list[psutil.Process]:
 
 
 def is_finished(log: Path) -> bool:
-    """Whether a flow's log says that its last step came to its end."""
+    """Return whether a flow's log shows that its last step finished."""
     return any(found[2] == "end" and found[3] != "is starting" for found in _match_lines(log))
 
 
@@ -196,7 +196,7 @@ def _match_lines(log: Path) -> list[re.Match[str]]:
 
 
 def read_step_seconds(log: Path) -> dict[str, float]:
-    """Seconds from the start of each step's process to its end, as a flow's log says."""
+    """Return the seconds that the process of each step ran, from a flow's log."""
     begun: dict[str, datetime] = {}
     seconds: dict[str, float] = {}
     for found in _match_lines(log):

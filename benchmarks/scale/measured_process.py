@@ -1,4 +1,4 @@
-"""A step in a process of its own, watched: memory of it and its children, and an epoch that may be cut short."""
+"""A step in its own process, watched: memory of it and its children, and an epoch that may be cut short."""
 
 from __future__ import annotations
 

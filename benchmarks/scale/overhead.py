@@ -30,7 +30,7 @@ class Timed:
 
     Attributes:
         seconds: Of the whole command.
-        steps: Seconds from the start of each step's process to its end, by step.
+        steps: Seconds that each step's process ran, by step.
     """
 
     seconds: float
@@ -76,7 +76,7 @@ def _run(folder: Path, flow: Path) -> Timed:
         subprocess.run(command, cwd=folder, env=place.environment, stdout=out, stderr=subprocess.STDOUT, check=False)
     seconds = time.monotonic() - began
     if not is_finished(log):
-        raise BenchmarkError("A run did not come to its end.", where=log, fix="read its last lines")
+        raise BenchmarkError("A run did not finish.", where=log, fix="read its last lines")
     steps = read_step_seconds(log)
     shutil.rmtree(folder)
     return Timed(seconds, steps)

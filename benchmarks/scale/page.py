@@ -68,7 +68,7 @@ _RULES = {
     ),
     "content": _Rule(
         "items",
-        "with a real encoder, its arithmetic alone; the figure is a tiny one's, the rest of the work",
+        "with a real encoder, only its arithmetic; the figure is that of a tiny one, which is the rest of the work",
         "the shards of `encode` on machines with accelerators, as `docs/remote.md` has it; once, then only new items",
     ),
     "towers": _Rule(
@@ -194,7 +194,7 @@ def _format_time_row(step: str, size: Size, found: MeasuredProcess) -> str:
 
 
 def _format_memory_row(sizes: Mapping[int, Size], step: str) -> str | None:
-    # A log shorter than a bucket is one bucket: its memory says nothing of longer ones.
+    # A log shorter than a bucket is one bucket: its memory does not show that of longer ones.
     found = [
         (size.shop.interactions, size.steps[step].own_bytes)
         for size in sizes.values()

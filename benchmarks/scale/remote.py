@@ -35,7 +35,7 @@ class RemoteRun:
     """A run that has ended.
 
     Attributes:
-        ended_well: Whether it came to its end.
+        ended_well: Whether it finished.
         said: All that it printed.
         steps: Tasks that started on an empty machine, in order.
         run_id: Metaflow's; empty where it did not start.
@@ -158,7 +158,7 @@ def _read(file: Path) -> str:
     return file.read_text(encoding="utf-8") if file.exists() else ""
 
 
-def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the shop is made, and no machine lies in a checkout
+def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the shop is synthetic, and no machine is in a checkout
     """Return the section of the page."""
     # Outside of any checkout, whose DVC repository and cache an empty machine would find.
     with tempfile.TemporaryDirectory(prefix="learn-remote-") as folder, start_cloud(Path(folder).resolve()) as here:
@@ -166,9 +166,9 @@ def measure(*, data: Path, workspace: Path) -> Part:  # noqa: ARG001 - the shop 
     if not run.ended_well:
         said = "\n".join(run.said.splitlines()[-_SHOWN_LINES:])
         raise BenchmarkError(
-            f"The run did not come to its end:\n{said}",
+            f"The run did not finish:\n{said}",
             where="python -m benchmarks.scale --only remote",
-            fix="mend what it says",
+            fix="fix what its message names",
         )
     proved = sorted(set(run.steps), key=run.steps.index)
     return Part(

@@ -1,4 +1,4 @@
-"""A small whole run in a folder of its own: the sample's first users, a tiny encoder, two epochs."""
+"""A small whole run in its own folder: the sample's first users, a tiny encoder, two epochs."""
 
 from __future__ import annotations
 
@@ -126,7 +126,7 @@ def _list_half_written(file: Path) -> list[str]:
 
 
 def create_repository(folder: Path) -> None:
-    """Give a folder a DVC repository of its own: runs inside of another one's checkout would write into that."""
+    """Give a folder its own DVC repository: runs inside another checkout would write into that one's."""
     Repo.init(str(folder), no_scm=True).close()
 
 

@@ -3,8 +3,8 @@
     python -m benchmarks.scale.synthetic_shop FOLDER --interactions 1000000 --users 20000 --items 20000
 
 What is like real life: few items get most of the interactions (Zipf) and users' histories are of log-normal length;
-people come in sessions, stay with a few clusters of items, and within one often go on to a certain next item, so that
-there is something to learn; the log is in the order of time, not of users, as logs do; two rows in a thousand are
+people come in sessions, stay with a few clusters of items, and within one often continue to a certain next item, so
+that there is something to learn; the log is in the order of time, not of users, as logs do; two rows in a thousand are
 at fault. Memory holds some numbers for each user and one slice of the log, whatever its length.
 """
 
@@ -133,7 +133,7 @@ def _build_item_ids(ranks: _Long, shop: Shop) -> pl.Series:
 
 
 def _build_ids(letter: str, numbers: _Long, count: int) -> pl.Series:
-    """Name things so that the order of the names says nothing of them."""
+    """Name things so that the order of the names does not depend on them."""
     step = next(step for step in range(int(0.618 * count) + 1, 2 * count + 2) if math.gcd(step, count) == 1)
     text = pl.Series((numbers * step) % count).cast(pl.String).str.zfill(9)
     return letter + text
@@ -231,7 +231,7 @@ def _draw_clusters(users: _Long, shop: Shop, draw: np.random.Generator) -> _Long
 
 
 def _with_faults(log: pl.DataFrame, shop: Shop, draw: np.random.Generator) -> pl.DataFrame:
-    """Name the items; here and there an item nobody knows, or the row before once more."""
+    """Name the items; some rows have an unknown item, or repeat the row before."""
     item = _build_item_ids(log["rank"].to_numpy(), shop)
     unknown = pl.Series(draw.random(len(log)) < _UNKNOWN)
     named = log.with_columns(item_id=pl.select(pl.when(unknown).then("X" + item).otherwise(item)).to_series())

@@ -143,7 +143,7 @@ def evaluate(folder: Path) -> tuple[str, list[Path]]:
     inputs = replace(_build_inputs(folder), training=find_towers(folder, settings=read_settings_of(folder)))
     inputs = encode_catalogue(inputs, destination=folder / "catalogue")
     evaluate_run(inputs, report=folder / "reports" / "metrics.json")
-    return "popularity beside the towers", [folder / "reports"]
+    return "popularity next to the towers", [folder / "reports"]
 
 
 def compare_windows(folder: Path) -> tuple[str, list[Path]]:

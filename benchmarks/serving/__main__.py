@@ -8,7 +8,7 @@ from benchmarks.harness.provenance import ROOT
 from learn.environment import configure_process
 
 configure_process()
-# Stores of its own: no model of anyone who runs this is promoted or served.
+# Separate stores: no model of the user who runs this is promoted or served.
 os.environ["BENTOML_HOME"] = str(ROOT / ".learn" / "benchmarks" / "serving" / "bentoml")
 
 import sys  # noqa: E402  # the libraries read the environment when they are imported

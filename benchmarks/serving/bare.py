@@ -63,7 +63,7 @@ def build_application(bundle: Path) -> Starlette:
 def main() -> None:
     """Serve until the process is ended."""
     app = build_application(Path(sys.argv[1]))
-    # As the service does it, so that the difference is the framework's alone.
+    # As the service does it, so that only the framework makes a difference.
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 100)

@@ -20,7 +20,7 @@ PARTS = ("latency", "swaps", "parity", "bad", "million")
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    """Run the benchmark; the exit status is 2 where it could not be begun."""
+    """Run the benchmark; the exit status is 2 if it could not start."""
     options = _parse_options(words)
     return exit_status(lambda: _measure_parts(options))
 

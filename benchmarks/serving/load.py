@@ -1,4 +1,4 @@
-"""Load on a server from a process of its own: wrk, with a script that draws a body for each request."""
+"""Load on a server from its own process: wrk, with a script that draws a body for each request."""
 
 from __future__ import annotations
 
@@ -76,7 +76,7 @@ class Wrk:
     def start(
         self, address: str, bodies: Sequence[object], *, connections: int, seconds: float
     ) -> subprocess.Popen[str]:
-        """Begin to ask, in a process of its own."""
+        """Begin to ask, in its own process."""
         (self.folder / "bodies.jsonl").write_text("".join(json.dumps(body) + "\n" for body in bodies), encoding="utf-8")
         words = ["-t1", f"-c{connections}", f"-d{max(1, round(seconds))}s", "--timeout", "30s", "-s", "bodies.lua"]
         command = [self.program, *words, address, "--", "bodies.jsonl"]

@@ -56,7 +56,7 @@ def build_served_models(workspace: Path) -> ServedModels:
 
 @torch.inference_mode()
 def _bundle(folder: Path, *, seed: int) -> Path:
-    # Anew each time: a bundle of an earlier version of the code may not be read any more.
+    # Made again each time: a bundle of an earlier version of the code may no longer be readable.
     shutil.rmtree(folder, ignore_errors=True)
     torch.manual_seed(seed)
     draw = np.random.default_rng(_SEED)

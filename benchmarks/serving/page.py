@@ -81,7 +81,7 @@ def _format_latency(found: Latency | None) -> tuple[dict[str, float], list[str]]
     )
     return figures, [
         "## Latency",
-        f"{found.items:,} items, histories of 20, {found.seconds:g} s of load a row from wrk in a process of its own, "
+        f"{found.items:,} items, histories of 20, {found.seconds:g} s of load a row from wrk in its own process, "
         "all on this machine. *Bare* is the same computation behind uvicorn and starlette alone; *one by one* does not "
         "make lists together that are asked for at one moment; *nothing to do* answers without a list (of the service, "
         "the route `feedback` without a log), so the rest is the framework's.",

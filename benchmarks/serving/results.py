@@ -21,7 +21,7 @@ class LoadRow(BaseModel):
 
 
 class Latency(BaseModel):
-    """Rows of the load, and what a list costs alone and in a batch."""
+    """Rows of the load, and the cost of a list by itself and in a batch."""
 
     items: int
     seconds: float

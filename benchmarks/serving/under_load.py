@@ -140,7 +140,7 @@ def _measure_batched(models: ServedModels) -> dict[int, float]:
     recommender.warm_up()
     asked = [Query(history, 10) for history in draw_histories(max(_BATCHES) * 8)]
 
-    def alone() -> None:
+    def call_once() -> None:
         for wanted in asked:
             recommender.recommend(wanted.history, k=wanted.k)
 
@@ -148,7 +148,7 @@ def _measure_batched(models: ServedModels) -> dict[int, float]:
         for begin in range(0, len(asked), size):
             recommender.recommend_together(asked[begin : begin + size])
 
-    spent = {1: _time_call(alone)} | {size: _time_call(partial(together, size)) for size in _BATCHES}
+    spent = {1: _time_call(call_once)} | {size: _time_call(partial(together, size)) for size in _BATCHES}
     return {size: 1e3 * seconds / len(asked) for size, seconds in spent.items()}
 
 

@@ -1,6 +1,6 @@
 """Python reads this before a flow wherever its folder is on the path: each step then finds an empty machine.
 
-``LEARN_MACHINE`` names the folder that stands for the machine's disk. It is emptied before every step and is the
+``LEARN_MACHINE`` names the folder that plays the machine's disk. It is emptied before every step and is the
 step's working directory, so whatever a step finds there it has fetched itself. One step at a time
 (``--max-workers 1``).
 """
