@@ -30,7 +30,7 @@ def test_nothing_is_trained_unasked(tmp_path: Path) -> None:
         "retrain", rule="never", data=tmp_path / "nowhere", promote="never", values={}, scratch=tmp_path
     )
     assert done.action == "not_wanted"
-    assert "nobody asked" in done.said
+    assert "was not requested" in done.said
 
 
 def test_a_wrong_word_is_told_the_right_one(tmp_path: Path) -> None:

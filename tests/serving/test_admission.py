@@ -110,5 +110,5 @@ def test_wrong_keys_stop_the_start_and_are_not_shown(tmp_path: Path) -> None:
     assert "shorty" not in str(caught.value)
     with pytest.raises(SettingsError, match="cannot be read"):
         ApiKeys.from_environment({"LEARN_SERVING_KEYS_FILE": str(tmp_path / "nowhere")})
-    with pytest.raises(SettingsError, match="there is none"):
+    with pytest.raises(SettingsError, match="no key is set"):
         KeyGuard(Handler(), {"LEARN_OPERATIONS_KEYS_FOR": "all"})
